@@ -1,0 +1,84 @@
+import { availableParallelism } from 'node:os'
+import { extname } from 'node:path'
+import { hash as argon2Hash, verify as argon2Verify } from '@node-rs/argon2'
+import { promise as workQueue } from 'fastq'
+import { Piscina } from 'piscina'
+import { ServiceUnavailable } from '../errors.ts'
+
+/**
+ * argon2id with 64 MiB, three passes, four lanes: above OWASP's minimum (Password Storage Cheat Sheet), and the
+ * parameters of the FastAPI template, so that hashes made there are current here.
+ */
+const PARAMETERS = { memoryCost: 65_536, timeCost: 3, parallelism: 4 }
+const CURRENT = '$argon2id$v=19$m=65536,t=3,p=4$'
+
+/** A hash with the current parameters of a password that nobody knows: verifying against it fails as slowly. */
+const NOBODYS =
+  '$argon2id$v=19$m=65536,t=3,p=4$8eJPheyHmBlhgKGyNGhXxw$JWxDto8vbia2vsomlj7wtaEidaJL2O5lqXZAyHlNFHc'
+
+/** How hashing went, and whether the stored hash should be replaced by one with the current parameters. */
+export interface Verification {
+  readonly matches: boolean
+  readonly outdated: boolean
+}
+
+export interface Passwords {
+  /** @throws ServiceUnavailable when too many wait already */
+  hash(password: string): Promise<string>
+  /**
+   * Compares a password with a stored hash (argon2, or bcrypt of older services). Without a hash it takes the
+   * same time and never matches, so that an answer's time does not tell whether an address is known.
+   *
+   * @throws ServiceUnavailable when too many wait already
+   */
+  verify(hash: string | undefined, password: string): Promise<Verification>
+  close(): Promise<void>
+}
+
+export interface HashingLimits {
+  /** Hashes at once: each takes 64 MiB and a thread. */
+  readonly running: number
+  /** Hashes that wait for their turn; at about 30 a second on two cores, the last one waits 2 s. */
+  readonly waiting: number
+}
+
+const cores = availableParallelism()
+const defaults: HashingLimits = { running: cores, waiting: 32 * cores }
+
+/** bcryptjs is JavaScript and would stall the event loop, so it runs in threads that end when idle for a minute. */
+const bcryptThreads = () =>
+  new Piscina<{ password: string; hash: string }, boolean>({
+    filename: new URL(`./bcrypt-worker${extname(import.meta.url)}`, import.meta.url).href,
+    minThreads: 0,
+    maxThreads: cores,
+    idleTimeout: 60_000,
+  })
+
+/** Password hashing off the event loop, with a bound on how much of it runs and waits at once. */
+export function passwords(limits: HashingLimits = defaults): Passwords {
+  const queue = workQueue<unknown, () => Promise<unknown>, unknown>((work) => work(), limits.running)
+  let bcrypt: ReturnType<typeof bcryptThreads> | undefined
+
+  async function bounded<T>(work: () => Promise<T>): Promise<T> {
+    if (queue.running() >= limits.running && queue.length() >= limits.waiting) throw new ServiceUnavailable()
+    return queue.push(work) as Promise<T>
+  }
+
+  async function matches(hash: string, password: string): Promise<boolean> {
+    if (hash.startsWith('$argon2')) return argon2Verify(hash, password).catch(() => false) // a damaged hash
+    if (/^\$2[aby]\$/.test(hash)) return (bcrypt ??= bcryptThreads()).run({ password, hash })
+    return false // Another scheme, or an account that was closed by writing something else.
+  }
+
+  return {
+    hash: (password) => bounded(() => argon2Hash(password, PARAMETERS)),
+    verify: async (hash, password) => ({
+      matches: await bounded(() => matches(hash ?? NOBODYS, password)),
+      outdated: hash !== undefined && !hash.startsWith(CURRENT),
+    }),
+    async close() {
+      await queue.drained()
+      await bcrypt?.destroy()
+    },
+  }
+}

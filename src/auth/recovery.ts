@@ -1,0 +1,120 @@
+import { type SQL, and, eq, inArray, sql } from 'drizzle-orm'
+import type { Config } from '../config.ts'
+import type { Database } from '../db/connect.ts'
+import { value } from '../db/statements.ts'
+import { oneTimeTokens as tokens, sessions, users } from '../db/tables.ts'
+import { queuedMail } from '../mail/outbox.ts'
+import { hasEmail } from './accounts.ts'
+import { type FoundToken, tokenFor } from './one-time-tokens.ts'
+
+/** The way back in for somebody who lost their password. */
+export interface Recovery {
+  /** Queues a recovery mail where an active user has this address. Takes the same way where nobody has. */
+  request(email: string): Promise<void>
+  /** A token for the user of this address, mailed by nobody; undefined where there is none. */
+  issue(email: string): Promise<{ email: string; token_id: string; valid_until: Date } | undefined>
+  /**
+   * Uses a token up: sets the password, verifies the address, and ends every session and token of the user, in one
+   * statement. False where the token was used or expired, or the user went inactive, since it was found.
+   */
+  reset(token: FoundToken, hashedPassword: string): Promise<boolean>
+}
+
+export function recovery(
+  db: Database,
+  config: Pick<Config, 'mail' | 'EMAIL_RESET_TOKEN_EXPIRE_HOURS'>,
+): Recovery {
+  const run = prepare(db, config.EMAIL_RESET_TOKEN_EXPIRE_HOURS * 60)
+  return {
+    async request(email) {
+      if (config.mail !== 'off') await run.request.execute({ email })
+    },
+    async issue(email) {
+      const [issued] = await run.issue.execute({ email })
+      return issued
+    },
+    async reset(token, hashed_password) {
+      const rows = await run.reset.execute({ token: token.id, user: token.user_id, hashed_password })
+      return rows.length > 0
+    },
+  }
+}
+
+function prepare(db: Database, minutes: number) {
+  /** The parts that give whoever has the address a token. */
+  const issueTo = (condition: SQL) => {
+    const account = db
+      .$with('account')
+      .as(db.select({ id: users.id, email: users.email }).from(users).where(condition))
+    const { slot, made, token } = tokenFor(db, account, 'reset_password', minutes)
+    const issued = db.$with('issued').as(
+      db
+        .select({
+          user_id: account.id,
+          email: account.email,
+          token_id: sql<string>`${token.id}`.as('token_id'),
+          valid_until: sql`${token.expires_at}`.mapWith(tokens.expires_at).as('valid_until'),
+        })
+        .from(account)
+        .innerJoin(token, sql`true`),
+    )
+    return { issued, parts: [account, slot, made, token, issued] }
+  }
+
+  const mailed = issueTo(sql`${hasEmail} and ${users.is_active}`)
+  const mail = queuedMail(db, mailed.issued, 'recovery', {
+    user_id: mailed.issued.user_id,
+    recipient: mailed.issued.email,
+    token_id: mailed.issued.token_id,
+  })
+  const shown = issueTo(hasEmail)
+  return {
+    request: db.with(...mailed.parts, mail).select().from(mail).prepare('recovery_request'),
+    issue: db.with(...shown.parts).select().from(shown.issued).prepare('recovery_issue'),
+    reset: prepareReset(db),
+  }
+}
+
+function prepareReset(db: Database) {
+  // The user's row first: two links of one user used at once wait for each other here, and only here.
+  const locked = db.$with('locked').as(
+    db
+      .select({ id: users.id })
+      .from(users)
+      .where(and(eq(users.id, value('user')), users.is_active))
+      .for('no key update'),
+  )
+  const used = db.$with('used').as(
+    db
+      .delete(tokens)
+      .where(
+        and(
+          eq(tokens.id, value('token')),
+          inArray(tokens.user_id, db.select({ id: locked.id }).from(locked)),
+          sql`${tokens.expires_at} > now()`,
+        ),
+      )
+      .returning({ user_id: tokens.user_id, email: tokens.email }),
+  )
+  const account = db.$with('account').as(
+    db
+      .update(users)
+      .set({
+        hashed_password: sql`${value('hashed_password')}`,
+        is_verified: true,
+        credentials_version: sql`${users.credentials_version} + 1`,
+      })
+      .from(used)
+      .where(and(eq(users.id, used.user_id), sql`lower(${users.email}) = lower(${used.email})`))
+      .returning({ id: users.id }),
+  )
+  const ids = db.select({ id: account.id }).from(account)
+  const ended = db.$with('ended').as(db.delete(sessions).where(inArray(sessions.user_id, ids)).returning())
+  const dead = db.$with('dead').as(
+    db
+      .delete(tokens)
+      .where(and(inArray(tokens.user_id, ids), sql`${tokens.id} <> ${value('token')}`))
+      .returning(),
+  )
+  return db.with(locked, used, account, ended, dead).select().from(account).prepare('recovery_reset')
+}

@@ -1,0 +1,125 @@
+import { and, eq, sql } from 'drizzle-orm'
+import type { Config } from '../config.ts'
+import type { Database } from '../db/connect.ts'
+import { inMinutes, newRow, value } from '../db/statements.ts'
+import { sessions as table, users } from '../db/tables.ts'
+import type { AccessClaims } from './access-tokens.ts'
+import { signedIds } from './signed-ids.ts'
+
+/** Who is asking, and in which session. */
+export interface CurrentUser {
+  readonly id: string
+  readonly email: string
+  readonly is_active: boolean
+  readonly is_superuser: boolean
+  readonly is_verified: boolean
+  readonly full_name: string | null
+  readonly created_at: Date
+  readonly session_id: string
+}
+
+/** A sign-in whose password was right. */
+export interface SignIn {
+  readonly user_id: string
+  /** The hash that the password was compared with; if it is another by now, the sign-in fails. */
+  readonly verified_hash: string
+  /** Replaces the hash where it is outdated. */
+  readonly renewed_hash: string | undefined
+  readonly user_agent: string | undefined
+  readonly ip_address: string
+}
+
+export interface OpenSession {
+  readonly id: string
+  readonly user_id: string
+  /** `session.generation.mac`: derived, never stored. */
+  readonly refresh_token: string
+}
+
+export interface Sessions {
+  /** Opens a session, and renews the hash, in one statement. Undefined where password or state changed meanwhile. */
+  open(signIn: SignIn): Promise<OpenSession | undefined>
+  /** Whose token this is; undefined where the session or its user is gone, inactive, or has other credentials now. */
+  authenticate(claims: AccessClaims): Promise<CurrentUser | undefined>
+}
+
+const MINUTES_A_DAY = 24 * 60
+const USER_AGENT_LENGTH = 255
+
+export function sessions(
+  db: Database,
+  config: Pick<Config, 'SECRET_KEY' | 'REFRESH_TOKEN_EXPIRE_DAYS'>,
+): Sessions {
+  const refreshTokens = signedIds(config.SECRET_KEY, 'refresh-token')
+  const run = prepare(db, config.REFRESH_TOKEN_EXPIRE_DAYS * MINUTES_A_DAY)
+  return {
+    async open({ renewed_hash, user_agent, ...signIn }) {
+      const statement = renewed_hash === undefined ? run.open : run.renewAndOpen
+      const values = { ...signIn, renewed_hash, user_agent: user_agent?.slice(0, USER_AGENT_LENGTH) ?? null }
+      const [session] = await statement.execute(values)
+      return session && { ...session, refresh_token: refreshTokens.sign(`${session.id}.${session.generation}`) }
+    },
+    async authenticate(claims) {
+      const [user] = await run.authenticate.execute({ user: claims.sub, session: claims.sid })
+      return user
+    },
+  }
+}
+
+function prepare(db: Database, minutes: number) {
+  const account = { id: users.id, credentials_version: users.credentials_version }
+  const unchanged = and(
+    eq(users.id, value('user_id')),
+    eq(users.hashed_password, value('verified_hash')),
+    users.is_active,
+  )
+  const renewed = db.update(users).set({ hashed_password: sql`${value('renewed_hash')}` })
+  const sources = {
+    open: db.$with('account').as(db.select(account).from(users).where(unchanged)),
+    renewAndOpen: db.$with('account').as(renewed.where(unchanged).returning(account)),
+  }
+  const open = (name: keyof typeof sources) => {
+    const source = sources[name]
+    const row = newRow(table, {
+      user_id: source.id,
+      credentials_version: source.credentials_version,
+      user_agent: sql`${value('user_agent')}`,
+      ip_address: sql`${value('ip_address')}`,
+      expires_at: inMinutes(minutes),
+    })
+    return db
+      .with(source)
+      .insert(table)
+      .select((qb) => qb.select(row as never).from(source))
+      .returning({ id: table.id, user_id: table.user_id, generation: table.generation })
+      .prepare(`session_${name}`)
+  }
+  return {
+    open: open('open'),
+    renewAndOpen: open('renewAndOpen'),
+    /** Runs on every request of somebody signed in. */
+    authenticate: db
+      .select({
+        id: users.id,
+        email: users.email,
+        is_active: users.is_active,
+        is_superuser: users.is_superuser,
+        is_verified: users.is_verified,
+        full_name: users.full_name,
+        created_at: users.created_at,
+        session_id: table.id,
+      })
+      .from(table)
+      .innerJoin(users, eq(users.id, table.user_id))
+      .where(
+        and(
+          eq(table.id, value('session')),
+          eq(users.id, value('user')),
+          users.is_active,
+          eq(table.credentials_version, users.credentials_version),
+          sql`${table.expires_at} > now()`,
+        ),
+      )
+      .prepare('session_authenticate'),
+  }
+}

@@ -1,0 +1,24 @@
+import type { Config } from './config.ts'
+
+type BannerConfig = Pick<
+  Config,
+  | 'PROJECT_NAME'
+  | 'PUBLIC_URL' | 'DATABASE_URL' | 'DATA_DIR' | 'FIRST_SUPERUSER' | 'FIRST_SUPERUSER_PASSWORD' | 'mail'
+>
+
+/** What somebody who just started the service wants to know: where to look, and how to get in. Local only. */
+export function banner(config: BannerConfig): string {
+  const here = config.PUBLIC_URL ?? ''
+  const lines = [
+    ['', `${config.PROJECT_NAME} is ready.`],
+    ['', ''],
+    ['API', `${here}/docs`],
+    ['Document', `${here}/api/v1/openapi.json`],
+    ['Health', `${here}/health/ready`],
+    ['', ''],
+    ['Sign in', `${config.FIRST_SUPERUSER} / ${config.FIRST_SUPERUSER_PASSWORD} (until you change it)`],
+    ['Database', config.DATABASE_URL === undefined ? `embedded, in ${config.DATA_DIR}/` : 'PostgreSQL'],
+    ['Mail', config.mail === 'smtp' ? 'sent by SMTP' : 'kept in the database (no SMTP_HOST)'],
+  ]
+  return ['', ...lines.map(([name, text]) => `  ${name!.padEnd(9)} ${text}`.trimEnd()), ''].join('\n')
+}

@@ -1,0 +1,156 @@
+import { type Static, type TObject, type TSchema, type TUnsafe, Type } from '@sinclair/typebox'
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
+import type {
+  FastifyBaseLogger,
+  FastifyInstance,
+  RawReplyDefaultExpression,
+  RawRequestDefaultExpression,
+  RawServerDefault,
+} from 'fastify'
+import type { ApiErrorKind } from './errors.ts'
+
+/**
+ * The language that every route contract is written in. From a route's schemas come its types, its validation,
+ * its serialization and its part of openapi.json.
+ */
+
+/** The version of the contract, as openapi.json carries it. */
+export const API_VERSION = '0.1.0'
+
+/** The name of the security scheme; Swagger UI and generated clients know it from the FastAPI template. */
+export const SECURITY_SCHEME = 'OAuth2PasswordBearer'
+
+declare module 'fastify' {
+  interface FastifySchema {
+    /** What can go wrong beyond what the route's scope and inputs bring with them. */
+    errors?: readonly ApiErrorKind[]
+  }
+}
+
+/** The application, its routes typed by their schemas. */
+export type App = FastifyInstance<
+  RawServerDefault,
+  RawRequestDefaultExpression,
+  RawReplyDefaultExpression,
+  FastifyBaseLogger,
+  TypeBoxTypeProvider
+>
+
+/** Every named component of the document, by name. */
+export const components = new Map<string, TSchema>()
+
+/**
+ * Names a schema. Everything refers to it by name from there on, so that generated clients get a class of that
+ * name; the schema itself is not handed out, as it would be copied in wherever it is used.
+ */
+export function component<T extends TSchema>(name: string, schema: T): TUnsafe<Static<T>> {
+  if (components.has(name)) throw new Error(`There are two components named ${name}`)
+  components.set(name, { ...schema, $id: name })
+  return Type.Unsafe<Static<T>>({ $ref: `${name}#` })
+}
+
+interface Operation {
+  /** `<tag>-<name>`: the tag groups the operations, the name is a generated client's method. */
+  operationId: string
+  summary: string
+  description?: string
+  params?: TObject
+  querystring?: TObject
+  body?: TSchema
+  /** Media types of the body, where not JSON. */
+  consumes?: string[]
+  /** The media type of the answer, where not JSON. */
+  produces?: string[]
+  /** The good answers by status. */
+  response: Record<number, TSchema>
+  /** What can go wrong beyond what the route's scope and inputs bring with them. */
+  errors?: ApiErrorKind[]
+}
+
+/** The contract of one route, as Fastify's `schema`. */
+export const operation = <const O extends Operation>(contract: O): O => contract
+
+/** Text of at most `maxLength` code points. */
+export const Text = (maxLength: number, minLength = 0, options: object = {}) =>
+  Type.String({ ...(minLength > 0 && { minLength }), maxLength, ...options })
+
+/** Text, or null. */
+export const NullableText = (maxLength: number, options: object = {}) =>
+  Type.Unsafe<string | null>({ type: ['string', 'null'], maxLength, ...options })
+
+export const Id = Type.String({ format: 'uuid', examples: ['1b9d6bcd-bbfd-4b2d-9b5d-ab8dfbbd4bed'] })
+export const Email = Text(255, 0, { format: 'email', examples: ['ada@example.com'] })
+
+/** A password that somebody chooses (NIST SP 800-63B: length counts, no rules of composition). */
+export const NewPasswordText = Text(128, 8, { format: 'password', examples: ['correct horse battery'] })
+
+/** A password that is compared with one that is there. */
+export const PasswordText = Text(128, 0, { format: 'password', examples: ['correct horse battery'] })
+
+/** A Date in the service, ISO 8601 in UTC outside. */
+export const Time = Type.Unsafe<Date>({
+  type: 'string',
+  format: 'date-time',
+  examples: ['2026-11-23T10:15:00.000Z'],
+})
+
+/** The query of a list. The defaults are filled in by validation. */
+export const PageQuery = Type.Object({
+  skip: Type.Unsafe<number>(
+    Type.Optional(
+      Type.Integer({ minimum: 0, maximum: 2_147_483_647, default: 0, description: 'Rows to pass over.' }),
+    ),
+  ),
+  limit: Type.Unsafe<number>(
+    Type.Optional(Type.Integer({ minimum: 1, maximum: 1000, default: 100, description: 'Rows at most.' })),
+  ),
+})
+
+/** The answer of a list. */
+export const pageOf = <T extends TSchema>(row: T) =>
+  Type.Object({
+    data: Type.Array(row),
+    count: Type.Integer({ description: 'Rows on all pages together.', examples: [1] }),
+  })
+
+export const Message = component('Message', Type.Object({ message: Type.String() }))
+export type Message = Static<typeof Message>
+
+export const HTTPError = component(
+  'HTTPError',
+  Type.Object({ detail: Type.String({ description: 'What went wrong, in words fixed by the contract.' }) }),
+)
+
+export const ValidationError = component(
+  'ValidationError',
+  Type.Object({
+    loc: Type.Array(Type.Union([Type.String(), Type.Integer()]), {
+      description: 'Where the fault is: body, query or path, and the way from there.',
+      examples: [['body', 'password']],
+    }),
+    msg: Type.String({ examples: ['String should have at least 8 characters'] }),
+    type: Type.String({ examples: ['string_too_short'] }),
+  }),
+)
+export type ValidationError = Static<typeof ValidationError>
+
+export const HTTPValidationError = component(
+  'HTTPValidationError',
+  Type.Object({ detail: Type.Array(ValidationError) }),
+)
+
+export const FullName = NullableText(255, { examples: ['Ada Lovelace'] })
+
+/** A user as everybody may see them who may see them at all. */
+export const UserPublic = component(
+  'UserPublic',
+  Type.Object({
+    id: Id,
+    email: Email,
+    is_active: Type.Boolean({ examples: [true] }),
+    is_superuser: Type.Boolean({ examples: [false] }),
+    is_verified: Type.Boolean({ description: 'Whether a link mailed to the address was used.', examples: [false] }),
+    full_name: FullName,
+    created_at: Time,
+  }),
+)

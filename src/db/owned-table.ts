@@ -1,0 +1,37 @@
+import type { PgColumn, PgTable } from 'drizzle-orm/pg-core'
+import type { ApiErrorKind } from '../errors.ts'
+
+/**
+ * A table whose rows have owners, seen from outside: no query builder takes it, so that `db.select().from(items)`
+ * does not compile. At run time it is the Drizzle table that drizzle-kit makes migrations from.
+ * The lint rules keep `reveal` to db/owned.ts.
+ */
+export interface OwnedTable<Row, Field extends string> {
+  /** Types only; nothing stands there at run time. */
+  readonly __row: Row
+  readonly __field: Field
+}
+
+/** What owned.ts must know of an owned table beside its columns. */
+export interface Ownership {
+  /** The columns that the owner writes. */
+  readonly fields: readonly string[]
+  readonly notFound: ApiErrorKind
+}
+
+export type RevealedTable = PgTable & Record<'id' | 'owner_id' | 'created_at', PgColumn> & Record<string, PgColumn>
+
+const ownerships = new WeakMap<object, Ownership>()
+
+/** Hides a Drizzle table behind its ownership. */
+export function conceal<Row, Field extends string>(table: PgTable, ownership: Ownership): OwnedTable<Row, Field> {
+  ownerships.set(table, ownership)
+  return table as unknown as OwnedTable<Row, Field>
+}
+
+/** The Drizzle table behind an owned one, for db/owned.ts alone. */
+export function reveal(table: OwnedTable<unknown, string>): { table: RevealedTable; ownership: Ownership } {
+  const ownership = ownerships.get(table)
+  if (!ownership) throw new TypeError('Not an owned table: declare it with ownedTable() in db/tables.ts')
+  return { table: table as unknown as RevealedTable, ownership }
+}

@@ -1,0 +1,55 @@
+import { type SQL, type SQLWrapper, getTableColumns, sql } from 'drizzle-orm'
+import type { PgColumn, PgTable } from 'drizzle-orm/pg-core'
+
+/**
+ * Pieces of prepared statements. A statement is built once and run with values by name, so what differs from
+ * call to call is decided in SQL.
+ */
+
+/** The value of a name at execution. */
+export const value = (name: string) => sql.placeholder(name)
+
+/**
+ * `column` takes the value of its name where `assignments` sent one, and stays as it is where not.
+ * PostgreSQL infers the value's type from the column.
+ */
+export function assigned(column: PgColumn): SQL {
+  const name = column.name
+  return sql`case when ${sent(column)} then ${value(name)} else ${column} end`
+}
+
+/** The value of the column's name, or the column's default where that is null and there is one. */
+export function valueOrDefault(column: PgColumn): SQL {
+  const given = sql`${value(column.name)}`
+  return column.default === undefined ? given : sql`coalesce(${given}, ${column.default})`
+}
+
+/** The values that `assigned` columns of these names ask for: null is a value, undefined is none. */
+export function assignments(
+  names: readonly string[],
+  body: Readonly<Record<string, unknown>>,
+): Record<string, unknown> {
+  const values: Record<string, unknown> = {}
+  for (const name of names) {
+    values[`${name}_sent`] = body[name] !== undefined
+    values[name] = body[name] ?? null
+  }
+  return values
+}
+
+/** Whether `column` is sent, as a condition. */
+export const sent = (column: PgColumn): SQL => sql`${value(`${column.name}_sent`)}::boolean`
+
+/**
+ * Every column of a new row in the table's order, as INSERT … SELECT wants them: what is given, else the column's
+ * default, else null.
+ */
+export function newRow(table: PgTable, given: Record<string, SQLWrapper>): Record<string, SQL> {
+  const columns = Object.entries(getTableColumns(table)) as [string, PgColumn][]
+  return Object.fromEntries(
+    columns.map(([name, column]) => [name, sql`${given[name] ?? column.default ?? null}`.as(name) as never]),
+  )
+}
+
+/** So many minutes from now, by the database's clock. */
+export const inMinutes = (minutes: number) => sql`now() + make_interval(mins => ${minutes}::integer)`

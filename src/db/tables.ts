@@ -1,0 +1,158 @@
+import { sql } from 'drizzle-orm'
+import {
+  type ExtraConfigColumn,
+  type PgColumnBuilderBase,
+  boolean,
+  index,
+  integer,
+  jsonb,
+  pgTable,
+  smallint,
+  text,
+  timestamp,
+  uniqueIndex,
+  uuid,
+  varchar,
+} from 'drizzle-orm/pg-core'
+import { type ApiErrorKind, ItemNotFound } from '../errors.ts'
+import { conceal } from './owned-table.ts'
+
+/**
+ * The whole data model. Columns that another program might leave out have a database default, so that
+ * rows written past this service are as good as its own. After a change: `npm run db:generate`.
+ */
+
+const id = () => uuid().primaryKey().defaultRandom()
+const time = () => timestamp({ withTimezone: true, precision: 3 })
+const createdAt = () => time().notNull().defaultNow()
+const ofUser = () => uuid().references(() => users.id, { onDelete: 'cascade' })
+
+export const users = pgTable(
+  'users',
+  {
+    id: id(),
+    email: varchar({ length: 255 }).notNull(),
+    is_active: boolean().notNull().default(true),
+    is_superuser: boolean().notNull().default(false),
+    is_verified: boolean().notNull().default(false),
+    full_name: varchar({ length: 255 }),
+    hashed_password: text().notNull(),
+    // Moves on with every change of password, role or state that must end sessions: a session made under
+    // an older version is dead, even one that a login makes at the same moment.
+    credentials_version: integer().notNull().default(0),
+    created_at: createdAt(),
+  },
+  (table) => [
+    uniqueIndex('users_email_unique').on(sql`lower(${table.email})`),
+    index('users_created_at_id_index').on(table.created_at, table.id),
+    // The last active superuser is looked for among these few.
+    index('users_superuser_index')
+      .on(table.id)
+      .where(sql`${table.is_superuser} and ${table.is_active}`),
+  ],
+)
+
+/** One sign-in. Access tokens name it as `sid`; without a live row they are worth nothing. */
+export const sessions = pgTable(
+  'sessions',
+  {
+    id: id(),
+    user_id: ofUser().notNull(),
+    credentials_version: integer().notNull(),
+    // Refresh tokens are derived from id and generation; only the newest one is good.
+    generation: integer().notNull().default(0),
+    user_agent: text(),
+    ip_address: text(),
+    created_at: createdAt(),
+    last_used_at: createdAt(),
+    refreshed_at: time(),
+    expires_at: time().notNull(),
+  },
+  (table) => [
+    index('sessions_user_id_index').on(table.user_id),
+    index('sessions_expires_at_index').on(table.expires_at),
+  ],
+)
+
+export type TokenPurpose = 'reset_password' | 'verify_email'
+
+/** The right to do one thing once, mailed as a link. The row is no secret: the MAC in the link is. */
+export const oneTimeTokens = pgTable(
+  'one_time_tokens',
+  {
+    id: id(),
+    user_id: ofUser().notNull(),
+    purpose: text().$type<TokenPurpose>().notNull(),
+    // At most three live tokens of a kind: each stands in a slot from 1 to 3, and a slot holds one.
+    slot: smallint().notNull(),
+    // The address that it was mailed to; worthless once the user has another.
+    email: varchar({ length: 255 }).notNull(),
+    created_at: createdAt(),
+    expires_at: time().notNull(),
+  },
+  (table) => [
+    uniqueIndex('one_time_tokens_slot_unique').on(table.user_id, table.purpose, table.slot),
+    index('one_time_tokens_expires_at_index').on(table.expires_at),
+  ],
+)
+
+export type MessageName = 'welcome' | 'recovery' | 'test'
+
+/** The outbox: what is to be said to whom. Never a link; those are made when a mail is sent. */
+export const emails = pgTable(
+  'emails',
+  {
+    id: id(),
+    user_id: ofUser(),
+    message: text().$type<MessageName>().notNull(),
+    recipient: varchar({ length: 255 }).notNull(),
+    params: jsonb().$type<Record<string, string>>().notNull().default({}),
+    token_id: uuid(),
+    created_at: createdAt(),
+    attempts: integer().notNull().default(0),
+    // Due then; while a deliverer has it, the end of its lease.
+    next_attempt_at: createdAt(),
+    sent_at: time(),
+    parked_at: time(),
+    last_error: text(),
+  },
+  (table) => [
+    index('emails_due_index')
+      .on(table.next_attempt_at)
+      .where(sql`${table.sent_at} is null and ${table.parked_at} is null`),
+    index('emails_created_at_id_index').on(table.created_at, table.id),
+    index('emails_user_id_index').on(table.user_id),
+  ],
+)
+
+/**
+ * Declares a table whose rows belong to users: `fields` are what its owner fills in; id, owner and time of
+ * creation come with it. Nothing but `request.owned(table)` can read or write it (db/owned-table.ts).
+ */
+function ownedTable<Name extends string, Fields extends Record<string, PgColumnBuilderBase>>(
+  name: Name,
+  notFound: ApiErrorKind,
+  fields: Fields,
+) {
+  const table = pgTable(
+    name,
+    { id: id(), ...fields, owner_id: ofUser().notNull(), created_at: createdAt() },
+    (columns) => {
+      const { id, owner_id, created_at } = columns as unknown as Record<string, ExtraConfigColumn>
+      return [
+        // Both lists are read backwards along these, newest first, without a sort.
+        index(`${name}_owner_id_created_at_id_index`).on(owner_id!, created_at!, id!),
+        index(`${name}_created_at_id_index`).on(created_at!, id!),
+      ]
+    },
+  )
+  return conceal<typeof table.$inferSelect, Extract<keyof Fields, string>>(table, {
+    fields: Object.keys(fields),
+    notFound,
+  })
+}
+
+export const items = ownedTable('items', ItemNotFound, {
+  title: varchar({ length: 255 }).notNull(),
+  description: varchar({ length: 255 }),
+})

@@ -1,0 +1,105 @@
+import { STATUS_CODES } from 'node:http'
+import type { FastifySchema } from 'fastify'
+import { HTTPError, HTTPValidationError, SECURITY_SCHEME } from './contract.ts'
+import {
+  type ApiErrorKind,
+  InternalServerError,
+  InvalidJson,
+  PayloadTooLarge,
+  ServiceUnavailable,
+  TooManyRequests,
+  UnsupportedMediaType,
+} from './errors.ts'
+
+/** What openapi.json says beside the routes' schemas: its front page, and every way that an operation can answer. */
+
+export const description = `The backend that a product starts from: accounts, sessions, mail, and resources that belong to their owners.
+
+**Try it:** press *Authorize*, enter an address and a password, then *Try it out* on any operation.
+
+**Signing in** gives an access token for the \`Authorization: Bearer\` header. It stops working the moment its session ends.
+
+**Errors** are \`{"detail": "…"}\` with a text that is part of this contract; where an input does not fit its schema, \`detail\` is a list with an entry for each fault. Every answer carries an \`X-Request-Id\`: quote it when you report a problem.
+
+**Lists** are newest first and take \`skip\` and \`limit\`; \`count\` is the number of rows on all pages together.`
+
+export const tags = [
+  { name: 'login', description: 'Signing in, and the way back in for those who lost their password.' },
+  { name: 'users', description: 'Accounts: one\'s own, and for superusers everybody\'s.' },
+  { name: 'items', description: 'A resource that belongs to its owner: the pattern for your own.' },
+  { name: 'utils', description: 'Is it up, and does mail work.' },
+  { name: 'private', description: 'Short cuts for development. They exist only where ENVIRONMENT is local.' },
+]
+
+/** The tag of an operation: the part of its id before the dash. */
+export const tagOf = (operationId: string) => operationId.slice(0, operationId.indexOf('-'))
+
+/**
+ * A route's schema as the document shows it.
+ *
+ * @param refusals what its scope's guard refuses with; none where the scope is public
+ */
+export function documented(schema: FastifySchema, refusals: readonly ApiErrorKind[]): FastifySchema {
+  const errors = [...refusals, ...bodyErrors(schema), ...(schema.errors ?? []), ...anywhere]
+  return {
+    ...schema,
+    tags: [tagOf(schema.operationId ?? '')],
+    security: refusals.length > 0 ? [{ [SECURITY_SCHEME]: [] }] : [],
+    response: { ...goodAnswers(schema), ...errorAnswers(errors), ...(hasInput(schema) && { 422: invalidInput }) },
+  }
+}
+
+/** Any route may answer so. */
+const anywhere = [TooManyRequests, InternalServerError, ServiceUnavailable]
+
+const bodyErrors = ({ body }: FastifySchema) =>
+  body === undefined ? [] : [InvalidJson, PayloadTooLarge, UnsupportedMediaType]
+
+const hasInput = ({ body, params, querystring }: FastifySchema) =>
+  body !== undefined || params !== undefined || querystring !== undefined
+
+const inContent = (schema: unknown, type = 'application/json', more: object = {}) => ({
+  content: { [type]: { schema, ...more } },
+})
+
+function goodAnswers({ response, produces }: FastifySchema) {
+  return Object.fromEntries(
+    Object.entries(response as Record<string, object>).map(([status, schema]) => [
+      status,
+      { description: STATUS_CODES[status], ...inContent(schema, produces?.[0]) },
+    ]),
+  )
+}
+
+const invalidInput = {
+  description: 'The input does not fit its schema: an entry for each fault, never the value itself.',
+  ...inContent(HTTPValidationError),
+}
+
+const header = (text: string) => ({ type: 'string', description: text })
+const headersOf: Record<number, object> = {
+  401: { 'WWW-Authenticate': header('The scheme, and what is wrong with the token (RFC 6750).') },
+  429: { 'Retry-After': header('Seconds to wait.') },
+  503: { 'Retry-After': header('Seconds to wait.') },
+}
+
+/** One answer for each status, its description and examples being the texts that it may carry. */
+function errorAnswers(errors: readonly ApiErrorKind[]) {
+  const byStatus = new Map<number, Set<string>>()
+  for (const { status, detail } of errors) {
+    byStatus.set(status, (byStatus.get(status) ?? new Set()).add(detail))
+  }
+  return Object.fromEntries(
+    [...byStatus].map(([status, details]) => [
+      status,
+      {
+        description: [...details].map((detail) => `\`${detail}\``).join(' or '),
+        ...(headersOf[status] && { headers: headersOf[status] }),
+        ...inContent(HTTPError, undefined, { examples: examplesOf([...details]) }),
+      },
+    ]),
+  )
+}
+
+const examplesOf = (details: string[]) =>
+  Object.fromEntries(details.map((detail, index) => [`example${index + 1}`, { summary: detail, value: { detail } }]))

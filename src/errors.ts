@@ -1,0 +1,82 @@
+/**
+ * Every error that a client can meet, once: its name, status and text are the contract's.
+ * Code throws them (`throw new ItemNotFound()`), routes declare them (`errors: [ItemNotFound]`),
+ * and plugins/errors.ts is the one place that turns them into answers.
+ */
+
+/** An error whose status and text are meant for the client. */
+export class ApiError extends Error {
+  readonly status: number
+  readonly detail: string
+  readonly headers: Readonly<Record<string, string>>
+
+  constructor(status: number, detail: string, headers: Record<string, string> = {}) {
+    super(detail)
+    this.name = 'ApiError'
+    this.status = status
+    this.detail = detail
+    this.headers = headers
+  }
+}
+
+/** A kind of ApiError: thrown as `new Kind()`, declared in a route's `errors` as `Kind`. */
+export interface ApiErrorKind {
+  new (): ApiError
+  readonly status: number
+  readonly detail: string
+}
+
+function define(status: number, detail: string, headers?: Record<string, string>): ApiErrorKind {
+  return class extends ApiError {
+    static readonly status = status
+    static readonly detail = detail
+    constructor() {
+      super(status, detail, headers)
+    }
+  }
+}
+
+// Who is asking (RFC 6750, section 3)
+export const NotAuthenticated = define(401, 'Not authenticated', { 'www-authenticate': 'Bearer' })
+export const InvalidCredentials = define(401, 'Could not validate credentials', {
+  'www-authenticate': 'Bearer error="invalid_token"',
+})
+export const NotEnoughPrivileges = define(403, "The user doesn't have enough privileges")
+
+// Login and recovery
+export const IncorrectEmailOrPassword = define(400, 'Incorrect email or password')
+export const InactiveUser = define(400, 'Inactive user')
+export const InvalidToken = define(400, 'Invalid token')
+export const UnknownUsername = define(404, 'The user with this username does not exist in the system.')
+
+// Users
+export const EmailTakenAtCreation = define(400, 'The user with this email already exists in the system.')
+export const EmailTakenAtSignup = define(400, 'The user with this email already exists in the system')
+export const EmailTakenAtChange = define(409, 'User with this email already exists')
+export const IncorrectPassword = define(400, 'Incorrect password')
+export const SamePassword = define(400, 'New password cannot be the same as the current one')
+export const SuperuserDeletesSelf = define(403, 'Super users are not allowed to delete themselves')
+export const LastSuperuser = define(403, 'The last active superuser cannot be removed')
+export const UserNotFound = define(404, 'User not found')
+export const UserToUpdateNotFound = define(404, 'The user with this id does not exist in the system')
+
+// Items, and every other table that has owners
+export const ItemNotFound = define(404, 'Item not found')
+export const NotEnoughPermissions = define(403, 'Not enough permissions')
+
+// Any route
+export const InvalidJson = define(400, 'The body is not valid JSON')
+export const NotFound = define(404, 'Not Found')
+export const PayloadTooLarge = define(413, 'Payload Too Large')
+export const UnsupportedMediaType = define(415, 'Unsupported Media Type')
+export const TooManyRequests = define(429, 'Too many requests')
+export const InternalServerError = define(500, 'Internal Server Error')
+/** Overloaded, or a dependency is away; worth another try in a second. */
+export const ServiceUnavailable = define(503, 'Service Unavailable', { 'retry-after': '1' })
+
+/** The path has other methods (RFC 9110, section 15.5.6). */
+export class MethodNotAllowed extends ApiError {
+  constructor(allowed: readonly string[]) {
+    super(405, 'Method Not Allowed', { allow: allowed.join(', ') })
+  }
+}

@@ -1,0 +1,86 @@
+import { STATUS_CODES } from 'node:http'
+import { type Logger, type LoggerOptions, pino } from 'pino'
+import type { Config } from './config.ts'
+
+/**
+ * Log lines: JSON, and pretty in local. They name people by id alone: no address, token, link or password gets in,
+ * neither by a path or header nor by an error.
+ */
+export async function createLogger(config: Pick<Config, 'ENVIRONMENT' | 'LOG_LEVEL'>): Promise<Logger> {
+  const options: LoggerOptions = {
+    level: config.LOG_LEVEL,
+    serializers: { err: describeError, req: describeRequest, res: describeReply },
+    redact: {
+      paths: ['password', 'new_password', 'current_password', 'token', 'refresh_token', 'access_token', 'email'].flatMap(
+        (name) => [name, `*.${name}`],
+      ),
+      censor: '[redacted]',
+    },
+  }
+  return config.ENVIRONMENT === 'local' ? pino(options, await prettyStream()) : pino(options)
+}
+
+/** pino-pretty is a tool of development and absent from the production image; without it, lines are JSON. */
+async function prettyStream() {
+  try {
+    const { default: pretty } = await import('pino-pretty')
+    return pretty({ ignore: 'pid,hostname,reqId', translateTime: 'HH:MM:ss', singleLine: true })
+  } catch {
+    return process.stdout
+  }
+}
+
+interface LoggedError {
+  type: string
+  message: string
+  code?: string | undefined
+  stack?: string | undefined
+}
+
+/**
+ * What is told of an error. Messages of the database and the query builder quote values (hashes, addresses): of those,
+ * only the code, the table and the constraint are told.
+ */
+export function describeError(error: unknown): LoggedError & Record<string, unknown> {
+  const { name, message, code, stack, cause } = error as Error & { code?: string }
+  if (name === 'DrizzleQueryError' || message.startsWith('Failed query:')) {
+    const beneath = (cause ?? {}) as Record<string, unknown> & { message?: string; code?: string; stack?: string }
+    return {
+      type: 'DatabaseError',
+      message: beneath.code?.startsWith('2') ? 'a value was refused' : (beneath.message ?? 'query failed'),
+      code: beneath.code,
+      table: beneath.table_name ?? beneath.table,
+      constraint: beneath.constraint_name ?? beneath.constraint,
+      stack: frames(stack),
+    }
+  }
+  return { type: name, message: masked(message), code, stack: frames(stack) }
+}
+
+/** The frames of a stack without its first lines, which repeat the message. */
+const frames = (stack = '') =>
+  stack
+    .split('\n')
+    .filter((line) => /^\s+at /.test(line))
+    .join('\n')
+
+interface LoggedRequest {
+  method: string
+  url: string
+  ip: string
+  routeOptions?: { url?: string | undefined }
+}
+
+/** The route rather than the path where there is one: paths carry addresses, queries carry tokens. */
+function describeRequest({ method, url, ip, routeOptions }: LoggedRequest) {
+  return { method, path: routeOptions?.url ?? maskedPath(url), ip }
+}
+
+const describeReply = ({ statusCode }: { statusCode: number }) => ({
+  statusCode,
+  status: STATUS_CODES[statusCode],
+})
+
+const ADDRESS = /[^\s/"'<>=&?]+(?:@|%40)[^\s/"'<>=&?]+/gi
+const masked = (text: string) => text.replace(ADDRESS, '[address]')
+const maskedPath = (url: string) => masked(url.split('?', 1)[0] ?? '')

@@ -1,0 +1,52 @@
+import type { OneTimeTokens } from '../auth/one-time-tokens.ts'
+import type { Config } from '../config.ts'
+import type { MessageName, TokenPurpose } from '../db/tables.ts'
+import { type RenderedMail, render } from './templates.ts'
+
+/** What a mail is about. Links are made here, at the moment they are needed, and stored nowhere. */
+export interface MailContent {
+  readonly message: MessageName
+  readonly recipient: string
+  readonly token_id: string | null
+  /** When the token ends; null where it has none, or none that lives. */
+  readonly valid_until: Date | null
+}
+
+/** A mail whose link would be dead: it is not worth sending any more. */
+export class DeadLink extends Error {
+  constructor() {
+    super('Its link is used, replaced or expired')
+    this.name = 'DeadLink'
+  }
+}
+
+/** Where a message's link leads, and what its token is good for. Messages that are not here have no link. */
+const links: Partial<Record<MessageName, { path: string; purpose: TokenPurpose }>> = {
+  welcome: { path: '/reset-password', purpose: 'reset_password' },
+  recovery: { path: '/reset-password', purpose: 'reset_password' },
+}
+
+export interface Messages {
+  /** The mail as it is sent. @throws DeadLink */
+  compose(mail: MailContent): Promise<RenderedMail>
+}
+
+export function messages(config: Pick<Config, 'PROJECT_NAME' | 'linkBase'>, tokens: OneTimeTokens): Messages {
+  return {
+    async compose({ message, recipient, token_id, valid_until }) {
+      const values: Record<string, string> = { project_name: config.PROJECT_NAME, email: recipient }
+      const link = links[message]
+      if (link) {
+        if (token_id === null || valid_until === null) throw new DeadLink()
+        values.link = `${config.linkBase}${link.path}?token=${tokens.sign(link.purpose, token_id)}`
+        values.valid_until = readable(valid_until)
+      }
+      return render(message, values)
+    },
+  }
+}
+
+const format = new Intl.DateTimeFormat('en-GB', { dateStyle: 'long', timeStyle: 'short', timeZone: 'UTC' })
+
+/** Such as "23 November 2026 at 10:15 UTC": right whenever the mail arrives, unlike "in one hour". */
+const readable = (time: Date) => `${format.format(time)} UTC`

@@ -1,0 +1,114 @@
+import { type SQL, type SQLWrapper, eq, sql } from 'drizzle-orm'
+import type { WithSubquery } from 'drizzle-orm/subquery'
+import type { Database } from '../db/connect.ts'
+import { newRow, value } from '../db/statements.ts'
+import { type MessageName, emails, oneTimeTokens } from '../db/tables.ts'
+
+/**
+ * The outbox: a mail is a row, written by the statement that is its cause, so that there is never one without the
+ * other. It names a message and a token's id, and holds no link: links are made when it is sent or looked at.
+ */
+
+/** A part of a statement that puts a mail for each row of `source` into the outbox. */
+export function queuedMail(
+  db: Database,
+  source: WithSubquery,
+  message: MessageName,
+  of: { user_id: SQLWrapper; recipient: SQLWrapper; token_id?: SQLWrapper },
+) {
+  const row = newRow(emails, { ...of, message: sql`${message}` })
+  return db.$with('mail').as(
+    db
+      .insert(emails)
+      .select((qb) => qb.select(row as never).from(source))
+      .returning({ id: emails.id }),
+  )
+}
+
+/** A mail that a deliverer has taken for the time of its lease. */
+export interface ClaimedMail {
+  readonly id: string
+  readonly message: MessageName
+  readonly recipient: string
+  readonly params: Record<string, string>
+  readonly attempts: number
+  readonly token_id: string | null
+  /** When its token ends; null where it has none, or none that lives. */
+  readonly valid_until: Date | null
+}
+
+export interface Outbox {
+  /** Puts one mail in that has no other cause than the call. */
+  add(message: MessageName, recipient: string): Promise<void>
+  /** Takes mails that are due; each is this caller's until the lease ends, and due again then. */
+  claim(): Promise<ClaimedMail[]>
+  sent(id: string): Promise<void>
+  /** Due again in so many seconds. */
+  failed(id: string, error: string, retryInSeconds: number): Promise<void>
+  /** Put aside: it can't be sent, and says why. */
+  parked(id: string, error: string): Promise<void>
+}
+
+/** Longer than any attempt may take (transport.ts bounds it), so that nobody takes a mail that is being sent. */
+const LEASE = sql`now() + interval '2 minutes'`
+const BATCH = 10
+const ERROR_LENGTH = 500
+
+export function outbox(db: Database): Outbox {
+  const due = db.$with('due').as(
+    db
+      .select({ id: emails.id })
+      .from(emails)
+      .where(sql`${emails.sent_at} is null and ${emails.parked_at} is null and ${emails.next_attempt_at} <= now()`)
+      .orderBy(emails.next_attempt_at)
+      .limit(BATCH)
+      .for('update', { skipLocked: true }),
+  )
+  const tokenEnds = sql`(
+    select ${oneTimeTokens.expires_at} from ${oneTimeTokens}
+    where ${oneTimeTokens.id} = ${emails.token_id} and ${oneTimeTokens.expires_at} > now()
+  )`
+  const claim = db
+    .with(due)
+    .update(emails)
+    .set({ attempts: sql`${emails.attempts} + 1`, next_attempt_at: LEASE })
+    .from(due)
+    .where(eq(emails.id, due.id))
+    .returning({
+      id: emails.id,
+      message: emails.message,
+      recipient: emails.recipient,
+      params: emails.params,
+      attempts: emails.attempts,
+      token_id: emails.token_id,
+      valid_until: tokenEnds.mapWith(oneTimeTokens.expires_at) as SQL<Date | null>,
+    })
+    .prepare('outbox_claim')
+
+  const mark = (name: string, set: Record<string, SQL>) =>
+    db
+      .update(emails)
+      .set(set)
+      .where(eq(emails.id, value('id')))
+      .prepare(`outbox_${name}`)
+  const error = sql`${value('error')}`
+  const add = db
+    .insert(emails)
+    .values({ message: value('message') as never, recipient: value('recipient') })
+    .prepare('outbox_add')
+  const sent = mark('sent', { sent_at: sql`now()`, last_error: sql`null` })
+  const parked = mark('parked', { parked_at: sql`now()`, last_error: error })
+  const failed = mark('failed', {
+    next_attempt_at: sql`now() + make_interval(secs => ${value('seconds')}::integer)`,
+    last_error: error,
+  })
+
+  return {
+    add: async (message, recipient) => void (await add.execute({ message, recipient })),
+    claim: () => claim.execute(),
+    sent: async (id) => void (await sent.execute({ id })),
+    failed: async (id, error, seconds) =>
+      void (await failed.execute({ id, error: error.slice(0, ERROR_LENGTH), seconds })),
+    parked: async (id, error) => void (await parked.execute({ id, error: error.slice(0, ERROR_LENGTH) })),
+  }
+}

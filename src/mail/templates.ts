@@ -1,0 +1,63 @@
+import { readFile } from 'node:fs/promises'
+import type { CompiledTemplates } from './compiler.ts'
+
+/** What a mail says: its subject, and the same content twice. */
+export type RenderedMail = CompiledTemplates[string]
+
+let templates: Promise<CompiledTemplates> | undefined
+
+/**
+ * The compiled templates, loaded on the first call. A build carries them beside this file; from source they are
+ * compiled, so that a change in `emails/` shows at the next start.
+ *
+ * @throws Error where a template does not compile, or where a build has no templates.
+ */
+export function loadTemplates(): Promise<CompiledTemplates> {
+  return (templates ??= import.meta.url.endsWith('.js') ? readTemplates() : compileTemplates())
+}
+
+async function readTemplates(): Promise<CompiledTemplates> {
+  return JSON.parse(await readFile(new URL('templates.json', import.meta.url), 'utf8')) as CompiledTemplates
+}
+
+async function compileTemplates(): Promise<CompiledTemplates> {
+  const compiler = await import('./compiler.ts')
+  return compiler.compileTemplates()
+}
+
+/**
+ * Fills the placeholders of a template, named as its file in `emails/` is.
+ *
+ * Values are escaped in the HTML, stand as they are in the text, and lose control characters in the subject, where a
+ * line break would start another header (RFC 5322, 2.2).
+ *
+ * @throws Error for a template that does not exist, and for a placeholder without a value.
+ */
+export async function render(template: string, values: Record<string, string>): Promise<RenderedMail> {
+  const compiled = (await loadTemplates())[template]
+  if (!compiled) throw new Error(`There is no mail template ${template}`)
+  const fill = (source: string, transform: (value: string) => string) =>
+    source.replace(/\{\{(\w+)\}\}/g, (_, name: string) => {
+      const value = Object.hasOwn(values, name) ? values[name] : undefined
+      if (value === undefined) throw new Error(`Mail template ${template}: no value for {{${name}}}`)
+      return transform(value)
+    })
+  return {
+    subject: fill(compiled.subject, withoutControls),
+    html: fill(compiled.html, escapeHtml),
+    text: fill(compiled.text, (value) => value),
+  }
+}
+
+const entities: Record<string, string> = {
+  '&': '&amp;',
+  '<': '&lt;',
+  '>': '&gt;',
+  '"': '&quot;',
+  "'": '&#39;',
+}
+
+// Quotes too: values stand in attributes.
+const escapeHtml = (value: string) => value.replace(/[&<>"']/g, (character) => entities[character] ?? '')
+
+const withoutControls = (value: string) => value.replace(/[\p{Cc}\p{Zl}\p{Zp}]+/gu, ' ')

@@ -1,0 +1,86 @@
+import { createTransport } from 'nodemailer'
+import type { Config } from '../config.ts'
+import type { RenderedMail } from './templates.ts'
+
+/** The way out. */
+export interface Transport {
+  /** @throws PermanentFailure where this mail can't be sent, any other error where it may work later */
+  send(mail: OutgoingMail): Promise<void>
+  close(): void
+}
+
+export interface OutgoingMail extends RenderedMail {
+  /** The outbox's id: the Message-ID is made of it, so that a mail sent twice is seen to be one. */
+  readonly id: string
+  readonly to: string
+}
+
+/** The server refused this mail for good (RFC 5321, 4.2.1: replies that begin with 5). */
+export class PermanentFailure extends Error {
+  override readonly name = 'PermanentFailure'
+}
+
+/** An attempt ends within a minute whatever the server does, well inside the outbox's lease. */
+const timeouts = { connectionTimeout: 10_000, greetingTimeout: 10_000, socketTimeout: 30_000, dnsTimeout: 5_000 }
+
+/** Keeps mails where they are: in local without SMTP_HOST, people look at them in the outbox. */
+const inbox: Transport = {
+  send: () => Promise.resolve(),
+  close: () => undefined,
+}
+
+type MailConfig = Pick<
+  Config,
+  | 'mail'
+  | 'PROJECT_NAME'
+  | 'SMTP_HOST'
+  | 'SMTP_PORT'
+  | 'SMTP_USER'
+  | 'SMTP_PASSWORD'
+  | 'SMTP_TLS'
+  | 'SMTP_SSL'
+  | 'EMAILS_FROM_EMAIL'
+  | 'EMAILS_FROM_NAME'
+>
+
+/** SMTP with TLS from the first byte, STARTTLS (required, so that nobody in between can strip it), or plain. */
+export function transport(config: MailConfig): Transport {
+  if (config.mail !== 'smtp') return inbox
+  const { SMTP_HOST: host, SMTP_USER: user, SMTP_PASSWORD: pass = '' } = config
+  const smtp = createTransport({
+    ...timeouts,
+    pool: true,
+    maxConnections: 2,
+    host: host!,
+    port: config.SMTP_PORT,
+    secure: config.SMTP_SSL,
+    requireTLS: !config.SMTP_SSL && config.SMTP_TLS,
+    ignoreTLS: !config.SMTP_SSL && !config.SMTP_TLS,
+    ...(user !== undefined && { auth: { user, pass } }),
+    // Nothing in a mail comes from a file or from elsewhere.
+    disableFileAccess: true,
+    disableUrlAccess: true,
+  })
+  const address = config.EMAILS_FROM_EMAIL!
+  const from = { name: config.EMAILS_FROM_NAME ?? config.PROJECT_NAME, address }
+  const domain = address.slice(address.lastIndexOf('@') + 1)
+
+  return {
+    async send({ id, to, subject, html, text }) {
+      const messageId = `<${id}@${domain}>`
+      try {
+        // As an object, an address is one address, whatever characters it has.
+        await smtp.sendMail({ messageId, from, to: { name: '', address: to }, subject, html, text })
+      } catch (error) {
+        throw isPermanent(error) ? new PermanentFailure((error as Error).message) : error
+      }
+    },
+    close: () => smtp.close(),
+  }
+}
+
+/** About this mail, that is: a refused password (EAUTH) is the operator's to mend, and the mail waits. */
+function isPermanent(error: unknown): boolean {
+  const { code, responseCode = 0 } = error as { code?: string; responseCode?: number }
+  return (code === 'EENVELOPE' || code === 'EMESSAGE') && responseCode >= 500
+}

@@ -1,0 +1,106 @@
+import jwt from '@fastify/jwt'
+import type { FastifyRequest } from 'fastify'
+import plugin from 'fastify-plugin'
+import { type AccessClaims, accessTokenOptions, accessTokenSeconds, isAccessClaims } from '../auth/access-tokens.ts'
+import { type Accounts, accounts } from '../auth/accounts.ts'
+import { type OneTimeTokens, oneTimeTokens } from '../auth/one-time-tokens.ts'
+import { type HashingLimits, type Passwords, passwords } from '../auth/passwords.ts'
+import { type Recovery, recovery } from '../auth/recovery.ts'
+import { type CurrentUser, type OpenSession, type Sessions, sessions } from '../auth/sessions.ts'
+import type { Config } from '../config.ts'
+import { InvalidCredentials, NotAuthenticated } from '../errors.ts'
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    readonly auth: Auth
+  }
+}
+
+declare module '@fastify/jwt' {
+  interface FastifyJWT {
+    payload: Pick<AccessClaims, 'sub' | 'sid'>
+    /** Who is asking: set by the guards of the signed-in and superuser scopes, and only there. */
+    user: CurrentUser
+  }
+}
+
+interface Auth {
+  readonly passwords: Passwords
+  readonly sessions: Sessions
+  readonly accounts: Accounts
+  readonly recovery: Recovery
+  readonly oneTimeTokens: OneTimeTokens
+  /** The answer to a sign-in (RFC 6749, 5.1). */
+  tokens(session: OpenSession): Tokens
+  /**
+   * Whose bearer token the request carries (RFC 6750), user and session checked in one query, so that what was
+   * revoked a moment ago is refused.
+   *
+   * @throws NotAuthenticated without a token, InvalidCredentials with one that is worth nothing
+   */
+  authenticate(request: FastifyRequest): Promise<CurrentUser>
+}
+
+interface Tokens {
+  access_token: string
+  token_type: 'bearer'
+  /** Seconds. */
+  expires_in: number
+  refresh_token: string
+}
+
+export interface AuthOptions {
+  readonly config: Config
+  readonly hashing?: HashingLimits | undefined
+}
+
+/** Passwords, sessions and tokens, as `app.auth`. */
+export const auth = plugin(
+  async (app, { config, hashing }: AuthOptions) => {
+    await app.register(jwt, accessTokenOptions(config))
+    const expires_in = accessTokenSeconds(config)
+    const services = {
+      passwords: passwords(hashing),
+      sessions: sessions(app.db, config),
+      accounts: accounts(app.db, config),
+      recovery: recovery(app.db, config),
+      oneTimeTokens: oneTimeTokens(app.db, config),
+    }
+    app.addHook('onClose', () => services.passwords.close())
+
+    app.decorate('auth', {
+      ...services,
+      tokens: (session) => ({
+        access_token: app.jwt.sign({ sub: session.user_id, sid: session.id }),
+        token_type: 'bearer',
+        expires_in,
+        refresh_token: session.refresh_token,
+      }),
+      async authenticate(request) {
+        const claims = readClaims(bearer(request), (token) => app.jwt.verify(token))
+        const user = await services.sessions.authenticate(claims)
+        if (!user) throw new InvalidCredentials()
+        return user
+      },
+    } satisfies Auth)
+  },
+  { name: 'auth', dependencies: ['database'] },
+)
+
+function bearer({ headers }: FastifyRequest): string {
+  const [scheme, token, ...more] = (headers.authorization ?? '').trim().split(/\s+/)
+  if (scheme?.toLowerCase() !== 'bearer') throw new NotAuthenticated()
+  if (token === undefined || more.length > 0) throw new InvalidCredentials()
+  return token
+}
+
+function readClaims(token: string, verify: (token: string) => unknown): AccessClaims {
+  let claims: unknown
+  try {
+    claims = verify(token)
+  } catch {
+    throw new InvalidCredentials()
+  }
+  if (!isAccessClaims(claims)) throw new InvalidCredentials()
+  return claims
+}

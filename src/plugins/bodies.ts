@@ -1,0 +1,44 @@
+import { isUtf8 } from 'node:buffer'
+import { parse as parseForm } from 'node:querystring'
+import type { FastifyRequest } from 'fastify'
+import plugin from 'fastify-plugin'
+import { InvalidJson, UnsupportedMediaType } from '../errors.ts'
+
+const JSON_TYPE = 'application/json'
+const FORM_TYPE = 'application/x-www-form-urlencoded'
+
+/**
+ * Bodies: JSON, or a form where the route's schema says `consumes`; anything else is 415. An empty body counts as no
+ * body, whatever its content type.
+ */
+export const bodies = plugin(
+  (app, _options, done) => {
+    // Fastify's own parser, which refuses __proto__ and constructor.prototype.
+    const parseJson = app.getDefaultJsonParser('error', 'error')
+    const parsers: Record<string, Parser> = {
+      [JSON_TYPE]: (request, text, parsed) =>
+        void parseJson(request, text, (error, json: unknown) => parsed(error && new InvalidJson(), json)),
+      [FORM_TYPE]: (_request, text, parsed) => parsed(null, parseForm(text)),
+      '*': (_request, _text, parsed) => parsed(new UnsupportedMediaType()),
+    }
+    app.removeAllContentTypeParsers()
+    for (const [type, parse] of Object.entries(parsers)) {
+      app.addContentTypeParser<Buffer>(type, { parseAs: 'buffer' }, (request, body, parsed) => {
+        if (body.length === 0) return parsed(null, undefined)
+        const { consumes = [JSON_TYPE] } = request.routeOptions.schema ?? {}
+        if (!consumes.includes(type)) return parsed(new UnsupportedMediaType())
+        // Decoding would put U+FFFD where bytes are wrong, and that would be stored.
+        if (!isUtf8(body)) return parsed(new InvalidJson())
+        parse(request, body.toString('utf8'), parsed)
+      })
+    }
+    done()
+  },
+  { name: 'bodies' },
+)
+
+type Parser = (
+  request: FastifyRequest,
+  text: string,
+  parsed: (error: Error | null, body?: unknown) => void,
+) => void

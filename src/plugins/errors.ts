@@ -1,0 +1,60 @@
+import { STATUS_CODES } from 'node:http'
+import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
+import plugin from 'fastify-plugin'
+import { isUnavailable } from '../db/faults.ts'
+import {
+  ApiError,
+  InternalServerError,
+  InvalidJson,
+  NotFound,
+  PayloadTooLarge,
+  ServiceUnavailable,
+  UnsupportedMediaType,
+} from '../errors.ts'
+import { validationFaults } from './validation-faults.ts'
+
+/** The one place that turns errors into answers: `{"detail": …}` and nothing of what is inside. */
+export const errors = plugin(
+  (app, _options, done) => {
+    app.setErrorHandler<FastifyError>(answerError)
+    // In onRequest, before the body of an unknown path is looked at.
+    app.addHook('onRequest', (request, _reply, next) => next(request.is404 ? new NotFound() : undefined))
+    done()
+  },
+  { name: 'errors', dependencies: ['reporting'] },
+)
+
+/** Fastify's own errors, by code. */
+const known: Record<string, new () => ApiError> = {
+  FST_ERR_CTP_BODY_TOO_LARGE: PayloadTooLarge,
+  FST_ERR_CTP_INVALID_MEDIA_TYPE: UnsupportedMediaType,
+  FST_ERR_CTP_INVALID_JSON_BODY: InvalidJson,
+  FST_ERR_HANDLER_TIMEOUT: ServiceUnavailable,
+}
+
+function answerError(error: FastifyError, request: FastifyRequest, reply: FastifyReply) {
+  if (error.validation) {
+    return reply.code(422).send({ detail: validationFaults(error, request) })
+  }
+  const answer = toApiError(error)
+  if (answer.status >= 500) {
+    request.log.error({ err: error, route: request.routeOptions.url }, 'request failed')
+  }
+  if (answer.status === 500) request.server.reportError(error, request)
+  return sendApiError(reply, answer)
+}
+
+/** Sends an error as the contract has it. */
+export function sendApiError(reply: FastifyReply, { status, headers, detail }: ApiError) {
+  return reply.code(status).headers({ ...headers }).send({ detail })
+}
+
+function toApiError(error: FastifyError): ApiError {
+  if (error instanceof ApiError) return error
+  const kind = known[error.code]
+  if (kind) return new kind()
+  if (isUnavailable(error)) return new ServiceUnavailable()
+  const status = error.statusCode ?? 500
+  if (status >= 400 && status < 500) return new ApiError(status, STATUS_CODES[status] ?? 'Bad Request')
+  return new InternalServerError()
+}

@@ -1,0 +1,76 @@
+import { AjvCompiler } from '@fastify/ajv-compiler'
+import type { TObject, TSchema } from '@sinclair/typebox'
+import type { FastifySchemaValidationError } from 'fastify'
+import plugin from 'fastify-plugin'
+import { components } from '../contract.ts'
+import { isEmail } from '../email-address.ts'
+import { readText } from '../text-values.ts'
+
+/**
+ * How inputs are checked against their schemas. Bodies are never coerced (Fastify's default turns null into "" and
+ * 5 into "5"); text of path and query is read strictly. All faults of a part are told at once. What a schema does not
+ * name is dropped before a handler sees it.
+ */
+const ajv = {
+  coerceTypes: false,
+  useDefaults: true,
+  removeAdditional: 'all',
+  allErrors: true,
+  formats: { email: isEmail, uuid: /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i },
+} as const
+
+export const validation = plugin(
+  (app, _options, done) => {
+    for (const component of components.values()) app.addSchema(component)
+    const buildCompiler = AjvCompiler() as unknown as CompilerFactory
+    const compile = buildCompiler(app.getSchemas(), { customOptions: ajv })
+    app.setValidatorCompiler<TSchema>(({ schema, httpPart }) => {
+      const validate = compile({ schema })
+      return (input: unknown) => {
+        const data = httpPart === 'body' ? input : readProperties(schema as TObject, input)
+        const faults = [...(validate(data) ? [] : (validate.errors ?? [])), ...textFaults(data)]
+        return faults.length > 0 ? { error: faults as unknown as Error } : { value: data }
+      }
+    })
+    done()
+  },
+  { name: 'validation' },
+)
+
+/** The package's types leave out what Fastify calls it with. */
+type CompilerFactory = (
+  schemas: Record<string, unknown>,
+  options: { customOptions: typeof ajv },
+) => (route: { schema: TSchema }) => {
+  (data: unknown): boolean
+  errors?: FastifySchemaValidationError[] | null
+}
+
+/** Path or query with its texts read as the types that the schema names. */
+function readProperties(schema: TObject, input: unknown): unknown {
+  const values = input as Record<string, unknown>
+  for (const [name, property] of Object.entries(schema.properties)) {
+    if (Object.hasOwn(values, name)) values[name] = readText(property, values[name])
+  }
+  return values
+}
+
+/**
+ * PostgreSQL keeps no U+0000, and a lone surrogate would be stored as another character: no text may have them.
+ * Goes over what is left after the schema dropped what it does not know, without recursion, as it may be deep.
+ */
+function textFaults(data: unknown): FastifySchemaValidationError[] {
+  const faults: FastifySchemaValidationError[] = []
+  const waiting: [path: string, value: unknown][] = [['', data]]
+  for (let next = waiting.pop(); next; next = waiting.pop()) {
+    const [path, value] = next
+    if (typeof value === 'string') {
+      if (value.includes('\0') || !value.isWellFormed()) {
+        faults.push({ keyword: 'text', instancePath: path, schemaPath: '', params: {} })
+      }
+    } else if (typeof value === 'object' && value !== null) {
+      for (const [name, inner] of Object.entries(value)) waiting.push([`${path}/${name}`, inner])
+    }
+  }
+  return faults
+}

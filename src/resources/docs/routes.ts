@@ -1,0 +1,27 @@
+import swaggerUi from '@fastify/swagger-ui'
+import type { App } from '../../contract.ts'
+
+const hide = { hide: true }
+
+/** Swagger UI at /docs, where `/` leads, and the document that it shows. */
+export async function docs(app: App) {
+  app.get('/', { schema: hide }, (_request, reply) => reply.redirect('/docs'))
+  app.get('/api/v1/openapi.json', { schema: hide }, () => app.swagger())
+  await app.register(swaggerUi, {
+    routePrefix: '/docs',
+    staticCSP: true,
+    // It would turn plain HTTP off localhost into HTTPS, which is not there.
+    transformStaticCSP: (policy) => policy.replace(/\s*upgrade-insecure-requests;?/, ''),
+    theme: { title: app.swagger.name },
+    uiConfig: {
+      deepLinking: true,
+      persistAuthorization: true,
+      displayRequestDuration: true,
+      filter: true,
+      tryItOutEnabled: true,
+      docExpansion: 'list',
+      defaultModelsExpandDepth: 0,
+    },
+    initOAuth: {},
+  })
+}

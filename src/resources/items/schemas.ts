@@ -1,0 +1,55 @@
+import { Type } from '@sinclair/typebox'
+import { Id, NullableText, PageQuery, Text, Time, component, operation, pageOf, Message } from '../../contract.ts'
+import { ItemNotFound, NotEnoughPermissions } from '../../errors.ts'
+
+const title = Text(255, 1, { examples: ['Analytical Engine'] })
+const description = NullableText(255, { examples: ['Notes on the engine'] })
+
+export const ItemPublic = component(
+  'ItemPublic',
+  Type.Object({ id: Id, title, description, owner_id: Id, created_at: Time }),
+)
+export const ItemsPublic = component('ItemsPublic', pageOf(ItemPublic))
+export const ItemCreate = component('ItemCreate', Type.Object({ title, description: Type.Optional(description) }))
+export const ItemUpdate = component('ItemUpdate', Type.Partial(Type.Object({ title, description })))
+
+const params = Type.Object({ id: Id })
+const errors = [ItemNotFound, NotEnoughPermissions]
+
+export const readItems = operation({
+  operationId: 'items-read_items',
+  summary: 'List items',
+  description: "One's own items, newest first. Superusers see everybody's.",
+  querystring: PageQuery,
+  response: { 200: ItemsPublic },
+})
+export const createItem = operation({
+  operationId: 'items-create_item',
+  summary: 'Create an item',
+  description: 'It belongs to whoever creates it.',
+  body: ItemCreate,
+  response: { 200: ItemPublic },
+})
+export const readItem = operation({
+  operationId: 'items-read_item',
+  summary: 'Read an item',
+  params,
+  response: { 200: ItemPublic },
+  errors,
+})
+export const updateItem = operation({
+  operationId: 'items-update_item',
+  summary: 'Change an item',
+  description: 'Fields that are not sent stay as they are.',
+  params,
+  body: ItemUpdate,
+  response: { 200: ItemPublic },
+  errors,
+})
+export const deleteItem = operation({
+  operationId: 'items-delete_item',
+  summary: 'Delete an item',
+  params,
+  response: { 200: Message },
+  errors,
+})

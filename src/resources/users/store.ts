@@ -1,0 +1,98 @@
+import type { Database } from '../../db/connect.ts'
+import { uniqueViolation } from '../../db/faults.ts'
+import { type PageOf, type PageRange, preparePage } from '../../db/page.ts'
+import { assignments } from '../../db/statements.ts'
+import { users } from '../../db/tables.ts'
+import {
+  EmailTakenAtChange,
+  IncorrectPassword,
+  InvalidCredentials,
+  LastSuperuser,
+  SuperuserDeletesSelf,
+  UserNotFound,
+  UserToUpdateNotFound,
+} from '../../errors.ts'
+import { prepareUserStatements } from './statements.ts'
+
+type User = typeof users.$inferSelect
+
+/** What a user changes of their own account. */
+type OwnChanges = Partial<Pick<User, 'email' | 'full_name'>>
+
+/** What a superuser changes of any. */
+type Changes = { [Field in (typeof CHANGEABLE)[number]]?: User[Field] | undefined }
+
+const CHANGEABLE = ['email', 'hashed_password', 'full_name', 'is_active', 'is_superuser'] as const
+
+export interface UserStore {
+  page(range: PageRange): Promise<PageOf<User>>
+  /** @throws UserNotFound */
+  get(id: string): Promise<User>
+  /** The hash that a password is compared with; undefined where the user was deleted meanwhile. */
+  hashOf(id: string): Promise<string | undefined>
+  /** @throws EmailTakenAtChange */
+  updateOwn(id: string, changes: OwnChanges): Promise<User>
+  /**
+   * Ends every other session of the user; one-time tokens die too.
+   *
+   * @throws IncorrectPassword where the hash is no longer the one that was verified
+   */
+  changePassword(user: { id: string; session_id: string }, verifiedHash: string | undefined, hash: string): Promise<void>
+  /** @throws UserToUpdateNotFound, LastSuperuser, EmailTakenAtChange */
+  update(id: string, changes: Changes): Promise<User>
+  /** @throws SuperuserDeletesSelf where the user became a superuser meanwhile */
+  deleteOwn(id: string): Promise<void>
+  /** @throws UserNotFound, LastSuperuser */
+  delete(id: string): Promise<void>
+}
+
+export function userStore(db: Database): UserStore {
+  const run = prepareUserStatements(db)
+  return {
+    page: preparePage<User>(db, users, 'page'),
+    async get(id) {
+      const [user] = await run.get.execute({ id })
+      if (!user) throw new UserNotFound()
+      return user
+    },
+    async hashOf(id) {
+      const [user] = await run.get.execute({ id })
+      return user?.hashed_password
+    },
+    async updateOwn(id, changes) {
+      const [user] = await refusingTakenEmail(
+        run.updateOwn.execute({ id, ...assignments(['email', 'full_name'], changes) }),
+      )
+      if (!user) throw new InvalidCredentials()
+      return user
+    },
+    async changePassword({ id, session_id }, verified, hashed_password) {
+      const changed = await run.changePassword.execute({ id, session_id, verified, hashed_password })
+      if (changed.length === 0) throw new IncorrectPassword()
+    },
+    async update(id, changes) {
+      const [found] = await refusingTakenEmail(run.update.execute({ id, ...assignments(CHANGEABLE, changes) }))
+      if (!found) throw new UserToUpdateNotFound()
+      if (!found.user) throw new LastSuperuser()
+      return found.user
+    },
+    async deleteOwn(id) {
+      const deleted = await run.deleteOwn.execute({ id })
+      if (deleted.length === 0) throw new SuperuserDeletesSelf()
+    },
+    async delete(id) {
+      const [found] = await run.delete.execute({ id })
+      if (!found) throw new UserNotFound()
+      if (found.deleted === null) throw new LastSuperuser()
+    },
+  }
+}
+
+async function refusingTakenEmail<T>(statement: Promise<T>): Promise<T> {
+  try {
+    return await statement
+  } catch (error) {
+    if (uniqueViolation(error) === 'users_email_unique') throw new EmailTakenAtChange()
+    throw error
+  }
+}

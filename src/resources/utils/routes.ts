@@ -1,0 +1,16 @@
+import type { App } from '../../contract.ts'
+import { ServiceUnavailable } from '../../errors.ts'
+import { healthCheck, testEmail } from './schemas.ts'
+
+export function utilsPublic(app: App) {
+  app.get('/utils/health-check/', { schema: healthCheck }, () => true)
+}
+
+export function utilsSuperuser(app: App) {
+  app.post('/utils/test-email/', { schema: testEmail }, async (request, reply) => {
+    if (!app.mail.enabled) throw new ServiceUnavailable()
+    await app.mail.add('test', request.query.email_to)
+    app.mail.wake()
+    return reply.code(201).send({ message: 'Test email sent' })
+  })
+}

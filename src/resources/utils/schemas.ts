@@ -1,0 +1,17 @@
+import { Type } from '@sinclair/typebox'
+import { Email, Message, operation } from '../../contract.ts'
+import { ServiceUnavailable } from '../../errors.ts'
+
+export const testEmail = operation({
+  operationId: 'utils-test_email',
+  summary: 'Send a test mail',
+  description: 'To see that mail works. It is queued like every other mail; 503 where mail is not configured.',
+  querystring: Type.Object({ email_to: Email }),
+  response: { 201: Message },
+  errors: [ServiceUnavailable],
+})
+export const healthCheck = operation({
+  operationId: 'utils-health_check',
+  summary: 'Is the service up',
+  response: { 200: Type.Boolean({ examples: [true] }) },
+})

@@ -1,0 +1,127 @@
+import { pathToFileURL } from 'node:url'
+import t from 'tap'
+import { compileTemplates } from '../../src/mail/compiler.ts'
+import { loadTemplates, render } from '../../src/mail/templates.ts'
+
+const link = 'https://app.example.com/reset-password?token=0198c6b2-3f4e.aZ_9-x'
+const values = {
+  project_name: 'Groundwork',
+  link,
+  valid_until: '23 November 2026, 10:15 UTC',
+  email: 'ada@example.com',
+}
+const names = Object.keys(await loadTemplates())
+const withLink = ['recovery', 'welcome']
+
+void t.test('the messages that the service sends are there', async (t) => {
+  for (const name of ['recovery', 'test', 'welcome']) t.ok(names.includes(name), name)
+})
+
+for (const name of names) {
+  void t.test(`${name} reaches its reader whole`, async (t) => {
+    const { subject, html, text } = await render(name, values)
+
+    t.match(subject, /Groundwork/, 'the subject says who writes')
+    t.match(html, /<html lang="en" /, 'a screen reader knows the language')
+    t.match(html, `<title>${subject}</title>`)
+    t.match(html, '<meta name="color-scheme" content="light dark">', 'dark clients leave the colours alone')
+    for (const part of [subject, html, text])
+      t.notMatch(part, /\{\{|\}\}|undefined/, 'no placeholder is left')
+    t.match(text, 'ada@example.com', 'the text part says as much as the HTML')
+  })
+
+  void t.test(`${name} loads nothing when it is opened`, async (t) => {
+    const { html } = await render(name, values)
+    const own = html.replaceAll(link, '').replace(/ xmlns(:\w+)?="[^"]*"/g, '')
+    t.notMatch(own, /https?:|\/\/\w|<link|<img|<script|@import|url\(|\ssrc=|\sbackground=/i)
+  })
+
+  void t.test(`${name} shows values as text, not as markup`, async (t) => {
+    const nasty = `<script>"a" & 'b'</script>`
+    const everything = { project_name: nasty, link: `${link}&n=1`, valid_until: nasty, email: nasty }
+    const { html, text } = await render(name, everything)
+
+    t.notMatch(html, '<script>')
+    t.match(html, 'aria-label="', 'values stand in attributes')
+    t.notMatch(html, `"a"`, 'a quote would end the attribute')
+    t.match(html, '&lt;script&gt;&quot;a&quot; &amp; &#39;b&#39;&lt;/script&gt;')
+    t.match(text, nasty, 'plain text needs no escaping')
+  })
+}
+
+for (const name of withLink) {
+  void t.test(`${name} has a link that works wherever it is clicked or copied`, async (t) => {
+    const { html, text } = await render(name, values)
+    const first = html.indexOf(link)
+
+    t.equal(html.slice(first - 6, first), 'href="', 'first occurrence')
+    t.equal(html[first + link.length], '"', 'the token stands last')
+    t.match(html, `>${link}</a>`, 'it can be copied')
+    t.same(
+      text.split('\n').filter((line) => line.includes('http')),
+      [link],
+      'once, on a line of its own',
+    )
+    t.match(text, values.valid_until, 'until when it works')
+  })
+}
+
+void t.test('an ampersand in a link is escaped in HTML alone', async (t) => {
+  const { html, text } = await render('recovery', { ...values, link: 'https://a.example/?x=1&token=t' })
+  t.match(html, 'href="https://a.example/?x=1&amp;token=t"')
+  t.match(text, 'https://a.example/?x=1&token=t')
+})
+
+void t.test('the text part has neither the preview nor long lines', async (t) => {
+  const templates = await loadTemplates()
+  t.notMatch(templates.recovery?.text, 'Somebody asked for a password recovery for your account')
+  for (const { text } of Object.values(templates))
+    for (const line of text.split('\n')) t.ok(line.length <= 68)
+})
+
+void t.test('a value cannot add a header to the mail', async (t) => {
+  const { subject } = await render('test', {
+    ...values,
+    project_name: 'A\r\nBcc: all@example.com\u0000\u2028B',
+  })
+  t.equal(subject, 'Test mail from A Bcc: all@example.com B')
+})
+
+void t.test('a value that looks like a placeholder stays what it is', async (t) => {
+  const { text, html } = await render('recovery', { ...values, email: '{{link}}$&@example.com' })
+  t.match(text, 'recovery for {{link}}$&@example.com.')
+  t.match(html, '{{link}}$&amp;@example.com')
+})
+
+void t.test('a mail with a hole is not made', async (t) => {
+  const { link: _, ...rest } = values
+  await t.rejects(render('recovery', rest), { message: 'Mail template recovery: no value for {{link}}' })
+  await t.rejects(render('recovery', {}), {
+    message: 'Mail template recovery: no value for {{project_name}}',
+  })
+  await t.rejects(render('nothing', values), { message: 'There is no mail template nothing' })
+})
+
+void t.test('a mistake in a message stops the build and names the file', async (t) => {
+  const compile = (mjml: string) =>
+    compileTemplates(pathToFileURL(`${t.testdir({ 'notice.mjml': mjml, parts: { 'part.mjml': '<mj-' } })}/`))
+  const title = '<mj-head><mj-title>Notice</mj-title></mj-head>'
+
+  await t.rejects(compile(`<mjml>${title}<mj-body><mj-box /></mj-body></mjml>`), {
+    message: /^notice\.mjml: /,
+  })
+  await t.rejects(
+    compile(`<mjml>${title}<mj-body><mj-include path="./parts/gone.mjml" /></mj-body></mjml>`),
+    {
+      message: 'notice.mjml: a part that it includes is missing',
+    },
+  )
+  await t.rejects(compile('<mjml><mj-body></mj-body></mjml>'), {
+    message: /^notice\.mjml: mj-title is missing/,
+  })
+  t.same(
+    Object.keys(await compile(`<mjml>${title}<mj-body></mj-body></mjml>`)),
+    ['notice'],
+    'parts are no messages',
+  )
+})

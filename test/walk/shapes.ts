@@ -1,0 +1,54 @@
+/** What each field of an answer has to be. A body fits with exactly these keys. */
+export type Shape = Record<string, (value: unknown) => boolean>
+
+export const isMap = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+
+const isText = (value: unknown) => typeof value === 'string'
+const isFlag = (value: unknown) => typeof value === 'boolean'
+const isTextOrNull = (value: unknown) => value === null || isText(value)
+const isCount = (value: unknown) => Number.isInteger(value) && Number(value) >= 0
+const isId = (value: unknown) => /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(String(value))
+const isTime = (value: unknown) =>
+  /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$/.test(String(value)) && !Number.isNaN(Date.parse(String(value)))
+const isListOf = (shape: Shape) => (value: unknown) =>
+  Array.isArray(value) && value.every((one) => misfits(shape, one).length === 0)
+
+export const userPublic: Shape = {
+  id: isId,
+  email: isText,
+  is_active: isFlag,
+  is_superuser: isFlag,
+  is_verified: isFlag,
+  full_name: isTextOrNull,
+  created_at: isTime,
+}
+export const itemPublic: Shape = {
+  id: isId,
+  title: isText,
+  description: isTextOrNull,
+  owner_id: isId,
+  created_at: isTime,
+}
+export const usersPublic: Shape = { data: isListOf(userPublic), count: isCount }
+export const itemsPublic: Shape = { data: isListOf(itemPublic), count: isCount }
+export const token: Shape = {
+  access_token: (value) => isText(value) && String(value).split('.').length === 3,
+  token_type: (value) => value === 'bearer',
+  expires_in: (value) => isCount(value) && Number(value) > 0,
+  refresh_token: (value) => isText(value) && value !== '',
+}
+
+/** The keys at which a value differs from a shape; empty where it fits. */
+export function misfits(shape: Shape, value: unknown): string[] {
+  if (!isMap(value)) return ['an object']
+  const strangers = Object.keys(value).filter((key) => !(key in shape))
+  const wrong = Object.entries(shape).filter(([key, fits]) => !(key in value) || !fits(value[key]))
+  return [...strangers.map((key) => `no ${key}`), ...wrong.map(([key]) => key)]
+}
+
+/** The rows of a list, in its order. */
+export const rows = (body: unknown) =>
+  isMap(body) && Array.isArray(body.data) ? body.data.filter(isMap) : []
+
+export const ids = (body: unknown) => rows(body).map(({ id }) => id)

@@ -1,0 +1,90 @@
+/** The contract's table as data: what the document and the answers of 405 have to agree with. */
+export interface Operation {
+  id: string
+  method: string
+  path: string
+  /** Whether a token is asked for. */
+  signedIn: boolean
+  body: string | undefined
+  answer: string
+  /** Statuses that the row lists, besides the answer's own. */
+  errors: number[]
+}
+
+const lines = `
+login-login_access_token            POST   /login/access-token                    P Body_login-login_access_token Token 400 422
+login-test_token                    POST   /login/test-token                      U - UserPublic 401
+login-recover_password              POST   /password-recovery/{email}             P - Message 422
+login-recover_password_html_content POST   /password-recovery-html-content/{email} S - text/html 401 403 404 422
+login-reset_password                POST   /reset-password/                       P NewPassword Message 400 422
+users-read_users                    GET    /users/                                S - UsersPublic 401 403 422
+users-create_user                   POST   /users/                                S UserCreate UserPublic 400 401 403 422
+users-register_user                 POST   /users/signup                          P UserRegister UserPublic 400 422
+users-read_user_me                  GET    /users/me                              U - UserPublic 401
+users-update_user_me                PATCH  /users/me                              U UserUpdateMe UserPublic 401 409 422
+users-update_password_me            PATCH  /users/me/password                     U UpdatePassword Message 400 401 422
+users-delete_user_me                DELETE /users/me                              U - Message 401 403
+users-read_user_by_id               GET    /users/{user_id}                       U - UserPublic 401 403 404 422
+users-update_user                   PATCH  /users/{user_id}                       S UserUpdate UserPublic 401 403 404 409 422
+users-delete_user                   DELETE /users/{user_id}                       S - Message 401 403 404 422
+items-read_items                    GET    /items/                                U - ItemsPublic 401 422
+items-create_item                   POST   /items/                                U ItemCreate ItemPublic 401 422
+items-read_item                     GET    /items/{id}                            U - ItemPublic 401 403 404 422
+items-update_item                   PUT    /items/{id}                            U ItemUpdate ItemPublic 401 403 404 422
+items-delete_item                   DELETE /items/{id}                            U - Message 401 403 404 422
+utils-test_email                    POST   /utils/test-email/                     S - Message 401 403 422 503
+utils-health_check                  GET    /utils/health-check/                   P - true
+private-create_user                 POST   /private/users/                        P PrivateUserCreate UserPublic 400 422`
+
+export const operations: Operation[] = lines
+  .trim()
+  .split('\n')
+  .map((line) => {
+    const [id = '', method = '', path = '', who, body, answer = '', ...errors] = line.split(/ +/)
+    return {
+      id,
+      method,
+      path,
+      signedIn: who !== 'P',
+      body: body === '-' ? undefined : body,
+      answer,
+      errors: errors.map(Number),
+    }
+  })
+
+/** In the contract, and not walked yet. */
+export const later = {
+  operations: [
+    'login-refresh_token',
+    'login-logout',
+    'login-verify_email',
+    'login-resend_verification',
+    'users-read_sessions_me',
+    'users-delete_session_me',
+    'users-delete_sessions_me',
+  ],
+  components: ['SessionPublic', 'SessionsPublic', 'RefreshToken', 'VerifyEmail', 'ResendVerification'],
+}
+
+/** Every named component with its properties; `?` where a caller may leave it out. */
+export const components: Record<string, string> = {
+  UserPublic: 'id email is_active is_superuser is_verified full_name created_at',
+  UserCreate: 'email password full_name? is_active? is_superuser?',
+  UserRegister: 'email password full_name?',
+  UserUpdate: 'email? password? full_name? is_active? is_superuser?',
+  UserUpdateMe: 'full_name? email?',
+  ItemPublic: 'id title description owner_id created_at',
+  ItemCreate: 'title description?',
+  ItemUpdate: 'title? description?',
+  UsersPublic: 'data count',
+  ItemsPublic: 'data count',
+  Message: 'message',
+  Token: 'access_token token_type? expires_in refresh_token',
+  NewPassword: 'token new_password',
+  UpdatePassword: 'current_password new_password',
+  PrivateUserCreate: 'email password full_name is_verified?',
+  'Body_login-login_access_token': 'grant_type? username password scope? client_id? client_secret?',
+  HTTPValidationError: 'detail?',
+  ValidationError: 'loc msg type',
+  HTTPError: 'detail',
+}

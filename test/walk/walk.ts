@@ -1,0 +1,126 @@
+/**
+ * Walks the contract's table against a running service, from outside, and says which rows hold.
+ * Limits of tries are not walked: run the service with RATE_LIMIT_ENABLED=false once it has them.
+ *
+ *   tsx test/walk/walk.ts --base-url http://127.0.0.1:8000 [--email admin@example.com] [--password changethis]
+ */
+import { parseArgs } from 'node:util'
+import { account } from './account.ts'
+import { administration } from './administration.ts'
+import { Cast, field, signIn } from './cast.ts'
+import { Check } from './check.ts'
+import { Client, Unreachable, type Answer } from './client.ts'
+import { bodies } from './bodies.ts'
+import type { Row } from './context.ts'
+import { document } from './document.ts'
+import { item } from './item.ts'
+import { items } from './items.ts'
+import { login } from './login.ts'
+import { privateUsers } from './private.ts'
+import { protocol } from './protocol.ts'
+import { recovery } from './recovery.ts'
+import { isMap } from './shapes.ts'
+import { signup } from './signup.ts'
+import { lastSuperuser } from './superuser.ts'
+import { users } from './users.ts'
+import { utils } from './utils.ts'
+
+const tags = {
+  login: [login, recovery],
+  users: [signup, account, users, administration],
+  items: [items, item],
+  utils: [utils],
+  private: [privateUsers],
+  'all routes': [protocol, bodies, document, lastSuperuser],
+}
+const rows = Object.values(tags).flat(2)
+
+/** What holds on each answer, whatever it was asked for. */
+function checkAnswers(check: Check, answers: Answer[]) {
+  const but = (fits: (answer: Answer) => boolean) => answers.find((answer) => !fits(answer))
+  const each = (what: string, expected: string, fits: (answer: Answer) => boolean) =>
+    check.holds(what, but(fits) === undefined, expected, but(fits))
+  each('X-Request-Id on all', 'X-Request-Id', ({ headers }) => Boolean(headers['x-request-id']))
+  each(
+    'no hash of a password in any',
+    'no hash',
+    ({ text }) => !/\$argon2|\$2[aby]\$|hashed_password/.test(text),
+  )
+  each(
+    'every error is a detail and nothing more',
+    '{"detail": …}',
+    ({ call, status, body }) =>
+      status < 400 || call.startsWith('HEAD') || (isMap(body) && Object.keys(body).join() === 'detail'),
+  )
+  each(
+    'WWW-Authenticate on 401 alone',
+    'a challenge exactly on 401',
+    ({ headers, status }) => (status === 401) === (headers['www-authenticate'] !== undefined),
+  )
+  if (but(({ status }) => status !== 429))
+    each('no 429', 'a service run with RATE_LIMIT_ENABLED=false', ({ status }) => status !== 429)
+}
+
+async function walkRow(row: Row, client: Client, cast: Cast): Promise<Check> {
+  const check = new Check()
+  client.log = []
+  try {
+    await row.walk({ check, client, cast, api: client.api, send: client.send })
+  } catch (error) {
+    if (error instanceof Unreachable) throw error
+    check.holds(
+      'the row can be walked to its end',
+      false,
+      'no surprise',
+      error instanceof Error ? error.message : error,
+    )
+  }
+  checkAnswers(check, client.log)
+  return check
+}
+
+function tell({ operation }: Row, { count, failures, note }: Check) {
+  const failed = failures.length > 0 ? `, ${failures.length} failed` : ''
+  console.log(`${failed ? '✗' : '✓'} ${operation}  ${count} checks${failed}${note && `  (${note})`}`)
+  for (const { what, expected, came } of failures)
+    console.log(`    ${what}\n      expected  ${expected}\n      came      ${came}`)
+}
+
+async function walk(client: Client, email: string, password: string) {
+  const token = await signIn(client, email, password)
+  const id = field(await client.api('GET', '/users/me', { as: { token } }), 'id')
+  const cast = new Cast(client, { id, email, password, token })
+  const total = { passed: 0, failed: 0 }
+  try {
+    for (const row of rows) {
+      const check = await walkRow(row, client, cast)
+      tell(row, check)
+      total.failed += check.failures.length
+      total.passed += check.count - check.failures.length
+    }
+  } finally {
+    const left = await cast.tidy().catch(() => [...client.made])
+    if (left.length > 0) console.log(`left behind: ${left.slice(0, 3).join(', ')}, ${left.length} in all`)
+    console.log(`${total.passed} passed, ${total.failed} failed`)
+  }
+  return total.failed === 0
+}
+
+const options = {
+  'base-url': { type: 'string', default: 'http://127.0.0.1:8000' },
+  email: { type: 'string', default: 'admin@example.com' },
+  password: { type: 'string', default: 'changethis' },
+} as const
+
+try {
+  const { values } = parseArgs({ options })
+  const base = new URL(values['base-url'])
+  if (base.protocol !== 'http:')
+    throw new Error(`--base-url has to start with http://, not ${base.protocol}//`)
+  const client = new Client(base)
+  const holds = await walk(client, values.email, values.password).finally(() => client.close())
+  process.exitCode = holds ? 0 : 1
+} catch (error) {
+  console.error(error instanceof Error ? error.message : error)
+  process.exitCode = 1
+}
