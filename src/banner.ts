@@ -3,7 +3,12 @@ import type { Config } from './config.ts'
 type BannerConfig = Pick<
   Config,
   | 'PROJECT_NAME'
-  | 'PUBLIC_URL' | 'DATABASE_URL' | 'DATA_DIR' | 'FIRST_SUPERUSER' | 'FIRST_SUPERUSER_PASSWORD' | 'mail'
+  | 'PUBLIC_URL'
+  | 'DATABASE_URL'
+  | 'DATA_DIR'
+  | 'FIRST_SUPERUSER'
+  | 'FIRST_SUPERUSER_PASSWORD'
+  | 'mail'
 >
 
 /** What somebody who just started the service wants to know: where to look, and how to get in. Local only. */

@@ -33,7 +33,10 @@ export const Environment = Type.Object({
   DATABASE_URL: Setting('PostgreSQL 15 or later; unset in local: the embedded database', { url: true }),
   MIGRATION_DATABASE_URL: Setting('a direct connection, where DATABASE_URL leads to a pooler', { url: true }),
   DATABASE_POOL_SIZE: Count('connections to PostgreSQL at most', 10, 1000),
-  DATA_DIR: Type.String({ description: 'folder of the embedded database and the local secret', default: 'data' }),
+  DATA_DIR: Type.String({
+    description: 'folder of the embedded database and the local secret',
+    default: 'data',
+  }),
   SECRET_KEY: Setting('signs access tokens; 32 bytes or more; made once in local'),
   FIRST_SUPERUSER: Type.String({ description: 'made at start where missing', default: 'admin@example.com' }),
   FIRST_SUPERUSER_PASSWORD: Type.String({ description: 'its password at first', default: 'changethis' }),
@@ -154,13 +157,19 @@ function expectation(name: string): string {
 /** What a schema cannot say: names that need each other, and what is not safe outside local. */
 function* faultsOfValues(named: Named, env: Readonly<NodeJS.Dict<string>>): Generator<string> {
   for (const [name, schema] of Object.entries<TSchema>(Environment.properties)) {
-    if (schema.url && named[name as keyof Named] !== undefined && !URL.canParse(String(named[name as keyof Named])))
+    if (
+      schema.url &&
+      named[name as keyof Named] !== undefined &&
+      !URL.canParse(String(named[name as keyof Named]))
+    )
       yield `${name}: a URL is needed`
   }
   for (const origin of list(named.BACKEND_CORS_ORIGINS))
-    if (!originOf(origin)) yield 'BACKEND_CORS_ORIGINS: each entry must be an origin such as https://app.example.com'
+    if (!originOf(origin))
+      yield 'BACKEND_CORS_ORIGINS: each entry must be an origin such as https://app.example.com'
   for (const proxy of list(named.TRUST_PROXY))
-    if (!isNetwork(proxy)) yield 'TRUST_PROXY: each entry must be an IP address or a CIDR block such as 10.0.0.0/8'
+    if (!isNetwork(proxy))
+      yield 'TRUST_PROXY: each entry must be an IP address or a CIDR block such as 10.0.0.0/8'
   if (!isAddress(named.FIRST_SUPERUSER)) yield 'FIRST_SUPERUSER: an email address is needed'
   if (named.EMAILS_FROM_EMAIL !== undefined && !isAddress(named.EMAILS_FROM_EMAIL))
     yield 'EMAILS_FROM_EMAIL: an email address is needed'
@@ -187,12 +196,15 @@ function* faultsOfValues(named: Named, env: Readonly<NodeJS.Dict<string>>): Gene
 }
 
 const isAddress = (text: string) => /^[^\s@<>,;"]+@[^\s@<>,;"]+$/.test(text)
-const isLoopback = (host: string) => host === 'localhost' || host === '::1' || /^127\.\d+\.\d+\.\d+$/.test(host)
+const isLoopback = (host: string) =>
+  host === 'localhost' || host === '::1' || /^127\.\d+\.\d+\.\d+$/.test(host)
 
 function isNetwork(text: string): boolean {
   const [address = '', prefix, ...rest] = text.split('/')
   const bits = isIP(address) === 4 ? 32 : isIP(address) === 6 ? 128 : -1
-  return rest.length === 0 && bits > 0 && (prefix === undefined || (/^\d{1,3}$/.test(prefix) && +prefix <= bits))
+  return (
+    rest.length === 0 && bits > 0 && (prefix === undefined || (/^\d{1,3}$/.test(prefix) && +prefix <= bits))
+  )
 }
 
 /** A comma-separated or JSON list. */

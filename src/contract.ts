@@ -149,7 +149,10 @@ export const UserPublic = component(
     email: Email,
     is_active: Type.Boolean({ examples: [true] }),
     is_superuser: Type.Boolean({ examples: [false] }),
-    is_verified: Type.Boolean({ description: 'Whether a link mailed to the address was used.', examples: [false] }),
+    is_verified: Type.Boolean({
+      description: 'Whether a link mailed to the address was used.',
+      examples: [false],
+    }),
     full_name: FullName,
     created_at: Time,
   }),

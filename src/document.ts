@@ -25,7 +25,7 @@ export const description = `The backend that a product starts from: accounts, se
 
 export const tags = [
   { name: 'login', description: 'Signing in, and the way back in for those who lost their password.' },
-  { name: 'users', description: 'Accounts: one\'s own, and for superusers everybody\'s.' },
+  { name: 'users', description: "Accounts: one's own, and for superusers everybody's." },
   { name: 'items', description: 'A resource that belongs to its owner: the pattern for your own.' },
   { name: 'utils', description: 'Is it up, and does mail work.' },
   { name: 'private', description: 'Short cuts for development. They exist only where ENVIRONMENT is local.' },
@@ -45,7 +45,11 @@ export function documented(schema: FastifySchema, refusals: readonly ApiErrorKin
     ...schema,
     tags: [tagOf(schema.operationId ?? '')],
     security: refusals.length > 0 ? [{ [SECURITY_SCHEME]: [] }] : [],
-    response: { ...goodAnswers(schema), ...errorAnswers(errors), ...(hasInput(schema) && { 422: invalidInput }) },
+    response: {
+      ...goodAnswers(schema),
+      ...errorAnswers(errors),
+      ...(hasInput(schema) && { 422: invalidInput }),
+    },
   }
 }
 
@@ -102,4 +106,6 @@ function errorAnswers(errors: readonly ApiErrorKind[]) {
 }
 
 const examplesOf = (details: string[]) =>
-  Object.fromEntries(details.map((detail, index) => [`example${index + 1}`, { summary: detail, value: { detail } }]))
+  Object.fromEntries(
+    details.map((detail, index) => [`example${index + 1}`, { summary: detail, value: { detail } }]),
+  )

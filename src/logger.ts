@@ -11,9 +11,15 @@ export async function createLogger(config: Pick<Config, 'ENVIRONMENT' | 'LOG_LEV
     level: config.LOG_LEVEL,
     serializers: { err: describeError, req: describeRequest, res: describeReply },
     redact: {
-      paths: ['password', 'new_password', 'current_password', 'token', 'refresh_token', 'access_token', 'email'].flatMap(
-        (name) => [name, `*.${name}`],
-      ),
+      paths: [
+        'password',
+        'new_password',
+        'current_password',
+        'token',
+        'refresh_token',
+        'access_token',
+        'email',
+      ].flatMap((name) => [name, `*.${name}`]),
       censor: '[redacted]',
     },
   }
@@ -44,7 +50,11 @@ interface LoggedError {
 export function describeError(error: unknown): LoggedError & Record<string, unknown> {
   const { name, message, code, stack, cause } = error as Error & { code?: string }
   if (name === 'DrizzleQueryError' || message.startsWith('Failed query:')) {
-    const beneath = (cause ?? {}) as Record<string, unknown> & { message?: string; code?: string; stack?: string }
+    const beneath = (cause ?? {}) as Record<string, unknown> & {
+      message?: string
+      code?: string
+      stack?: string
+    }
     return {
       type: 'DatabaseError',
       message: beneath.code?.startsWith('2') ? 'a value was refused' : (beneath.message ?? 'query failed'),

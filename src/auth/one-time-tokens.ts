@@ -91,7 +91,12 @@ export function tokenFor(
   const made = db.$with('made').as(
     db
       .insert(tokens)
-      .select((qb) => qb.select(row as never).from(account).innerJoin(slot, sql`true`))
+      .select((qb) =>
+        qb
+          .select(row as never)
+          .from(account)
+          .innerJoin(slot, sql`true`),
+      )
       .onConflictDoUpdate({
         target: [tokens.user_id, tokens.purpose, tokens.slot],
         set: {
@@ -110,8 +115,8 @@ export function tokenFor(
     .where(sql`not exists (select from ${made})`)
     .orderBy(sql`${tokens.created_at} desc`)
     .limit(1)
-  const token = db.$with('token').as(
-    db.select({ id: made.id, expires_at: made.expires_at }).from(made).unionAll(newest),
-  )
+  const token = db
+    .$with('token')
+    .as(db.select({ id: made.id, expires_at: made.expires_at }).from(made).unionAll(newest))
   return { slot, made, token }
 }

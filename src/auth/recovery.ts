@@ -69,8 +69,16 @@ function prepare(db: Database, minutes: number) {
   })
   const shown = issueTo(hasEmail)
   return {
-    request: db.with(...mailed.parts, mail).select().from(mail).prepare('recovery_request'),
-    issue: db.with(...shown.parts).select().from(shown.issued).prepare('recovery_issue'),
+    request: db
+      .with(...mailed.parts, mail)
+      .select()
+      .from(mail)
+      .prepare('recovery_request'),
+    issue: db
+      .with(...shown.parts)
+      .select()
+      .from(shown.issued)
+      .prepare('recovery_issue'),
     reset: prepareReset(db),
   }
 }

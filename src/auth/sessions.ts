@@ -57,7 +57,9 @@ export function sessions(
       const statement = renewed_hash === undefined ? run.open : run.renewAndOpen
       const values = { ...signIn, renewed_hash, user_agent: user_agent?.slice(0, USER_AGENT_LENGTH) ?? null }
       const [session] = await statement.execute(values)
-      return session && { ...session, refresh_token: refreshTokens.sign(`${session.id}.${session.generation}`) }
+      return (
+        session && { ...session, refresh_token: refreshTokens.sign(`${session.id}.${session.generation}`) }
+      )
     },
     async authenticate(claims) {
       const [user] = await run.authenticate.execute({ user: claims.sub, session: claims.sid })

@@ -19,12 +19,17 @@ export interface Ownership {
   readonly notFound: ApiErrorKind
 }
 
-export type RevealedTable = PgTable & Record<'id' | 'owner_id' | 'created_at', PgColumn> & Record<string, PgColumn>
+export type RevealedTable = PgTable &
+  Record<'id' | 'owner_id' | 'created_at', PgColumn> &
+  Record<string, PgColumn>
 
 const ownerships = new WeakMap<object, Ownership>()
 
 /** Hides a Drizzle table behind its ownership. */
-export function conceal<Row, Field extends string>(table: PgTable, ownership: Ownership): OwnedTable<Row, Field> {
+export function conceal<Row, Field extends string>(
+  table: PgTable,
+  ownership: Ownership,
+): OwnedTable<Row, Field> {
   ownerships.set(table, ownership)
   return table as unknown as OwnedTable<Row, Field>
 }

@@ -32,7 +32,11 @@ export function columnsIn<Columns extends Record<string, PgColumn>>(table: PgTab
  * @param where which rows there are at all; may name values, given to `read` as `values`
  */
 export function preparePage<Row>(db: Database, table: Listed, name: string, where?: SQL) {
-  const total = db.select({ count: count().as('count') }).from(table).where(where).as('total')
+  const total = db
+    .select({ count: count().as('count') })
+    .from(table)
+    .where(where)
+    .as('total')
   const page = db
     .select()
     .from(table)

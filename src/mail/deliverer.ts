@@ -46,10 +46,16 @@ export function deliverer(
       const reason = (error as Error).message
       if (error instanceof DeadLink || error instanceof PermanentFailure || mail.attempts >= ATTEMPTS) {
         await outbox.parked(mail.id, reason)
-        log.error({ ...about, code: (error as { code?: string }).code }, 'mail parked: it will not be tried again')
+        log.error(
+          { ...about, code: (error as { code?: string }).code },
+          'mail parked: it will not be tried again',
+        )
       } else {
         await outbox.failed(mail.id, reason, pauseAfter(mail.attempts))
-        log.warn({ ...about, code: (error as { code?: string }).code }, 'mail not sent: it will be tried again')
+        log.warn(
+          { ...about, code: (error as { code?: string }).code },
+          'mail not sent: it will be tried again',
+        )
       }
     }
   }

@@ -59,7 +59,9 @@ export function outbox(db: Database): Outbox {
     db
       .select({ id: emails.id })
       .from(emails)
-      .where(sql`${emails.sent_at} is null and ${emails.parked_at} is null and ${emails.next_attempt_at} <= now()`)
+      .where(
+        sql`${emails.sent_at} is null and ${emails.parked_at} is null and ${emails.next_attempt_at} <= now()`,
+      )
       .orderBy(emails.next_attempt_at)
       .limit(BATCH)
       .for('update', { skipLocked: true }),

@@ -21,7 +21,12 @@ export class PermanentFailure extends Error {
 }
 
 /** An attempt ends within a minute whatever the server does, well inside the outbox's lease. */
-const timeouts = { connectionTimeout: 10_000, greetingTimeout: 10_000, socketTimeout: 30_000, dnsTimeout: 5_000 }
+const timeouts = {
+  connectionTimeout: 10_000,
+  greetingTimeout: 10_000,
+  socketTimeout: 30_000,
+  dnsTimeout: 5_000,
+}
 
 /** Keeps mails where they are: in local without SMTP_HOST, people look at them in the outbox. */
 const inbox: Transport = {

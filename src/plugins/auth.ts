@@ -1,7 +1,12 @@
 import jwt from '@fastify/jwt'
 import type { FastifyRequest } from 'fastify'
 import plugin from 'fastify-plugin'
-import { type AccessClaims, accessTokenOptions, accessTokenSeconds, isAccessClaims } from '../auth/access-tokens.ts'
+import {
+  type AccessClaims,
+  accessTokenOptions,
+  accessTokenSeconds,
+  isAccessClaims,
+} from '../auth/access-tokens.ts'
 import { type Accounts, accounts } from '../auth/accounts.ts'
 import { type OneTimeTokens, oneTimeTokens } from '../auth/one-time-tokens.ts'
 import { type HashingLimits, type Passwords, passwords } from '../auth/passwords.ts'

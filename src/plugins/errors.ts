@@ -46,7 +46,10 @@ function answerError(error: FastifyError, request: FastifyRequest, reply: Fastif
 
 /** Sends an error as the contract has it. */
 export function sendApiError(reply: FastifyReply, { status, headers, detail }: ApiError) {
-  return reply.code(status).headers({ ...headers }).send({ detail })
+  return reply
+    .code(status)
+    .headers({ ...headers })
+    .send({ detail })
 }
 
 function toApiError(error: FastifyError): ApiError {

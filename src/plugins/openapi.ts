@@ -28,10 +28,14 @@ export const openapi = plugin(
           },
         },
       },
-      refResolver: { buildLocalReference: ({ $id }, _base, _fragment, index) => String($id ?? `def-${index}`) },
+      refResolver: {
+        buildLocalReference: ({ $id }, _base, _fragment, index) => String($id ?? `def-${index}`),
+      },
       hideUntagged: false,
       transform: ({ schema, url, route }) => ({
-        schema: schema?.operationId ? documented(schema, refusals[route.config?.access ?? 'public']) : { hide: true },
+        schema: schema?.operationId
+          ? documented(schema, refusals[route.config?.access ?? 'public'])
+          : { hide: true },
         url,
       }),
     })

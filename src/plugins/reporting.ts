@@ -32,7 +32,12 @@ export const reporting = plugin(
       const { type, message, code, stack } = describeError(error)
       const event = Object.assign(new Error(message), { name: type, stack: `${type}: ${message}\n${stack}` })
       sentry.withScope((scope) => {
-        scope.setTags({ request_id: request.id, route: request.routeOptions.url, method: request.method, code })
+        scope.setTags({
+          request_id: request.id,
+          route: request.routeOptions.url,
+          method: request.method,
+          code,
+        })
         sentry.captureException(event)
       })
     })

@@ -1,12 +1,7 @@
 import type { FastifyPluginAsync, RouteOptions } from 'fastify'
 import plugin from 'fastify-plugin'
 import type { App } from '../contract.ts'
-import {
-  type ApiErrorKind,
-  InvalidCredentials,
-  NotAuthenticated,
-  NotEnoughPrivileges,
-} from '../errors.ts'
+import { type ApiErrorKind, InvalidCredentials, NotAuthenticated, NotEnoughPrivileges } from '../errors.ts'
 
 /** Who may call a route. */
 export type Access = 'public' | 'signed-in' | 'superuser'

@@ -68,7 +68,10 @@ const byType: Record<string, Fault> = {
 /** From text, as in a query, a number or a flag is parsed. */
 const byParsedType: Record<string, Fault> = {
   boolean: { type: 'bool_parsing', msg: 'Input should be a valid boolean, unable to interpret input' },
-  integer: { type: 'int_parsing', msg: 'Input should be a valid integer, unable to parse string as an integer' },
+  integer: {
+    type: 'int_parsing',
+    msg: 'Input should be a valid integer, unable to parse string as an integer',
+  },
 }
 
 function describe({ keyword, params }: FastifySchemaValidationError, part: string): Fault {
@@ -77,7 +80,7 @@ function describe({ keyword, params }: FastifySchemaValidationError, part: strin
     keyword === 'format'
       ? byFormat[String(params.format)]
       : keyword === 'type'
-        ? ((part !== 'body' && byParsedType[type]) || byType[type])
+        ? (part !== 'body' && byParsedType[type]) || byType[type]
         : byKeyword[keyword]?.(params)
   return fault ?? { type: 'value_error', msg: 'Value is not valid' }
 }

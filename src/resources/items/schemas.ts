@@ -1,5 +1,15 @@
 import { Type } from '@sinclair/typebox'
-import { Id, NullableText, PageQuery, Text, Time, component, operation, pageOf, Message } from '../../contract.ts'
+import {
+  Id,
+  NullableText,
+  PageQuery,
+  Text,
+  Time,
+  component,
+  operation,
+  pageOf,
+  Message,
+} from '../../contract.ts'
 import { ItemNotFound, NotEnoughPermissions } from '../../errors.ts'
 
 const title = Text(255, 1, { examples: ['Analytical Engine'] })
@@ -10,7 +20,10 @@ export const ItemPublic = component(
   Type.Object({ id: Id, title, description, owner_id: Id, created_at: Time }),
 )
 export const ItemsPublic = component('ItemsPublic', pageOf(ItemPublic))
-export const ItemCreate = component('ItemCreate', Type.Object({ title, description: Type.Optional(description) }))
+export const ItemCreate = component(
+  'ItemCreate',
+  Type.Object({ title, description: Type.Optional(description) }),
+)
 export const ItemUpdate = component('ItemUpdate', Type.Partial(Type.Object({ title, description })))
 
 const params = Type.Object({ id: Id })

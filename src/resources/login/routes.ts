@@ -1,10 +1,5 @@
 import type { App } from '../../contract.ts'
-import {
-  InactiveUser,
-  IncorrectEmailOrPassword,
-  InvalidToken,
-  UnknownUsername,
-} from '../../errors.ts'
+import { InactiveUser, IncorrectEmailOrPassword, InvalidToken, UnknownUsername } from '../../errors.ts'
 import { accessToken, recoverPassword, recoverPasswordHtml, resetPassword, testToken } from './schemas.ts'
 
 /** No password is longer; what is longer is not worth a hash. */
@@ -52,10 +47,14 @@ export function loginSignedIn(app: App) {
 }
 
 export function loginSuperuser(app: App) {
-  app.post('/password-recovery-html-content/:email', { schema: recoverPasswordHtml }, async (request, reply) => {
-    const issued = await app.auth.recovery.issue(request.params.email)
-    if (!issued) throw new UnknownUsername()
-    const { html } = await app.mail.compose({ message: 'recovery', recipient: issued.email, ...issued })
-    return reply.type('text/html; charset=utf-8').header('cache-control', 'no-store').send(html)
-  })
+  app.post(
+    '/password-recovery-html-content/:email',
+    { schema: recoverPasswordHtml },
+    async (request, reply) => {
+      const issued = await app.auth.recovery.issue(request.params.email)
+      if (!issued) throw new UnknownUsername()
+      const { html } = await app.mail.compose({ message: 'recovery', recipient: issued.email, ...issued })
+      return reply.type('text/html; charset=utf-8').header('cache-control', 'no-store').send(html)
+    },
+  )
 }

@@ -5,12 +5,16 @@ import { IncorrectEmailOrPassword, InactiveUser, InvalidToken, UnknownUsername }
 export const LoginForm = component(
   'Body_login-login_access_token',
   Type.Object({
-    grant_type: Type.Optional(Type.Unsafe<string | null>({ type: ['string', 'null'], pattern: '^(password)?$' })),
+    grant_type: Type.Optional(
+      Type.Unsafe<string | null>({ type: ['string', 'null'], pattern: '^(password)?$' }),
+    ),
     username: Type.String({ description: 'The email address.', examples: ['admin@example.com'] }),
     password: Type.String({ format: 'password', examples: ['changethis'] }),
     scope: Type.Optional(Type.String({ default: '' })),
     client_id: Type.Optional(Type.Unsafe<string | null>({ type: ['string', 'null'] })),
-    client_secret: Type.Optional(Type.Unsafe<string | null>({ type: ['string', 'null'], format: 'password' })),
+    client_secret: Type.Optional(
+      Type.Unsafe<string | null>({ type: ['string', 'null'], format: 'password' }),
+    ),
   }),
 )
 export const Token = component(

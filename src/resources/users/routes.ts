@@ -39,7 +39,9 @@ export function usersSignedIn(app: App) {
   const users = userStore(app.db)
 
   app.get('/users/me', { schema: readUserMe }, (request) => request.user)
-  app.patch('/users/me', { schema: updateUserMe }, (request) => users.updateOwn(request.user.id, request.body))
+  app.patch('/users/me', { schema: updateUserMe }, (request) =>
+    users.updateOwn(request.user.id, request.body),
+  )
   app.patch('/users/me/password', { schema: updatePasswordMe }, async (request) => {
     const { current_password, new_password } = request.body
     const current = await users.hashOf(request.user.id)

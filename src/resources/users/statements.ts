@@ -86,14 +86,16 @@ function prepareChangePassword(db: Database) {
  * them wait for each other, and the second sees what the first did.
  */
 const lockedSuperusers = (db: Database) =>
-  db.$with('superusers').as(
-    db
-      .select({ id: users.id })
-      .from(users)
-      .where(and(users.is_superuser, users.is_active))
-      .orderBy(users.id)
-      .for('update'),
-  )
+  db
+    .$with('superusers')
+    .as(
+      db
+        .select({ id: users.id })
+        .from(users)
+        .where(and(users.is_superuser, users.is_active))
+        .orderBy(users.id)
+        .for('update'),
+    )
 
 /** Counting reads, and so locks, all of them; `exists` would stop at the first. */
 const othersRemain = (superusers: ReturnType<typeof lockedSuperusers>) =>

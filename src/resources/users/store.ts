@@ -37,7 +37,11 @@ export interface UserStore {
    *
    * @throws IncorrectPassword where the hash is no longer the one that was verified
    */
-  changePassword(user: { id: string; session_id: string }, verifiedHash: string | undefined, hash: string): Promise<void>
+  changePassword(
+    user: { id: string; session_id: string },
+    verifiedHash: string | undefined,
+    hash: string,
+  ): Promise<void>
   /** @throws UserToUpdateNotFound, LastSuperuser, EmailTakenAtChange */
   update(id: string, changes: Changes): Promise<User>
   /** @throws SuperuserDeletesSelf where the user became a superuser meanwhile */
@@ -71,7 +75,9 @@ export function userStore(db: Database): UserStore {
       if (changed.length === 0) throw new IncorrectPassword()
     },
     async update(id, changes) {
-      const [found] = await refusingTakenEmail(run.update.execute({ id, ...assignments(CHANGEABLE, changes) }))
+      const [found] = await refusingTakenEmail(
+        run.update.execute({ id, ...assignments(CHANGEABLE, changes) }),
+      )
       if (!found) throw new UserToUpdateNotFound()
       if (!found.user) throw new LastSuperuser()
       return found.user

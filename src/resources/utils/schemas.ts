@@ -5,7 +5,8 @@ import { ServiceUnavailable } from '../../errors.ts'
 export const testEmail = operation({
   operationId: 'utils-test_email',
   summary: 'Send a test mail',
-  description: 'To see that mail works. It is queued like every other mail; 503 where mail is not configured.',
+  description:
+    'To see that mail works. It is queued like every other mail; 503 where mail is not configured.',
   querystring: Type.Object({ email_to: Email }),
   response: { 201: Message },
   errors: [ServiceUnavailable],

@@ -1,0 +1,115 @@
+import { randomUUID } from 'node:crypto'
+import { sql } from 'drizzle-orm'
+import type { InjectOptions, Response } from 'light-my-request'
+import type { Test } from 'tap'
+import { type Dependencies, buildApp } from '../../src/app.ts'
+import { readConfig } from '../../src/config.ts'
+import type { App } from '../../src/contract.ts'
+import { freshDatabase } from './database.ts'
+
+/** The production app on a database of its own, and the people who use it. */
+export interface Service {
+  readonly app: App
+  /** Sends a request; `as` is whose token goes with it. */
+  call(method: Method, path: string, request?: Request): Promise<Answer>
+  /** The first superuser, signed in. */
+  readonly admin: Person
+  /** Makes a user and signs them in. */
+  person(overrides?: Partial<Record<'email' | 'password' | 'full_name', string>>): Promise<Person>
+  signIn(email: string, password: string): Promise<Answer>
+  /** Rows of a query, for what can't be seen from outside. */
+  rows<Row>(query: ReturnType<typeof sql>): Promise<Row[]>
+  close(): Promise<void>
+}
+
+type Method = 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE' | 'OPTIONS'
+
+export interface Request {
+  readonly as?: Person | undefined
+  readonly body?: unknown
+  readonly form?: Record<string, string>
+  readonly headers?: Record<string, string>
+}
+
+export interface Answer {
+  readonly status: number
+  readonly headers: Response['headers']
+  // oxlint-disable-next-line typescript/no-explicit-any -- tests look into answers of every shape
+  readonly body: any
+  readonly text: string
+}
+
+export interface Person {
+  readonly id: string
+  readonly email: string
+  readonly password: string
+  readonly token: string
+}
+
+const ADMIN = { email: 'admin@example.com', password: 'changethis' }
+
+/** Starts the service for a test file; it is closed when the test ends. */
+export async function startService(
+  t: Test,
+  env: Record<string, string> = {},
+  dependencies: Dependencies = {},
+): Promise<Service> {
+  const connection = dependencies.connection ?? (await freshDatabase())
+  const config = readConfig({
+    ENVIRONMENT: 'local',
+    SECRET_KEY: 'only for tests, and long enough for that',
+    ...env,
+  })
+  const app = await buildApp(config, { ...dependencies, connection })
+  let closed: Promise<void> | undefined
+  const close = () => (closed ??= app.close())
+  t.teardown(close)
+
+  const call: Service['call'] = async (method, path, { as, body, form, headers } = {}) => {
+    const url = path.startsWith('/api') || path.startsWith('//') ? path : `/api/v1${path}`
+    const options: InjectOptions = {
+      method,
+      url,
+      headers: { ...(as && { authorization: `Bearer ${as.token}` }), ...headers },
+    }
+    if (form) {
+      options.payload = new URLSearchParams(form).toString()
+      options.headers = { 'content-type': 'application/x-www-form-urlencoded', ...options.headers }
+    } else if (body !== undefined) options.payload = body as object
+    const answer = await app.inject(options)
+    return {
+      status: answer.statusCode,
+      headers: answer.headers,
+      body: answer.headers['content-type']?.toString().includes('json') ? answer.json() : undefined,
+      text: answer.body,
+    }
+  }
+  const signIn: Service['signIn'] = (username, password) =>
+    call('POST', '/login/access-token', { form: { username, password } })
+  const signedIn = async (email: string, password: string): Promise<Person> => {
+    const { body } = await signIn(email, password)
+    const { body: me } = await call('GET', '/users/me', {
+      headers: { authorization: `Bearer ${body.access_token}` },
+    })
+    return { id: me.id, email, password, token: body.access_token }
+  }
+  return {
+    app,
+    call,
+    close,
+    signIn,
+    admin: await signedIn(env.FIRST_SUPERUSER ?? ADMIN.email, env.FIRST_SUPERUSER_PASSWORD ?? ADMIN.password),
+    async person(overrides = {}) {
+      const account = { email: address(), password: 'correct horse battery', full_name: 'Ada', ...overrides }
+      await call('POST', '/private/users/', { body: account })
+      return signedIn(account.email, account.password)
+    },
+    async rows<Row>(query: ReturnType<typeof sql>) {
+      const result = (await app.db.execute(query)) as unknown as Row[] | { rows: Row[] }
+      return Array.isArray(result) ? [...result] : result.rows
+    },
+  }
+}
+
+/** An address that nobody has yet. */
+export const address = () => `${randomUUID()}@example.com`
