@@ -1,11 +1,11 @@
 import type { Server } from 'node:http'
 import type { Socket } from 'node:net'
-import type { FastifyBaseLogger, FastifyHttpOptions, FastifyReply } from 'fastify'
+import type { FastifyHttpOptions, FastifyReply } from 'fastify'
 import type { Logger } from 'pino'
 import type { Config } from './config.ts'
 import { requestIdOf } from './plugins/request-id.ts'
 
-type Options = FastifyHttpOptions<Server, FastifyBaseLogger>
+type Options = FastifyHttpOptions<Server>
 
 /** How HTTP is spoken: sizes and times are bounded, and what can't even be routed is answered in the contract's shape. */
 export function serverOptions(config: Pick<Config, 'trustedProxies'>, logger: Logger | undefined): Options {

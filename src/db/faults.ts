@@ -9,7 +9,7 @@ interface DriverError {
 /** Drizzle wraps the driver's error, and its own message carries the statement's values: look beneath. */
 function driverError(error: unknown): DriverError {
   const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error
-  return typeof cause === 'object' && cause !== null ? (cause as DriverError) : {}
+  return typeof cause === 'object' && cause !== null ? cause : {}
 }
 
 /** The name of the unique index that refused a row, if that is what happened. */

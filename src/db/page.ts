@@ -18,10 +18,9 @@ export interface PageOf<Row> {
 type Listed = PgTable & Record<'id' | 'created_at', PgColumn>
 
 /** The columns of `table` as they stand in a subquery or CTE that selects all of them. */
-export function columnsIn<Columns extends Record<string, PgColumn>>(table: PgTable, from: object): Columns {
-  const there = from as Columns
-  const names = Object.keys(getTableColumns(table)) as (keyof Columns)[]
-  return Object.fromEntries(names.map((name) => [name, there[name]])) as object as Columns
+export function columnsIn<T extends PgTable>(table: T, from: object): T['_']['columns'] {
+  const there = from as T['_']['columns']
+  return Object.fromEntries(Object.keys(getTableColumns(table)).map((name) => [name, there[name]!]))
 }
 
 /**
@@ -45,7 +44,7 @@ export function preparePage<Row>(db: Database, table: Listed, name: string, wher
     .limit(value('limit'))
     .offset(value('skip'))
     .as('page')
-  const columns = columnsIn<Record<string, PgColumn>>(table, page)
+  const columns = columnsIn(table, page)
   // The total is one row, so a page past the end still has its count.
   const statement = db
     .select({ count: total.count, row: columns })

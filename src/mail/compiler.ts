@@ -15,7 +15,7 @@ const emails = new URL('../../emails/', import.meta.url)
  * @throws Error naming the file whose MJML is not valid, includes a part that is missing, or has no title.
  */
 export async function compileTemplates(folder = emails): Promise<CompiledTemplates> {
-  const files = (await readdir(folder)).filter((file) => file.endsWith('.mjml')).sort()
+  const files = (await readdir(folder)).filter((file) => file.endsWith('.mjml')).toSorted()
   const compiled = files.map(
     async (file) => [basename(file, '.mjml'), await compileFile(new URL(file, folder))] as const,
   )

@@ -60,14 +60,15 @@ export function deliverer(
     }
   }
 
-  /** Until nothing is due. */
+  /** Until nothing is due, or it is told to stop. */
   async function drain(): Promise<void> {
-    do {
+    while (woken) {
       woken = false
       const claimed = await outbox.claim()
-      await Promise.all(claimed.map((mail) => deliver(mail).catch(unreachable)))
       if (claimed.length > 0) woken = true
-    } while (woken && !stopped)
+      await Promise.all(claimed.map((mail) => deliver(mail).catch(unreachable)))
+      if (stopped) return
+    }
   }
 
   function wake(): void {

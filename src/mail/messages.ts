@@ -1,4 +1,3 @@
-import type { OneTimeTokens } from '../auth/one-time-tokens.ts'
 import type { Config } from '../config.ts'
 import type { MessageName, TokenPurpose } from '../db/tables.ts'
 import { type RenderedMail, render } from './templates.ts'
@@ -26,12 +25,17 @@ const links: Partial<Record<MessageName, { path: string; purpose: TokenPurpose }
   recovery: { path: '/reset-password', purpose: 'reset_password' },
 }
 
+/** Makes the text of a one-time token from its id. */
+interface TokenSigner {
+  sign(purpose: TokenPurpose, id: string): string
+}
+
 export interface Messages {
   /** The mail as it is sent. @throws DeadLink */
   compose(mail: MailContent): Promise<RenderedMail>
 }
 
-export function messages(config: Pick<Config, 'PROJECT_NAME' | 'linkBase'>, tokens: OneTimeTokens): Messages {
+export function messages(config: Pick<Config, 'PROJECT_NAME' | 'linkBase'>, tokens: TokenSigner): Messages {
   return {
     async compose({ message, recipient, token_id, valid_until }) {
       const values: Record<string, string> = { project_name: config.PROJECT_NAME, email: recipient }

@@ -35,9 +35,9 @@ export const methods = plugin(
  * The last resource of the last scope: it sees the routes that are there when its turn comes.
  */
 export function otherMethods(app: App): void {
-  for (const [url, known] of [...app.methodsByPath]) {
+  for (const [url, known] of new Map(app.methodsByPath)) {
     if (url === '*') continue
-    const allowed = [...known].sort()
+    const allowed = [...known].toSorted()
     const refuse = () => {
       throw new MethodNotAllowed(allowed)
     }

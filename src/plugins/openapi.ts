@@ -29,7 +29,8 @@ export const openapi = plugin(
         },
       },
       refResolver: {
-        buildLocalReference: ({ $id }, _base, _fragment, index) => String($id ?? `def-${index}`),
+        buildLocalReference: ({ $id }, _base, _fragment, index) =>
+          typeof $id === 'string' ? $id : `def-${index}`,
       },
       hideUntagged: false,
       transform: ({ schema, url, route }) => ({

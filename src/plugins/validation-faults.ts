@@ -6,9 +6,7 @@ import type { ValidationError } from '../contract.ts'
  * Values are never repeated: they may be secrets.
  */
 export function validationFaults(error: FastifyError, request: FastifyRequest): ValidationError[] {
-  const part = { body: 'body', querystring: 'query', params: 'path', headers: 'header' }[
-    error.validationContext ?? 'body'
-  ]!
+  const part = PARTS[error.validationContext ?? 'body']
   if (part === 'body' && (request.body === undefined || request.body === null)) {
     return [{ type: 'missing', loc: ['body'], msg: 'Field required' }]
   }
@@ -17,6 +15,8 @@ export function validationFaults(error: FastifyError, request: FastifyRequest): 
     return { type, loc: [part, ...where(fault)], msg }
   })
 }
+
+const PARTS = { body: 'body', querystring: 'query', params: 'path', headers: 'header' } as const
 
 /** The way to the value: `/data/0/title` is data, 0, title. */
 function where({ instancePath, params, keyword }: FastifySchemaValidationError): (string | number)[] {

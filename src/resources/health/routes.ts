@@ -1,6 +1,6 @@
-import { sql } from 'drizzle-orm'
 import type { App } from '../../contract.ts'
 import { ServiceUnavailable } from '../../errors.ts'
+import { answers } from './store.ts'
 
 const hide = { hide: true }
 
@@ -9,7 +9,7 @@ export function health(app: App) {
   app.get('/health/live', { schema: hide }, () => ({ status: 'live' }))
   app.get('/health/ready', { schema: hide }, async () => {
     if (app.stopping.aborted) throw new ServiceUnavailable()
-    await app.db.execute(sql`select 1`)
+    await answers(app.db)
     return { status: 'ready' }
   })
 }

@@ -136,7 +136,7 @@ function prepareUpdate(db: Database) {
   const dead = db.$with('dead').as(deleteTokens(db, sql`${account}`, sent(users.hashed_password)))
   return db
     .with(superusers, account, ended, dead)
-    .select({ id: users.id, user: columnsIn<typeof users._.columns>(users, account) })
+    .select({ id: users.id, user: columnsIn(users, account) })
     .from(users)
     .leftJoin(account, sql`true`)
     .where(ofId)
