@@ -71,7 +71,7 @@ export async function buildApp(config: Config, dependencies: Dependencies = {}):
   if (local) await app.register(scope('public', [privateRoutes]), api)
 
   await app.register(scope('public', [health]))
-  if (config.DOCS_ENABLED) await app.register(scope('public', [docs]))
+  if (config.DOCS_ENABLED) await app.register(scope('public', [docs(config.PROJECT_NAME)]))
   await app.register(scope('public', [otherMethods]))
 
   await app.ready()

@@ -78,8 +78,12 @@ export const Text = (maxLength: number, minLength = 0, options: object = {}) =>
 export const NullableText = (maxLength: number, options: object = {}) =>
   Type.Unsafe<string | null>({ type: ['string', 'null'], maxLength, ...options })
 
-export const Id = Type.String({ format: 'uuid', examples: ['1b9d6bcd-bbfd-4b2d-9b5d-ab8dfbbd4bed'] })
-export const Email = Text(255, 0, { format: 'email', examples: ['ada@example.com'] })
+/** Without an example: in Swagger UI it would look like one that is there. */
+export const Id = Type.String({ format: 'uuid' })
+
+/** @param example an address that is worth a try where the schema is used */
+export const email = (example: string) => Text(255, 0, { format: 'email', examples: [example] })
+export const Email = email('ada@example.com')
 
 /** A password that somebody chooses (NIST SP 800-63B: length counts, no rules of composition). */
 export const NewPasswordText = Text(128, 8, { format: 'password', examples: ['correct horse battery'] })

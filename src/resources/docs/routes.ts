@@ -4,7 +4,7 @@ import type { App } from '../../contract.ts'
 const hide = { hide: true }
 
 /** Swagger UI at /docs, where `/` leads, and the document that it shows. */
-export async function docs(app: App) {
+export const docs = (title: string) => async (app: App) => {
   app.get('/', { schema: hide }, (_request, reply) => reply.redirect('/docs'))
   app.get('/api/v1/openapi.json', { schema: hide }, () => app.swagger())
   await app.register(swaggerUi, {
@@ -12,8 +12,9 @@ export async function docs(app: App) {
     staticCSP: true,
     // It would turn plain HTTP off localhost into HTTPS, which is not there.
     transformStaticCSP: (policy) => policy.replace(/\s*upgrade-insecure-requests;?/, ''),
-    theme: { title: app.swagger.name },
+    theme: { title },
     uiConfig: {
+      layout: 'BaseLayout',
       deepLinking: true,
       persistAuthorization: true,
       displayRequestDuration: true,

@@ -1,5 +1,5 @@
 import { Type } from '@sinclair/typebox'
-import { Email, Message, NewPasswordText, UserPublic, component, operation } from '../../contract.ts'
+import { Message, NewPasswordText, UserPublic, component, email, operation } from '../../contract.ts'
 import { IncorrectEmailOrPassword, InactiveUser, InvalidToken, UnknownUsername } from '../../errors.ts'
 
 export const LoginForm = component(
@@ -50,7 +50,7 @@ export const testToken = operation({
   description: 'The user whom the access token stands for.',
   response: { 200: UserPublic },
 })
-const params = Type.Object({ email: Email })
+const params = Type.Object({ email: email('admin@example.com') })
 export const recoverPassword = operation({
   operationId: 'login-recover_password',
   summary: 'Ask for a recovery link',

@@ -1,11 +1,11 @@
 import { Type } from '@sinclair/typebox'
-import { Email, FullName, NewPasswordText, UserPublic, component, operation } from '../../contract.ts'
+import { FullName, NewPasswordText, UserPublic, component, email, operation } from '../../contract.ts'
 import { EmailTakenAtSignup } from '../../errors.ts'
 
 export const PrivateUserCreate = component(
   'PrivateUserCreate',
   Type.Object({
-    email: Email,
+    email: email('katherine@example.com'),
     password: NewPasswordText,
     full_name: FullName,
     is_verified: Type.Optional(Type.Boolean({ default: false })),

@@ -1,6 +1,7 @@
 import { Type } from '@sinclair/typebox'
 import {
   Email,
+  email,
   FullName,
   Id,
   Message,
@@ -26,28 +27,39 @@ import {
 } from '../../errors.ts'
 
 const full_name = Type.Optional(FullName)
-const email = Email
 const password = NewPasswordText
+/** Pressing a button in Swagger UI should not change whom one signs in as. */
+const harmless = { examples: [{ full_name: 'Ada Lovelace' }] }
 
 export const UsersPublic = component('UsersPublic', pageOf(UserPublic))
 export const UserCreate = component(
   'UserCreate',
   Type.Object({
-    email,
+    email: email('grace@example.com'),
     password,
     full_name,
     is_active: Type.Optional(Type.Boolean({ default: true })),
     is_superuser: Type.Optional(Type.Boolean({ default: false })),
   }),
 )
-export const UserRegister = component('UserRegister', Type.Object({ email, password, full_name }))
+export const UserRegister = component('UserRegister', Type.Object({ email: Email, password, full_name }))
 export const UserUpdate = component(
   'UserUpdate',
   Type.Partial(
-    Type.Object({ email, password, full_name, is_active: Type.Boolean(), is_superuser: Type.Boolean() }),
+    Type.Object({
+      email: Email,
+      password,
+      full_name,
+      is_active: Type.Boolean(),
+      is_superuser: Type.Boolean(),
+    }),
+    harmless,
   ),
 )
-export const UserUpdateMe = component('UserUpdateMe', Type.Partial(Type.Object({ full_name, email })))
+export const UserUpdateMe = component(
+  'UserUpdateMe',
+  Type.Partial(Type.Object({ full_name, email: Email }), harmless),
+)
 export const UpdatePassword = component(
   'UpdatePassword',
   Type.Object({ current_password: PasswordText, new_password: password }),
