@@ -17,6 +17,12 @@ export interface Service {
   /** Makes a user and signs them in. */
   person(overrides?: Partial<Record<'email' | 'password' | 'full_name', string>>): Promise<Person>
   signIn(email: string, password: string): Promise<Answer>
+  /** The same person in another session. */
+  again(person: Person): Promise<Person>
+  /** Makes one more superuser and signs them in. */
+  superuser(): Promise<Person>
+  /** A link's token, as the recovery mail to this address would carry it. */
+  resetToken(email: string): Promise<string>
   /** Rows of a query, for what can't be seen from outside. */
   rows<Row>(query: ReturnType<typeof sql>): Promise<Row[]>
   close(): Promise<void>
@@ -46,6 +52,7 @@ export interface Person {
   readonly token: string
 }
 
+const PASSWORD = 'correct horse battery'
 const ADMIN = { email: 'admin@example.com', password: 'changethis' }
 
 /** Starts the service for a test file; it is closed when the test ends. */
@@ -93,14 +100,28 @@ export async function startService(
     })
     return { id: me.id, email, password, token: body.access_token }
   }
+  const admin = await signedIn(
+    env.FIRST_SUPERUSER ?? ADMIN.email,
+    env.FIRST_SUPERUSER_PASSWORD ?? ADMIN.password,
+  )
   return {
     app,
     call,
     close,
     signIn,
-    admin: await signedIn(env.FIRST_SUPERUSER ?? ADMIN.email, env.FIRST_SUPERUSER_PASSWORD ?? ADMIN.password),
+    admin,
+    again: ({ email, password }) => signedIn(email, password),
+    async superuser() {
+      const account = { email: address(), password: PASSWORD }
+      await call('POST', '/users/', { as: admin, body: { ...account, is_superuser: true } })
+      return signedIn(account.email, account.password)
+    },
+    async resetToken(email) {
+      const { text } = await call('POST', `/password-recovery-html-content/${email}`, { as: admin })
+      return /href="[^"]*\?token=([^"]+)"/.exec(text)?.[1] ?? ''
+    },
     async person(overrides = {}) {
-      const account = { email: address(), password: 'correct horse battery', full_name: 'Ada', ...overrides }
+      const account = { email: address(), password: PASSWORD, full_name: 'Ada', ...overrides }
       await call('POST', '/private/users/', { body: account })
       return signedIn(account.email, account.password)
     },
