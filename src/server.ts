@@ -1,15 +1,18 @@
 import { buildApp } from './app.ts'
 import { banner } from './banner.ts'
-import { ConfigError, loadConfig } from './config.ts'
+import { type Config, loadConfig } from './config.ts'
 import { createLogger } from './logger.ts'
+import { startFault } from './start-faults.ts'
 
 /** The process: config, app, listen, and a graceful stop. Nothing else reads signals. */
 
-/** In-flight requests and the mail that is being sent get this long; then the process ends all the same. */
+/** Requests and mails under way get this long; then the process ends all the same. */
 const STOP_WITHIN_MS = 9_000
 
+let config: Config | undefined
+
 async function main() {
-  const config = loadConfig()
+  config = loadConfig()
   const logger = await createLogger(config)
   const app = await buildApp(config, { logger })
 
@@ -23,7 +26,7 @@ async function main() {
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     process.once(signal, () => {
       process.once(signal, () => process.exit(1)) // asked again: at once
-      stop(signal).catch((error: unknown) => fail(error))
+      stop(signal).catch(fail)
     })
   }
 
@@ -31,10 +34,8 @@ async function main() {
   if (config.ENVIRONMENT === 'local') console.log(banner(config))
 }
 
-/** What an operator can mend is said in plain words; anything else with where it happened. */
 function fail(error: unknown): never {
-  const expected = error instanceof ConfigError || (error as Error).name === 'DataFolderInUse'
-  console.error(expected ? (error as Error).message : error)
+  console.error(startFault(error, config) ?? error)
   process.exit(1)
 }
 

@@ -18,3 +18,26 @@ const BOOLEANS = new Map([
   ['false', false],
   ['0', false],
 ])
+
+/** A comma-separated or JSON list. */
+export function readList(text: string | undefined): string[] {
+  if (text === undefined) return []
+  const parts: unknown[] = text.startsWith('[') ? jsonList(text) : text.split(',')
+  return parts.map((part) => String(part).trim()).filter((part) => part !== '')
+}
+
+function jsonList(text: string): unknown[] {
+  try {
+    const parsed: unknown = JSON.parse(text)
+    return Array.isArray(parsed) ? parsed : [text]
+  } catch {
+    return [text]
+  }
+}
+
+/** The origin of a URL, as browsers send it; undefined where there is none. */
+export function originOf(url: string | undefined): string | undefined {
+  if (url === undefined || !URL.canParse(url)) return undefined
+  const { origin } = new URL(url)
+  return origin === 'null' ? undefined : origin
+}

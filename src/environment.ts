@@ -1,0 +1,62 @@
+import { type Static, Type } from '@sinclair/typebox'
+
+/** Every name of the environment that means something here: its type, its default, and what it is for. */
+
+const Flag = (description: string, fallback: boolean) => Type.Boolean({ description, default: fallback })
+const Setting = (description: string, options: object = {}) =>
+  Type.Optional(Type.String({ description, ...options }))
+const Count = (description: string, fallback: number, maximum: number, minimum = 1) =>
+  Type.Integer({ description, default: fallback, minimum, maximum })
+
+const URL_OF_HTTP = { url: ['http:', 'https:'] }
+const URL_OF_POSTGRES = { url: ['postgres:', 'postgresql:'] }
+
+export const Environment = Type.Object({
+  ENVIRONMENT: Type.Union([Type.Literal('local'), Type.Literal('staging'), Type.Literal('production')], {
+    description: 'local, staging or production',
+    default: 'local',
+  }),
+  PROJECT_NAME: Type.String({ description: 'in titles and mails', default: 'Groundwork' }),
+  HOST: Setting('address to listen on; 127.0.0.1 in local, else 0.0.0.0'),
+  PORT: Count('port to listen on', 8000, 65_535, 0),
+  PUBLIC_URL: Setting('where people reach this service; http://localhost:PORT in local', URL_OF_HTTP),
+  FRONTEND_HOST: Setting('the frontend: links in mails lead there, and CORS allows it', URL_OF_HTTP),
+  BACKEND_CORS_ORIGINS: Setting('more origins allowed by CORS: comma-separated or a JSON list'),
+  TRUST_PROXY: Setting('proxies whose X-Forwarded-For counts: addresses or CIDR blocks, comma-separated'),
+  DATABASE_URL: Setting('PostgreSQL 15 or later; unset in local: the embedded database', URL_OF_POSTGRES),
+  MIGRATION_DATABASE_URL: Setting(
+    'a direct connection, where DATABASE_URL leads to a pooler',
+    URL_OF_POSTGRES,
+  ),
+  DATABASE_POOL_SIZE: Count('connections to PostgreSQL at most', 10, 1000),
+  DATA_DIR: Type.String({
+    description: 'folder of the embedded database and the local secret',
+    default: 'data',
+  }),
+  SECRET_KEY: Setting('signs access tokens; 32 bytes or more; made once in local'),
+  FIRST_SUPERUSER: Type.String({ description: 'made at start where missing', default: 'admin@example.com' }),
+  FIRST_SUPERUSER_PASSWORD: Type.String({ description: 'its password at first', default: 'changethis' }),
+  ACCESS_TOKEN_EXPIRE_MINUTES: Count('life of an access token', 60, 527_040),
+  REFRESH_TOKEN_EXPIRE_DAYS: Count('a session ends that long after its last refresh', 30, 180),
+  EMAIL_RESET_TOKEN_EXPIRE_HOURS: Count('life of a recovery link', 1, 8784),
+  EMAIL_VERIFY_TOKEN_EXPIRE_HOURS: Count('life of a welcome link', 48, 8784),
+  SMTP_HOST: Setting('mail server; unset: local keeps mails to itself, elsewhere mail is off'),
+  SMTP_PORT: Count('its port', 587, 65_535),
+  SMTP_USER: Setting('its user'),
+  SMTP_PASSWORD: Setting('its password'),
+  SMTP_TLS: Flag('STARTTLS', true),
+  SMTP_SSL: Flag('TLS from the first byte', false),
+  EMAILS_FROM_EMAIL: Setting('sender of mails; needed with SMTP_HOST'),
+  EMAILS_FROM_NAME: Setting("the sender's name; PROJECT_NAME where unset"),
+  SENTRY_DSN: Setting('errors are reported there, outside local', URL_OF_HTTP),
+  LOG_LEVEL: Type.Union(
+    ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'].map((level) => Type.Literal(level)),
+    { description: 'fatal, error, warn, info, debug, trace or silent', default: 'info' },
+  ),
+  DOCS_ENABLED: Type.Optional(
+    Type.Boolean({ description: '/docs and openapi.json; true, in production false' }),
+  ),
+})
+
+/** The environment as read, before it is completed. */
+export type Named = Static<typeof Environment>
