@@ -53,7 +53,7 @@ interface Operation {
   /** `<tag>-<name>`: the tag groups the operations, the name is a generated client's method. */
   operationId: string
   summary: string
-  description?: string
+  description: string
   params?: TObject
   querystring?: TObject
   body?: TSchema

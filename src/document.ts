@@ -4,7 +4,7 @@ import { HTTPError, HTTPValidationError, SECURITY_SCHEME } from './contract.ts'
 import {
   type ApiErrorKind,
   InternalServerError,
-  InvalidJson,
+  UnreadableBody,
   PayloadTooLarge,
   ServiceUnavailable,
   TooManyRequests,
@@ -57,7 +57,7 @@ export function documented(schema: FastifySchema, refusals: readonly ApiErrorKin
 const anywhere = [TooManyRequests, InternalServerError, ServiceUnavailable]
 
 const bodyErrors = ({ body }: FastifySchema) =>
-  body === undefined ? [] : [InvalidJson, PayloadTooLarge, UnsupportedMediaType]
+  body === undefined ? [] : [UnreadableBody, PayloadTooLarge, UnsupportedMediaType]
 
 const hasInput = ({ body, params, querystring }: FastifySchema) =>
   body !== undefined || params !== undefined || querystring !== undefined

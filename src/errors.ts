@@ -65,7 +65,7 @@ export const ItemNotFound = define(404, 'Item not found')
 export const NotEnoughPermissions = define(403, 'Not enough permissions')
 
 // Any route
-export const InvalidJson = define(400, 'The body is not valid JSON')
+export const UnreadableBody = define(400, 'The body could not be read')
 export const NotFound = define(404, 'Not Found')
 export const PayloadTooLarge = define(413, 'Payload Too Large')
 export const UnsupportedMediaType = define(415, 'Unsupported Media Type')

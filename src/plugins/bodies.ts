@@ -2,7 +2,7 @@ import { isUtf8 } from 'node:buffer'
 import { parse as parseForm } from 'node:querystring'
 import type { FastifyRequest } from 'fastify'
 import plugin from 'fastify-plugin'
-import { InvalidJson, UnsupportedMediaType } from '../errors.ts'
+import { UnreadableBody, UnsupportedMediaType } from '../errors.ts'
 
 const JSON_TYPE = 'application/json'
 const FORM_TYPE = 'application/x-www-form-urlencoded'
@@ -17,7 +17,7 @@ export const bodies = plugin(
     const parseJson = app.getDefaultJsonParser('error', 'error')
     const parsers: Record<string, Parser> = {
       [JSON_TYPE]: (request, text, parsed) =>
-        void parseJson(request, text, (error, json: unknown) => parsed(error && new InvalidJson(), json)),
+        void parseJson(request, text, (error, json: unknown) => parsed(error && new UnreadableBody(), json)),
       [FORM_TYPE]: (_request, text, parsed) => parsed(null, parseForm(text)),
       '*': (_request, _text, parsed) => parsed(new UnsupportedMediaType()),
     }
@@ -28,7 +28,7 @@ export const bodies = plugin(
         const { consumes = [JSON_TYPE] } = request.routeOptions.schema ?? {}
         if (!consumes.includes(type)) return parsed(new UnsupportedMediaType())
         // Decoding would put U+FFFD where bytes are wrong, and that would be stored.
-        if (!isUtf8(body)) return parsed(new InvalidJson())
+        if (!isUtf8(body)) return parsed(new UnreadableBody())
         parse(request, body.toString('utf8'), parsed)
       })
     }

@@ -5,7 +5,7 @@ import { isUnavailable } from '../db/faults.ts'
 import {
   ApiError,
   InternalServerError,
-  InvalidJson,
+  UnreadableBody,
   NotFound,
   PayloadTooLarge,
   ServiceUnavailable,
@@ -28,7 +28,7 @@ export const errors = plugin(
 const known: Record<string, new () => ApiError> = {
   FST_ERR_CTP_BODY_TOO_LARGE: PayloadTooLarge,
   FST_ERR_CTP_INVALID_MEDIA_TYPE: UnsupportedMediaType,
-  FST_ERR_CTP_INVALID_JSON_BODY: InvalidJson,
+  FST_ERR_CTP_INVALID_JSON_BODY: UnreadableBody,
   FST_ERR_HANDLER_TIMEOUT: ServiceUnavailable,
 }
 

@@ -49,6 +49,10 @@ const byKeyword: Record<string, (params: Record<string, unknown>) => Fault> = {
     type: 'less_than_equal',
     msg: `Input should be less than or equal to ${String(limit)}`,
   }),
+  pattern: ({ pattern }) => ({
+    type: 'string_pattern_mismatch',
+    msg: `String should match pattern '${String(pattern)}'`,
+  }),
   const: ({ allowedValue }) => ({ type: 'literal_error', msg: `Input should be '${String(allowedValue)}'` }),
   text: () => ({ type: 'string_unicode', msg: 'Text should be valid Unicode without U+0000' }),
 }

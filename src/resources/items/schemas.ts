@@ -46,6 +46,7 @@ export const createItem = operation({
 export const readItem = operation({
   operationId: 'items-read_item',
   summary: 'Read an item',
+  description: "One's own, or for superusers any.",
   params,
   response: { 200: ItemPublic },
   errors,
@@ -62,6 +63,7 @@ export const updateItem = operation({
 export const deleteItem = operation({
   operationId: 'items-delete_item',
   summary: 'Delete an item',
+  description: 'For good.',
   params,
   response: { 200: Message },
   errors,

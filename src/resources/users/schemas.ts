@@ -78,6 +78,7 @@ export const registerUser = operation({
 export const readUserMe = operation({
   operationId: 'users-read_user_me',
   summary: 'Read my account',
+  description: 'The account that the access token stands for.',
   response: { 200: UserPublic },
 })
 export const updateUserMe = operation({

@@ -14,5 +14,6 @@ export const testEmail = operation({
 export const healthCheck = operation({
   operationId: 'utils-health_check',
   summary: 'Is the service up',
+  description: 'Always `true`. For balancers there are `/health/live` and `/health/ready`.',
   response: { 200: Type.Boolean({ examples: [true] }) },
 })
