@@ -14,6 +14,8 @@ type BannerConfig = Pick<
 /** What somebody who just started the service wants to know: where to look, and how to get in. Local only. */
 export function banner(config: BannerConfig): string {
   const here = config.PUBLIC_URL ?? ''
+  // A password of one's own is not repeated on the screen.
+  const isDefault = config.FIRST_SUPERUSER_PASSWORD === 'changethis'
   const lines = [
     ['', `${config.PROJECT_NAME} is ready.`],
     ['', ''],
@@ -21,9 +23,12 @@ export function banner(config: BannerConfig): string {
     ['Document', `${here}/api/v1/openapi.json`],
     ['Health', `${here}/health/ready`],
     ['', ''],
-    ['Sign in', `${config.FIRST_SUPERUSER} / ${config.FIRST_SUPERUSER_PASSWORD} (until you change it)`],
+    [
+      'Sign in',
+      `${config.FIRST_SUPERUSER} / ${isDefault ? 'changethis (at first)' : 'your FIRST_SUPERUSER_PASSWORD'}`,
+    ],
     ['Database', config.DATABASE_URL === undefined ? `embedded, in ${config.DATA_DIR}/` : 'PostgreSQL'],
     ['Mail', config.mail === 'smtp' ? 'sent by SMTP' : 'kept in the database (no SMTP_HOST)'],
-  ]
-  return ['', ...lines.map(([name, text]) => `  ${name!.padEnd(9)} ${text}`.trimEnd()), ''].join('\n')
+  ] as const
+  return ['', ...lines.map(([name, text]) => `  ${name.padEnd(9)} ${text}`.trimEnd()), ''].join('\n')
 }

@@ -1,28 +1,208 @@
+import { randomUUID } from 'node:crypto'
+import { sql } from 'drizzle-orm'
 import { test } from 'tap'
-import { startService } from '../support/service.ts'
+import { asksForToken, isAnswer, isRefused } from '../support/answers.ts'
+import { cheapHashing } from '../support/cheap-hashing.ts'
+import { type Person, type Request, startService } from '../support/service.ts'
+
+const message = 'Item deleted successfully'
 
 void test('items', async (t) => {
   const service = await startService(t)
-  const { call } = service
+  cheapHashing(service)
+  const { admin, call, rows } = service
   const [owner, other] = [await service.person(), await service.person()]
-  const everybody = { owner, other, admin: service.admin, nobody: undefined }
+  const path = ({ id }: { id: string }) => `/items/${id}`
+  const create = async (as: Person, body: object = {}) =>
+    (await call('POST', '/items/', { as, body: { title: 'Engine', description: 'Brass', ...body } })).body
+  const read = async (item: { id: string }) => (await call('GET', path(item), { as: admin })).body
 
-  const created = await call('POST', '/items/', { as: owner, body: { title: 'Engine', description: null } })
-  t.match(created, { status: 200, body: { title: 'Engine', description: null, owner_id: owner.id } })
-  const path = `/items/${created.body.id}`
+  await t.test('what somebody creates is theirs, and reads back as it was written', async (t) => {
+    const body = { title: ' Ünïcode\n🦊 e\u0301 ', description: null }
+    const answer = await call('POST', '/items/', { as: owner, body })
+    const { id, created_at } = answer.body
+    isAnswer(t, answer, 200, { id, ...body, owner_id: owner.id, created_at })
+    t.match(id, /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/, 'the id is a UUID')
+    t.equal(new Date(created_at).toISOString(), created_at, 'the time is ISO 8601 in UTC')
+    t.ok(Math.abs(Date.now() - Date.parse(created_at)) < 60_000, 'and now')
+    for (const way of [path({ id }), `${path({ id })}/`, path({ id: id.toUpperCase() })])
+      isAnswer(t, await call('GET', way, { as: owner }), 200, answer.body, way)
+    const bare = await call('POST', '/items', { as: owner, body: { title: 'x' } })
+    t.equal(bare.body.description, null, 'a description is not needed, nor is the slash')
+  })
 
   await t.test(
-    'an owner and a superuser read an item; another user is refused, nobody is asked who they are',
+    'each item belongs to its owner and superusers: nobody else reads or changes it',
     async (t) => {
-      const expected = { owner: 200, admin: 200, other: 403, nobody: 401 }
-      for (const [who, status] of Object.entries(expected)) {
-        t.equal(
-          (await call('GET', path, { as: everybody[who as keyof typeof everybody] })).status,
-          status,
-          who,
-        )
+      const requests: [method: 'GET' | 'PUT' | 'DELETE', request: Request][] = [
+        ['GET', {}],
+        ['PUT', { body: { title: 'Taken' } }],
+        ['DELETE', {}],
+      ]
+      for (const [method, request] of requests) {
+        const item = await create(owner)
+        const answer = (as: Person | undefined, id = item.id as string) =>
+          call(method, path({ id }), { ...request, as })
+        asksForToken(t, await answer(undefined), `${method} by nobody`)
+        asksForToken(t, await answer(undefined, 'x'), `${method} by nobody of what is no id`)
+        isAnswer(t, await answer(other), 403, 'Not enough permissions', `${method} by another`)
+        t.strictSame(await read(item), item, `${method} by another changes nothing`)
+        const expected =
+          method === 'GET' ? item : method === 'PUT' ? { ...item, title: 'Taken' } : { message }
+        isAnswer(t, await answer(owner), 200, expected, `${method} by the owner`)
+        const again = await create(owner)
+        t.equal((await answer(admin, again.id)).status, 200, `${method} by a superuser`)
+        for (const as of [owner, other, admin])
+          isAnswer(t, await answer(as, randomUUID()), 404, 'Item not found', `${method} of an unknown id`)
       }
-      t.match((await call('GET', path, { as: other })).body, { detail: 'Not enough permissions' })
+      for (const method of ['GET', 'POST'] as const)
+        asksForToken(t, await call(method, '/items/', { body: { title: 5 } }), `${method} by nobody`)
     },
   )
+
+  await t.test('a change writes what is sent and keeps the rest', async (t) => {
+    let item = await create(owner)
+    const changes = [
+      { title: 'New' },
+      { description: 'Also new' },
+      { description: null },
+      {},
+      { title: 'All', description: 'x' },
+    ]
+    for (const body of changes) {
+      item = { ...item, ...body }
+      const answer = await call('PUT', path(item), { as: owner, body })
+      isAnswer(t, answer, 200, item, JSON.stringify(body))
+      t.strictSame(await read(item), item, 'and it is stored')
+    }
+  })
+
+  await t.test('nobody chooses id, owner, time or anything unknown', async (t) => {
+    const reach = {
+      id: randomUUID(),
+      owner_id: other.id,
+      created_at: '2000-01-01T00:00:00.000Z',
+      is_superuser: true,
+      unknown: 1,
+    }
+    const item = await create(owner, reach)
+    t.strictSame(Object.keys(item), ['id', 'title', 'description', 'owner_id', 'created_at'])
+    t.not(item.id, reach.id)
+    t.equal(item.owner_id, owner.id)
+    t.not(item.created_at, reach.created_at)
+    isAnswer(t, await call('PUT', path(item), { as: owner, body: reach }), 200, item)
+    t.strictSame(await read(item), item)
+    const me = await call('GET', '/users/me', { as: owner })
+    t.equal(me.body.is_superuser, false, 'and no superuser comes of it')
+  })
+
+  await t.test('what does not fit is refused at its place, and nothing of it is stored', async (t) => {
+    const long = '🦊'.repeat(256)
+    const wrong: [body: object, places: string[]][] = [
+      [{ description: 'x' }, ['body.title']],
+      [{ title: '' }, ['body.title']],
+      [{ title: null, description: 5 }, ['body.description', 'body.title']],
+      [{ title: long, description: long }, ['body.description', 'body.title']],
+      [{ title: ['x'], description: { a: 1 } }, ['body.description', 'body.title']],
+      [{ title: 'a\0b', description: '\ud83e' }, ['body.description', 'body.title']],
+    ]
+    const item = await create(owner)
+    const { count } = (await call('GET', '/items/', { as: owner })).body
+    for (const [body, places] of wrong) {
+      const shown = JSON.stringify(body).slice(0, 60)
+      isRefused(t, await call('POST', '/items/', { as: owner, body }), places, shown)
+      if ('title' in body)
+        isRefused(t, await call('PUT', path(item), { as: owner, body }), places, `PUT ${shown}`)
+    }
+    for (const method of ['GET', 'PUT', 'DELETE'] as const)
+      for (const id of ['5', `${item.id}x`, `{${item.id}}`, 'x'.repeat(300)])
+        isRefused(
+          t,
+          await call(method, `/items/${id}`, { as: owner, body: {} }),
+          ['path.id'],
+          `${method} ${id}`,
+        )
+    t.strictSame(await read(item), item)
+    t.equal((await call('GET', '/items/', { as: owner })).body.count, count)
+    const fits = '🦊'.repeat(255)
+    const longest = await call('PUT', path(item), { as: owner, body: { title: fits, description: fits } })
+    isAnswer(t, longest, 200, { ...item, title: fits, description: fits }, '255 code points fit')
+  })
+
+  await t.test('a list is newest first, in pages that neither repeat nor lose a row', async (t) => {
+    const reader = await service.person()
+    isAnswer(t, await call('GET', '/items/', { as: reader }), 200, { data: [], count: 0 })
+    // All of one millisecond but the last.
+    await rows(sql`
+      insert into items (title, owner_id, created_at)
+      select 'item ' || n, ${reader.id}, '2026-01-01T00:00:00Z'::timestamptz + case n when 7 then interval '1 ms' else '0' end
+      from generate_series(1, 7) n`)
+    const list = async (query: string, as = reader) => (await call('GET', `/items/?${query}`, { as })).body
+    const all = await list('')
+    t.equal(all.count, 7)
+    t.equal(all.data[0].title, 'item 7', 'newest first')
+    t.same(new Set(all.data.map(({ title }: { title: string }) => title)).size, 7)
+    t.strictSame(Object.keys(all.data[0]), ['id', 'title', 'description', 'owner_id', 'created_at'])
+    t.strictSame(await list('skip=0&limit=1000'), all, 'limit is at most 1000')
+    const pages = await Promise.all([0, 3, 6].map((skip) => list(`skip=${skip}&limit=3`)))
+    t.strictSame(
+      pages.flatMap(({ data }) => data),
+      all.data,
+      'pages put together are the list',
+    )
+    t.same(
+      pages.map(({ count }) => count),
+      [7, 7, 7],
+      'each page says how many there are',
+    )
+    for (const skip of ['7', '2147483647', '+7'])
+      t.strictSame(await list(`skip=${encodeURIComponent(skip)}`), { data: [], count: 7 }, `skip=${skip}`)
+    t.equal((await list('limit=1')).data.length, 1)
+
+    const everybodys = await list('limit=1000', admin)
+    t.equal(everybodys.count, (await rows(sql`select from items`)).length, 'superusers see all')
+    t.ok(new Set(everybodys.data.map(({ owner_id }: { owner_id: string }) => owner_id)).size > 1)
+    t.ok((await list('', owner)).data.every(({ owner_id }: { owner_id: string }) => owner_id === owner.id))
+  })
+
+  await t.test('a page is asked for in whole numbers within bounds', async (t) => {
+    for (const value of [
+      '-1',
+      '1.5',
+      '0x10',
+      '1e2',
+      ' 5',
+      '5 ',
+      '',
+      'abc',
+      'null',
+      '2147483648',
+      '9'.repeat(30),
+      '１',
+    ])
+      isRefused(
+        t,
+        await call('GET', `/items/?skip=${encodeURIComponent(value)}`, { as: owner }),
+        ['query.skip'],
+        value,
+      )
+    for (const value of ['0', '1001', '-5', 'NaN', 'Infinity', 'true'])
+      isRefused(t, await call('GET', `/items/?limit=${value}`, { as: owner }), ['query.limit'], value)
+    const both = await call('GET', '/items/?limit=0&skip=x&skip=1&unknown=1', { as: owner })
+    isRefused(t, both, ['query.limit', 'query.skip'], 'both faults at once')
+  })
+
+  await t.test('a row that goes meanwhile is not found, and is not written again', async (t) => {
+    const item = await create(owner)
+    const deletions = await Promise.all([1, 2, 3].map(() => call('DELETE', path(item), { as: owner })))
+    t.same(deletions.map(({ status }) => status).toSorted(), [200, 404, 404], 'one of three deletions did it')
+    const raced = await create(owner)
+    const [deletion, change] = await Promise.all([
+      call('DELETE', path(raced), { as: owner }),
+      call('PUT', path(raced), { as: owner, body: { title: 'Late' } }),
+    ])
+    t.equal(deletion.status, 200)
+    t.ok([200, 404].includes(change.status), `a change beside a deletion is ${change.status}`)
+    isAnswer(t, await call('GET', path(raced), { as: owner }), 404, 'Item not found')
+  })
 })
