@@ -14,14 +14,24 @@ export const value = (name: string) => sql.placeholder(name)
  * PostgreSQL infers the value's type from the column.
  */
 export function assigned(column: PgColumn): SQL {
-  const name = column.name
-  return sql`case when ${sent(column)} then ${value(name)} else ${column} end`
+  return sql`case when ${sent(column)} then ${encoded(column)} else ${column} end`
 }
 
 /** The value of the column's name, or the column's default where that is null and there is one. */
 export function valueOrDefault(column: PgColumn): SQL {
-  const given = sql`${value(column.name)}`
-  return column.default === undefined ? given : sql`coalesce(${given}, ${column.default})`
+  const given = encoded(column)
+  if (column.default === undefined) return given
+  // Without its length, as a cast to varchar(255) would cut what is longer instead of refusing it.
+  const type = sql.raw(column.getSQLType().replace(/\s*\([\d, ]+\)/, ''))
+  return sql`coalesce(${given}::${type}, ${column.default})`
+}
+
+/** The value of the column's name as its type is written (a Date, JSON); null stays null. */
+function encoded(column: PgColumn): SQL {
+  const encoder = {
+    mapToDriverValue: (given: unknown) => (given === null ? null : column.mapToDriverValue(given)),
+  }
+  return sql`${sql.param(value(column.name), encoder as typeof column)}`
 }
 
 /** The values that `assigned` columns of these names ask for: null is a value, undefined is none. */
