@@ -31,7 +31,7 @@ function encoded(column: PgColumn): SQL {
   const encoder = {
     mapToDriverValue: (given: unknown) => (given === null ? null : column.mapToDriverValue(given)),
   }
-  return sql`${sql.param(value(column.name), encoder as typeof column)}`
+  return sql`${sql.param(value(column.name), encoder)}`
 }
 
 /** The values that `assigned` columns of these names ask for: null is a value, undefined is none. */
