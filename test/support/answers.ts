@@ -18,8 +18,8 @@ export const isAnswer = (
 /** The answer is 422 and complains about exactly these places, such as `body.password`. */
 export function isRefused(t: Test, { status, body }: Answer, places: readonly string[], message = 'is 422') {
   const faults = Array.isArray(body?.detail) ? (body.detail as { loc: unknown[] }[]) : []
-  const named = faults.map(({ loc }) => loc.join('.')).sort()
-  return t.strictSame({ status, places: named }, { status: 422, places: [...places].sort() }, message)
+  const named = faults.map(({ loc }) => loc.join('.')).toSorted()
+  return t.strictSame({ status, places: named }, { status: 422, places: places.toSorted() }, message)
 }
 
 /** Nobody is let in without a token, and the answer says how to sign in (RFC 6750, section 3). */

@@ -1,0 +1,45 @@
+import { drizzle } from 'drizzle-orm/pg-proxy'
+import type { InjectOptions } from 'light-my-request'
+import type { Test } from 'tap'
+import { buildApp } from '../../src/app.ts'
+import { readConfig } from '../../src/config.ts'
+import type { App } from '../../src/contract.ts'
+import type { Connection } from '../../src/db/connect.ts'
+import type { Answer } from './service.ts'
+
+/**
+ * A database that holds the first superuser and nothing else, for what is answered before rows matter: starting
+ * a real one takes most of a second.
+ *
+ * @param fault what each statement fails with from the moment that it gives something
+ */
+export function noDatabase(fault: () => Error | undefined = () => undefined): Connection {
+  const db = drizzle((statement) => {
+    const error = fault()
+    if (error) return Promise.reject(error)
+    return Promise.resolve({ rows: statement.includes('lower("users"."email")') ? [[]] : [] })
+  })
+  const nothing = () => Promise.resolve()
+  return { db, migrate: nothing, close: nothing }
+}
+
+/** The production app over `noDatabase`; it is closed when the test ends. */
+export async function startWithoutData(
+  t: Test,
+  env: Record<string, string> = {},
+  connection = noDatabase(),
+): Promise<App> {
+  const app = await buildApp(
+    readConfig({ ENVIRONMENT: 'local', SECRET_KEY: 'only for tests, and long enough for that', ...env }),
+    { connection },
+  )
+  t.teardown(() => app.close())
+  return app
+}
+
+/** What the app says, paths as they are. */
+export async function ask(app: App, request: InjectOptions): Promise<Answer> {
+  const { statusCode: status, headers, body: text } = await app.inject(request)
+  const isJson = headers['content-type']?.toString().includes('json') && text !== ''
+  return { status, headers, text, body: isJson ? (JSON.parse(text) as unknown) : undefined }
+}

@@ -1,0 +1,76 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { existsSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { once } from 'node:events'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+export interface Totals {
+  readonly passed: number
+  readonly failed: number
+}
+
+export interface SuiteOptions {
+  /** Added to the environment of the tests. */
+  readonly env?: Record<string, string>
+  /** The Node to run them with; this one where left out. */
+  readonly node?: string
+  readonly coverage?: boolean
+}
+
+const tapBin = join('node_modules', '.bin', 'tap')
+/** tap with the plugins of .taprc: what `tap build` makes. */
+const built = 'node_modules/@tapjs/test/test-built/dist/esm/index.js'
+
+/**
+ * Runs tap's test files and prints what failed in full, and otherwise little.
+ *
+ * @param args file names and options of tap; none: all files
+ */
+export async function runSuite(args: string[], options: SuiteOptions = {}): Promise<Totals> {
+  const { env = {}, node = process.execPath, coverage = false } = options
+  const output = join(tmpdir(), `groundwork-suite-${process.pid}.tap`)
+  const run = (...tapArgs: string[]) =>
+    exited(spawn(node, [tapBin, ...tapArgs], { stdio: 'inherit', env: { ...process.env, ...env } }))
+  try {
+    if (!isBuilt()) await run('build')
+    const code = await run(
+      `--reporter=${process.stdout.isTTY ? 'terse' : 'min'}`,
+      `--output-file=${output}`,
+      ...(coverage ? ['--coverage-report=none'] : ['--disable-coverage']),
+      ...args,
+    )
+    const totals = totalsOf(existsSync(output) ? readFileSync(output, 'utf8') : '')
+    return code === 0 ? totals : { ...totals, failed: Math.max(totals.failed, 1) }
+  } finally {
+    rmSync(output, { force: true })
+  }
+}
+
+/** Prints the line that says how a run went, and sets the exit code. */
+export function finish({ passed, failed }: Totals) {
+  console.log(`${passed} passed, ${failed} failed`)
+  process.exitCode = failed > 0 || passed === 0 ? 1 : 0
+}
+
+/** After `npm ci` tap is as published; its first run would build it and fail, each later one is spared the 5 s. */
+const isBuilt = () => existsSync(built) && statSync(built).mtimeMs > statSync('.taprc').mtimeMs
+
+/** The asserts of a run, from its last line but one: `# { total: 3, pass: 2, fail: 1 }`. */
+function totalsOf(tap: string): Totals {
+  const summary = [...tap.matchAll(/^# \{ total: .*\}$/gm)].at(-1)?.[0] ?? ''
+  const count = (name: string) => Number(new RegExp(`\\b${name}: (\\d+)`).exec(summary)?.[1] ?? 0)
+  return { passed: count('pass'), failed: count('fail') }
+}
+
+/** Waits for a child, which gets the signals meant for this process, so that it can end in good order. */
+async function exited(child: ChildProcess): Promise<number> {
+  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
+  const forward = (signal: NodeJS.Signals) => child.kill(signal)
+  for (const signal of signals) process.on(signal, forward)
+  try {
+    const [code] = (await once(child, 'exit')) as [number | null]
+    return code ?? 1
+  } finally {
+    for (const signal of signals) process.off(signal, forward)
+  }
+}
