@@ -27,6 +27,6 @@ export const accessTokenSeconds = (config: Pick<Config, 'ACCESS_TOKEN_EXPIRE_MIN
 /** How access tokens are signed and verified, for @fastify/jwt. */
 export const accessTokenOptions = (config: Pick<Config, 'SECRET_KEY' | 'ACCESS_TOKEN_EXPIRE_MINUTES'>) => ({
   secret: config.SECRET_KEY,
-  sign: { algorithm: 'HS256' as const, expiresIn: accessTokenSeconds(config) * 1000 },
+  sign: { algorithm: 'HS256' as const, expiresIn: accessTokenSeconds(config) },
   verify: { algorithms: ['HS256' as const], requiredClaims: ['sub', 'sid', 'iat', 'exp'] },
 })

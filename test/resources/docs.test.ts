@@ -1,0 +1,86 @@
+import { test } from 'tap'
+import type { App } from '../../src/contract.ts'
+import { isAnswer } from '../support/answers.ts'
+import { ask, startWithoutData } from '../support/no-database.ts'
+
+const PAGES = ['/', '/docs', '/docs/', '/api/v1/openapi.json', '/api/v1/openapi.json/']
+
+void test('whoever starts the service finds its documentation', async (t) => {
+  const app = await startWithoutData(t)
+  const get = (url: string) => ask(app, { url })
+
+  await t.test('/ leads to Swagger UI', async (t) => {
+    const home = await get('/')
+    t.equal(home.status, 302)
+    t.equal(home.headers.location, '/docs')
+    for (const path of ['/docs', '/docs/']) {
+      const page = await get(path)
+      t.equal(page.status, 200, path)
+      t.match(page.headers['content-type'], /^text\/html/)
+      t.match(page.text, /swagger-ui/)
+    }
+  })
+
+  await t.test('the page loads what it needs under its own policy, on plain HTTP too', async (t) => {
+    const { headers, text } = await get('/docs/')
+    const policy = String(headers['content-security-policy'])
+    t.notMatch(policy, 'upgrade-insecure-requests', 'plain HTTP off localhost would show nothing')
+    t.match(policy, /default-src 'self'/)
+    t.match(policy, /script-src 'self'/)
+    t.notMatch(/script-src [^;]*/.exec(policy)?.[0], /unsafe-(inline|eval)|\*|https?:(?!\/)/)
+    const loaded = [...text.matchAll(/(?:src|href)="([^"]+)"/g)].map(([, url = '']) => url)
+    t.ok(loaded.length >= 4, 'scripts and styles')
+    for (const url of loaded) {
+      t.notMatch(url, /^(https?:)?\/\//, `${url} is its own`)
+      t.equal((await get(new URL(url, 'http://here/docs/').pathname)).status, 200, url)
+    }
+  })
+
+  await t.test('Authorize signs in, and stays signed in', async (t) => {
+    const { text } = await get('/docs/static/swagger-initializer.js')
+    t.match(text, /initOAuth\(\{\}\)/)
+    t.match(text, '"persistAuthorization":true')
+    t.match(text, '"tryItOutEnabled":true')
+    const document = (await get('/api/v1/openapi.json')).body
+    t.strictSame(document.components.securitySchemes.OAuth2PasswordBearer.flows, {
+      password: { tokenUrl: '/api/v1/login/access-token', scopes: {} },
+    })
+  })
+
+  await t.test('the document is the one that the page shows', async (t) => {
+    const document = await get('/api/v1/openapi.json')
+    t.equal(document.status, 200)
+    t.match(document.headers['content-type'], /^application\/json/)
+    t.strictSame(document.body, app.swagger())
+    t.strictSame((await get('/docs/json')).body, document.body)
+  })
+
+  await t.test('no file beside the page is handed out', async (t) => {
+    const stray = [
+      'nothing',
+      'static/nothing.js',
+      'static/../../package.json',
+      'static/%2e%2e%2f%2e%2e%2fpackage.json',
+    ]
+    for (const path of stray) isAnswer(t, await get(`/docs/${path}`), 404, 'Not Found', path)
+  })
+})
+
+void test('where it is switched off, there is no trace of it', async (t) => {
+  const outside = {
+    DATABASE_URL: 'postgres://127.0.0.1/unused',
+    FIRST_SUPERUSER_PASSWORD: 'a password of its own',
+  }
+  const there = async (env: Record<string, string>, expected: boolean, message: string) => {
+    const app: App = await startWithoutData(t, env)
+    for (const url of [...PAGES, '/docs/json', '/docs/static/swagger-ui.css']) {
+      const answer = await ask(app, { url })
+      if (expected) t.ok(answer.status < 400, `${message}: ${url}`)
+      else isAnswer(t, answer, 404, 'Not Found', `${message}: ${url}`)
+    }
+  }
+  await there({ DOCS_ENABLED: 'false' }, false, 'switched off')
+  await there({ ...outside, ENVIRONMENT: 'production' }, false, 'production')
+  await there({ ...outside, ENVIRONMENT: 'production', DOCS_ENABLED: 'true' }, true, 'switched on')
+  await there({ ...outside, ENVIRONMENT: 'staging' }, true, 'staging')
+})

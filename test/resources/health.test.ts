@@ -1,0 +1,60 @@
+import { test } from 'tap'
+import { isAnswer } from '../support/answers.ts'
+import { freshDatabase } from '../support/database.ts'
+import { ask, noDatabase, startWithoutData } from '../support/no-database.ts'
+import { startService } from '../support/service.ts'
+
+/** A balancer gives up on a slower answer, and cannot tell why. */
+const WITHIN_MS = 2_000
+
+void test('a balancer sends requests only where they will be answered', async (t) => {
+  const app = await startWithoutData(t)
+  const get = (url: string) => ask(app, { url })
+
+  for (const path of ['live', 'live/', 'ready', 'ready/'])
+    isAnswer(t, await get(`/health/${path}`), 200, { status: path.replace('/', '') }, path)
+  isAnswer(t, await ask(app, { method: 'HEAD', url: '/health/ready' }), 200, undefined, 'HEAD does as well')
+
+  app.beginStopping()
+  const ready = await get('/health/ready')
+  isAnswer(t, ready, 503, 'Service Unavailable', 'no new requests once stopping began')
+  t.equal(ready.headers['retry-after'], '1')
+  t.equal(ready.headers.connection, 'close', 'connections come to their end')
+  isAnswer(t, await get('/health/live'), 200, { status: 'live' }, 'a restart would cut requests off')
+  isAnswer(t, await get('/api/v1/utils/health-check/'), 200, true, 'what comes is still answered')
+})
+
+void test('a service without its database says so, and lives', async (t) => {
+  const connection = await freshDatabase()
+  let open = true
+  const close = async () => {
+    if (open) await connection.close()
+    open = false
+  }
+  const service = await startService(t, {}, { connection: { ...connection, close } })
+  isAnswer(t, await ask(service.app, { url: '/health/ready' }), 200, { status: 'ready' })
+
+  await close()
+  const start = performance.now()
+  isAnswer(t, await ask(service.app, { url: '/health/ready' }), 503, 'Service Unavailable')
+  t.ok(performance.now() - start < WITHIN_MS, 'at once')
+  isAnswer(t, await ask(service.app, { url: '/health/live' }), 200, { status: 'live' })
+})
+
+void test('a database that is away and comes back is seen both times', async (t) => {
+  let fault: Error | undefined
+  const app = await startWithoutData(
+    t,
+    {},
+    noDatabase(() => fault),
+  )
+  const codes = ['ECONNREFUSED', 'CONNECT_TIMEOUT', 'CONNECTION_CLOSED', '57P01', '57P03', '53300', '08006']
+  for (const code of codes) {
+    fault = Object.assign(new Error('connect to db.internal:5432'), { code })
+    const answer = await ask(app, { url: '/health/ready' })
+    isAnswer(t, answer, 503, 'Service Unavailable', code)
+    t.equal(answer.headers['retry-after'], '1')
+  }
+  fault = undefined
+  isAnswer(t, await ask(app, { url: '/health/ready' }), 200, { status: 'ready' }, 'it is back')
+})

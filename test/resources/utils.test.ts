@@ -1,0 +1,60 @@
+import { sql } from 'drizzle-orm'
+import { test } from 'tap'
+import { asksForToken, isAnswer, isRefused } from '../support/answers.ts'
+import { cheapHashing } from '../support/cheap-hashing.ts'
+import { startService } from '../support/service.ts'
+
+void test('utils', async (t) => {
+  const service = await startService(t)
+  cheapHashing(service)
+  const { admin, call, rows } = service
+  const person = await service.person()
+  const mails = () => rows<{ recipient: string }>(sql`select recipient from emails where message = 'test'`)
+  const testMail = (query: string, as = admin) => call('POST', `/utils/test-email/${query}`, { as })
+
+  await t.test('anybody may ask whether the service is up', async (t) => {
+    for (const path of ['/utils/health-check/', '/utils/health-check'])
+      isAnswer(t, await call('GET', path), 200, true, path)
+  })
+
+  await t.test('a superuser sees whether mail works', async (t) => {
+    const message = { message: 'Test email sent' }
+    isAnswer(t, await testMail('?email_to=ada%2Btest@example.com'), 201, message)
+    isAnswer(t, await call('POST', '/utils/test-email?email_to=bob@example.com', { as: admin }), 201, message)
+    t.same(
+      (await mails()).map(({ recipient }) => recipient).toSorted(),
+      ['ada+test@example.com', 'bob@example.com'],
+      'a mail each, to the address that was given',
+    )
+  })
+
+  await t.test('others send no mail through the service', async (t) => {
+    const { length } = await mails()
+    asksForToken(t, await call('POST', '/utils/test-email/?email_to=ada@example.com'))
+    asksForToken(t, await call('POST', '/utils/test-email/'), 'whatever the query is')
+    for (const query of ['?email_to=ada@example.com', ''])
+      isAnswer(t, await testMail(query, person), 403, "The user doesn't have enough privileges")
+    t.equal((await mails()).length, length, 'and none was queued')
+  })
+
+  await t.test('a mail goes to one address or to none', async (t) => {
+    const { length } = await mails()
+    const wrong = [
+      '',
+      'ada',
+      'a@b.co,c@d.co',
+      'a@b.co;c@d.co',
+      'a@b.co\r\nBcc: c@d.co',
+      'Ada <a@b.co>',
+      'a@b.co\0',
+    ]
+    for (const address of wrong) {
+      const answer = await testMail(`?email_to=${encodeURIComponent(address)}`)
+      t.equal(answer.status, 422, JSON.stringify(address))
+      t.same(answer.body.detail[0].loc, ['query', 'email_to'])
+    }
+    isRefused(t, await testMail(''), ['query.email_to'], 'it must be given')
+    isRefused(t, await testMail('?email_to=a@b.co&email_to=c@d.co'), ['query.email_to'], 'and once')
+    t.equal((await mails()).length, length)
+  })
+})
