@@ -87,7 +87,10 @@ export async function startService(
     return {
       status: answer.statusCode,
       headers: answer.headers,
-      body: answer.body !== '' && String(answer.headers['content-type']).includes('json') ? answer.json() : undefined,
+      body:
+        answer.body !== '' && String(answer.headers['content-type']).includes('json')
+          ? answer.json()
+          : undefined,
       text: answer.body,
     }
   }

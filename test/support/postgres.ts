@@ -1,0 +1,120 @@
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { chownSync, existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import postgres from 'postgres'
+
+/** A real PostgreSQL that lives as long as a test run: on loopback alone, in a folder that goes with it. */
+export interface ThrowawayPostgres {
+  /** Of the maintenance database; test/support/database.ts makes others beside it. */
+  readonly url: string
+  readonly version: string
+  stop(): Promise<void>
+}
+
+/** @throws Error that names the fix where PostgreSQL is not installed */
+export async function startPostgres(): Promise<ThrowawayPostgres> {
+  const bin = binaries()
+  const folder = mkdtempSync(join(tmpdir(), 'groundwork-postgres-'))
+  const data = join(folder, 'data')
+  const port = await freePort()
+  const as = osUser()
+  if (as) chownSync(folder, as.uid, as.gid)
+  execFileSync(
+    join(bin, 'initdb'),
+    ['-D', data, '-U', 'postgres', '-A', 'trust', '-E', 'UTF8', '--no-sync'],
+    {
+      ...as,
+      cwd: folder,
+      stdio: 'pipe',
+    },
+  )
+  const settings = {
+    listen_addresses: '127.0.0.1',
+    fsync: 'off',
+    max_connections: '200',
+    log_min_messages: 'panic',
+  }
+  const server = spawn(
+    join(bin, 'postgres'),
+    [
+      '-D',
+      data,
+      '-p',
+      String(port),
+      '-k',
+      folder,
+      ...Object.entries(settings).flatMap(([k, v]) => ['-c', `${k}=${v}`]),
+    ],
+    { ...as, cwd: folder, stdio: 'ignore' },
+  )
+  const removeAtExit = () => {
+    server.kill('SIGQUIT')
+    rmSync(folder, { recursive: true, force: true, maxRetries: 5 })
+  }
+  process.once('exit', removeAtExit)
+  const url = `postgres://postgres@127.0.0.1:${port}/postgres`
+  return {
+    url,
+    version: await untilReady(url, server),
+    async stop() {
+      process.off('exit', removeAtExit)
+      if (server.exitCode === null) {
+        server.kill('SIGQUIT')
+        await once(server, 'exit')
+      }
+      rmSync(folder, { recursive: true, force: true })
+    },
+  }
+}
+
+function binaries(): string {
+  const versions = '/usr/lib/postgresql'
+  const newest = existsSync(versions) ? readdirSync(versions).toSorted((a, b) => Number(b) - Number(a)) : []
+  const places = [
+    process.env.TEST_POSTGRES_BIN,
+    ...newest.map((version) => join(versions, version, 'bin')),
+    ...(process.env.PATH ?? '').split(':'),
+  ]
+  const found = places.find((place) => place && existsSync(join(place, 'initdb')))
+  if (found) return found
+  throw new Error(
+    'No PostgreSQL found: install it (apt-get install postgresql, brew install postgresql), or name its folder in TEST_POSTGRES_BIN',
+  )
+}
+
+/** PostgreSQL refuses to run as root; the package's own user takes its place. */
+function osUser(): { uid: number; gid: number } | undefined {
+  if (process.getuid?.() !== 0) return undefined
+  const id = (flag: string) => Number(execFileSync('id', [flag, 'postgres']).toString())
+  return { uid: id('-u'), gid: id('-g') }
+}
+
+/** A port of loopback that is free now. */
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const address = server.address()
+  server.close()
+  await once(server, 'close')
+  if (typeof address !== 'object' || address === null) throw new Error('no port')
+  return address.port
+}
+
+async function untilReady(url: string, server: ChildProcess): Promise<string> {
+  const deadline = Date.now() + 30_000
+  for (;;) {
+    const client = postgres(url, { max: 1, connect_timeout: 2 })
+    try {
+      const [row] = await client`show server_version`
+      return String(row?.server_version)
+    } catch (error) {
+      if (Date.now() > deadline || server.exitCode !== null) throw error
+      await new Promise((resolve) => setTimeout(resolve, 50))
+    } finally {
+      await client.end()
+    }
+  }
+}
