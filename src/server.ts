@@ -19,7 +19,7 @@ async function main() {
   const stop = async (signal: string) => {
     app.log.info(`${signal}: stopping`)
     setTimeout(() => process.exit(1), STOP_WITHIN_MS).unref()
-    app.beginStopping()
+    await app.beginStopping()
     await app.close()
     app.log.info('stopped')
   }

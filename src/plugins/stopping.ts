@@ -1,20 +1,32 @@
+import type { Server } from 'node:http'
+import { setTimeout as pause } from 'node:timers/promises'
 import plugin from 'fastify-plugin'
 
 declare module 'fastify' {
   interface FastifyInstance {
     /** Aborted when the service is told to stop: requests are still answered, readiness says no. */
     readonly stopping: AbortSignal
-    /** Tells it. Closing the app comes after. */
-    readonly beginStopping: () => void
+    /** Tells it, and resolves when the clients that are active have been asked to go. Closing the app comes after. */
+    readonly beginStopping: () => Promise<void>
   }
 }
 
-/** While stopping, every answer asks its client to close the connection, so that keep-alive does not hold up the end. */
+/**
+ * How long connections are still served. A connection that is closed while its client sends is a request lost, so each
+ * gets the time to ask once more and to be answered with `Connection: close`; those that stay silent are closed then.
+ */
+const GRACE_MS = 1_000
+
+/** While stopping, every answer asks its client to close the connection. */
 export const stopping = plugin(
   (app, _options, done) => {
     const controller = new AbortController()
     app.decorate('stopping', controller.signal)
-    app.decorate('beginStopping', () => controller.abort())
+    app.decorate('beginStopping', async () => {
+      controller.abort()
+      const end = Date.now() + GRACE_MS
+      while (Date.now() < end && (await openConnections(app.server)) > 0) await pause(20)
+    })
     app.addHook('onSend', (_request, reply, payload, next) => {
       if (controller.signal.aborted) reply.header('connection', 'close')
       next(null, payload)
@@ -23,3 +35,6 @@ export const stopping = plugin(
   },
   { name: 'stopping' },
 )
+
+const openConnections = (server: Server) =>
+  new Promise<number>((resolve) => server.getConnections((_error, count) => resolve(count ?? 0)))

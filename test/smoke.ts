@@ -1,0 +1,131 @@
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { freePort, startPostgres } from './support/postgres.ts'
+
+/**
+ * `npm run test:smoke`: what somebody new does, in an empty clone with an empty environment: the README's commands,
+ * signing in, an item, a stop and a second start; and the contract, walked over HTTP on both databases.
+ */
+
+const { PATH, HOME } = process.env
+const bare = { PATH, HOME }
+const folder = mkdtempSync(join(tmpdir(), 'groundwork-smoke-'))
+let passed = 0
+
+function seen(what: string, since?: number, atMost?: number) {
+  const seconds = since === undefined ? undefined : (Date.now() - since) / 1000
+  if (seconds !== undefined && atMost !== undefined && seconds > atMost)
+    throw new Error(`${what}: ${seconds.toFixed(1)} s, and ${atMost} s are allowed`)
+  passed += 1
+  console.log(`  ✓ ${what}${seconds === undefined ? '' : `  ${seconds.toFixed(1)} s`}`)
+}
+
+function run(command: string, args: string[], cwd = folder) {
+  execFileSync(command, args, { cwd, env: { ...process.env }, stdio: ['ignore', 'pipe', 'inherit'] })
+}
+
+interface Service {
+  url: string
+  npm: ChildProcess
+}
+
+/** `npm start`; resolves when the service is ready. */
+async function start(env: Record<string, string> = {}): Promise<Service> {
+  const port = String(await freePort())
+  const npm = spawn('npm', ['start'], {
+    cwd: folder,
+    env: { ...bare, PORT: port, ...env },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  let text = ''
+  npm.stdout.on('data', (chunk: Buffer) => (text += chunk.toString()))
+  const url = `http://127.0.0.1:${port}`
+  for (const end = Date.now() + 60_000; ;) {
+    const ready = await fetch(`${url}/health/ready`).then(
+      (answer) => answer.ok,
+      () => false,
+    )
+    if (ready) return { url, npm }
+    if (Date.now() > end || npm.exitCode !== null) throw new Error(`not ready:\n${text}`)
+    await new Promise((resolve) => setTimeout(resolve, 25))
+  }
+}
+
+async function stop({ npm }: Service) {
+  const since = Date.now()
+  const exited = once(npm, 'exit')
+  npm.kill('SIGTERM')
+  const [code] = (await exited) as [number | null]
+  if (code !== 0) throw new Error(`exit code ${code}`)
+  seen('stops on SIGTERM with 0', since, 10)
+}
+
+async function signIn({ url }: Service) {
+  const body = new URLSearchParams({ username: 'admin@example.com', password: 'changethis' })
+  const answer = await fetch(`${url}/api/v1/login/access-token`, { method: 'POST', body })
+  const { access_token } = (await answer.json()) as { access_token: string }
+  return { authorization: `Bearer ${access_token}`, 'content-type': 'application/json' }
+}
+
+/** The walker prints a line for each row of the contract, and its own count last. */
+function walk({ url }: Service, where: string) {
+  const since = Date.now()
+  const output = execFileSync('npx', ['tsx', 'test/walk/walk.ts', '--base-url', url], {
+    cwd: folder,
+  }).toString()
+  const [, checks] = /(\d+) passed, 0 failed/.exec(output) ?? []
+  if (checks === undefined) throw new Error(output)
+  passed += Number(checks)
+  console.log(
+    `  ✓ the contract, row by row, on ${where}: ${checks} checks  ${((Date.now() - since) / 1000).toFixed(1)} s`,
+  )
+}
+
+try {
+  run('git', ['clone', '--quiet', process.cwd(), folder], process.cwd())
+  let since = Date.now()
+  run('npm', ['ci', '--silent'])
+  seen('npm ci in an empty clone', since)
+
+  since = Date.now()
+  const first = await start()
+  seen('npm start: builds, makes its database, is ready', since, 20)
+  const headers = await signIn(first)
+  const created = await fetch(`${first.url}/api/v1/items/`, {
+    method: 'POST',
+    headers,
+    body: '{"title":"Kept"}',
+  })
+  const { id } = (await created.json()) as { id: string }
+  const read = (service: Service) => fetch(`${service.url}/api/v1/items/${id}`, { headers })
+  if ((await read(first)).status !== 200) throw new Error('the item is not there')
+  seen('signs in, creates and reads an item')
+  await stop(first)
+
+  since = Date.now()
+  const second = await start()
+  seen('npm start again', since, 10)
+  if ((await read(second)).status !== 200) throw new Error('the item is gone')
+  seen('the item and the session are still there')
+  walk(second, 'the embedded database')
+  await stop(second)
+
+  const server = await startPostgres()
+  try {
+    const third = await start({ DATABASE_URL: server.url })
+    walk(third, `PostgreSQL ${server.version}`)
+    await stop(third)
+  } finally {
+    await server.stop()
+  }
+  console.log(`${passed} passed, 0 failed`)
+} catch (error) {
+  console.error(error)
+  console.log(`${passed} passed, 1 failed`)
+  process.exitCode = 1
+} finally {
+  rmSync(folder, { recursive: true, force: true, maxRetries: 10 })
+}
