@@ -9,6 +9,7 @@ import { ownedRows } from '../../src/db/owned.ts'
 import type { OwnedTable } from '../../src/db/owned-table.ts'
 import { preparePage } from '../../src/db/page.ts'
 import { items, users } from '../../src/db/tables.ts'
+import { InvalidCredentials, ItemNotFound, NotEnoughPermissions } from '../../src/errors.ts'
 import { ownership } from '../../src/plugins/ownership.ts'
 import { freshDatabase } from '../support/database.ts'
 
@@ -25,6 +26,24 @@ async function statementOf(run: (db: Database) => Promise<unknown>): Promise<str
     }),
   )
   return statement
+}
+
+interface PlanNode {
+  readonly 'Node Type': string
+  readonly 'Index Name'?: string
+  readonly 'Scan Direction'?: string
+  readonly 'Actual Rows': number
+  readonly Plans?: PlanNode[]
+}
+
+/** What the database did for a statement. */
+async function planOf(db: Database, statement: string): Promise<PlanNode[]> {
+  const result: unknown = await db.execute(sql.raw(`explain (analyze, format json) ${statement}`))
+  const [row] = (Array.isArray(result) ? result : (result as { rows: unknown[] }).rows) as {
+    'QUERY PLAN': { Plan: PlanNode }[]
+  }[]
+  const flat = (node: PlanNode): PlanNode[] => [node, ...(node.Plans ?? []).flatMap(flat)]
+  return row!['QUERY PLAN'].flatMap(({ Plan }) => flat(Plan))
 }
 
 void test('rows with owners', async (t) => {
@@ -72,14 +91,14 @@ void test('rows with owners', async (t) => {
 
   await t.test('only an owner and superusers reach a row', async (t) => {
     const { id } = await rows.create(ada, { title: 'Engine', description: 'Brass' })
-    const forbidden = { status: 403, detail: 'Not enough permissions' }
+    const forbidden = new NotEnoughPermissions()
     await t.rejects(rows.get(bob, id), forbidden)
     await t.rejects(rows.update(bob, id, { title: 'x' }), forbidden)
     await t.rejects(rows.delete(bob, id), forbidden)
     t.match(await rows.get(ada, id), { title: 'Engine' })
     t.match(await rows.update(admin, id, { description: null }), { title: 'Engine', description: null })
     await rows.delete(admin, id)
-    const unknown = { status: 404, detail: 'Item not found' }
+    const unknown = new ItemNotFound()
     for (const asker of people) {
       await t.rejects(rows.get(asker, id), unknown)
       await t.rejects(rows.update(asker, id, { title: 'x' }), unknown)
@@ -88,7 +107,7 @@ void test('rows with owners', async (t) => {
   })
 
   await t.test('whoever is deleted between guard and write is told to sign in', async (t) => {
-    await t.rejects(rows.create(person('gone'), { title: 'x' }), { status: 401 })
+    await t.rejects(rows.create(person('gone'), { title: 'x' }), new InvalidCredentials())
   })
 
   await t.test('pages stay fast however many rows there are: an index gives them in order', async (t) => {
@@ -110,9 +129,12 @@ void test('rows with owners', async (t) => {
       ['users_created_at_id_index', await statementOf((db) => preparePage(db, users, 'page')(range))],
     ]
     for (const [index, statement] of pages) {
-      const result = await db.execute(sql.raw(`explain (analyze, format json) ${statement}`))
-      console.log(JSON.stringify(result, null, 1))
-      t.ok(index)
+      const nodes = await planOf(db, statement)
+      const scan = nodes.find((node) => node['Index Name'] === index)
+      t.equal(scan?.['Scan Direction'], 'Backward', `${index} gives the page`)
+      t.equal(scan?.['Actual Rows'], range.skip + range.limit, 'and is read no further')
+      for (const sort of nodes.filter((node) => node['Node Type'].endsWith('Sort')))
+        t.ok(sort['Actual Rows'] <= range.limit, 'no more than the page is sorted')
     }
   })
 })

@@ -15,13 +15,14 @@ void test('a balancer sends requests only where they will be answered', async (t
     isAnswer(t, await get(`/health/${path}`), 200, { status: path.replace('/', '') }, path)
   isAnswer(t, await ask(app, { method: 'HEAD', url: '/health/ready' }), 200, undefined, 'HEAD does as well')
 
-  app.beginStopping()
+  const stopping = app.beginStopping()
   const ready = await get('/health/ready')
   isAnswer(t, ready, 503, 'Service Unavailable', 'no new requests once stopping began')
   t.equal(ready.headers['retry-after'], '1')
   t.equal(ready.headers.connection, 'close', 'connections come to their end')
   isAnswer(t, await get('/health/live'), 200, { status: 'live' }, 'a restart would cut requests off')
   isAnswer(t, await get('/api/v1/utils/health-check/'), 200, true, 'what comes is still answered')
+  await stopping
 })
 
 void test('a service without its database says so, and lives', async (t) => {

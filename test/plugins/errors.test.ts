@@ -1,0 +1,125 @@
+import { randomUUID } from 'node:crypto'
+import { sql } from 'drizzle-orm'
+import { test } from 'tap'
+import { isAnswer } from '../support/answers.ts'
+import { cheapHashing } from '../support/cheap-hashing.ts'
+import { ask, noDatabase, startWithoutData } from '../support/no-database.ts'
+import { type Person, type Request, startService } from '../support/service.ts'
+
+type Case = [
+  status: number,
+  detail: string | { loc: string[] }[],
+  method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE',
+  path: string,
+  request?: Request,
+]
+
+const broken = '{"broken'
+const huge = JSON.stringify({ filler: 'x'.repeat(1024 * 1024) })
+const json = { 'content-type': 'application/json' }
+const text = { 'content-type': 'text/plain' }
+
+void test('answers to what goes wrong', async (t) => {
+  const service = await startService(t)
+  cheapHashing(service)
+  const { admin, call, rows } = service
+  const [owner, other] = [await service.person(), await service.person()]
+  const { body: item } = await call('POST', '/items/', { as: owner, body: { title: 'Engine' } })
+  const garbage = { ...owner, token: 'garbage' } satisfies Person
+
+  await t.test('of several answers that fit, clients get the one that the contract names first', async (t) => {
+    const unknown = randomUUID()
+    const all = { body: broken, headers: text }
+    const privileges = "The user doesn't have enough privileges"
+    const unsigned = 'Not authenticated'
+    const cases: Case[] = [
+      [404, 'Not Found', 'POST', '/nothing', { as: garbage, ...all }],
+      [404, 'Not Found', 'POST', '/users/me/nothing', { body: huge, headers: json }],
+      [405, 'Method Not Allowed', 'POST', '/users/me', { as: garbage, ...all }],
+      [405, 'Method Not Allowed', 'PATCH', '/items/x', { body: huge, headers: json }],
+      [401, unsigned, 'PATCH', '/users/x', all],
+      [401, unsigned, 'POST', '/items/', { body: huge, headers: json }],
+      [401, unsigned, 'GET', '/users/?skip=x'],
+      [401, unsigned, 'PUT', `/items/${item.id}`, { body: {} }],
+      [401, 'Could not validate credentials', 'PATCH', '/users/x', { as: garbage, ...all }],
+      [403, privileges, 'PATCH', '/users/x', { as: owner, ...all }],
+      [403, privileges, 'POST', '/users/', { as: owner, body: huge, headers: json }],
+      [403, privileges, 'DELETE', `/users/${unknown}`, { as: owner }],
+      [413, 'Payload Too Large', 'PATCH', '/users/x', { as: admin, body: huge, headers: json }],
+      [415, 'Unsupported Media Type', 'PATCH', '/users/x', { as: admin, ...all }],
+      [400, 'The body could not be read', 'PATCH', '/users/x', { as: admin, body: broken, headers: json }],
+      [422, [{ loc: ['path', 'user_id'] }], 'PATCH', '/users/x', { as: admin, body: { email: 5 } }],
+      [422, [{ loc: ['body', 'email'] }], 'PATCH', `/users/${unknown}`, { as: admin, body: { email: 5 } }],
+      [422, [{ loc: ['body', 'title'] }], 'PUT', `/items/${item.id}`, { as: other, body: { title: 5 } }],
+      [422, [{ loc: ['body', 'title'] }], 'PUT', `/items/${unknown}`, { as: other, body: { title: 5 } }],
+      [403, 'Not enough permissions', 'PUT', `/items/${item.id}`, { as: other, body: {} }],
+      [
+        404,
+        'The user with this id does not exist in the system',
+        'PATCH',
+        `/users/${unknown}`,
+        { as: admin, body: { email: owner.email } },
+      ],
+      [409, 'User with this email already exists', 'PATCH', '/users/me', { as: other, body: { email: owner.email } }],
+    ]
+    for (const [status, detail, method, path, request] of cases) {
+      const answer = await call(method, path, request)
+      const { detail: told } = answer.body
+      t.equal(answer.status, status, `${status} ${method} ${path}`)
+      t.strictSame(Array.isArray(told) ? told.map(({ loc }: { loc: unknown }) => ({ loc })) : told, detail)
+      t.same(Object.keys(answer.body), ['detail'], 'a detail and nothing more')
+      t.ok(answer.headers['x-request-id'], 'with the id to quote')
+    }
+  })
+
+  await t.test('a path without a route is not found, whatever the method', async (t) => {
+    for (const method of ['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'] as const)
+      for (const path of ['/nothing', '/users/me/nothing', '/api/v1', '/api/v2/items/'])
+        isAnswer(t, await call(method, path), 404, 'Not Found', `${method} ${path}`)
+    const link = await call('OPTIONS', '/nothing?token=secret')
+    t.notMatch(link.text, 'secret', 'and does not hear its own words again')
+  })
+
+  await t.test('a fault of ours says nothing of its inside, and passes', async (t) => {
+    await rows(sql`alter table items add constraint secret_rule check (title <> 'secret title')`)
+    const body = { title: 'secret title', description: 'secret text' }
+    const requests = [
+      ['POST', '/items/'],
+      ['PUT', `/items/${item.id}`],
+    ] as const
+    for (const [method, path] of requests) {
+      const headers = { 'x-request-id': 'quote-me-please' }
+      const answer = await call(method, path, { as: owner, body, headers })
+      isAnswer(t, answer, 500, 'Internal Server Error', method)
+      t.equal(answer.headers['x-request-id'], 'quote-me-please')
+      t.notMatch(JSON.stringify(answer.headers), /secret|items|constraint|drizzle/i)
+    }
+    await rows(sql`alter table items drop constraint secret_rule`)
+    t.equal((await call('PUT', `/items/${item.id}`, { as: owner, body })).status, 200, 'it works again')
+  })
+})
+
+void test('while the database is away, clients are told to come back', async (t) => {
+  let code: string | undefined
+  const app = await startWithoutData(
+    t,
+    {},
+    noDatabase(() => (code === undefined ? undefined : Object.assign(new Error('secret at 10.0.0.5'), { code }))),
+  )
+  const authorization = `Bearer ${app.jwt.sign({ sub: randomUUID(), sid: randomUUID() })}`
+  const requests = [
+    { method: 'POST', url: '/api/v1/password-recovery/ada@example.com' },
+    { method: 'GET', url: '/api/v1/users/me', headers: { authorization } },
+    { method: 'DELETE', url: `/api/v1/items/${randomUUID()}`, headers: { authorization } },
+  ] as const
+  for (code of ['ECONNREFUSED', 'ENOTFOUND', 'CONNECT_TIMEOUT', '57P01', '53300', '40001', '55P03', '25006'])
+    for (const request of requests) {
+      const answer = await ask(app, request)
+      isAnswer(t, answer, 503, 'Service Unavailable', `${code} ${request.url}`)
+      t.equal(answer.headers['retry-after'], '1')
+    }
+  for (code of ['42P01', '42501', '22001', 'XX000', 'ERR_ASSERTION'])
+    isAnswer(t, await ask(app, requests[0]), 500, 'Internal Server Error', `${code} does not pass by waiting`)
+  code = undefined
+  isAnswer(t, await ask(app, requests[1]), 401, 'Could not validate credentials', 'it is back')
+})
