@@ -27,50 +27,59 @@ void test('answers to what goes wrong', async (t) => {
   const { body: item } = await call('POST', '/items/', { as: owner, body: { title: 'Engine' } })
   const garbage = { ...owner, token: 'garbage' } satisfies Person
 
-  await t.test('of several answers that fit, clients get the one that the contract names first', async (t) => {
-    const unknown = randomUUID()
-    const all = { body: broken, headers: text }
-    const privileges = "The user doesn't have enough privileges"
-    const unsigned = 'Not authenticated'
-    const cases: Case[] = [
-      [404, 'Not Found', 'POST', '/nothing', { as: garbage, ...all }],
-      [404, 'Not Found', 'POST', '/users/me/nothing', { body: huge, headers: json }],
-      [405, 'Method Not Allowed', 'POST', '/users/me', { as: garbage, ...all }],
-      [405, 'Method Not Allowed', 'PATCH', '/items/x', { body: huge, headers: json }],
-      [401, unsigned, 'PATCH', '/users/x', all],
-      [401, unsigned, 'POST', '/items/', { body: huge, headers: json }],
-      [401, unsigned, 'GET', '/users/?skip=x'],
-      [401, unsigned, 'PUT', `/items/${item.id}`, { body: {} }],
-      [401, 'Could not validate credentials', 'PATCH', '/users/x', { as: garbage, ...all }],
-      [403, privileges, 'PATCH', '/users/x', { as: owner, ...all }],
-      [403, privileges, 'POST', '/users/', { as: owner, body: huge, headers: json }],
-      [403, privileges, 'DELETE', `/users/${unknown}`, { as: owner }],
-      [413, 'Payload Too Large', 'PATCH', '/users/x', { as: admin, body: huge, headers: json }],
-      [415, 'Unsupported Media Type', 'PATCH', '/users/x', { as: admin, ...all }],
-      [400, 'The body could not be read', 'PATCH', '/users/x', { as: admin, body: broken, headers: json }],
-      [422, [{ loc: ['path', 'user_id'] }], 'PATCH', '/users/x', { as: admin, body: { email: 5 } }],
-      [422, [{ loc: ['body', 'email'] }], 'PATCH', `/users/${unknown}`, { as: admin, body: { email: 5 } }],
-      [422, [{ loc: ['body', 'title'] }], 'PUT', `/items/${item.id}`, { as: other, body: { title: 5 } }],
-      [422, [{ loc: ['body', 'title'] }], 'PUT', `/items/${unknown}`, { as: other, body: { title: 5 } }],
-      [403, 'Not enough permissions', 'PUT', `/items/${item.id}`, { as: other, body: {} }],
-      [
-        404,
-        'The user with this id does not exist in the system',
-        'PATCH',
-        `/users/${unknown}`,
-        { as: admin, body: { email: owner.email } },
-      ],
-      [409, 'User with this email already exists', 'PATCH', '/users/me', { as: other, body: { email: owner.email } }],
-    ]
-    for (const [status, detail, method, path, request] of cases) {
-      const answer = await call(method, path, request)
-      const { detail: told } = answer.body
-      t.equal(answer.status, status, `${status} ${method} ${path}`)
-      t.strictSame(Array.isArray(told) ? told.map(({ loc }: { loc: unknown }) => ({ loc })) : told, detail)
-      t.same(Object.keys(answer.body), ['detail'], 'a detail and nothing more')
-      t.ok(answer.headers['x-request-id'], 'with the id to quote')
-    }
-  })
+  await t.test(
+    'of several answers that fit, clients get the one that the contract names first',
+    async (t) => {
+      const unknown = randomUUID()
+      const all = { body: broken, headers: text }
+      const privileges = "The user doesn't have enough privileges"
+      const unsigned = 'Not authenticated'
+      const cases: Case[] = [
+        [404, 'Not Found', 'POST', '/nothing', { as: garbage, ...all }],
+        [404, 'Not Found', 'POST', '/users/me/nothing', { body: huge, headers: json }],
+        [405, 'Method Not Allowed', 'POST', '/users/me', { as: garbage, ...all }],
+        [405, 'Method Not Allowed', 'PATCH', '/items/x', { body: huge, headers: json }],
+        [401, unsigned, 'PATCH', '/users/x', all],
+        [401, unsigned, 'POST', '/items/', { body: huge, headers: json }],
+        [401, unsigned, 'GET', '/users/?skip=x'],
+        [401, unsigned, 'PUT', `/items/${item.id}`, { body: {} }],
+        [401, 'Could not validate credentials', 'PATCH', '/users/x', { as: garbage, ...all }],
+        [403, privileges, 'PATCH', '/users/x', { as: owner, ...all }],
+        [403, privileges, 'POST', '/users/', { as: owner, body: huge, headers: json }],
+        [403, privileges, 'DELETE', `/users/${unknown}`, { as: owner }],
+        [413, 'Payload Too Large', 'PATCH', '/users/x', { as: admin, body: huge, headers: json }],
+        [415, 'Unsupported Media Type', 'PATCH', '/users/x', { as: admin, ...all }],
+        [400, 'The body could not be read', 'PATCH', '/users/x', { as: admin, body: broken, headers: json }],
+        [422, [{ loc: ['path', 'user_id'] }], 'PATCH', '/users/x', { as: admin, body: { email: 5 } }],
+        [422, [{ loc: ['body', 'email'] }], 'PATCH', `/users/${unknown}`, { as: admin, body: { email: 5 } }],
+        [422, [{ loc: ['body', 'title'] }], 'PUT', `/items/${item.id}`, { as: other, body: { title: 5 } }],
+        [422, [{ loc: ['body', 'title'] }], 'PUT', `/items/${unknown}`, { as: other, body: { title: 5 } }],
+        [403, 'Not enough permissions', 'PUT', `/items/${item.id}`, { as: other, body: {} }],
+        [
+          404,
+          'The user with this id does not exist in the system',
+          'PATCH',
+          `/users/${unknown}`,
+          { as: admin, body: { email: owner.email } },
+        ],
+        [
+          409,
+          'User with this email already exists',
+          'PATCH',
+          '/users/me',
+          { as: other, body: { email: owner.email } },
+        ],
+      ]
+      for (const [status, detail, method, path, request] of cases) {
+        const answer = await call(method, path, request)
+        const { detail: told } = answer.body
+        t.equal(answer.status, status, `${status} ${method} ${path}`)
+        t.strictSame(Array.isArray(told) ? told.map(({ loc }: { loc: unknown }) => ({ loc })) : told, detail)
+        t.same(Object.keys(answer.body), ['detail'], 'a detail and nothing more')
+        t.ok(answer.headers['x-request-id'], 'with the id to quote')
+      }
+    },
+  )
 
   await t.test('a path without a route is not found, whatever the method', async (t) => {
     for (const method of ['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'] as const)
@@ -104,7 +113,9 @@ void test('while the database is away, clients are told to come back', async (t)
   const app = await startWithoutData(
     t,
     {},
-    noDatabase(() => (code === undefined ? undefined : Object.assign(new Error('secret at 10.0.0.5'), { code }))),
+    noDatabase(() =>
+      code === undefined ? undefined : Object.assign(new Error('secret at 10.0.0.5'), { code }),
+    ),
   )
   const authorization = `Bearer ${app.jwt.sign({ sub: randomUUID(), sid: randomUUID() })}`
   const requests = [

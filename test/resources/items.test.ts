@@ -115,7 +115,7 @@ void test('items', async (t) => {
         isRefused(t, await call('PUT', path(item), { as: owner, body }), places, `PUT ${shown}`)
     }
     for (const method of ['GET', 'PUT', 'DELETE'] as const)
-      for (const id of ['5', `${item.id}x`, `{${item.id}}`, 'x'.repeat(300)])
+      for (const id of ['5', `urn:uuid:${item.id}`, `${item.id}x`, `{${item.id}}`, 'x'.repeat(300)])
         isRefused(
           t,
           await call(method, `/items/${id}`, { as: owner, body: {} }),

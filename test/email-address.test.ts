@@ -1,0 +1,70 @@
+import { test } from 'tap'
+import { isAnswer, isRefused } from './support/answers.ts'
+import { ask, startWithoutData } from './support/no-database.ts'
+
+const local = 'l'.repeat(64)
+
+const one = [
+  'ada@example.com',
+  'A.B@EXAMPLE.com',
+  "o'brien+tag@example.co.uk",
+  "!#$%&'*+/=?^_`{|}~-@example.com",
+  'a@xn--bcher-kva.example',
+  `${local}@${'b'.repeat(63)}.co`,
+]
+
+/** What some mail program takes for no address, for several, or for another than it looks like. */
+const none = {
+  'not an address': [
+    'ada',
+    'a@b',
+    '@b.co',
+    'a@',
+    'a@b@c.co',
+    'a@[127.0.0.1]',
+    '.a@b.co',
+    'a..b@c.co',
+    'a.@b.co',
+  ],
+  'no domain': ['a@.b.co', 'a@b..co', 'a@b.co.', 'a@-b.co', 'a@b-.co', 'a@b_c.co', 'a@b.c!'],
+  several: ['a@b.co,c@d.co', 'a@b.co c@d.co', 'a@b.co;c@d.co', 'all:a@b.co,c@d.co;', 'x:(y:a@b.co;);'],
+  'a header': ['a@b.co\r\nBcc: c@d.co', 'a@b.co\n', '\na@b.co', 'a@b.co\0', 'a\tb@c.co'],
+  'another than it looks like': [
+    '"a@evil.co"@b.co',
+    '"a b"@c.co',
+    'a＠b.co',
+    'ä@b.co',
+    'a@bücher.de',
+    'а@b.co',
+  ],
+  'with a name or comment': ['<a@b.co>', 'Ada <a@b.co>', 'a(c)@b.co', 'a@b.co(c)', ' a@b.co', 'a@b.co '],
+  'too long': [`${local}l@b.co`, `a@${'b'.repeat(64)}.co`, `a@${'b.'.repeat(127)}co`],
+}
+
+void test('an address is one address, wherever it is given', async (t) => {
+  const app = await startWithoutData(t)
+  const signup = (email: string) => {
+    const payload = { email, password: 'correct horse battery' }
+    return ask(app, { method: 'POST', url: '/api/v1/users/signup', payload })
+  }
+  const recover = (email: string) =>
+    ask(app, { method: 'POST', url: `/api/v1/password-recovery/${encodeURIComponent(email)}` })
+
+  for (const email of one) {
+    // The database takes no row, as if the address were in use.
+    isAnswer(t, await signup(email), 400, 'The user with this email already exists in the system', email)
+    t.equal((await recover(email)).status, 200, email)
+  }
+  for (const [why, emails] of Object.entries(none))
+    for (const email of emails) {
+      const message = `${why}: ${JSON.stringify(email)}`
+      const [body, path] = [await signup(email), await recover(email)]
+      if (email.includes('\0')) {
+        t.same([body.status, path.status], [422, 422], message)
+        continue
+      }
+      isRefused(t, body, ['body.email'], message)
+      isRefused(t, path, ['path.email'], `${message} in a path`)
+    }
+  isRefused(t, await signup(''), ['body.email'])
+})

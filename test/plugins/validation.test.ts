@@ -1,0 +1,168 @@
+import { test } from 'tap'
+import { isAnswer, isRefused } from '../support/answers.ts'
+import { cheapHashing } from '../support/cheap-hashing.ts'
+import { type Answer, address, startService } from '../support/service.ts'
+
+const fault = (type: string, msg: string) => ({ type, msg })
+const missing = fault('missing', 'Field required')
+const noText = fault('string_type', 'Input should be a valid string')
+const noFlag = fault('bool_type', 'Input should be a valid boolean')
+const noEmail = fault('value_error', 'Value is not a valid email address')
+const noUnicode = fault('string_unicode', 'Text should be valid Unicode without U+0000')
+const noNumber = fault('int_parsing', 'Input should be a valid integer, unable to parse string as an integer')
+const tooShort = fault('string_too_short', 'String should have at least 8 characters')
+const tooLong = (limit: number) => fault('string_too_long', `String should have at most ${limit} characters`)
+
+const SECRET = 'kept-to-ourselves'
+const PASSWORD = 'correct horse battery'
+const emoji = (count: number) => '🦊'.repeat(count)
+
+void test('inputs that do not fit their schema', async (t) => {
+  const service = await startService(t)
+  cheapHashing(service)
+  const { admin, call } = service
+  const json = (body: string) =>
+    call('POST', '/private/users/', { body, headers: { 'content-type': 'application/json' } })
+  const create = (fields: object) =>
+    call('POST', '/private/users/', {
+      body: { email: address(), password: PASSWORD, full_name: null, ...fields },
+    })
+  const faultsOf = ({ body }: Answer) =>
+    Object.fromEntries(
+      body.detail.map(({ loc, ...rest }: { loc: string[] }) => [loc.join('.'), rest]),
+    ) as unknown
+
+  await t.test(
+    'all faults of a part are told at once, in words that clients of the template know',
+    async (t) => {
+      const bodies: [body: object, faults: object][] = [
+        [{}, { 'body.email': missing, 'body.password': missing, 'body.full_name': missing }],
+        [
+          { email: 'ada', password: 'short', full_name: 5, is_verified: 'true' },
+          {
+            'body.email': noEmail,
+            'body.password': tooShort,
+            'body.full_name': noText,
+            'body.is_verified': noFlag,
+          },
+        ],
+        [
+          { email: null, password: null, full_name: ['x'], is_verified: null },
+          {
+            'body.email': noText,
+            'body.password': noText,
+            'body.full_name': noText,
+            'body.is_verified': noFlag,
+          },
+        ],
+        [
+          { email: 1e20, password: emoji(129), full_name: emoji(256), is_verified: 0 },
+          {
+            'body.email': noText,
+            'body.password': tooLong(128),
+            'body.full_name': tooLong(255),
+            'body.is_verified': noFlag,
+          },
+        ],
+        [[], { body: fault('model_attributes_type', 'Input should be a valid object') }],
+      ]
+      for (const [body, faults] of bodies) {
+        const answer = await call('POST', '/private/users/', { body })
+        t.equal(answer.status, 422)
+        t.strictSame(faultsOf(answer), faults, JSON.stringify(body).slice(0, 70))
+        for (const one of answer.body.detail) t.strictSame(Object.keys(one), ['type', 'loc', 'msg'])
+      }
+      const range = await call('GET', '/items/?skip=-1&limit=1001', { as: admin })
+      t.strictSame(faultsOf(range), {
+        'query.skip': fault('greater_than_equal', 'Input should be greater than or equal to 0'),
+        'query.limit': fault('less_than_equal', 'Input should be less than or equal to 1000'),
+      })
+      const numbers = await call('GET', '/items/?skip=0x10&limit=%205', { as: admin })
+      t.strictSame(faultsOf(numbers), { 'query.skip': noNumber, 'query.limit': noNumber })
+      const path = await call('GET', '/items/5', { as: admin })
+      t.strictSame(faultsOf(path), { 'path.id': fault('uuid_parsing', 'Input should be a valid UUID') })
+      const form = await call('POST', '/login/access-token', { form: { grant_type: 'code' } })
+      isRefused(t, form, ['body.grant_type', 'body.password', 'body.username'])
+    },
+  )
+
+  await t.test('what was sent is never sent back', async (t) => {
+    const wrong = { email: SECRET, password: [SECRET], full_name: { x: SECRET }, is_verified: SECRET }
+    const answers = [
+      await create(wrong),
+      await create({ password: SECRET.slice(0, 7), full_name: `${SECRET}\0` }),
+      await call('GET', `/items/?skip=${SECRET}&${SECRET}=1`, { as: admin }),
+      await call('GET', `/items/${SECRET}`, { as: admin }),
+      await call('POST', `/password-recovery/${SECRET}`),
+      await call('POST', '/login/access-token', { form: { grant_type: SECRET, username: SECRET } }),
+      await json(`{"email": "${SECRET}`),
+    ]
+    for (const { status, text } of answers) {
+      t.ok(status === 422 || status === 400)
+      t.notMatch(text, SECRET.slice(0, 7))
+    }
+  })
+
+  await t.test('a character is a code point, not half of one', async (t) => {
+    const fits = { password: emoji(8), full_name: emoji(255) }
+    const { status, body } = await create(fits)
+    t.equal(status, 200)
+    t.equal(body.full_name, fits.full_name, 'stored whole')
+    t.equal((await service.signIn(body.email, fits.password)).status, 200)
+    t.equal((await create({ password: emoji(128) })).status, 200)
+    isRefused(t, await create({ password: emoji(7) }), ['body.password'])
+    isRefused(t, await create({ password: emoji(129) }), ['body.password'])
+  })
+
+  await t.test('U+0000 and half characters are refused wherever there is text', async (t) => {
+    for (const text of ['a\0', '\ud83e', '\udd8a\ud83e'])
+      t.strictSame(faultsOf(await create({ full_name: text, password: PASSWORD + text })), {
+        'body.full_name': noUnicode,
+        'body.password': noUnicode,
+      })
+    const form = { username: 'a\0', password: 'b\0' }
+    isRefused(t, await call('POST', '/login/access-token', { form }), ['body.password', 'body.username'])
+    for (const path of ['/password-recovery/a%00@example.com', '/password-recovery/%00'])
+      t.match((await call('POST', path)).body.detail[0], { loc: ['path', 'email'] })
+    const query = await call('POST', '/utils/test-email/?email_to=a@b.co%00', { as: admin })
+    t.match(query.body.detail[0], { loc: ['query', 'email_to'] })
+    t.equal((await call('GET', '/items/%00', { as: admin })).status, 422)
+  })
+
+  await t.test('JSON made to hurt does not', async (t) => {
+    const deep = (open: string, close: string) => open.repeat(100_000) + close.repeat(100_000)
+    const user = (fields: string) =>
+      `{"email": "${address()}", "password": "${PASSWORD}", "full_name": null, ${fields}}`
+    for (const nested of [deep('[', ']'), `${deep('{"a":', '').replace(/$/, '1')}${'}'.repeat(100_000)}`]) {
+      const start = performance.now()
+      isRefused(t, await json(user(`"full_name": ${nested}`)), ['body.full_name'], 'where text is expected')
+      t.equal((await json(user(`"unknown": ${nested}`))).status, 200, 'where nothing is expected')
+      isRefused(t, await json(`[${nested}]`), ['body'], 'where an object is expected')
+      t.ok(performance.now() - start < 3_000, 'and holds nobody up')
+    }
+    for (const polluted of ['"__proto__": {"is_verified": true}', '"constructor": {"prototype": {"x": 1}}']) {
+      const answer = await json(user(polluted))
+      t.ok(answer.status >= 400 && answer.status < 500, polluted)
+    }
+    t.equal(({} as Record<string, unknown>).is_verified, undefined)
+    const twice = await json(
+      user('"full_name": 5, "full_name": "Ada", "is_verified": false, "is_verified": true'),
+    )
+    t.match(
+      twice,
+      { status: 200, body: { full_name: 'Ada', is_verified: true } },
+      'of two, what is checked is what is kept',
+    )
+    isRefused(t, await json(user('"full_name": "Ada", "full_name": 5')), ['body.full_name'])
+    for (const number of ['1e20', '-1', '1e999', '0', '1.5'])
+      isRefused(t, await json(user(`"is_verified": ${number}`)), ['body.is_verified'], number)
+    isAnswer(t, await json(user('"is_verified": NaN')), 400, 'The body could not be read')
+  })
+
+  await t.test('a small request cannot ask for a huge answer', async (t) => {
+    const nest = `${'['.repeat(1000)}${Array(1000).fill('"\\u0000"').join()}${']'.repeat(1000)}`
+    const answer = await json(`{"email": ${nest}, "password": "${PASSWORD}", "full_name": null}`)
+    t.equal(answer.status, 422)
+    t.ok(answer.text.length < 50_000, `${nest.length} bytes are answered by ${answer.text.length}`)
+  })
+})
