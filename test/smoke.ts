@@ -57,10 +57,25 @@ async function start(env: Record<string, string> = {}): Promise<Service> {
 async function stop({ npm }: Service) {
   const since = Date.now()
   const exited = once(npm, 'exit')
-  npm.kill('SIGTERM')
+  // The process itself, as a supervisor would: npm would end by the signal and say nothing of its child's code.
+  process.kill(serverBelow(npm.pid ?? 0), 'SIGTERM')
   const [code] = (await exited) as [number | null]
   if (code !== 0) throw new Error(`exit code ${code}`)
   seen('stops on SIGTERM with 0', since, 10)
+}
+
+/** The service among the descendants of npm. */
+function serverBelow(pid: number): number {
+  const list = execFileSync('ps', ['-eo', 'pid=,ppid=,args=']).toString().trim().split('\n')
+  const processes = list.map((line) => /^\s*(\d+)\s+(\d+)\s+(.*)$/.exec(line)?.slice(1) ?? [])
+  const below = new Set([pid])
+  for (const [child, parent] of processes) if (below.has(Number(parent))) below.add(Number(child))
+  const found = processes.find(
+    ([child, , args]) =>
+      below.has(Number(child)) && args?.startsWith('node ') && args.includes('dist/server.js'),
+  )
+  if (!found) throw new Error('npm start runs no server')
+  return Number(found[0])
 }
 
 async function signIn({ url }: Service) {

@@ -83,7 +83,7 @@ export function outbox(db: Database): Outbox {
       params: emails.params,
       attempts: emails.attempts,
       token_id: emails.token_id,
-      valid_until: tokenEnds.mapWith(oneTimeTokens.expires_at) as SQL<Date | null>,
+      valid_until: tokenEnds.mapWith(oneTimeTokens.expires_at),
     })
     .prepare('outbox_claim')
 

@@ -38,7 +38,7 @@ async function embedded(): Promise<Connection> {
 function migrationsHash(): string {
   const hash = createHash('sha256')
   const files = readdirSync(migrations.migrationsFolder).filter((name) => name.endsWith('.sql'))
-  for (const file of files.sort()) hash.update(readFileSync(join(migrations.migrationsFolder, file)))
+  for (const file of files.toSorted()) hash.update(readFileSync(join(migrations.migrationsFolder, file)))
   return hash.digest('hex').slice(0, 16)
 }
 

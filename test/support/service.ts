@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { sql } from 'drizzle-orm'
+import { type sql } from 'drizzle-orm'
 import type { InjectOptions, Response } from 'light-my-request'
 import type { Test } from 'tap'
 import { type Dependencies, buildApp } from '../../src/app.ts'
@@ -129,7 +129,7 @@ export async function startService(
       return signedIn(account.email, account.password)
     },
     async rows<Row>(query: ReturnType<typeof sql>) {
-      const result = (await app.db.execute(query)) as unknown as Row[] | { rows: Row[] }
+      const result = (await app.db.execute(query)) as Row[] | { rows: Row[] }
       return Array.isArray(result) ? [...result] : result.rows
     },
   }

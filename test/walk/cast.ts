@@ -61,7 +61,7 @@ export class Cast {
   tidy = async (): Promise<string[]> => {
     const left: string[] = []
     const token = await this.token(this.admin.email, this.admin.password)
-    for (const path of [...this.client.made].sort()) {
+    for (const path of [...this.client.made].toSorted()) {
       const { status } = await this.client.api('DELETE', path, { as: { token } })
       if (status !== 200 && status !== 404) left.push(path)
     }

@@ -50,7 +50,7 @@ export class Check {
     const came = faultPlaces(answer)
     const fits =
       answer.status === 422 &&
-      isDeepStrictEqual(came, [...places].sort()) &&
+      isDeepStrictEqual(came, [...places].toSorted()) &&
       isJson(answer) &&
       !answer.text.includes(ECHO)
     this.holds(what, fits, `422 with faults at ${places.join(', ')}, no input echoed`, answer)
@@ -90,7 +90,7 @@ export function faultPlaces({ body }: Answer): string[] | undefined {
     if (misfits(fault, entry).length > 0) return undefined
     places.add((entry as { loc: unknown[] }).loc.join('.'))
   }
-  return [...places].sort()
+  return [...places].toSorted()
 }
 
 const isText = (value: unknown) => typeof value === 'string' && value !== ''

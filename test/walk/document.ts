@@ -72,7 +72,7 @@ function checkOperation(
   const names = list(node.parameters).map(
     (one) => `${String(at(resolved(root, one), 'in'))} ${String(at(resolved(root, one), 'name'))}`,
   )
-  check.equal(`${id}: parameters`, names.sort(), parameters(id, path))
+  check.equal(`${id}: parameters`, names.toSorted(), parameters(id, path))
 }
 
 function parameters(id: string, path: string) {
@@ -84,16 +84,16 @@ function parameters(id: string, path: string) {
 
 function checkComponents(check: Check, root: Node) {
   const schemas = map(at(root, 'components', 'schemas'))
-  const known = [...Object.keys(components), ...later.components]
+  const known = new Set([...Object.keys(components), ...later.components])
   check.equal(
     'no schema beyond the contract',
-    Object.keys(schemas).filter((name) => !known.includes(name)),
+    Object.keys(schemas).filter((name) => !known.has(name)),
     [],
   )
   for (const [name, told] of Object.entries(components)) {
     const fields = told.split(' ')
-    const properties = Object.keys(map(at(schemas, name, 'properties'))).sort()
-    check.equal(`${name}: properties`, properties, fields.map((field) => field.replace('?', '')).sort())
+    const properties = Object.keys(map(at(schemas, name, 'properties'))).toSorted()
+    check.equal(`${name}: properties`, properties, fields.map((field) => field.replace('?', '')).toSorted())
     const required = list(at(schemas, name, 'required'))
     const missing = fields.filter((field) => !field.endsWith('?') && !required.includes(field))
     check.equal(`${name}: required fields that are not marked`, missing, [])

@@ -33,7 +33,7 @@ export const itemPublic: Shape = {
 export const usersPublic: Shape = { data: isListOf(userPublic), count: isCount }
 export const itemsPublic: Shape = { data: isListOf(itemPublic), count: isCount }
 export const token: Shape = {
-  access_token: (value) => isText(value) && String(value).split('.').length === 3,
+  access_token: (value) => isText(value) && value.split('.').length === 3,
   token_type: (value) => value === 'bearer',
   expires_in: (value) => isCount(value) && Number(value) > 0,
   refresh_token: (value) => isText(value) && value !== '',

@@ -40,7 +40,7 @@ export const signup: Row[] = [
       ])
       check.equal(
         'two at once: one of them',
-        race.map(({ status }) => status).sort((one, other) => one - other),
+        race.map(({ status }) => status).toSorted((one, other) => one - other),
         [200, 400],
       )
       const short = await post({ email: cast.address(), password: '1234567' })

@@ -1,0 +1,90 @@
+import { randomUUID } from 'node:crypto'
+import { METHODS, request } from 'node:http'
+import { text as readAll } from 'node:stream/consumers'
+import type { InjectOptions } from 'light-my-request'
+import { test } from 'tap'
+import { asksForToken, isAnswer } from '../support/answers.ts'
+import { ask, startWithoutData } from '../support/no-database.ts'
+import { listen } from '../support/sockets.ts'
+
+type Method = NonNullable<InjectOptions['method']>
+
+const VERBS = ['get', 'put', 'post', 'delete', 'patch'] as const
+const pages = ['/', '/docs', '/health/live', '/health/ready', '/api/v1/openapi.json']
+
+void test('methods', async (t) => {
+  const app = await startWithoutData(t)
+  const { paths = {} } = app.swagger() as { paths?: Record<string, Record<string, unknown>> }
+  const documented = Object.entries(paths).map(([path, operations]) => ({
+    path: path.replaceAll('{email}', 'ada@example.com').replaceAll(/\{.+?\}/g, randomUUID()),
+    methods: VERBS.filter((verb) => verb in operations).map((verb) => verb.toUpperCase()),
+    guarded: Object.values(operations).some((one) => (one as { security: unknown[] }).security.length > 0),
+  }))
+  const all = [...documented, ...pages.map((path) => ({ path, methods: ['GET'], guarded: false }))]
+  t.ok(documented.length > 15, 'the document names the paths')
+
+  await t.test('a path says which methods it has, before anything else is looked at', async (t) => {
+    for (const { path, methods } of all) {
+      const allowed = methods.includes('GET') ? [...methods, 'HEAD'] : methods
+      for (const verb of ['GET', 'PUT', 'POST', 'DELETE', 'PATCH', 'HEAD', 'OPTIONS', 'QUERY']) {
+        if (allowed.includes(verb)) continue
+        const answer = await ask(app, {
+          method: verb,
+          url: path,
+          headers: { authorization: 'Bearer garbage', 'content-type': 'text/plain' },
+          ...(verb !== 'HEAD' && verb !== 'GET' && { payload: '{' }),
+        })
+        const message = `${verb} ${path}`
+        t.equal(answer.status, 405, message)
+        if (verb !== 'HEAD') t.strictSame(answer.body, { detail: 'Method Not Allowed' }, message)
+        t.strictSame(answer.headers.allow?.toString().split(', '), allowed.toSorted(), message)
+      }
+    }
+  })
+
+  await t.test('with a slash at its end or without, a path is one', async (t) => {
+    for (const { path } of all.filter(({ path }) => path !== '/')) {
+      const other = path.endsWith('/') ? path.slice(0, -1) : `${path}/`
+      const answer = await ask(app, { method: 'OPTIONS', url: other })
+      isAnswer(t, answer, 405, 'Method Not Allowed', other)
+    }
+  })
+
+  await t.test('a fixed path goes before a pattern, whatever the method', async (t) => {
+    for (const method of ['GET', 'PATCH', 'DELETE'] as const)
+      isAnswer(t, await ask(app, { method, url: '/api/v1/users/signup' }), 405, 'Method Not Allowed', method)
+  })
+
+  await t.test('HEAD is GET without the body, and asks who is there all the same', async (t) => {
+    for (const { path, methods, guarded } of all.filter(({ methods }) => methods.includes('GET'))) {
+      const [get, head] = [
+        await ask(app, { method: 'GET', url: path }),
+        await ask(app, { method: 'HEAD', url: path }),
+      ]
+      t.equal(head.status, get.status, `${methods.join()} ${path}`)
+      t.equal(head.text, '')
+      if (guarded) asksForToken(t, get)
+      t.equal(head.headers['www-authenticate'], get.headers['www-authenticate'])
+    }
+  })
+
+  await t.test('methods that nobody expects are answered like others', async (t) => {
+    const port = await listen(app)
+    const over = (method: string, path: string) =>
+      new Promise<{ status: number | undefined; allow: string | undefined; text: string }>(
+        (resolve, reject) => {
+          const sent = request({ host: '127.0.0.1', port, method, path, agent: false }, (response) => {
+            const { statusCode: status, headers } = response
+            readAll(response).then((text) => resolve({ status, allow: headers.allow, text }), reject)
+          })
+          sent.on('error', reject).end()
+        },
+      )
+    for (const method of METHODS.filter((one) => !['GET', 'HEAD', 'POST', 'CONNECT'].includes(one))) {
+      const expected = { status: 405, allow: 'GET, HEAD, POST', text: '{"detail":"Method Not Allowed"}' }
+      t.strictSame(await over(method, '/api/v1/items/'), expected, method)
+    }
+    for (const method of ['TRACE', 'PROPFIND', 'OPTIONS', 'M-SEARCH'])
+      t.match(await over(method, '/nothing'), { status: 404, text: '{"detail":"Not Found"}' }, method)
+  })
+})
