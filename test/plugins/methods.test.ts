@@ -1,32 +1,29 @@
-import { randomUUID } from 'node:crypto'
 import { METHODS, request } from 'node:http'
 import { text as readAll } from 'node:stream/consumers'
-import type { InjectOptions } from 'light-my-request'
 import { test } from 'tap'
 import { asksForToken, isAnswer } from '../support/answers.ts'
+import { documentOf, operationsOf } from '../support/document.ts'
 import { ask, startWithoutData } from '../support/no-database.ts'
 import { listen } from '../support/sockets.ts'
 
-type Method = NonNullable<InjectOptions['method']>
-
-const VERBS = ['get', 'put', 'post', 'delete', 'patch'] as const
 const pages = ['/', '/docs', '/health/live', '/health/ready', '/api/v1/openapi.json']
 
 void test('methods', async (t) => {
   const app = await startWithoutData(t)
-  const { paths = {} } = app.swagger() as { paths?: Record<string, Record<string, unknown>> }
-  const documented = Object.entries(paths).map(([path, operations]) => ({
-    path: path.replaceAll('{email}', 'ada@example.com').replaceAll(/\{.+?\}/g, randomUUID()),
-    methods: VERBS.filter((verb) => verb in operations).map((verb) => verb.toUpperCase()),
-    guarded: Object.values(operations).some((one) => (one as { security: unknown[] }).security.length > 0),
-  }))
+  const document = documentOf(app)
+  const documented = Object.entries(document.paths).map(([path, operations]) => {
+    const each = operationsOf({ ...document, paths: { [path]: operations } })
+    const methods: string[] = each.map(({ method }) => method)
+    const guarded = each.some(({ method, operation }) => method === 'GET' && operation.security.length > 0)
+    return { path: each[0]!.url, methods, guarded }
+  })
   const all = [...documented, ...pages.map((path) => ({ path, methods: ['GET'], guarded: false }))]
-  t.ok(documented.length > 15, 'the document names the paths')
+  t.ok(documented.length > 10, 'the document names the paths')
 
   await t.test('a path says which methods it has, before anything else is looked at', async (t) => {
     for (const { path, methods } of all) {
       const allowed = methods.includes('GET') ? [...methods, 'HEAD'] : methods
-      for (const verb of ['GET', 'PUT', 'POST', 'DELETE', 'PATCH', 'HEAD', 'OPTIONS', 'QUERY']) {
+      for (const verb of ['GET', 'PUT', 'POST', 'DELETE', 'PATCH', 'HEAD', 'OPTIONS', 'QUERY'] as const) {
         if (allowed.includes(verb)) continue
         const answer = await ask(app, {
           method: verb,
