@@ -16,14 +16,20 @@ const ajv = {
   useDefaults: true,
   removeAdditional: 'all',
   allErrors: true,
-  formats: { email: isEmail, uuid: /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i },
 } as const
+
+/** In place of those of ajv-formats, which take `urn:uuid:…` and addresses that are more than one recipient. */
+const formats = { email: isEmail, uuid: /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i }
+
+function addFormats(instance: FormatTaker): void {
+  for (const [name, format] of Object.entries(formats)) instance.addFormat(name, format)
+}
 
 export const validation = plugin(
   (app, _options, done) => {
     for (const component of components.values()) app.addSchema(component)
     const buildCompiler = AjvCompiler() as unknown as CompilerFactory
-    const compile = buildCompiler(app.getSchemas(), { customOptions: ajv })
+    const compile = buildCompiler(app.getSchemas(), { customOptions: ajv, onCreate: addFormats })
     app.setValidatorCompiler<TSchema>(({ schema, httpPart }) => {
       const validate = compile({ schema })
       return (input: unknown) => {
@@ -37,10 +43,14 @@ export const validation = plugin(
   { name: 'validation' },
 )
 
+interface FormatTaker {
+  addFormat(name: string, format: RegExp | ((text: string) => boolean)): unknown
+}
+
 /** The package's types leave out what Fastify calls it with. */
 type CompilerFactory = (
   schemas: Record<string, unknown>,
-  options: { customOptions: typeof ajv },
+  options: { customOptions: typeof ajv; onCreate: typeof addFormats },
 ) => (route: { schema: TSchema }) => {
   (data: unknown): boolean
   errors?: FastifySchemaValidationError[] | null
