@@ -1,0 +1,185 @@
+import { readFile } from 'node:fs/promises'
+import { AjvCompiler } from '@fastify/ajv-compiler'
+import { test } from 'tap'
+import { type Document, documentOf, operationsOf } from './support/document.ts'
+import { startWithoutData } from './support/no-database.ts'
+
+/** What clients have been generated from: operationId, method, path, and whether it is public (P) or needs a token (T). */
+const CONTRACT = `
+login-login_access_token POST /login/access-token P
+login-test_token POST /login/test-token T
+login-recover_password POST /password-recovery/{email} P
+login-recover_password_html_content POST /password-recovery-html-content/{email} T
+login-reset_password POST /reset-password/ P
+users-read_users GET /users/ T
+users-create_user POST /users/ T
+users-register_user POST /users/signup P
+users-read_user_me GET /users/me T
+users-update_user_me PATCH /users/me T
+users-update_password_me PATCH /users/me/password T
+users-delete_user_me DELETE /users/me T
+users-read_user_by_id GET /users/{user_id} T
+users-update_user PATCH /users/{user_id} T
+users-delete_user DELETE /users/{user_id} T
+items-read_items GET /items/ T
+items-create_item POST /items/ T
+items-read_item GET /items/{id} T
+items-update_item PUT /items/{id} T
+items-delete_item DELETE /items/{id} T
+utils-test_email POST /utils/test-email/ T
+utils-health_check GET /utils/health-check/ P
+private-create_user POST /private/users/ P`
+  .trim()
+  .split('\n')
+
+const COMPONENTS = `
+UserPublic UserCreate UserRegister UserUpdate UserUpdateMe UsersPublic UpdatePassword
+ItemPublic ItemCreate ItemUpdate ItemsPublic Message Token NewPassword
+PrivateUserCreate Body_login-login_access_token HTTPError HTTPValidationError ValidationError`
+  .trim()
+  .split(/\s/)
+
+type Json = Record<string, unknown>
+const REF = '#/components/schemas/'
+
+/** Every object of a document, however deep. */
+function objectsIn(value: unknown): Json[] {
+  if (typeof value !== 'object' || value === null) return []
+  const inner = Object.values(value).flatMap(objectsIn)
+  return Array.isArray(value) ? inner : [value as Json, ...inner]
+}
+const referencesIn = (value: unknown) =>
+  objectsIn(value).flatMap(({ $ref }) => (typeof $ref === 'string' ? [$ref.replace(REF, '')] : []))
+
+/** Whether a value fits a schema of the document. */
+function checker({ components }: Document) {
+  const named = (schema: unknown) => JSON.parse(JSON.stringify(schema).replaceAll(REF, '')) as Json
+  const schemas = Object.entries(components.schemas).map(([name, schema]) => [
+    name,
+    { ...named(schema), $id: name },
+  ])
+  const compile = (AjvCompiler() as unknown as Compiler)(Object.fromEntries(schemas), {
+    customOptions: { strict: false },
+  })
+  return (schema: Json, value: unknown) => compile({ schema: named(schema) })(value)
+}
+type Compiler = (schemas: Json, options: object) => (route: { schema: Json }) => (value: unknown) => boolean
+
+/** What Swagger UI fills in for a field; those of forms it leaves empty. */
+const shown = ({ examples, default: fallback, type }: Json, mediaType: string) =>
+  (examples as unknown[] | undefined)?.[0] ??
+  fallback ??
+  (mediaType.includes('form') ? '' : type === 'boolean' ? true : 'string')
+
+const unused = ({ paths, components }: Document) => {
+  const used = new Set([...referencesIn(paths), ...referencesIn(components)])
+  return Object.keys(components.schemas).filter((name) => !used.has(name))
+}
+
+void test('openapi.json', async (t) => {
+  const app = await startWithoutData(t)
+  const document = documentOf(app)
+  const operations = operationsOf(document)
+
+  await t.test('the committed document is what the routes say', async (t) => {
+    const committed = JSON.parse(
+      await readFile(new URL('../openapi.json', import.meta.url), 'utf8'),
+    ) as unknown
+    const message = 'openapi.json is not what the routes say: run `npm run openapi` and commit it'
+    t.strictSame(JSON.parse(JSON.stringify(document)), committed, message)
+  })
+
+  await t.test('generated clients keep their methods, paths and classes', async (t) => {
+    const told = operations.map(({ method, path, operation }) => {
+      const { operationId, security } = operation
+      const who = security.length === 0 ? 'P' : 'T'
+      return `${operationId} ${method} ${path.replace('/api/v1', '')} ${who}`
+    })
+    t.same(told.toSorted(), CONTRACT.toSorted())
+    t.same(Object.keys(document.components.schemas).toSorted(), COMPONENTS.toSorted())
+    t.same(unused(document), [], 'no component is unused')
+    for (const name of referencesIn(document))
+      t.hasProp(document.components.schemas, name, 'references lead somewhere')
+  })
+
+  await t.test('each operation says all that a caller must know', async (t) => {
+    for (const { operation } of operations) {
+      const {
+        operationId: id,
+        summary,
+        description,
+        tags,
+        security,
+        responses,
+        requestBody,
+        parameters,
+      } = operation
+      t.ok(summary && description, `${id} has a summary and a description`)
+      t.same(tags, [id.split('-')[0]])
+      t.ok(Array.isArray(security))
+      for (const status of ['429', '500', '503']) t.hasProp(responses, status, `${id} may answer ${status}`)
+      t.equal('422' in responses, Boolean(requestBody ?? parameters), `${id}: 422 where there is input`)
+      t.equal('401' in responses, security.length > 0)
+      for (const status of ['400', '413', '415'])
+        if (requestBody) t.hasProp(responses, status, `${id} ${status}`)
+      for (const [status, { description, headers = {}, content = {} }] of Object.entries(responses)) {
+        const [type, media] = Object.entries(content)[0] ?? []
+        t.ok(description, `${id} ${status} is described`)
+        const isName = (name: string) => t.strictSame(media?.schema, { $ref: REF + name }, `${id} ${status}`)
+        if (status === '422') isName('HTTPValidationError')
+        else if (Number(status) >= 400) isName('HTTPError')
+        else
+          t.ok(
+            type === 'text/html' || media?.schema.$ref || media?.schema.type === 'boolean',
+            `${id} has a name`,
+          )
+        if (status === '429' || status === '503') t.hasProp(headers, 'Retry-After')
+        if (status === '401') t.hasProp(headers, 'WWW-Authenticate')
+      }
+      for (const media of Object.values(requestBody?.content ?? {}))
+        t.match(media.schema, { $ref: /./ }, `${id} takes something with a name`)
+    }
+  })
+
+  await t.test('examples fit, so that Swagger UI can send them', async (t) => {
+    const fits = checker(document)
+    let count = 0
+    const check = (schema: Json, value: unknown) => {
+      count++
+      t.ok(fits(schema, value), `${JSON.stringify(value)} fits ${JSON.stringify(schema).slice(0, 80)}`)
+    }
+    for (const node of objectsIn(document)) {
+      const { examples, schema, example } = node
+      if (Array.isArray(examples)) for (const value of examples) check(node, value)
+      else if (examples)
+        for (const { value } of Object.values(examples as Record<string, { value: unknown }>))
+          check(schema as Json, value)
+      if (example !== undefined) check(schema as Json, example)
+    }
+    t.ok(count > 100, 'there are examples')
+    for (const { operation } of operations)
+      for (const [mediaType, { schema }] of Object.entries(operation.requestBody?.content ?? {})) {
+        const body = document.components.schemas[String(schema.$ref).replace(REF, '')]
+        const properties = Object.entries((body?.properties ?? {}) as Record<string, Json>)
+        check(
+          schema,
+          Object.fromEntries(properties.map(([name, property]) => [name, shown(property, mediaType)])),
+        )
+      }
+  })
+})
+
+void test('outside local, the document names nothing that is not there', async (t) => {
+  const app = await startWithoutData(t, {
+    ENVIRONMENT: 'staging',
+    DATABASE_URL: 'postgres://127.0.0.1/unused',
+    FIRST_SUPERUSER_PASSWORD: 'a password of its own',
+  })
+  const document = documentOf(app)
+  t.same(
+    operationsOf(document).filter(({ path }) => path.includes('private')),
+    [],
+  )
+  t.notMatch(JSON.stringify(app.swagger().tags), 'private')
+  t.same(unused(document), [], 'no component is unused')
+})
