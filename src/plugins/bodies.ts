@@ -1,4 +1,5 @@
 import { isUtf8 } from 'node:buffer'
+import type { IncomingHttpHeaders } from 'node:http'
 import { parse as parseForm } from 'node:querystring'
 import type { FastifyRequest } from 'fastify'
 import plugin from 'fastify-plugin'
@@ -22,6 +23,10 @@ export const bodies = plugin(
       '*': (_request, _text, parsed) => parsed(new UnsupportedMediaType()),
     }
     app.removeAllContentTypeParsers()
+    app.addHook('preParsing', (request, _reply, _payload, next) => {
+      if (hasNoBody(request.headers)) delete request.headers['content-type']
+      next()
+    })
     for (const [type, parse] of Object.entries(parsers)) {
       app.addContentTypeParser<Buffer>(type, { parseAs: 'buffer' }, (request, body, parsed) => {
         if (body.length === 0) return parsed(null, undefined)
@@ -36,6 +41,10 @@ export const bodies = plugin(
   },
   { name: 'bodies' },
 )
+
+/** Told by the headers (RFC 9112, 6.3): then its type, which may be none at all, does not matter. */
+const hasNoBody = (headers: IncomingHttpHeaders) =>
+  headers['transfer-encoding'] === undefined && Number(headers['content-length'] ?? 0) === 0
 
 type Parser = (
   request: FastifyRequest,

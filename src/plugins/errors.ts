@@ -17,6 +17,9 @@ import { validationFaults } from './validation-faults.ts'
 export const errors = plugin(
   (app, _options, done) => {
     app.setErrorHandler<FastifyError>(answerError)
+    app.setNotFoundHandler(() => {
+      throw new NotFound()
+    })
     // In onRequest, before the body of an unknown path is looked at.
     app.addHook('onRequest', (request, _reply, next) => next(request.is404 ? new NotFound() : undefined))
     done()

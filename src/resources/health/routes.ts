@@ -9,7 +9,7 @@ export function health(app: App) {
   app.get('/health/live', { schema: hide }, () => ({ status: 'live' }))
   app.get('/health/ready', { schema: hide }, async () => {
     if (app.stopping.aborted) throw new ServiceUnavailable()
-    await answers(app.db)
+    if (!(await answers(app.db))) throw new ServiceUnavailable()
     return { status: 'ready' }
   })
 }

@@ -1,7 +1,9 @@
 import { sql } from 'drizzle-orm'
 import type { Database } from '../../db/connect.ts'
 
-/** Resolves when the database answers. */
-export async function answers(db: Database): Promise<void> {
-  await db.execute(sql`select 1`)
-}
+/** Whether the database answers. */
+export const answers = (db: Database): Promise<boolean> =>
+  db.execute(sql`select 1`).then(
+    () => true,
+    () => false,
+  )
