@@ -65,6 +65,7 @@ export const ItemNotFound = define(404, 'Item not found')
 export const NotEnoughPermissions = define(403, 'Not enough permissions')
 
 // Any route
+export const BadRequest = define(400, 'Bad Request')
 export const UnreadableBody = define(400, 'The body could not be read')
 export const NotFound = define(404, 'Not Found')
 export const PayloadTooLarge = define(413, 'Payload Too Large')

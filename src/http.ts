@@ -19,7 +19,8 @@ export function serverOptions(config: Pick<Config, 'trustedProxies'>, logger: Lo
     connectionTimeout: 30_000,
     keepAliveTimeout: 72_000, // longer than the minute that balancers commonly keep a connection
     handlerTimeout: 10_000,
-    http: { maxHeaderSize: 32 * 1024, headersTimeout: 10_000 },
+    // A request without a host is refused by plugins/errors.ts, in the contract's shape.
+    http: { maxHeaderSize: 32 * 1024, headersTimeout: 10_000, requireHostHeader: false },
     // Requests that arrive on open connections while stopping are answered, not refused.
     return503OnClosing: false,
     forceCloseConnections: 'idle',

@@ -1,9 +1,10 @@
-import { STATUS_CODES } from 'node:http'
+import { STATUS_CODES, type ServerResponse } from 'node:http'
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import plugin from 'fastify-plugin'
 import { isUnavailable } from '../db/faults.ts'
 import {
   ApiError,
+  BadRequest,
   InternalServerError,
   UnreadableBody,
   NotFound,
@@ -21,11 +22,23 @@ export const errors = plugin(
       throw new NotFound()
     })
     // In onRequest, before the body of an unknown path is looked at.
-    app.addHook('onRequest', (request, _reply, next) => next(request.is404 ? new NotFound() : undefined))
+    app.addHook('onRequest', (request, _reply, next) => {
+      if (lacksHost(request)) next(new BadRequest())
+      else next(request.is404 ? new NotFound() : undefined)
+    })
+    // `Expect` with anything but 100-continue, which Node would answer by itself (RFC 9110, 10.1.1).
+    app.server.on('checkExpectation', (_request, response: ServerResponse) => {
+      response.writeHead(417, { 'content-type': 'application/json; charset=utf-8' })
+      response.end(JSON.stringify({ detail: STATUS_CODES[417] }))
+    })
     done()
   },
   { name: 'errors', dependencies: ['reporting'] },
 )
+
+/** RFC 9112, 3.2 */
+const lacksHost = ({ headers, raw }: FastifyRequest) =>
+  headers.host === undefined && raw.httpVersion === '1.1'
 
 /** Fastify's own errors, by code. */
 const known: Record<string, new () => ApiError> = {

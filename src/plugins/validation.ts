@@ -34,8 +34,9 @@ export const validation = plugin(
       const validate = compile({ schema })
       return (input: unknown) => {
         const data = httpPart === 'body' ? input : readProperties(schema as TObject, input)
-        const faults = [...(validate(data) ? [] : (validate.errors ?? [])), ...textFaults(data)]
-        return faults.length > 0 ? { error: faults as unknown as Error } : { value: data }
+        const faults = validate(data) ? [] : (validate.errors ?? [])
+        const all = [...faults, ...textFaults(data, new Set(faults.map((fault) => fault.instancePath)))]
+        return all.length > 0 ? { error: all as unknown as Error } : { value: data }
       }
     })
     done()
@@ -67,9 +68,9 @@ function readProperties(schema: TObject, input: unknown): unknown {
 
 /**
  * PostgreSQL keeps no U+0000, and a lone surrogate would be stored as another character: no text may have them.
- * Goes over what is left after the schema dropped what it does not know, without recursion, as it may be deep.
+ * Goes over what the schema knows and found no fault with, without recursion, as it may be deep.
  */
-function textFaults(data: unknown): FastifySchemaValidationError[] {
+function textFaults(data: unknown, faulty: ReadonlySet<string>): FastifySchemaValidationError[] {
   const faults: FastifySchemaValidationError[] = []
   const waiting: [path: string, value: unknown][] = [['', data]]
   for (let next = waiting.pop(); next; next = waiting.pop()) {
@@ -78,7 +79,7 @@ function textFaults(data: unknown): FastifySchemaValidationError[] {
       if (value.includes('\0') || !value.isWellFormed()) {
         faults.push({ keyword: 'text', instancePath: path, schemaPath: '', params: {} })
       }
-    } else if (typeof value === 'object' && value !== null) {
+    } else if (typeof value === 'object' && value !== null && (path === '' || !faulty.has(path))) {
       for (const [name, inner] of Object.entries(value)) waiting.push([`${path}/${name}`, inner])
     }
   }
