@@ -28,8 +28,9 @@ export const errors = plugin(
     })
     // `Expect` with anything but 100-continue, which Node would answer by itself (RFC 9110, 10.1.1).
     app.server.on('checkExpectation', (_request, response: ServerResponse) => {
-      response.writeHead(417, { 'content-type': 'application/json; charset=utf-8' })
-      response.end(JSON.stringify({ detail: STATUS_CODES[417] }))
+      const body = JSON.stringify({ detail: STATUS_CODES[417] })
+      const headers = { 'content-type': 'application/json; charset=utf-8', 'content-length': body.length }
+      response.writeHead(417, headers).end(body)
     })
     done()
   },

@@ -1,5 +1,6 @@
 import swagger from '@fastify/swagger'
 import plugin from 'fastify-plugin'
+import type { OpenAPIV3_1 } from 'openapi-types'
 import type { Config } from '../config.ts'
 import { API_VERSION, SECURITY_SCHEME } from '../contract.ts'
 import { description, documented, tags } from '../document.ts'
@@ -32,7 +33,7 @@ export const openapi = plugin(
         buildLocalReference: ({ $id }, _base, _fragment, index) =>
           typeof $id === 'string' ? $id : `def-${index}`,
       },
-      hideUntagged: false,
+      transformObject: (document) => withoutUnused('openapiObject' in document ? document.openapiObject : {}),
       transform: ({ schema, url, route }) => ({
         schema: schema?.operationId
           ? documented(schema, refusals[route.config?.access ?? 'public'])
@@ -43,3 +44,19 @@ export const openapi = plugin(
   },
   { name: 'openapi', dependencies: ['validation'] },
 )
+
+/** The components of resources that are not there (/private outside local) are not in the document either. */
+function withoutUnused(document: Partial<OpenAPIV3_1.Document>) {
+  const schemas = document.components?.schemas ?? {}
+  const names = new Set<string>()
+  const collect = (part: unknown): void => {
+    for (const [, name] of JSON.stringify(part).matchAll(/"#\/components\/schemas\/([^"]+)"/g)) {
+      if (name === undefined || names.has(name)) continue
+      names.add(name)
+      collect(schemas[name])
+    }
+  }
+  collect(document.paths ?? {})
+  const used = Object.fromEntries(Object.entries(schemas).filter(([name]) => names.has(name)))
+  return { ...document, components: { ...document.components, schemas: used } }
+}

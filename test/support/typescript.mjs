@@ -1,6 +1,5 @@
 import { readFile } from 'node:fs/promises'
 import { register } from 'node:module'
-import { isMainThread } from 'node:worker_threads'
 
 /**
  * Lets Node 20 run TypeScript as Node 24 does by itself: types are blanked, nothing moves. So V8's coverage and stack
@@ -10,7 +9,7 @@ import { isMainThread } from 'node:worker_threads'
  *
  * A test that starts such a process passes its own `process.execArgv` on.
  */
-if (isMainThread && !process.features.typescript) register(import.meta.url)
+if (!process.features.typescript) register(import.meta.url)
 
 let stripper
 
