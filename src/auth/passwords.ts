@@ -1,5 +1,4 @@
 import { availableParallelism } from 'node:os'
-import { extname } from 'node:path'
 import { hash as argon2Hash, verify as argon2Verify } from '@node-rs/argon2'
 import { promise as workQueue } from 'fastq'
 import { Piscina } from 'piscina'
@@ -48,7 +47,7 @@ const defaults: HashingLimits = { running: cores, waiting: 32 * cores }
 /** bcryptjs is JavaScript and would stall the event loop, so it runs in threads that end when idle for a minute. */
 const bcryptThreads = () =>
   new Piscina<{ password: string; hash: string }, boolean>({
-    filename: new URL(`./bcrypt-worker${extname(import.meta.url)}`, import.meta.url).href,
+    filename: new URL('./bcrypt-worker.mjs', import.meta.url).href,
     minThreads: 0,
     maxThreads: cores,
     idleTimeout: 60_000,

@@ -33,7 +33,8 @@ export const openapi = plugin(
         buildLocalReference: ({ $id }, _base, _fragment, index) =>
           typeof $id === 'string' ? $id : `def-${index}`,
       },
-      transformObject: (document) => withoutUnused('openapiObject' in document ? document.openapiObject : {}),
+      transformObject: (document) =>
+        withoutUnused((document as { openapiObject: OpenAPIV3_1.Document }).openapiObject),
       transform: ({ schema, url, route }) => ({
         schema: schema?.operationId
           ? documented(schema, refusals[route.config?.access ?? 'public'])
@@ -46,7 +47,7 @@ export const openapi = plugin(
 )
 
 /** The components of resources that are not there (/private outside local) are not in the document either. */
-function withoutUnused(document: Partial<OpenAPIV3_1.Document>) {
+function withoutUnused(document: OpenAPIV3_1.Document) {
   const schemas = document.components?.schemas ?? {}
   const names = new Set<string>()
   const collect = (part: unknown): void => {
