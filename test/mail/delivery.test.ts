@@ -25,7 +25,7 @@ void test('mails reach their reader', async (t) => {
   let count = 0
   const next = async () => {
     const mail = (await server.arrived(++count)).at(-1)!
-    await told('mail sent', count)
+    await told(/mail sent/, count)
     return mail
   }
 

@@ -1,93 +1,71 @@
+import { setTimeout as pause } from 'node:timers/promises'
 import { sql } from 'drizzle-orm'
-import { test } from 'tap'
+import { type Test, test } from 'tap'
 import { pauseAfter } from '../../src/mail/deliverer.ts'
 import { outbox } from '../../src/mail/outbox.ts'
-import { isAnswer } from '../support/answers.ts'
-import { cheapHashing } from '../support/cheap-hashing.ts'
 import { freshDatabase } from '../support/database.ts'
 import { collectingLogger } from '../support/log-lines.ts'
 import { reply, startMailServer } from '../support/mail-server.ts'
+import { startMailing } from '../support/mailing.ts'
 import { address, startService } from '../support/service.ts'
-
-interface Row {
-  readonly id: string
-  readonly attempts: number
-  readonly due_in: number
-  readonly sent: boolean
-  readonly parked: boolean
-  readonly last_error: string | null
-}
 
 /** Longer than any answer may take, and shorter than a mail server is waited for. */
 const AT_ONCE_MS = 2_000
+/** A stop may take 10 s in all. */
+const STOP_MS = 5_000
 
-void test('what happens to mails when things break', async (t) => {
+const sent = /mail sent/
+const failed = /mail not sent/
+const parked = /mail parked/
+
+/** A database for several services, one after the other or at once. */
+async function sharedDatabase(t: Test) {
   const connection = await freshDatabase()
   t.teardown(connection.close)
-  const shared = { connection: { ...connection, close: () => Promise.resolve() } }
-  const server = await startMailServer(t)
-  const log = await collectingLogger()
-  const service = await startService(t, server.env, { ...shared, logger: log.logger })
-  cheapHashing(service)
-  const { admin, app, call, rows } = service
+  return { connection: { ...connection, close: () => Promise.resolve() } }
+}
 
-  const queue = async (email = address()) => {
-    t.equal((await call('POST', `/utils/test-email/?email_to=${email}`, { as: admin })).status, 201)
-    return email
-  }
-  const rowOf = async (email: string) => {
-    const [row] = await rows<Row>(sql`
-      select id, attempts, extract(epoch from next_attempt_at - now())::float as due_in, last_error,
-        sent_at is not null as sent, parked_at is not null as parked
-      from emails where recipient = ${email} order by created_at desc limit 1`)
-    return row!
-  }
-  /** The time for another try has come. */
-  const due = async () => {
-    await rows(sql`update emails set next_attempt_at = now() where sent_at is null and parked_at is null`)
-    app.mail.wake()
-  }
+void test('what happens to mails when things break', async (t) => {
+  const shared = await sharedDatabase(t)
+  const { service, server, log, queue, rowOf, due, until } = await startMailing(t, shared)
+  const { admin, app, call, rows } = service
+  const works = () => undefined
   const mailsTo = (email: string) => server.mails.filter(({ envelope }) => envelope.to.includes(email))
-  const counted = (text: string) => log.lines.filter((line) => line.includes(text)).length
-  /** Runs something and waits until the deliverer has said this of one more mail. */
-  const until = async <T>(text: string, run: () => Promise<T>): Promise<T> => {
-    const count = counted(text)
-    const result = await run()
-    await log.told(text, count + 1)
-    return result
-  }
-  const deliver = () => until('mail sent', due)
 
   await t.test('nobody waits for a mail server that keeps silent', async (t) => {
-    const person = await service.person()
-    let release: (() => void) | undefined
-    const silence = new Promise<undefined>((resolve) => (release = () => resolve(undefined)))
+    const { email } = await service.person()
+    let speak = (): void => undefined
+    const silence = new Promise<undefined>((resolve) => (speak = () => resolve(undefined)))
     const reached = new Promise<void>((resolve) => {
-      server.answer = () => (resolve(), silence)
+      server.answer = () => {
+        resolve()
+        return silence
+      }
     })
-    for (const [method, path, body] of [
-      ['POST', `/password-recovery/${person.email}`, undefined],
-      ['POST', '/users/', { email: address(), password: 'correct horse battery' }],
-      ['POST', '/utils/test-email/?email_to=ops@example.com', undefined],
-    ] as const) {
+    const body = { email: address(), password: 'correct horse battery' }
+    for (const path of [
+      `/password-recovery/${email}`,
+      '/users/',
+      '/utils/test-email/?email_to=ops@example.com',
+    ]) {
       const start = performance.now()
-      t.ok((await call(method, path, { as: admin, body })).status < 300, path)
+      t.ok((await call('POST', path, { as: admin, ...(path === '/users/' && { body }) })).status < 300, path)
       t.ok(performance.now() - start < AT_ONCE_MS, 'at once')
     }
     await reached
-    const row = await rowOf(person.email)
+    const row = await rowOf(email)
     t.match(row, { attempts: 1, sent: false, parked: false })
     t.ok(row.due_in > 60, 'and no other process takes it meanwhile')
-    server.answer = () => undefined
-    release?.()
-    await server.arrived(3)
-    t.equal(mailsTo(person.email).length, 1, 'it arrives once the server speaks')
+    server.answer = works
+    speak()
+    await log.told(sent, 3)
+    t.equal(mailsTo(email).length, 1, 'it arrives once the server speaks')
   })
 
   await t.test('a mail that is refused for now arrives later', async (t) => {
     for (const step of ['from', 'to', 'data'] as const) {
       server.answer = (at) => (at === step ? reply(451, 'try later') : undefined)
-      const email = await until('mail not sent', queue)
+      const email = await until(failed, queue)
       const row = await rowOf(email)
       t.match(
         row,
@@ -95,8 +73,8 @@ void test('what happens to mails when things break', async (t) => {
         `refused at ${step}`,
       )
       t.ok(row.due_in > 0 && row.due_in <= pauseAfter(1), 'it is tried again soon')
-      server.answer = () => undefined
-      await deliver()
+      server.answer = works
+      await until(sent, due)
       t.match(await rowOf(email), { attempts: 2, sent: true, last_error: null })
       t.equal(mailsTo(email).length, 1)
     }
@@ -107,33 +85,134 @@ void test('what happens to mails when things break', async (t) => {
     )
   })
 
-  await t.test('a mail server may be away', async (t) => {
+  await t.test(
+    'a mail whose recipient is refused for good is put aside, and holds up no other',
+    async (t) => {
+      const asked: string[] = []
+      server.answer = (step, to) => {
+        if (step === 'to') asked.push(to)
+        return to.startsWith('gone') && step === 'to' ? reply(550, 'no such user here') : undefined
+      }
+      await until(parked, () => queue('gone@example.com'))
+      const row = await rowOf('gone@example.com')
+      t.match(
+        row,
+        { attempts: 1, sent: false, parked: true, last_error: /550 no such user here/ },
+        'it says why',
+      )
+      await rows(sql`update emails set next_attempt_at = now() - interval '1 hour' where id = ${row.id}`)
+      await until(sent, () => queue('there@example.com'))
+      t.same(asked, ['gone@example.com', 'there@example.com'], 'it is not tried again')
+      server.answer = works
+    },
+  )
+
+  await t.test('an operator who forgot the password loses no mail', async (t) => {
+    server.answer = (step) => (step === 'from' ? reply(530, '5.7.0 Authentication required') : undefined)
+    const email = await until(/mail (not sent|parked)/, queue)
+    t.match(await rowOf(email), { parked: false, last_error: /530/ }, 'mails wait until that is mended')
+    server.answer = works
+    await rows(sql`update emails set parked_at = null where recipient = ${email}`)
+    await until(sent, due)
+  })
+
+  await t.test('a link that is dead before it is sent is not sent', async (t) => {
+    const kills = {
+      used: async (email: string) => {
+        const body = { token: await service.resetToken(email), new_password: 'another long one' }
+        t.equal((await call('POST', '/reset-password/', { body })).status, 200)
+      },
+      expired: (email: string) =>
+        rows(sql`update one_time_tokens set expires_at = now() - interval '1 s' where email = ${email}`),
+      replaced: async (email: string) => {
+        const [user] = await rows<{ id: string }>(sql`select id from users where email = ${email}`)
+        await call('PATCH', `/users/${user?.id}`, { as: admin, body: { email: address() } })
+      },
+    }
+    for (const [how, kill] of Object.entries(kills)) {
+      const { email } = await service.person()
+      server.answer = () => reply(451, 'try later')
+      await until(failed, () => call('POST', `/password-recovery/${email}`))
+      await kill(email)
+      server.answer = works
+      await until(parked, due)
+      t.match(
+        await rowOf(email),
+        { sent: false, parked: true, last_error: /link is used, replaced or expired/ },
+        how,
+      )
+      t.same(mailsTo(email), [])
+    }
+  })
+
+  await t.test('a mail that was sent but not marked is sent again, and is seen to be the same', async (t) => {
+    await rows(sql`alter table emails add constraint crash check (sent_at is null) not valid`)
+    const email = await until(failed, queue)
+    t.match(await rowOf(email), { sent: false, parked: false })
+    await rows(sql`alter table emails drop constraint crash`)
+    await until(sent, due)
+    const [first, second, ...more] = mailsTo(email)
+    t.equal(first?.messageId, second?.messageId)
+    t.same(more, [])
+    t.equal((await rowOf(email)).sent, true)
+  })
+
+  await t.test('a mail that another process took is left to it until its lease ends', async (t) => {
+    await rows(sql`insert into emails (message, recipient) values ('test', 'leased@example.com')`)
+    const [taken] = await outbox(app.db).claim()
+    t.equal(taken?.recipient, 'leased@example.com')
+    await until(sent, queue)
+    t.same(mailsTo('leased@example.com'), [], 'while the other may be sending it')
+    await until(sent, due)
+    t.match(await rowOf('leased@example.com'), { attempts: 2, sent: true }, 'and then it is not lost')
+  })
+
+  await t.test('a mail server may be away, and come back', async (t) => {
     await server.close()
-    const email = await until('mail not sent', queue)
-    t.match(await rowOf(email), { sent: false, parked: false, last_error: /ECONNREFUSED|closed/ })
+    const email = await until(failed, queue)
+    t.match(await rowOf(email), { sent: false, parked: false, last_error: /\S/ })
     const back = await startMailServer(t, {}, server.port)
-    await deliver()
+    await until(sent, due)
     t.same(
       back.mails.map(({ envelope }) => envelope.to),
       [[email]],
     )
-    await back.close()
-    t.equal((await rowOf(email)).sent, true)
+
+    await t.test('several deliverers send each mail once', async (t) => {
+      const other = await collectingLogger()
+      const second = await startService(t, back.env, { ...shared, logger: other.logger })
+      const before = log.count(sent)
+      await rows(sql`
+        insert into emails (message, recipient) select 'test', n || '@example.com' from generate_series(1, 40) n`)
+      app.mail.wake()
+      second.app.mail.wake()
+      const mails = await back.arrived(41)
+      while (log.count(sent) - before + other.count(sent) < 40)
+        await Promise.race([log.told(sent, log.count(sent) + 1), other.told(sent, other.count(sent) + 1)])
+      const ids = mails.slice(1).map(({ messageId }) => messageId)
+      t.equal(new Set(ids).size, 40)
+      t.equal(mails.length, 41)
+    })
   })
 
-  await t.test('an operator who forgot the password loses no mail', async (t) => {
-    const strict = await startMailServer(t, {}, server.port)
-    strict.answer = (step) => (step === 'from' ? reply(530, '5.7.0 Authentication required') : undefined)
-    const email = await until('"level":', queue)
-    await log.told(String((await rowOf(email)).id), 1)
-    t.match(
-      await rowOf(email),
-      { sent: false, parked: false, last_error: /530/ },
-      'it waits until that is mended',
-    )
-    strict.answer = () => undefined
-    await rows(sql`update emails set parked_at = null`)
-    await deliver()
-    await strict.close()
+  await t.test('a mail server that keeps silent does not hold up the stop', async (t) => {
+    const silent = await startMailServer(t)
+    const stopping = await startService(t, silent.env, shared)
+    let speak = (): void => undefined
+    const silence = new Promise<undefined>((resolve) => (speak = () => resolve(undefined)))
+    const reached = new Promise<void>((resolve) => {
+      silent.answer = (step) => {
+        if (step !== 'to') return undefined
+        resolve()
+        return silence
+      }
+    })
+    await stopping.call('POST', '/utils/test-email/?email_to=late@example.com', { as: stopping.admin })
+    await reached
+    const closed = stopping.close().then(() => 'closed')
+    const first = await Promise.race([closed, pause(STOP_MS, 'still waiting', { ref: false })])
+    t.equal(first, 'closed', 'an operator who stops the service would have to kill it')
+    speak()
+    await closed
   })
 })

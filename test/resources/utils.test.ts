@@ -2,10 +2,14 @@ import { sql } from 'drizzle-orm'
 import { test } from 'tap'
 import { asksForToken, isAnswer, isRefused } from '../support/answers.ts'
 import { cheapHashing } from '../support/cheap-hashing.ts'
-import { startService } from '../support/service.ts'
+import { freshDatabase } from '../support/database.ts'
+import { address, startService } from '../support/service.ts'
 
 void test('utils', async (t) => {
-  const service = await startService(t)
+  const connection = await freshDatabase()
+  t.teardown(connection.close)
+  const shared = { connection: { ...connection, close: () => Promise.resolve() } }
+  const service = await startService(t, {}, shared)
   cheapHashing(service)
   const { admin, call, rows } = service
   const person = await service.person()
@@ -48,13 +52,32 @@ void test('utils', async (t) => {
       'Ada <a@b.co>',
       'a@b.co\0',
     ]
-    for (const address of wrong) {
-      const answer = await testMail(`?email_to=${encodeURIComponent(address)}`)
-      t.equal(answer.status, 422, JSON.stringify(address))
+    for (const text of wrong) {
+      const answer = await testMail(`?email_to=${encodeURIComponent(text)}`)
+      t.equal(answer.status, 422, JSON.stringify(text))
       t.same(answer.body.detail[0].loc, ['query', 'email_to'])
     }
     isRefused(t, await testMail(''), ['query.email_to'], 'it must be given')
     isRefused(t, await testMail('?email_to=a@b.co&email_to=c@d.co'), ['query.email_to'], 'and once')
     t.equal((await mails()).length, length)
+  })
+
+  await t.test('where mail is off, nothing is made that would wait for ever', async (t) => {
+    const env = {
+      ENVIRONMENT: 'staging',
+      DATABASE_URL: 'postgres://127.0.0.1/unused',
+      FIRST_SUPERUSER: 'second@example.com',
+      FIRST_SUPERUSER_PASSWORD: 'a password of its own',
+    }
+    const off = await startService(t, env, shared)
+    const before = await rows(sql`select id from emails union all select id from one_time_tokens`)
+    const testMail = await off.call('POST', '/utils/test-email/?email_to=a@b.co', { as: off.admin })
+    isAnswer(t, testMail, 503, 'Service Unavailable')
+    t.ok(testMail.headers['retry-after'])
+    const account = { email: address(), password: 'correct horse battery' }
+    t.equal((await off.call('POST', '/users/', { as: off.admin, body: account })).status, 200)
+    t.equal((await off.signIn(account.email, account.password)).status, 200, 'the account works')
+    t.equal((await off.call('POST', `/password-recovery/${account.email}`)).status, 200)
+    t.same(await rows(sql`select id from emails union all select id from one_time_tokens`), before)
   })
 })

@@ -5,8 +5,10 @@ import { createLogger } from '../../src/logger.ts'
 export interface LogLines {
   readonly logger: Logger
   readonly lines: string[]
-  /** Resolves when so many lines, since the start, have this text. */
-  told(text: string, count?: number): Promise<void>
+  /** How many lines have this in them. */
+  count(text: RegExp): number
+  /** Resolves when so many have, since the start. */
+  told(text: RegExp, count?: number): Promise<void>
 }
 
 /** The production logger at its most talkative, and the lines that it wrote. */
@@ -19,11 +21,13 @@ export async function collectingLogger(): Promise<LogLines> {
   }
   const logger = await createLogger({ ENVIRONMENT: 'production', LOG_LEVEL: 'trace' })
   Object.assign(logger, { [symbols.streamSym]: { write } })
+  const count = (text: RegExp) => lines.filter((line) => text.test(line)).length
   return {
     logger,
     lines,
-    async told(text, count = 1) {
-      while (lines.filter((line) => line.includes(text)).length < count) await once(events, 'line')
+    count,
+    async told(text, enough = 1) {
+      while (count(text) < enough) await once(events, 'line')
     },
   }
 }
