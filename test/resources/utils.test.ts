@@ -70,6 +70,7 @@ void test('utils', async (t) => {
       FIRST_SUPERUSER_PASSWORD: 'a password of its own',
     }
     const off = await startService(t, env, shared)
+    cheapHashing(off)
     const before = await rows(sql`select id from emails union all select id from one_time_tokens`)
     const testMail = await off.call('POST', '/utils/test-email/?email_to=a@b.co', { as: off.admin })
     isAnswer(t, testMail, 503, 'Service Unavailable')
