@@ -50,24 +50,27 @@ export async function startPostgres(): Promise<ThrowawayPostgres> {
     ],
     { ...as, cwd: folder, stdio: 'ignore' },
   )
-  const removeAtExit = () => {
-    server.kill('SIGQUIT')
-    rmSync(folder, { recursive: true, force: true, maxRetries: 5 })
-  }
-  process.once('exit', removeAtExit)
+  const guard = guardOf(server, folder)
   const url = `postgres://postgres@127.0.0.1:${port}/postgres`
   return {
     url,
     version: await untilReady(url, server),
     async stop() {
-      process.off('exit', removeAtExit)
-      if (server.exitCode === null) {
+      if (server.exitCode === null && server.signalCode === null) {
         server.kill('SIGQUIT')
         await once(server, 'exit')
       }
       rmSync(folder, { recursive: true, force: true })
+      guard.end()
     },
   }
+}
+
+/** Ends the server once this process is gone, were it killed: the pipe closes with it. */
+function guardOf(server: ChildProcess, folder: string) {
+  const script = 'cat >/dev/null; [ -d "$1" ] || exit 0; kill -QUIT "$0"; sleep 1; rm -rf "$1"'
+  const args = ['-c', script, String(server.pid), folder]
+  return spawn('sh', args, { detached: true, stdio: ['pipe', 'ignore', 'ignore'] }).stdin
 }
 
 function binaries(): string {
