@@ -1,4 +1,4 @@
-import { type SQL, type SQLWrapper, getTableColumns, sql } from 'drizzle-orm'
+import { SQL, type SQLWrapper, getTableColumns, is, sql } from 'drizzle-orm'
 import type { PgColumn, PgTable } from 'drizzle-orm/pg-core'
 
 /**
@@ -23,7 +23,7 @@ export function valueOrDefault(column: PgColumn): SQL {
   if (column.default === undefined) return given
   // Without its length, as a cast to varchar(255) would cut what is longer instead of refusing it.
   const type = sql.raw(column.getSQLType().replace(/\s*\([\d, ]+\)/, ''))
-  return sql`coalesce(${given}::${type}, ${column.default})`
+  return sql`coalesce(${given}::${type}, ${defaultOf(column)})`
 }
 
 /** The value of the column's name as its type is written (a Date, JSON); null stays null. */
@@ -57,8 +57,15 @@ export const sent = (column: PgColumn): SQL => sql`${value(`${column.name}_sent`
 export function newRow(table: PgTable, given: Record<string, SQLWrapper>): Record<string, SQL> {
   const columns = Object.entries(getTableColumns(table)) as [string, PgColumn][]
   return Object.fromEntries(
-    columns.map(([name, column]) => [name, sql`${given[name] ?? column.default ?? null}`.as(name) as never]),
+    columns.map(([name, column]) => [name, sql`${given[name] ?? defaultOf(column)}`.as(name) as never]),
   )
+}
+
+/** The column's default as SQL, or null: written as its type is, since a driver is given it as a value. */
+function defaultOf(column: PgColumn): SQL {
+  const value: unknown = column.default
+  if (value === undefined) return sql`null`
+  return is(value, SQL) ? value : sql`${sql.param(value, column)}`
 }
 
 /** So many minutes from now, by the database's clock. */

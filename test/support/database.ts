@@ -45,6 +45,7 @@ function migrationsHash(): string {
 async function inServer(server: string): Promise<Connection> {
   const url = await createDatabase(server)
   const connection = connectPostgres({ url, migrationUrl: url, poolSize: 10 })
+  await connection.migrate()
   return {
     ...connection,
     async close() {
