@@ -13,6 +13,7 @@ import { freePort, startPostgres } from './support/postgres.ts'
 const { PATH, HOME } = process.env
 const bare = { PATH, HOME }
 const folder = mkdtempSync(join(tmpdir(), 'groundwork-smoke-'))
+const groups: number[] = []
 let passed = 0
 
 function seen(what: string, since?: number, atMost?: number) {
@@ -24,7 +25,7 @@ function seen(what: string, since?: number, atMost?: number) {
 }
 
 function run(command: string, args: string[], cwd = folder) {
-  execFileSync(command, args, { cwd, env: { ...process.env }, stdio: ['ignore', 'pipe', 'inherit'] })
+  execFileSync(command, args, { cwd, env: bare, stdio: ['ignore', 'pipe', 'inherit'] })
 }
 
 interface Service {
@@ -39,7 +40,9 @@ async function start(env: Record<string, string> = {}): Promise<Service> {
     cwd: folder,
     env: { ...bare, PORT: port, ...env },
     stdio: ['ignore', 'pipe', 'inherit'],
+    detached: true, // a group of its own, to see and end all of it
   })
+  groups.push(npm.pid ?? 0)
   let text = ''
   npm.stdout.on('data', (chunk: Buffer) => (text += chunk.toString()))
   const url = `http://127.0.0.1:${port}`
@@ -61,7 +64,17 @@ async function stop({ npm }: Service) {
   process.kill(serverBelow(npm.pid ?? 0), 'SIGTERM')
   const [code] = (await exited) as [number | null]
   if (code !== 0) throw new Error(`exit code ${code}`)
+  if (signalGroup(npm.pid ?? 0, 0)) throw new Error('a process of npm start is still there')
   seen('stops on SIGTERM with 0', since, 10)
+}
+
+/** @returns whether the group has a process left */
+function signalGroup(group: number, signal: NodeJS.Signals | 0): boolean {
+  try {
+    return process.kill(-group, signal)
+  } catch {
+    return false
+  }
 }
 
 /** The service among the descendants of npm. */
@@ -142,5 +155,6 @@ try {
   console.log(`${passed} passed, 1 failed`)
   process.exitCode = 1
 } finally {
+  for (const group of groups) signalGroup(group, 'SIGKILL')
   rmSync(folder, { recursive: true, force: true, maxRetries: 10 })
 }

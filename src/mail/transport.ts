@@ -84,8 +84,18 @@ export function transport(config: MailConfig): Transport {
   }
 }
 
-/** About this mail, that is: a refused password (EAUTH) is the operator's to mend, and the mail waits. */
+/** About this mail, that is: what is wrong with the sender or the password is the operator's to mend, and mails wait. */
 function isPermanent(error: unknown): boolean {
-  const { code, responseCode = 0 } = error as { code?: string; responseCode?: number }
-  return (code === 'EENVELOPE' || code === 'EMESSAGE') && responseCode >= 500
+  const {
+    code,
+    responseCode = 0,
+    command,
+  } = error as { code?: string; responseCode?: number; command?: string }
+  const aboutAuthentication = responseCode >= 530 && responseCode <= 539 // RFC 4954, 6
+  return (
+    (code === 'EENVELOPE' || code === 'EMESSAGE') &&
+    responseCode >= 500 &&
+    !aboutAuthentication &&
+    command !== 'MAIL FROM'
+  )
 }

@@ -1,6 +1,7 @@
 import { sql } from 'drizzle-orm'
 import { test } from 'tap'
 import { asksForToken, isAnswer, isRefused } from '../support/answers.ts'
+import { cheapHashing } from '../support/cheap-hashing.ts'
 import { address, startService } from '../support/service.ts'
 
 const INCORRECT = 'Incorrect email or password'
@@ -34,6 +35,8 @@ void test('login', async (t) => {
       'the owner can tell sessions apart',
     )
   })
+
+  cheapHashing(service)
 
   await t.test(
     'the address is one whatever its case, and what OAuth clients send along is taken',

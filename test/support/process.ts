@@ -3,7 +3,9 @@ import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
 import type { Test } from 'tap'
+import { createDatabase, dropDatabase } from './database.ts'
 import { freePort } from './postgres.ts'
 
 /** The service as people run it: a process of its own, in a folder of its own, with nothing but what it is given. */
@@ -12,6 +14,8 @@ export interface Running {
   readonly child: ChildProcess
   /** What it printed so far, both streams together. */
   output(): string
+  /** Resolves when it has printed `text`; rejects when it ends without. */
+  printed(text: string): Promise<void>
   /** Resolves with the exit code, or the signal that ended it. */
   readonly exited: Promise<number | string>
 }
@@ -26,11 +30,23 @@ export interface ProcessOptions {
 
 const root = process.cwd()
 
+/** A first start on the embedded database takes 5 s of one core, and a suite may leave it a quarter of one. */
+const READY_WITHIN_MS = 60_000
+
 /** A folder that goes when the test ends. */
 export function temporaryFolder(t: Test): string {
   const folder = mkdtempSync(join(tmpdir(), 'groundwork-process-'))
   t.teardown(() => rmSync(folder, { recursive: true, force: true, maxRetries: 10 }))
   return folder
+}
+
+/** What a process needs for a new database: in the PostgreSQL under test where there is one, or embedded. */
+export async function databaseEnv(t: Test): Promise<Record<string, string>> {
+  const server = process.env.TEST_DATABASE_URL
+  if (server === undefined) return {}
+  const url = await createDatabase(server)
+  t.teardown(() => dropDatabase(server, url))
+  return { DATABASE_URL: url }
 }
 
 /** Starts the process and does not wait. It is killed when the test ends. */
@@ -53,21 +69,34 @@ export async function launch(
   for (const stream of [child.stdout, child.stderr])
     stream.on('data', (chunk: Buffer) => (text += chunk.toString()))
   const exited = once(child, 'close').then(([code, signal]) => (code ?? signal) as number | string)
+  const kill = () => child.kill('SIGKILL')
+  process.once('exit', kill)
   t.teardown(async () => {
-    child.kill('SIGKILL')
+    process.off('exit', kill)
+    kill()
     await exited
   })
-  return { url: `http://127.0.0.1:${port}`, child, output: () => text, exited }
+  return {
+    url: `http://127.0.0.1:${port}`,
+    child,
+    output: () => text,
+    exited,
+    async printed(expected) {
+      while (!text.includes(expected)) {
+        const ended = await Promise.race([once(child.stdout, 'data').then(() => false), exited])
+        if (ended !== false && !text.includes(expected)) throw new Error(`never printed ${expected}: ${text}`)
+      }
+    },
+  }
 }
 
 /** Starts the process and waits until it may be sent requests. */
 export async function start(t: Test, options: ProcessOptions): Promise<Running> {
   const running = await launch(t, options)
-  const deadline = Date.now() + 30_000
+  const deadline = Date.now() + READY_WITHIN_MS
   while (!(await isReady(running.url))) {
-    if (running.child.exitCode !== null || Date.now() > deadline)
-      throw new Error(`not ready: ${running.output()}`)
-    await new Promise((resolve) => setTimeout(resolve, 25))
+    const ended = await Promise.race([running.exited, pause(25)])
+    if (ended !== undefined || Date.now() > deadline) throw new Error(`not ready: ${running.output()}`)
   }
   return running
 }
@@ -78,7 +107,11 @@ const isReady = (url: string) =>
     () => false,
   )
 
-/** Signs in as the first superuser. */
+/**
+ * Signs in as the first superuser.
+ *
+ * @returns the headers of requests in that session
+ */
 export async function signIn(
   { url }: Pick<Running, 'url'>,
   username = 'admin@example.com',
@@ -88,6 +121,7 @@ export async function signIn(
     method: 'POST',
     body: new URLSearchParams({ username, password }),
   })
+  if (!answer.ok) throw new Error(`signing in: ${answer.status} ${await answer.text()}`)
   const { access_token } = (await answer.json()) as { access_token: string }
   return { authorization: `Bearer ${access_token}`, 'content-type': 'application/json' }
 }

@@ -1,0 +1,53 @@
+import { execFileSync } from 'node:child_process'
+import { cpSync, readFileSync, readdirSync } from 'node:fs'
+import { join, relative } from 'node:path'
+import { test } from 'tap'
+import { databaseEnv, launch, temporaryFolder } from '../support/process.ts'
+
+interface Journal {
+  entries: { idx: number; when: number; tag: string }[]
+}
+
+void test('npm run db:migrate brings a database up to date, and may run twice', async (t) => {
+  const folder = temporaryFolder(t)
+  const env = await databaseEnv(t)
+  for (const run of ['first', 'second']) {
+    const migrating = await launch(t, { folder, env, script: 'scripts/migrate.ts' })
+    t.equal(await migrating.exited, 0, `${run} run: ${migrating.output()}`)
+    t.match(migrating.output(), 'up to date')
+  }
+})
+
+void test('migrations are in order, or some would never run', async (t) => {
+  const { entries } = JSON.parse(readFileSync('migrations/meta/_journal.json', 'utf8')) as Journal
+  entries.forEach((entry, index) => {
+    t.equal(entry.idx, index)
+    t.ok(entry.when > (entries[index - 1]?.when ?? 0), `${entry.tag} is later than the one before`)
+  })
+  const files = readdirSync('migrations').filter((name) => name.endsWith('.sql'))
+  t.same(
+    entries.map(({ tag }) => `${tag}.sql`),
+    files.toSorted(),
+    'each has its file, and each file is run',
+  )
+})
+
+void test('the migrations lead to the tables of the source', async (t) => {
+  const copy = join(t.testdir(), 'migrations')
+  cpSync('migrations', copy, { recursive: true })
+  const before = readdirSync(copy, { recursive: true })
+  const said = execFileSync(
+    process.execPath,
+    [
+      'node_modules/drizzle-kit/bin.cjs',
+      'generate',
+      '--dialect=postgresql',
+      '--schema=./src/db/tables.ts',
+      `--out=${relative('.', copy)}`, // it takes no absolute one
+    ],
+    // What it runs is its own transpilation, which would blur the coverage of the source.
+    { env: { ...process.env, _TAPJS_PROCESSINFO_COVERAGE_: '0', NODE_V8_COVERAGE: '' }, stdio: 'pipe' },
+  ).toString()
+  t.match(said, 'No schema changes', 'mend it with: npm run db:generate')
+  t.same(readdirSync(copy, { recursive: true }), before)
+})
