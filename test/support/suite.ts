@@ -18,6 +18,8 @@ export interface SuiteOptions {
 }
 
 const tapBin = join('node_modules', '.bin', 'tap')
+/** tap's reporters draw with Ink, which leaves the failures out where it believes to be in CI. */
+const outsideCI = { CI: 'false' }
 /** tap with its plugins, made by `tap build`. */
 const built = 'node_modules/@tapjs/test/test-built/dist/esm/index.js'
 
@@ -30,7 +32,9 @@ export async function runSuite(args: string[], options: SuiteOptions = {}): Prom
   const { env = {}, node = process.execPath, coverage = false } = options
   const output = join(tmpdir(), `groundwork-suite-${process.pid}.tap`)
   const run = (...tapArgs: string[]) =>
-    exited(spawn(node, [tapBin, ...tapArgs], { stdio: 'inherit', env: { ...process.env, ...env } }))
+    exited(
+      spawn(node, [tapBin, ...tapArgs], { stdio: 'inherit', env: { ...process.env, ...outsideCI, ...env } }),
+    )
   try {
     if (!isBuilt()) await run('build')
     const code = await run(
