@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseEnv } from 'node:util'
 import type { TSchema } from '@sinclair/typebox'
@@ -105,14 +105,18 @@ function expectation(schema: TSchema): string {
   return `one of ${schema.description} is needed`
 }
 
-/** The secret of a local installation: made once, kept beside the embedded database, readable by its owner alone. */
+/**
+ * The secret of a local installation: made once, kept beside the embedded database, readable by its owner alone. It is
+ * written aside and moved into place, so that nobody ever reads half of one.
+ */
 function localSecret(dataDir: string): string {
   const path = join(dataDir, 'secret')
   mkdirSync(dataDir, { recursive: true })
-  try {
-    writeFileSync(path, randomBytes(32).toString('base64url'), { flag: 'wx', mode: 0o600 })
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
-  }
-  return readFileSync(path, 'utf8')
+  const kept = existsSync(path) ? readFileSync(path, 'utf8').trim() : ''
+  if (Buffer.byteLength(kept) >= 32) return kept
+  const made = randomBytes(32).toString('base64url')
+  const aside = `${path}.${process.pid}`
+  writeFileSync(aside, made, { mode: 0o600 })
+  renameSync(aside, path)
+  return made
 }

@@ -1,6 +1,7 @@
 import { STATUS_CODES } from 'node:http'
 import { type Logger, type LoggerOptions, pino } from 'pino'
 import type { Config } from './config.ts'
+import { isUnavailable } from './db/faults.ts'
 
 /**
  * Log lines: JSON, and pretty in local. They name people by id alone: no address, token, link or password gets in,
@@ -57,7 +58,7 @@ export function describeError(error: unknown): LoggedError & Record<string, unkn
     }
     return {
       type: 'DatabaseError',
-      message: beneath.code?.startsWith('2') ? 'a value was refused' : (beneath.message ?? 'query failed'),
+      message: isUnavailable(error) ? (beneath.message ?? 'not reachable') : 'a statement failed',
       code: beneath.code,
       table: beneath.table_name ?? beneath.table,
       constraint: beneath.constraint_name ?? beneath.constraint,

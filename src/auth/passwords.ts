@@ -65,7 +65,8 @@ export function passwords(limits: HashingLimits = defaults): Passwords {
 
   async function matches(hash: string, password: string): Promise<boolean> {
     if (hash.startsWith('$argon2')) return argon2Verify(hash, password).catch(() => false) // a damaged hash
-    if (/^\$2[aby]\$/.test(hash)) return (bcrypt ??= bcryptThreads()).run({ password, hash })
+    if (/^\$2[aby]\$/.test(hash))
+      return (bcrypt ??= bcryptThreads()).run({ password, hash }).catch(() => false)
     return false // Another scheme, or an account that was closed by writing something else.
   }
 

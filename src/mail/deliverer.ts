@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import { DeadLink, type Messages } from './messages.ts'
 import type { ClaimedMail, Outbox } from './outbox.ts'
@@ -16,6 +17,9 @@ export interface Deliverer {
 
 /** How often to look without being told: for retries, and mails of processes that ended. */
 const POLL_MS = 5_000
+
+/** How long a stop waits for the mails that are being sent. */
+const STOP_WITHIN_MS = 3_000
 
 /** 5 s, 10 s, 20 s … up to 15 minutes; after 50 tries, most of half a day, the mail is put aside. */
 const FIRST_PAUSE_SECONDS = 5
@@ -90,7 +94,8 @@ export function deliverer(
     async stop() {
       stopped = true
       clearInterval(poll)
-      await running
+      // A mail server that keeps silent does not hold up the end: the lease ends, and the mail is sent later.
+      await Promise.race([running, pause(STOP_WITHIN_MS, undefined, { ref: false })])
       transport.close()
     },
   }

@@ -36,7 +36,7 @@ export const validation = plugin(
         const data = httpPart === 'body' ? input : readProperties(schema as TObject, input)
         const faults = validate(data) ? [] : (validate.errors ?? [])
         const all = [...faults, ...textFaults(data, new Set(faults.map((fault) => fault.instancePath)))]
-        return all.length > 0 ? { error: all as unknown as Error } : { value: data }
+        return all.length > 0 ? { error: all.slice(0, MOST_FAULTS) as unknown as Error } : { value: data }
       }
     })
     done()
@@ -66,6 +66,10 @@ function readProperties(schema: TObject, input: unknown): unknown {
   return values
 }
 
+/** A small request does not get a huge answer: so many faults are told, at places so long. */
+const MOST_FAULTS = 100
+const LONGEST_WAY = 300
+
 /**
  * PostgreSQL keeps no U+0000, and a lone surrogate would be stored as another character: no text may have them.
  * Goes over what the schema knows and found no fault with, without recursion, as it may be deep.
@@ -79,7 +83,12 @@ function textFaults(data: unknown, faulty: ReadonlySet<string>): FastifySchemaVa
       if (value.includes('\0') || !value.isWellFormed()) {
         faults.push({ keyword: 'text', instancePath: path, schemaPath: '', params: {} })
       }
-    } else if (typeof value === 'object' && value !== null && (path === '' || !faulty.has(path))) {
+    } else if (
+      typeof value === 'object' &&
+      value !== null &&
+      path.length < LONGEST_WAY &&
+      !faulty.has(path || 'root')
+    ) {
       for (const [name, inner] of Object.entries(value)) waiting.push([`${path}/${name}`, inner])
     }
   }
