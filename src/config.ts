@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { existsSync, linkSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseEnv } from 'node:util'
 import type { TSchema } from '@sinclair/typebox'
@@ -117,6 +117,17 @@ function localSecret(dataDir: string): string {
   const made = randomBytes(32).toString('base64url')
   const aside = `${path}.${process.pid}`
   writeFileSync(aside, made, { mode: 0o600 })
-  renameSync(aside, path)
-  return made
+  if (kept === '' && !existsSync(path)) linkIfFirst(aside, path)
+  else renameSync(aside, path)
+  rmSync(aside, { force: true })
+  return readFileSync(path, 'utf8').trim()
+}
+
+/** Of two processes that start at once, the first decides. */
+function linkIfFirst(made: string, path: string): void {
+  try {
+    linkSync(made, path)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+  }
 }

@@ -87,7 +87,7 @@ function textFaults(data: unknown, faulty: ReadonlySet<string>): FastifySchemaVa
       typeof value === 'object' &&
       value !== null &&
       path.length < LONGEST_WAY &&
-      !faulty.has(path || 'root')
+      (path === '' || !faulty.has(path))
     ) {
       for (const [name, inner] of Object.entries(value)) waiting.push([`${path}/${name}`, inner])
     }

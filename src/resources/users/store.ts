@@ -84,7 +84,9 @@ export function userStore(db: Database): UserStore {
     },
     async deleteOwn(id) {
       const deleted = await run.deleteOwn.execute({ id })
-      if (deleted.length === 0) throw new SuperuserDeletesSelf()
+      if (deleted.length > 0) return
+      const [user] = await run.get.execute({ id })
+      throw user ? new SuperuserDeletesSelf() : new InvalidCredentials()
     },
     async delete(id) {
       const [found] = await run.delete.execute({ id })
