@@ -12,6 +12,7 @@ const good = JSON.stringify({ token: 'x', new_password: 'correct horse battery' 
 
 void test('bodies', async (t) => {
   const app = await startWithoutData(t)
+  const port = await listen(app)
   const post = (payload: string | Buffer, type?: string, url = reset) =>
     ask(app, { method: 'POST', url, payload, headers: type === undefined ? {} : { 'content-type': type } })
   /** This far comes who was understood. */
@@ -105,6 +106,13 @@ void test('bodies', async (t) => {
       const answer = await post('', type, '/api/v1/password-recovery/ada@example.com')
       t.equal(answer.status, 200, `${message} where none is`)
     }
+    const head = `POST ${reset} HTTP/1.1\r\nHost: a\r\nContent-Type: text/plain\r\nConnection: close\r\n`
+    const chunked = parse(await exchange(t, port, `${head}Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n`))
+    t.match(
+      chunked,
+      { status: 422, body: { detail: [{ loc: ['body'] }] } },
+      'in chunks, of which there are none',
+    )
     const missing = (await post('null', 'application/json')).body
     t.strictSame(missing, { detail: [{ type: 'missing', loc: ['body'], msg: 'Field required' }] })
   })
@@ -113,7 +121,6 @@ void test('bodies', async (t) => {
     const sized = (bytes: number) => good.replace('"x"', `"${'x'.repeat(bytes - good.length + 1)}"`)
     isAnswer(t, await post(sized(MEBIBYTE), 'application/json'), 400, understood, 'exactly 1 MiB')
     isAnswer(t, await post(sized(MEBIBYTE + 1), 'application/json'), 413, 'Payload Too Large', 'a byte more')
-    const port = await listen(app)
     for (const length of [undefined, 8 * MEBIBYTE]) {
       const headers = { 'content-type': 'application/json', ...(length && { 'content-length': length }) }
       const sending = request({ port, host: '127.0.0.1', method: 'POST', path: reset, headers })

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { test } from 'tap'
 import { isAnswer, isRefused } from '../support/answers.ts'
 import { cheapHashing } from '../support/cheap-hashing.ts'
@@ -101,6 +102,15 @@ void test('inputs that do not fit their schema', async (t) => {
       t.ok(status === 422 || status === 400)
       t.notMatch(text, SECRET.slice(0, 7))
     }
+  })
+
+  await t.test('what a schema does not name is dropped, and stored nowhere', async (t) => {
+    const reach = { is_superuser: true, is_verified: true, is_active: false, id: randomUUID(), unknown: 1 }
+    const answer = await call('POST', '/users/signup', {
+      body: { email: address(), password: PASSWORD, ...reach },
+    })
+    t.match(answer, { status: 200, body: { is_superuser: false, is_verified: false, is_active: true } })
+    t.not(answer.body.id, reach.id)
   })
 
   await t.test('a character is a code point, not half of one', async (t) => {
