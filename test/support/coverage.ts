@@ -25,7 +25,7 @@ export async function coverageSuffices(): Promise<boolean> {
   const suffices = total.lines.pct >= REQUIRED && total.branches.pct >= REQUIRED_BRANCHES
   if (!suffices) await report('text')
   console.log(
-    `Coverage: ${total.lines.pct} % of lines, ${total.branches.pct} % of branches; ${REQUIRED} % are required`,
+    `Coverage: ${total.lines.pct} % of lines, ${total.branches.pct} % of branches; ${REQUIRED} and ${REQUIRED_BRANCHES} are required`,
   )
   return suffices
 }
