@@ -1,34 +1,54 @@
 import { Agent, request } from 'node:http'
 import { connect } from 'node:net'
-import { type Test, test } from 'tap'
-import { type Running, databaseEnv, signIn, start, temporaryFolder } from '../support/process.ts'
+import { test } from 'tap'
+import { type Running, databaseEnv, launch, signIn, start, temporaryFolder } from '../support/process.ts'
 
 type Headers = Awaited<ReturnType<typeof signIn>>
 
 const WRITES = 1000
 
-void test('a service that is killed or stopped', async (t) => {
+void test('a service that is migrated, killed and stopped', async (t) => {
   const folder = temporaryFolder(t)
   const database = await databaseEnv(t)
-  const startQuietly = (t: Test, env = {}) =>
-    start(t, { folder, env: { ...database, LOG_LEVEL: 'warn', ...env } })
+  const env = { ...database, LOG_LEVEL: 'warn' }
+
+  await t.test('npm run db:migrate brings an empty database up to date, and may run twice', async (t) => {
+    for (const run of ['first', 'second']) {
+      const migrating = await launch(t, { folder, env, script: 'scripts/migrate.ts' })
+      t.equal(await migrating.exited, 0, `${run} run: ${migrating.output()}`)
+      t.match(migrating.output(), 'up to date')
+    }
+  })
 
   await t.test('kill -9 in the middle of writes loses none that was acknowledged', async (t) => {
-    const running = await startQuietly(t)
+    const running = await start(t, { folder, env })
     const acknowledged = await writeUntilKilled(running, await signIn(running))
     t.equal(await running.exited, 'SIGKILL')
     t.ok(acknowledged.size >= WRITES)
 
-    const again = await startQuietly(t)
+    const again = await start(t, { folder, env: { ...env, LOG_LEVEL: 'info' } })
     const kept = await everyItem(again, await signIn(again))
     const lost = [...acknowledged].filter((id) => !kept.has(id))
     t.same(lost, [])
-    again.child.kill('SIGTERM')
-    t.equal(await again.exited, 0)
+
+    await t.test('a second signal ends it at once, whatever is under way', async (t) => {
+      const unfinished = connect(Number(new URL(again.url).port), '127.0.0.1').on('error', () => undefined)
+      t.teardown(() => unfinished.destroy())
+      unfinished.write(
+        'POST /api/v1/users/signup HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{',
+      )
+      await again.printed('/users/signup')
+      again.child.kill('SIGTERM')
+      await again.printed('SIGTERM: stopping')
+      const told = Date.now()
+      again.child.kill('SIGTERM')
+      t.equal(await again.exited, 1)
+      t.ok(Date.now() - told < 2000)
+    })
   })
 
   await t.test('SIGTERM under keep-alive load: every request that was sent is answered', async (t) => {
-    const running = await startQuietly(t)
+    const running = await start(t, { folder, env })
     const headers = await signIn(running)
     const logins = Array.from({ length: 20 }, () => signIn(running))
     const clients = Array.from({ length: 8 }, () => keepAsking(running, headers))
@@ -44,21 +64,6 @@ void test('a service that is killed or stopped', async (t) => {
     )
     t.equal(await running.exited, 0)
     t.ok(Date.now() - told < 10_000, 'within 10 s')
-  })
-
-  await t.test('a second signal ends it at once, whatever is under way', async (t) => {
-    const running = await startQuietly(t, { LOG_LEVEL: 'info' })
-    const { port } = new URL(running.url)
-    const unfinished = connect(Number(port), '127.0.0.1').on('error', () => undefined)
-    t.teardown(() => unfinished.destroy())
-    unfinished.write('POST /api/v1/items/ HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n{')
-    await running.printed('"method":"POST"')
-    running.child.kill('SIGTERM')
-    await running.printed('SIGTERM: stopping')
-    const told = Date.now()
-    running.child.kill('SIGTERM')
-    t.equal(await running.exited, 1)
-    t.ok(Date.now() - told < 2000)
   })
 })
 

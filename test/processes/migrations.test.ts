@@ -2,21 +2,10 @@ import { execFileSync } from 'node:child_process'
 import { cpSync, readFileSync, readdirSync } from 'node:fs'
 import { join, relative } from 'node:path'
 import { test } from 'tap'
-import { databaseEnv, launch, temporaryFolder } from '../support/process.ts'
 
 interface Journal {
   entries: { idx: number; when: number; tag: string }[]
 }
-
-void test('npm run db:migrate brings a database up to date, and may run twice', async (t) => {
-  const folder = temporaryFolder(t)
-  const env = await databaseEnv(t)
-  for (const run of ['first', 'second']) {
-    const migrating = await launch(t, { folder, env, script: 'scripts/migrate.ts' })
-    t.equal(await migrating.exited, 0, `${run} run: ${migrating.output()}`)
-    t.match(migrating.output(), 'up to date')
-  }
-})
 
 void test('migrations are in order, or some would never run', async (t) => {
   const { entries } = JSON.parse(readFileSync('migrations/meta/_journal.json', 'utf8')) as Journal
