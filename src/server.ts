@@ -6,7 +6,10 @@ import { startFault } from './start-faults.ts'
 
 /** The process: config, app, listen, and a graceful stop. Nothing else reads signals. */
 
-/** Requests and mails under way get this long; then the process ends all the same. */
+/** Requests under way get this long; whoever has not finished asking by then loses the connection. */
+const ANSWER_WITHIN_MS = 5_000
+
+/** The process ends by then, whatever is still under way. */
 const STOP_WITHIN_MS = 9_000
 
 let config: Config | undefined
@@ -19,6 +22,7 @@ async function main() {
   const stop = async (signal: string) => {
     app.log.info(`${signal}: stopping`)
     setTimeout(() => process.exit(1), STOP_WITHIN_MS).unref()
+    setTimeout(() => app.server.closeAllConnections(), ANSWER_WITHIN_MS).unref()
     await app.beginStopping()
     await app.close()
     app.log.info('stopped')

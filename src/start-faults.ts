@@ -14,7 +14,7 @@ export function startFault(error: unknown, config: Config | undefined): string |
     return `Port ${config?.PORT} is in use: stop what listens there, or set PORT to another.`
   if (code === 'EADDRNOTAVAIL') return `HOST ${config?.HOST} is no address of this machine.`
   if (code === 'EACCES') return `No permission: ${message}`
-  if (code === 'ERR_MODULE_NOT_FOUND' && message.includes('pglite'))
+  if (code === 'ERR_MODULE_NOT_FOUND' && /pglite|fs-native-extensions/.test(message))
     return 'DATABASE_URL is not set, and the embedded database is not part of a production install.'
   const databaseCode = databaseFault(error)
   if (databaseCode !== undefined)

@@ -1,19 +1,7 @@
 import { test } from 'tap'
 import { ConfigError, readConfig } from '../src/config.ts'
 import { Environment } from '../src/environment.ts'
-
-type Env = Record<string, string>
-
-const SECRET_KEY = 'k'.repeat(32)
-const local = { ENVIRONMENT: 'local', SECRET_KEY }
-const production = {
-  ENVIRONMENT: 'production',
-  SECRET_KEY,
-  DATABASE_URL: 'postgres://db.internal/app',
-  FIRST_SUPERUSER: 'root@example.com',
-  FIRST_SUPERUSER_PASSWORD: 'chosen with care',
-}
-const smtp = { SMTP_HOST: 'smtp.example.com', EMAILS_FROM_EMAIL: 'hello@example.com' }
+import { type Env, SECRET_KEY, local, production, smtp } from './support/environments.ts'
 
 function faultsOf(env: Env): readonly string[] {
   try {

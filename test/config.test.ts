@@ -2,19 +2,7 @@ import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'tap'
 import { ConfigError, loadConfig, readConfig } from '../src/config.ts'
-
-type Env = Record<string, string>
-
-const SECRET_KEY = 'k'.repeat(32)
-const local = { ENVIRONMENT: 'local', SECRET_KEY }
-const production = {
-  ENVIRONMENT: 'production',
-  SECRET_KEY,
-  DATABASE_URL: 'postgres://db.internal/app',
-  FIRST_SUPERUSER: 'root@example.com',
-  FIRST_SUPERUSER_PASSWORD: 'chosen with care',
-}
-const smtp = { SMTP_HOST: 'smtp.example.com', EMAILS_FROM_EMAIL: 'hello@example.com' }
+import { type Env, SECRET_KEY, local, production, smtp } from './support/environments.ts'
 
 void test('where nothing is set, the service runs on this machine alone', async (t) => {
   const DATA_DIR = t.testdir()

@@ -120,7 +120,7 @@ try {
 
   since = Date.now()
   const first = await start()
-  seen('npm start: builds, makes its database, is ready', since, 20)
+  seen('npm start: builds, makes its database, is ready', since, 10)
   const headers = await signIn(first)
   const created = await fetch(`${first.url}/api/v1/items/`, {
     method: 'POST',
@@ -135,7 +135,7 @@ try {
 
   since = Date.now()
   const second = await start()
-  seen('npm start again', since, 10)
+  seen('npm start again', since, 3)
   if ((await read(second)).status !== 200) throw new Error('the item is gone')
   seen('the item and the session are still there')
   walk(second, 'the embedded database')

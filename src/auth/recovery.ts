@@ -45,7 +45,8 @@ function prepare(db: Database, minutes: number) {
   const issueTo = (condition: SQL) => {
     const account = db
       .$with('account')
-      .as(db.select({ id: users.id, email: users.email }).from(users).where(condition))
+      // Held until the token is there: a deletion waits, or this finds nobody.
+      .as(db.select({ id: users.id, email: users.email }).from(users).where(condition).for('key share'))
     const { slot, made, token } = tokenFor(db, account, 'reset_password', minutes)
     const issued = db.$with('issued').as(
       db

@@ -77,7 +77,7 @@ function prepare(db: Database, minutes: number) {
   )
   const renewed = db.update(users).set({ hashed_password: sql`${value('renewed_hash')}` })
   const sources = {
-    open: db.$with('account').as(db.select(account).from(users).where(unchanged)),
+    open: db.$with('account').as(db.select(account).from(users).where(unchanged).for('key share')),
     renewAndOpen: db.$with('account').as(renewed.where(unchanged).returning(account)),
   }
   const open = (name: keyof typeof sources) => {

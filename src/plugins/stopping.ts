@@ -1,4 +1,5 @@
 import type { Server } from 'node:http'
+import type { Socket } from 'node:net'
 import { setTimeout as pause } from 'node:timers/promises'
 import plugin from 'fastify-plugin'
 
@@ -21,11 +22,13 @@ const GRACE_MS = 1_000
 export const stopping = plugin(
   (app, _options, done) => {
     const controller = new AbortController()
+    const waiting = connectionsWithoutRequest(app.server)
     app.decorate('stopping', controller.signal)
     app.decorate('beginStopping', async () => {
       controller.abort()
       const end = Date.now() + GRACE_MS
       while (Date.now() < end && (await openConnections(app.server)) > 0) await pause(20)
+      for (const socket of waiting) socket.destroy()
     })
     app.addHook('onSend', (_request, reply, payload, next) => {
       if (controller.signal.aborted) reply.header('connection', 'close')
@@ -35,6 +38,20 @@ export const stopping = plugin(
   },
   { name: 'stopping' },
 )
+
+/** Node counts a connection that never sent a request (a browser's preconnect) as busy, and would wait for it. */
+function connectionsWithoutRequest(server: Server): ReadonlySet<Socket> {
+  const waiting = new Set<Socket>()
+  server.on('connection', (socket: Socket) => {
+    waiting.add(socket)
+    socket.once('close', () => waiting.delete(socket))
+  })
+  server.on('request', ({ socket }, response) => {
+    waiting.delete(socket)
+    response.once('close', () => !socket.destroyed && waiting.add(socket))
+  })
+  return waiting
+}
 
 const openConnections = (server: Server) =>
   new Promise<number>((resolve) => server.getConnections((_error, count) => resolve(count ?? 0)))

@@ -152,6 +152,28 @@ void test('races', async (t) => {
     })
   }
 
+  const blocked = sql`select from pg_stat_activity
+    where datname = current_database() and wait_event_type = 'Lock'`
+  /** One connection never waits. */
+  const held = onPostgres ? ROUNDS : 0
+  await t.test('a change and a deletion that waited for one user do not block each other', async (t) => {
+    for (let round = 0; round < held; round++) {
+      const { id } = await service.person()
+      let calls: Promise<Answer>[] = []
+      await service.app.db.transaction(async (other) => {
+        await other.execute(sql`update users set full_name = 'held' where id = ${id}`)
+        calls = [
+          call('PATCH', `/users/${id}`, { as: admin, body: { full_name: 'Late' } }),
+          call('DELETE', `/users/${id}`, { as: admin }),
+        ]
+        while ((await count(blocked)) < calls.length);
+      })
+      const [changed, deleted] = await Promise.all(calls)
+      t.ok([200, 404].includes(changed!.status), `round ${round}: ${changed!.status}`)
+      t.equal(deleted!.status, 200)
+    }
+  })
+
   await t.test('of administrators who delete one user at once, one did it', async (t) => {
     for (let round = 0; round < ROUNDS; round++) {
       const { id } = await service.person()

@@ -7,6 +7,10 @@ type Headers = Awaited<ReturnType<typeof signIn>>
 
 const WRITES = 1000
 
+/** A request that promises more than it sends. */
+const UNFINISHED =
+  'POST /api/v1/users/signup HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{'
+
 void test('a service that is migrated, killed and stopped', async (t) => {
   const folder = temporaryFolder(t)
   const database = await databaseEnv(t)
@@ -34,9 +38,7 @@ void test('a service that is migrated, killed and stopped', async (t) => {
     await t.test('a second signal ends it at once, whatever is under way', async (t) => {
       const unfinished = connect(Number(new URL(again.url).port), '127.0.0.1').on('error', () => undefined)
       t.teardown(() => unfinished.destroy())
-      unfinished.write(
-        'POST /api/v1/users/signup HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{',
-      )
+      unfinished.write(UNFINISHED)
       await again.printed('/users/signup')
       again.child.kill('SIGTERM')
       await again.printed('SIGTERM: stopping')
@@ -46,6 +48,23 @@ void test('a service that is migrated, killed and stopped', async (t) => {
       t.ok(Date.now() - told < 2000)
     })
   })
+
+  await t.test(
+    'SIGTERM with connections that ask nothing, or never finish: the end is in order all the same',
+    async (t) => {
+      const running = await start(t, { folder, env: { ...env, LOG_LEVEL: 'info' } })
+      for (const bytes of ['', 'GET /health/live HTTP/1.1\r\nHo', UNFINISHED]) {
+        const socket = connect(Number(new URL(running.url).port), '127.0.0.1').on('error', () => undefined)
+        t.teardown(() => socket.destroy())
+        socket.write(bytes)
+      }
+      await running.printed('/users/signup')
+      const told = Date.now()
+      running.child.kill('SIGTERM')
+      t.equal(await running.exited, 0)
+      t.ok(Date.now() - told < 10_000, 'within 10 s')
+    },
+  )
 
   await t.test('SIGTERM under keep-alive load: every request that was sent is answered', async (t) => {
     const running = await start(t, { folder, env })

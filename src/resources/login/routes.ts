@@ -1,27 +1,43 @@
+import type { Static } from '@sinclair/typebox'
+import type { FastifyRequest } from 'fastify'
 import type { App } from '../../contract.ts'
 import { InactiveUser, IncorrectEmailOrPassword, InvalidToken, UnknownUsername } from '../../errors.ts'
-import { accessToken, recoverPassword, recoverPasswordHtml, resetPassword, testToken } from './schemas.ts'
+import {
+  type LoginForm,
+  accessToken,
+  recoverPassword,
+  recoverPasswordHtml,
+  resetPassword,
+  testToken,
+} from './schemas.ts'
 
 /** No password is longer; what is longer is not worth a hash. */
 const PASSWORD_LENGTH = 128
 
+type SignInRequest = Pick<FastifyRequest<{ Body: Static<typeof LoginForm> }>, 'body' | 'headers' | 'ip'>
+
 export function loginPublic(app: App) {
   const { accounts, passwords, sessions, recovery, oneTimeTokens } = app.auth
 
-  app.post('/login/access-token', { schema: accessToken }, async (request, reply) => {
-    const { username, password } = request.body
-    if ([...password].length > PASSWORD_LENGTH) throw new IncorrectEmailOrPassword()
-    const user = await accounts.findByEmail(username)
-    const { matches, outdated } = await passwords.verify(user?.hashed_password, password)
+  /** Undefined where the hash changed after it was verified. @throws IncorrectEmailOrPassword, InactiveUser */
+  async function openSession({ body, headers, ip }: SignInRequest) {
+    const user = await accounts.findByEmail(body.username)
+    const { matches, outdated } = await passwords.verify(user?.hashed_password, body.password)
     if (!user || !matches) throw new IncorrectEmailOrPassword()
     if (!user.is_active) throw new InactiveUser()
-    const session = await sessions.open({
+    return sessions.open({
       user_id: user.id,
       verified_hash: user.hashed_password,
-      renewed_hash: outdated ? await passwords.hash(password) : undefined,
-      user_agent: request.headers['user-agent'],
-      ip_address: request.ip,
+      renewed_hash: outdated ? await passwords.hash(body.password) : undefined,
+      user_agent: headers['user-agent'],
+      ip_address: ip,
     })
+  }
+
+  app.post('/login/access-token', { schema: accessToken }, async (request, reply) => {
+    if ([...request.body.password].length > PASSWORD_LENGTH) throw new IncorrectEmailOrPassword()
+    // Another device may renew the hash meanwhile: then the password is still right, and the second try says so.
+    const session = (await openSession(request)) ?? (await openSession(request))
     if (!session) throw new IncorrectEmailOrPassword()
     return reply.header('cache-control', 'no-store').send(app.auth.tokens(session))
   })

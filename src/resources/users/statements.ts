@@ -97,9 +97,12 @@ const lockedSuperusers = (db: Database) =>
         .for('update'),
     )
 
-/** Counting reads, and so locks, all of them; `exists` would stop at the first. */
+/**
+ * Counting reads, and so locks, all of them; `exists` would stop at the first. Bound to the row in question: by its
+ * value alone PostgreSQL would count before it looks whether the row is a superuser's, and lock them all for nothing.
+ */
 const othersRemain = (superusers: ReturnType<typeof lockedSuperusers>) =>
-  sql`(select count(*) from ${superusers} where ${superusers.id} <> ${value('id')}) > 0`
+  sql`(select count(*) from ${superusers} where ${superusers.id} <> ${users.id}) > 0`
 
 function prepareUpdate(db: Database) {
   const superusers = lockedSuperusers(db)

@@ -5,7 +5,6 @@ import { assignments } from '../../db/statements.ts'
 import { users } from '../../db/tables.ts'
 import {
   EmailTakenAtChange,
-  IncorrectPassword,
   InvalidCredentials,
   LastSuperuser,
   SuperuserDeletesSelf,
@@ -35,13 +34,13 @@ export interface UserStore {
   /**
    * Ends every other session of the user; one-time tokens die too.
    *
-   * @throws IncorrectPassword where the hash is no longer the one that was verified
+   * @returns false where the hash is no longer the one that was verified
    */
   changePassword(
     user: { id: string; session_id: string },
     verifiedHash: string | undefined,
     hash: string,
-  ): Promise<void>
+  ): Promise<boolean>
   /** @throws UserToUpdateNotFound, LastSuperuser, EmailTakenAtChange */
   update(id: string, changes: Changes): Promise<User>
   /** @throws SuperuserDeletesSelf where the user became a superuser meanwhile */
@@ -52,6 +51,8 @@ export interface UserStore {
 
 export function userStore(db: Database): UserStore {
   const run = prepareUserStatements(db)
+  /** Asked where a write found nothing to do: was it refused, or was the user deleted meanwhile? */
+  const exists = async (id: string) => (await run.get.execute({ id })).length > 0
   return {
     page: preparePage<User>(db, users, 'page'),
     async get(id) {
@@ -72,26 +73,26 @@ export function userStore(db: Database): UserStore {
     },
     async changePassword({ id, session_id }, verified, hashed_password) {
       const changed = await run.changePassword.execute({ id, session_id, verified, hashed_password })
-      if (changed.length === 0) throw new IncorrectPassword()
+      return changed.length > 0
     },
     async update(id, changes) {
       const [found] = await refusingTakenEmail(
         run.update.execute({ id, ...assignments(CHANGEABLE, changes) }),
       )
       if (!found) throw new UserToUpdateNotFound()
-      if (!found.user) throw new LastSuperuser()
-      return found.user
+      if (found.user) return found.user
+      throw (await exists(id)) ? new LastSuperuser() : new UserToUpdateNotFound()
     },
     async deleteOwn(id) {
       const deleted = await run.deleteOwn.execute({ id })
       if (deleted.length > 0) return
-      const [user] = await run.get.execute({ id })
-      throw user ? new SuperuserDeletesSelf() : new InvalidCredentials()
+      throw (await exists(id)) ? new SuperuserDeletesSelf() : new InvalidCredentials()
     },
     async delete(id) {
       const [found] = await run.delete.execute({ id })
       if (!found) throw new UserNotFound()
-      if (found.deleted === null) throw new LastSuperuser()
+      if (found.deleted !== null) return
+      throw (await exists(id)) ? new LastSuperuser() : new UserNotFound()
     },
   }
 }

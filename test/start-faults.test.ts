@@ -1,0 +1,34 @@
+import { test } from 'tap'
+import { readConfig } from '../src/config.ts'
+import { startFault } from '../src/start-faults.ts'
+import { local } from './support/environments.ts'
+
+const config = readConfig(local)
+const fault = (code: string, message = 'no more is told') => Object.assign(new Error(message), { code })
+
+void test('what an operator can mend is said in words that name the fix', async (t) => {
+  const told: [error: Error, words: string | RegExp][] = [
+    [fault('EADDRINUSE'), 'set PORT to another'],
+    [fault('EADDRNOTAVAIL'), 'HOST 127.0.0.1 is no address of this machine'],
+    [
+      fault('EACCES', 'permission denied, open data/secret'),
+      'No permission: permission denied, open data/secret',
+    ],
+    [fault('ERR_MODULE_NOT_FOUND', "Cannot find package '@electric-sql/pglite'"), 'DATABASE_URL is not set'],
+    [fault('ERR_MODULE_NOT_FOUND', "Cannot find package 'fs-native-extensions'"), 'DATABASE_URL is not set'],
+    [fault('ECONNREFUSED'), /can't be used \(ECONNREFUSED\).*DATABASE_URL/],
+    [fault('28P01'), /\(28P01\)/],
+    [fault('3D000'), /\(3D000\)/],
+    [new Error('Failed query', { cause: fault('42501') }), /\(42501\)/],
+  ]
+  for (const [error, words] of told) t.match(startFault(error, config), words)
+})
+
+void test('a fault of ours is not dressed up: it is shown with where it happened', async (t) => {
+  const ours = [
+    new TypeError('x is not a function'),
+    fault('ERR_MODULE_NOT_FOUND', "Cannot find package 'fastify'"),
+    fault('42601'),
+  ]
+  for (const error of ours) t.equal(startFault(error, config), undefined)
+})
