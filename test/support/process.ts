@@ -58,7 +58,7 @@ export async function launch(
   const { PATH, HOME, NODE_V8_COVERAGE } = process.env
   const child = spawn(
     process.execPath,
-    [`--import=${join(root, 'test/support/typescript.mjs')}`, join(root, 'src', script)],
+    ['--liftoff-only', `--import=${join(root, 'test/support/typescript.mjs')}`, join(root, 'src', script)],
     {
       cwd: folder,
       env: { PATH, HOME, ...(NODE_V8_COVERAGE && { NODE_V8_COVERAGE }), PORT: port, ...env },

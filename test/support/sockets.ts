@@ -30,3 +30,7 @@ export function parse(answer: string): { status: number; head: string; body: unk
     body: body.startsWith('{') ? JSON.parse(body) : body,
   }
 }
+
+/** A request that promises more than it sends. */
+export const UNFINISHED =
+  'POST /api/v1/users/signup HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{'
