@@ -29,6 +29,13 @@ export function* environmentFaults(named: Named, env: Readonly<NodeJS.Dict<strin
   if (named.SECRET_KEY !== undefined && Buffer.byteLength(named.SECRET_KEY) < 32)
     yield 'SECRET_KEY: 32 bytes or more are needed; make one with: openssl rand -base64 32'
 
+  if (
+    named.EMAIL_VERIFICATION === 'required' &&
+    named.ENVIRONMENT !== 'local' &&
+    named.SMTP_HOST === undefined
+  )
+    yield 'EMAIL_VERIFICATION: required needs mail; set SMTP_HOST'
+
   if (named.ENVIRONMENT === 'local') {
     if (env.ENVIRONMENT === undefined && !isLoopback(hostOf(named)))
       yield 'ENVIRONMENT: must be set where HOST is not a loopback address (production, or local on purpose)'

@@ -39,7 +39,14 @@ export const Environment = Type.Object({
   ACCESS_TOKEN_EXPIRE_MINUTES: Count('life of an access token', 60, 527_040),
   REFRESH_TOKEN_EXPIRE_DAYS: Count('a session ends that long after its last refresh', 30, 180),
   EMAIL_RESET_TOKEN_EXPIRE_HOURS: Count('life of a recovery link', 1, 8784),
-  EMAIL_VERIFY_TOKEN_EXPIRE_HOURS: Count('life of a welcome link', 48, 8784),
+  EMAIL_VERIFY_TOKEN_EXPIRE_HOURS: Count('life of a verification or welcome link', 48, 8784),
+  EMAIL_VERIFICATION: Type.Union(
+    ['off', 'optional', 'required'].map((mode) => Type.Literal(mode)),
+    {
+      description: 'off: no verification mails; optional: signup mails a link; required: no sign-in before',
+      default: 'optional',
+    },
+  ),
   SMTP_HOST: Setting('mail server; unset: local keeps mails to itself, elsewhere mail is off'),
   SMTP_PORT: Count('its port', 587, 65_535),
   SMTP_USER: Setting('its user'),
@@ -48,6 +55,7 @@ export const Environment = Type.Object({
   SMTP_SSL: Flag('TLS from the first byte', false),
   EMAILS_FROM_EMAIL: Setting('sender of mails; needed with SMTP_HOST'),
   EMAILS_FROM_NAME: Setting("the sender's name; PROJECT_NAME where unset"),
+  RATE_LIMIT_ENABLED: Flag('whether tries are limited', true),
   SENTRY_DSN: Setting('errors are reported there, outside local', URL_OF_HTTP),
   LOG_LEVEL: Type.Union(
     ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'].map((level) => Type.Literal(level)),

@@ -40,6 +40,8 @@ export const users = pgTable(
     // Moves on with every change of password, role or state that must end sessions: a session made under
     // an older version is dead, even one that a login makes at the same moment.
     credentials_version: integer().notNull().default(0),
+    // The address of the machine that signed up; told to whoever owns the mail address.
+    registered_from: text(),
     created_at: createdAt(),
   },
   (table) => [
@@ -96,7 +98,16 @@ export const oneTimeTokens = pgTable(
   ],
 )
 
-export type MessageName = 'welcome' | 'recovery' | 'test'
+export type MessageName =
+  | 'welcome'
+  | 'recovery'
+  | 'verification' // of a new account
+  | 'new_address' // verification of a changed address
+  | 'account_exists' // to the owner, when somebody signs up with their address
+  | 'password_changed'
+  | 'address_changed' // to the old one
+  | 'session_ended' // an old refresh token was used
+  | 'test'
 
 /** The outbox: what is to be said to whom. Never a link; those are made when a mail is sent. */
 export const emails = pgTable(
