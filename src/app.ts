@@ -10,7 +10,9 @@ import { auth } from './plugins/auth.ts'
 import { bodies } from './plugins/bodies.ts'
 import { database } from './plugins/database.ts'
 import { errors } from './plugins/errors.ts'
+import { events } from './plugins/events.ts'
 import { firstSuperuser } from './plugins/first-superuser.ts'
+import { housekeeping } from './plugins/housekeeping.ts'
 import { mail } from './plugins/mail.ts'
 import { methods, otherMethods } from './plugins/methods.ts'
 import { openapi } from './plugins/openapi.ts'
@@ -19,6 +21,7 @@ import { reporting } from './plugins/reporting.ts'
 import { requestId } from './plugins/request-id.ts'
 import { scope, scopes } from './plugins/scopes.ts'
 import { security } from './plugins/security.ts'
+import { settings } from './plugins/settings.ts'
 import { stopping } from './plugins/stopping.ts'
 import { validation } from './plugins/validation.ts'
 import { docs } from './resources/docs/routes.ts'
@@ -26,6 +29,7 @@ import { health } from './resources/health/routes.ts'
 import { itemRoutes } from './resources/items/routes.ts'
 import { loginPublic, loginSignedIn, loginSuperuser } from './resources/login/routes.ts'
 import { privateRoutes } from './resources/private/routes.ts'
+import { sessionRoutes } from './resources/sessions/routes.ts'
 import { usersPublic, usersSignedIn, usersSuperuser } from './resources/users/routes.ts'
 import { utilsPublic, utilsSuperuser } from './resources/utils/routes.ts'
 
@@ -46,6 +50,7 @@ export async function buildApp(config: Config, dependencies: Dependencies = {}):
   const { connection, hashing, logger } = dependencies
   const app: App = fastify(serverOptions(config, logger)).withTypeProvider<TypeBoxTypeProvider>()
 
+  await app.register(settings, { config })
   await app.register(requestId)
   await app.register(stopping)
   await app.register(security, { config })
@@ -56,9 +61,11 @@ export async function buildApp(config: Config, dependencies: Dependencies = {}):
   await app.register(openapi, { config })
   await app.register(database, { config, connection })
   await app.register(auth, { config, hashing })
+  await app.register(events)
   await app.register(firstSuperuser, { config })
   await app.register(ownership)
   await app.register(mail, { config })
+  await app.register(housekeeping)
   await app.register(scopes)
   await app.register(methods)
 
@@ -66,7 +73,7 @@ export async function buildApp(config: Config, dependencies: Dependencies = {}):
   const local = config.ENVIRONMENT === 'local'
 
   await app.register(scope('public', [loginPublic, usersPublic, utilsPublic]), api)
-  await app.register(scope('signed-in', [loginSignedIn, usersSignedIn, itemRoutes]), api)
+  await app.register(scope('signed-in', [loginSignedIn, usersSignedIn, sessionRoutes, itemRoutes]), api)
   await app.register(scope('superuser', [loginSuperuser, usersSuperuser, utilsSuperuser]), api)
   if (local) await app.register(scope('public', [privateRoutes]), api)
 

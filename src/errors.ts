@@ -1,3 +1,5 @@
+import type { ValidationError } from './contract.ts'
+
 /**
  * Every error that a client can meet, once: its name, status and text are the contract's.
  * Code throws them (`throw new ItemNotFound()`), routes declare them (`errors: [ItemNotFound]`),
@@ -36,6 +38,24 @@ function define(status: number, detail: string, headers?: Record<string, string>
   }
 }
 
+/** An input that fits its schema and is refused all the same; answered as validation answers. */
+export class InvalidInput extends Error {
+  readonly faults: readonly ValidationError[]
+  constructor(...faults: ValidationError[]) {
+    super('The input is refused')
+    this.name = 'InvalidInput'
+    this.faults = faults
+  }
+}
+
+/** @param field of the body that the password stands in */
+export class CommonPassword extends InvalidInput {
+  constructor(field: 'password' | 'new_password') {
+    const msg = 'Password is among the most common ones; choose another'
+    super({ type: 'common_password', loc: ['body', field], msg })
+  }
+}
+
 // Who is asking (RFC 6750, section 3)
 export const NotAuthenticated = define(401, 'Not authenticated', { 'www-authenticate': 'Bearer' })
 export const InvalidCredentials = define(401, 'Could not validate credentials', {
@@ -46,6 +66,7 @@ export const NotEnoughPrivileges = define(403, "The user doesn't have enough pri
 // Login and recovery
 export const IncorrectEmailOrPassword = define(400, 'Incorrect email or password')
 export const InactiveUser = define(400, 'Inactive user')
+export const EmailNotVerified = define(400, 'Email not verified')
 export const InvalidToken = define(400, 'Invalid token')
 export const UnknownUsername = define(404, 'The user with this username does not exist in the system.')
 
@@ -59,6 +80,9 @@ export const SuperuserDeletesSelf = define(403, 'Super users are not allowed to 
 export const LastSuperuser = define(403, 'The last active superuser cannot be removed')
 export const UserNotFound = define(404, 'User not found')
 export const UserToUpdateNotFound = define(404, 'The user with this id does not exist in the system')
+
+// Sessions
+export const SessionNotFound = define(404, 'Session not found')
 
 // Items, and every other table that has owners
 export const ItemNotFound = define(404, 'Item not found')

@@ -1,4 +1,4 @@
-import { type SQLWrapper, and, eq, sql } from 'drizzle-orm'
+import { type SQLWrapper, and, eq, inArray, sql } from 'drizzle-orm'
 import type { PgColumn } from 'drizzle-orm/pg-core'
 import type { WithSubquery } from 'drizzle-orm/subquery'
 import type { Config } from '../config.ts'
@@ -67,7 +67,10 @@ export function tokenFor(
   purpose: TokenPurpose,
   minutes: number,
 ) {
-  const live = sql`${tokens.user_id} = ${account.id} and ${tokens.purpose} = ${purpose} and ${tokens.expires_at} > now()`
+  const live = sql`(
+    ${tokens.user_id} = ${account.id} and ${tokens.purpose} = ${purpose}
+    and ${tokens.expires_at} > now() and lower(${tokens.email}) = lower(${account.email})
+  )`
   const slot = db.$with('slot').as(
     db
       .select({ number: sql<number>`min(number)`.as('number') })
@@ -85,9 +88,10 @@ export function tokenFor(
     email: account.email,
     expires_at: inMinutes(minutes),
   })
-  /** Whoever takes a slot first has it, and the others get that token; an expired one makes room. */
+  const isDead = sql`(${tokens.expires_at} <= now() or lower(${tokens.email}) <> lower(excluded.email))`
+  /** Whoever takes a slot first has it, and the others get that token; one that is dead makes room. */
   const unlessLive = (column: PgColumn) =>
-    sql`case when ${tokens.expires_at} <= now() then ${sql.raw(`excluded.${column.name}`)} else ${column} end`
+    sql`case when ${isDead} then ${sql.raw(`excluded.${column.name}`)} else ${column} end`
   const made = db.$with('made').as(
     db
       .insert(tokens)
@@ -119,4 +123,34 @@ export function tokenFor(
     .$with('token')
     .as(db.select({ id: made.id, expires_at: made.expires_at }).from(made).unionAll(newest))
   return { slot, made, token }
+}
+
+/**
+ * Parts of a statement that use up the token named `token` of the user named `user`: `used` has its row then, and none
+ * where it was used, expired, or `condition` does not hold for the user.
+ */
+export function useToken(db: Database, condition?: SQLWrapper) {
+  // The user's row first: two links of one user used at once wait for each other here, and only here.
+  const locked = db.$with('locked').as(
+    db
+      .select({ id: users.id })
+      .from(users)
+      .where(and(eq(users.id, value('user')), condition?.getSQL()))
+      .for('no key update'),
+  )
+  const used = db.$with('used').as(
+    db
+      .delete(tokens)
+      .where(
+        and(
+          eq(tokens.id, value('token')),
+          inArray(tokens.user_id, db.select({ id: locked.id }).from(locked)),
+          sql`${tokens.expires_at} > now()`,
+        ),
+      )
+      .returning({ user_id: tokens.user_id, email: tokens.email }),
+  )
+  /** The user, where the address is still the one that the token was mailed to. */
+  const stillTheirs = and(eq(users.id, used.user_id), sql`lower(${users.email}) = lower(${used.email})`)
+  return { locked, used, stillTheirs }
 }

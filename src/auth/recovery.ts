@@ -1,11 +1,12 @@
-import { type SQL, and, eq, inArray, sql } from 'drizzle-orm'
+import { type SQL, and, inArray, sql } from 'drizzle-orm'
 import type { Config } from '../config.ts'
 import type { Database } from '../db/connect.ts'
 import { value } from '../db/statements.ts'
 import { oneTimeTokens as tokens, sessions, users } from '../db/tables.ts'
 import { queuedMail } from '../mail/outbox.ts'
 import { hasEmail } from './accounts.ts'
-import { type FoundToken, tokenFor } from './one-time-tokens.ts'
+import { passwordNotice } from './notices.ts'
+import { type FoundToken, tokenFor, useToken } from './one-time-tokens.ts'
 
 /** The way back in for somebody who lost their password. */
 export interface Recovery {
@@ -14,17 +15,16 @@ export interface Recovery {
   /** A token for the user of this address, mailed by nobody; undefined where there is none. */
   issue(email: string): Promise<{ email: string; token_id: string; valid_until: Date } | undefined>
   /**
-   * Uses a token up: sets the password, verifies the address, and ends every session and token of the user, in one
-   * statement. False where the token was used or expired, or the user went inactive, since it was found.
+   * Uses a token up: sets the password, verifies the address, ends every session and token of the user, and mails a
+   * notice, in one statement. False where the token was used or expired, or the user went inactive, since it was found.
    */
-  reset(token: FoundToken, hashedPassword: string): Promise<boolean>
+  reset(token: FoundToken, hashedPassword: string, ipAddress: string): Promise<boolean>
 }
 
-export function recovery(
-  db: Database,
-  config: Pick<Config, 'mail' | 'EMAIL_RESET_TOKEN_EXPIRE_HOURS'>,
-): Recovery {
-  const run = prepare(db, config.EMAIL_RESET_TOKEN_EXPIRE_HOURS * 60)
+type RecoveryConfig = Pick<Config, 'mail' | 'EMAIL_RESET_TOKEN_EXPIRE_HOURS'>
+
+export function recovery(db: Database, config: RecoveryConfig): Recovery {
+  const run = prepare(db, config)
   return {
     async request(email) {
       if (config.mail !== 'off') await run.request.execute({ email })
@@ -33,14 +33,16 @@ export function recovery(
       const [issued] = await run.issue.execute({ email })
       return issued
     },
-    async reset(token, hashed_password) {
-      const rows = await run.reset.execute({ token: token.id, user: token.user_id, hashed_password })
+    async reset(token, hashed_password, ip_address) {
+      const values = { token: token.id, user: token.user_id, hashed_password, ip_address }
+      const rows = await run.reset.execute(values)
       return rows.length > 0
     },
   }
 }
 
-function prepare(db: Database, minutes: number) {
+function prepare(db: Database, config: RecoveryConfig) {
+  const minutes = config.EMAIL_RESET_TOKEN_EXPIRE_HOURS * 60
   /** The parts that give whoever has the address a token. */
   const issueTo = (condition: SQL) => {
     const account = db
@@ -80,31 +82,12 @@ function prepare(db: Database, minutes: number) {
       .select()
       .from(shown.issued)
       .prepare('recovery_issue'),
-    reset: prepareReset(db),
+    reset: prepareReset(db, config),
   }
 }
 
-function prepareReset(db: Database) {
-  // The user's row first: two links of one user used at once wait for each other here, and only here.
-  const locked = db.$with('locked').as(
-    db
-      .select({ id: users.id })
-      .from(users)
-      .where(and(eq(users.id, value('user')), users.is_active))
-      .for('no key update'),
-  )
-  const used = db.$with('used').as(
-    db
-      .delete(tokens)
-      .where(
-        and(
-          eq(tokens.id, value('token')),
-          inArray(tokens.user_id, db.select({ id: locked.id }).from(locked)),
-          sql`${tokens.expires_at} > now()`,
-        ),
-      )
-      .returning({ user_id: tokens.user_id, email: tokens.email }),
-  )
+function prepareReset(db: Database, config: Pick<Config, 'mail'>) {
+  const { locked, used, stillTheirs } = useToken(db, users.is_active)
   const account = db.$with('account').as(
     db
       .update(users)
@@ -114,8 +97,8 @@ function prepareReset(db: Database) {
         credentials_version: sql`${users.credentials_version} + 1`,
       })
       .from(used)
-      .where(and(eq(users.id, used.user_id), sql`lower(${users.email}) = lower(${used.email})`))
-      .returning({ id: users.id }),
+      .where(stillTheirs)
+      .returning({ id: users.id, email: users.email }),
   )
   const ids = db.select({ id: account.id }).from(account)
   const ended = db.$with('ended').as(db.delete(sessions).where(inArray(sessions.user_id, ids)).returning())
@@ -125,5 +108,6 @@ function prepareReset(db: Database) {
       .where(and(inArray(tokens.user_id, ids), sql`${tokens.id} <> ${value('token')}`))
       .returning(),
   )
-  return db.with(locked, used, account, ended, dead).select().from(account).prepare('recovery_reset')
+  const notice = passwordNotice(db, account, config)
+  return db.with(locked, used, account, ended, dead, notice).select().from(account).prepare('recovery_reset')
 }

@@ -1,4 +1,4 @@
-import { and, eq, sql } from 'drizzle-orm'
+import { type SQLWrapper, and, eq, sql } from 'drizzle-orm'
 import type { Config } from '../config.ts'
 import type { Database } from '../db/connect.ts'
 import { inMinutes, newRow, value } from '../db/statements.ts'
@@ -16,6 +16,8 @@ export interface CurrentUser {
   readonly full_name: string | null
   readonly created_at: Date
   readonly session_id: string
+  /** Whether the session was last marked as used more than a minute ago. */
+  readonly session_idle: boolean
 }
 
 /** A sign-in whose password was right. */
@@ -41,34 +43,70 @@ export interface Sessions {
   open(signIn: SignIn): Promise<OpenSession | undefined>
   /** Whose token this is; undefined where the session or its user is gone, inactive, or has other credentials now. */
   authenticate(claims: AccessClaims): Promise<CurrentUser | undefined>
+  /** Marks a session as used, at most once a minute. */
+  touch(id: string): Promise<void>
+  /** Ends a session: its access and refresh tokens are worth nothing from now on. */
+  end(id: string): Promise<void>
+}
+
+/** The text of refresh tokens: `session.generation.mac`, derived and never stored. */
+export interface RefreshTokens {
+  signed(session: { id: string; user_id: string; generation: number }): OpenSession
+  /** Which session and generation a text names; undefined where it is not ours. */
+  open(text: string): { id: string; generation: number } | undefined
+}
+
+export function refreshTokens({ SECRET_KEY }: Pick<Config, 'SECRET_KEY'>): RefreshTokens {
+  const texts = signedIds(SECRET_KEY, 'refresh-token')
+  return {
+    signed: ({ id, user_id, generation }) => ({
+      id,
+      user_id,
+      refresh_token: texts.sign(`${id}.${generation}`),
+    }),
+    open(text) {
+      const [id, generation] = texts.open(text)?.split('.') ?? []
+      return id === undefined ? undefined : { id, generation: Number(generation) }
+    },
+  }
 }
 
 const MINUTES_A_DAY = 24 * 60
+/** A session ends then, however often it is refreshed. */
+const LONGEST_DAYS = 180
 const USER_AGENT_LENGTH = 255
+const A_MINUTE_AGO = sql`now() - interval '1 minute'`
+
+/** When a session ends that was opened at `since` and is refreshed now. */
+export const sessionEnd = (
+  config: Pick<Config, 'REFRESH_TOKEN_EXPIRE_DAYS'>,
+  since: SQLWrapper = sql`now()`,
+) =>
+  sql`least(${inMinutes(config.REFRESH_TOKEN_EXPIRE_DAYS * MINUTES_A_DAY)}, ${since} + make_interval(days => ${LONGEST_DAYS}::integer))`
 
 export function sessions(
   db: Database,
-  config: Pick<Config, 'SECRET_KEY' | 'REFRESH_TOKEN_EXPIRE_DAYS'>,
+  config: Pick<Config, 'REFRESH_TOKEN_EXPIRE_DAYS'>,
+  tokens: RefreshTokens,
 ): Sessions {
-  const refreshTokens = signedIds(config.SECRET_KEY, 'refresh-token')
-  const run = prepare(db, config.REFRESH_TOKEN_EXPIRE_DAYS * MINUTES_A_DAY)
+  const run = prepare(db, config)
   return {
     async open({ renewed_hash, user_agent, ...signIn }) {
       const statement = renewed_hash === undefined ? run.open : run.renewAndOpen
       const values = { ...signIn, renewed_hash, user_agent: user_agent?.slice(0, USER_AGENT_LENGTH) ?? null }
       const [session] = await statement.execute(values)
-      return (
-        session && { ...session, refresh_token: refreshTokens.sign(`${session.id}.${session.generation}`) }
-      )
+      return session && tokens.signed(session)
     },
     async authenticate(claims) {
       const [user] = await run.authenticate.execute({ user: claims.sub, session: claims.sid })
       return user
     },
+    touch: async (id) => void (await run.touch.execute({ id })),
+    end: async (id) => void (await run.end.execute({ id })),
   }
 }
 
-function prepare(db: Database, minutes: number) {
+function prepare(db: Database, config: Pick<Config, 'REFRESH_TOKEN_EXPIRE_DAYS'>) {
   const account = { id: users.id, credentials_version: users.credentials_version }
   const unchanged = and(
     eq(users.id, value('user_id')),
@@ -87,7 +125,7 @@ function prepare(db: Database, minutes: number) {
       credentials_version: source.credentials_version,
       user_agent: sql`${value('user_agent')}`,
       ip_address: sql`${value('ip_address')}`,
-      expires_at: inMinutes(minutes),
+      expires_at: sessionEnd(config),
     })
     return db
       .with(source)
@@ -110,6 +148,7 @@ function prepare(db: Database, minutes: number) {
         full_name: users.full_name,
         created_at: users.created_at,
         session_id: table.id,
+        session_idle: sql<boolean>`${table.last_used_at} < ${A_MINUTE_AGO}`,
       })
       .from(table)
       .innerJoin(users, eq(users.id, table.user_id))
@@ -123,5 +162,14 @@ function prepare(db: Database, minutes: number) {
         ),
       )
       .prepare('session_authenticate'),
+    touch: db
+      .update(table)
+      .set({ last_used_at: sql`now()` })
+      .where(and(eq(table.id, value('id')), sql`${table.last_used_at} < ${A_MINUTE_AGO}`))
+      .prepare('session_touch'),
+    end: db
+      .delete(table)
+      .where(eq(table.id, value('id')))
+      .prepare('session_end'),
   }
 }

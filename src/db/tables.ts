@@ -117,7 +117,8 @@ export const emails = pgTable(
     user_id: ofUser(),
     message: text().$type<MessageName>().notNull(),
     recipient: varchar({ length: 255 }).notNull(),
-    params: jsonb().$type<Record<string, string>>().notNull().default({}),
+    // When and from where its cause came: mail/messages.ts
+    params: jsonb().$type<Record<string, string | null>>().notNull().default({}),
     token_id: uuid(),
     created_at: createdAt(),
     attempts: integer().notNull().default(0),

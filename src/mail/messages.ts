@@ -6,9 +6,19 @@ import { type RenderedMail, render } from './templates.ts'
 export interface MailContent {
   readonly message: MessageName
   readonly recipient: string
+  /** What else it says, as its cause wrote it down: see `said`. */
+  readonly params?: MailParams
+  /** When what it tells of happened. */
+  readonly created_at?: Date
   readonly token_id: string | null
   /** When the token ends; null where it has none, or none that lives. */
   readonly valid_until: Date | null
+}
+
+/** Network addresses and times as they are stored with a mail; a `from` that is null was a superuser's doing. */
+export interface MailParams {
+  readonly from?: string | null
+  readonly made_at?: string
 }
 
 /** A mail whose link would be dead: it is not worth sending any more. */
@@ -23,6 +33,8 @@ export class DeadLink extends Error {
 const links: Partial<Record<MessageName, { path: string; purpose: TokenPurpose }>> = {
   welcome: { path: '/reset-password', purpose: 'reset_password' },
   recovery: { path: '/reset-password', purpose: 'reset_password' },
+  verification: { path: '/verify-email', purpose: 'verify_email' },
+  new_address: { path: '/verify-email', purpose: 'verify_email' },
 }
 
 /** Makes the text of a one-time token from its id. */
@@ -37,8 +49,12 @@ export interface Messages {
 
 export function messages(config: Pick<Config, 'PROJECT_NAME' | 'linkBase'>, tokens: TokenSigner): Messages {
   return {
-    async compose({ message, recipient, token_id, valid_until }) {
-      const values: Record<string, string> = { project_name: config.PROJECT_NAME, email: recipient }
+    async compose({ message, recipient, params, created_at, token_id, valid_until }) {
+      const values: Record<string, string> = {
+        project_name: config.PROJECT_NAME,
+        email: recipient,
+        ...said(params, created_at),
+      }
       const link = links[message]
       if (link) {
         if (token_id === null || valid_until === null) throw new DeadLink()
@@ -47,6 +63,17 @@ export function messages(config: Pick<Config, 'PROJECT_NAME' | 'linkBase'>, toke
       }
       return render(message, values)
     },
+  }
+}
+
+/** What templates may say of the cause: when, and from where or by whom. */
+function said({ from, made_at }: MailParams = {}, createdAt = new Date()) {
+  return {
+    at: readable(createdAt),
+    from: from ?? 'an unknown network address',
+    how: from === null || from === undefined ? 'by an administrator' : `from ${from}`,
+    made_at: readable(made_at === undefined ? createdAt : new Date(made_at)),
+    made_from: from ?? 'an unknown network address',
   }
 }
 

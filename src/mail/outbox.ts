@@ -3,34 +3,49 @@ import type { WithSubquery } from 'drizzle-orm/subquery'
 import type { Database } from '../db/connect.ts'
 import { newRow, value } from '../db/statements.ts'
 import { type MessageName, emails, oneTimeTokens } from '../db/tables.ts'
+import type { MailParams } from './messages.ts'
 
 /**
  * The outbox: a mail is a row, written by the statement that is its cause, so that there is never one without the
  * other. It names a message and a token's id, and holds no link: links are made when it is sent or looked at.
  */
 
-/** A part of a statement that puts a mail for each row of `source` into the outbox. */
+/**
+ * A part of a statement that puts a mail for each row of `source` into the outbox.
+ *
+ * @param enabled whether mails are made at all
+ */
 export function queuedMail(
   db: Database,
   source: WithSubquery,
   message: MessageName,
-  of: { user_id: SQLWrapper; recipient: SQLWrapper; token_id?: SQLWrapper },
+  of: { user_id: SQLWrapper; recipient: SQLWrapper; token_id?: SQLWrapper; params?: SQLWrapper },
+  enabled = true,
 ) {
   const row = newRow(emails, { ...of, message: sql`${message}` })
-  return db.$with('mail').as(
+  return db.$with(`mail_${message}`).as(
     db
       .insert(emails)
-      .select((qb) => qb.select(row as never).from(source))
+      .select((qb) =>
+        qb
+          .select(row as never)
+          .from(source)
+          .where(enabled ? undefined : sql`false`),
+      )
       .returning({ id: emails.id }),
   )
 }
+
+/** What a mail says of its cause: where it came from; null for a superuser's doing. */
+export const from = (address: SQLWrapper) => sql`jsonb_build_object('from', ${address})`
 
 /** A mail that a deliverer has taken for the time of its lease. */
 export interface ClaimedMail {
   readonly id: string
   readonly message: MessageName
   readonly recipient: string
-  readonly params: Record<string, string>
+  readonly params: MailParams
+  readonly created_at: Date
   readonly attempts: number
   readonly token_id: string | null
   /** When its token ends; null where it has none, or none that lives. */
@@ -81,6 +96,7 @@ export function outbox(db: Database): Outbox {
       message: emails.message,
       recipient: emails.recipient,
       params: emails.params,
+      created_at: emails.created_at,
       attempts: emails.attempts,
       token_id: emails.token_id,
       valid_until: tokenEnds.mapWith(oneTimeTokens.expires_at),

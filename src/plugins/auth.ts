@@ -10,8 +10,18 @@ import {
 import { type Accounts, accounts } from '../auth/accounts.ts'
 import { type OneTimeTokens, oneTimeTokens } from '../auth/one-time-tokens.ts'
 import { type HashingLimits, type Passwords, passwords } from '../auth/passwords.ts'
+import { type Links, links } from '../auth/links.ts'
 import { type Recovery, recovery } from '../auth/recovery.ts'
-import { type CurrentUser, type OpenSession, type Sessions, sessions } from '../auth/sessions.ts'
+import { type Refresh, refresh } from '../auth/refresh.ts'
+import { type Register, register } from '../auth/registration.ts'
+import {
+  type CurrentUser,
+  type OpenSession,
+  type Sessions,
+  refreshTokens,
+  sessions,
+} from '../auth/sessions.ts'
+import { type Verification, verification } from '../auth/verification.ts'
 import type { Config } from '../config.ts'
 import { InvalidCredentials, NotAuthenticated } from '../errors.ts'
 
@@ -32,8 +42,12 @@ declare module '@fastify/jwt' {
 interface Auth {
   readonly passwords: Passwords
   readonly sessions: Sessions
+  readonly refresh: Refresh
   readonly accounts: Accounts
+  readonly register: Register
   readonly recovery: Recovery
+  readonly verification: Verification
+  readonly links: Links
   readonly oneTimeTokens: OneTimeTokens
   /** The answer to a sign-in (RFC 6749, 5.1). */
   tokens(session: OpenSession): Tokens
@@ -64,12 +78,20 @@ export const auth = plugin(
   async (app, { config, hashing }: AuthOptions) => {
     await app.register(jwt, accessTokenOptions(config))
     const expires_in = accessTokenSeconds(config)
-    const services = {
+    const parts = {
       passwords: passwords(hashing),
-      sessions: sessions(app.db, config),
-      accounts: accounts(app.db, config),
       recovery: recovery(app.db, config),
+      verification: verification(app.db, config),
       oneTimeTokens: oneTimeTokens(app.db, config),
+    }
+    const texts = refreshTokens(config)
+    const services = {
+      ...parts,
+      sessions: sessions(app.db, config, texts),
+      refresh: refresh(app.db, config, texts),
+      accounts: accounts(app.db, config),
+      register: register(app.db, config),
+      links: links(parts),
     }
     app.addHook('onClose', () => services.passwords.close())
 

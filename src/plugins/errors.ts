@@ -6,6 +6,7 @@ import {
   ApiError,
   BadRequest,
   InternalServerError,
+  InvalidInput,
   UnreadableBody,
   NotFound,
   PayloadTooLarge,
@@ -53,6 +54,7 @@ function answerError(error: FastifyError, request: FastifyRequest, reply: Fastif
   if (error.validation) {
     return reply.code(422).send({ detail: validationFaults(error, request) })
   }
+  if (error instanceof InvalidInput) return reply.code(422).send({ detail: error.faults })
   const answer = toApiError(error)
   if (answer.status >= 500) {
     request.log.error({ err: error, route: request.routeOptions.url }, 'request failed')

@@ -1,5 +1,6 @@
 import type { FastifyPluginAsync, RouteOptions } from 'fastify'
 import plugin from 'fastify-plugin'
+import type { CurrentUser } from '../auth/sessions.ts'
 import type { App } from '../contract.ts'
 import { type ApiErrorKind, InvalidCredentials, NotAuthenticated, NotEnoughPrivileges } from '../errors.ts'
 
@@ -38,6 +39,12 @@ export const scope =
         const user = await app.auth.authenticate(request)
         if (access === 'superuser' && !user.is_superuser) throw new NotEnoughPrivileges()
         request.user = user
+      })
+      // After the answer; whether it works out concerns nobody.
+      app.addHook('onResponse', ({ user }, _reply, done) => {
+        if ((user as CurrentUser | undefined)?.session_idle)
+          app.auth.sessions.touch(user.session_id).catch(() => undefined)
+        done()
       })
     }
     for (const resource of resources) await app.register(async (routes) => resource(routes as App))

@@ -1,36 +1,52 @@
 import type { Static } from '@sinclair/typebox'
 import type { FastifyRequest } from 'fastify'
 import type { App } from '../../contract.ts'
-import { InactiveUser, IncorrectEmailOrPassword, InvalidToken, UnknownUsername } from '../../errors.ts'
+import {
+  type ApiErrorKind,
+  EmailNotVerified,
+  InactiveUser,
+  IncorrectEmailOrPassword,
+  InvalidCredentials,
+  UnknownUsername,
+} from '../../errors.ts'
 import {
   type LoginForm,
   accessToken,
+  logout,
   recoverPassword,
   recoverPasswordHtml,
+  refreshToken,
+  resendVerification,
   resetPassword,
   testToken,
+  verifyEmail,
 } from './schemas.ts'
 
 /** No password is longer; what is longer is not worth a hash. */
 const PASSWORD_LENGTH = 128
 
-type SignInRequest = Pick<FastifyRequest<{ Body: Static<typeof LoginForm> }>, 'body' | 'headers' | 'ip'>
-
 export function loginPublic(app: App) {
-  const { accounts, passwords, sessions, recovery, oneTimeTokens } = app.auth
+  const { accounts, links, passwords, refresh, sessions, recovery, verification } = app.auth
 
-  /** Undefined where the hash changed after it was verified. @throws IncorrectEmailOrPassword, InactiveUser */
-  async function openSession({ body, headers, ip }: SignInRequest) {
-    const user = await accounts.findByEmail(body.username)
-    const { matches, outdated } = await passwords.verify(user?.hashed_password, body.password)
-    if (!user || !matches) throw new IncorrectEmailOrPassword()
-    if (!user.is_active) throw new InactiveUser()
+  /** Undefined where the hash changed after it was verified. */
+  async function openSession(request: SignInRequest) {
+    const { username, password } = request.body
+    const user = await accounts.findByEmail(username)
+    const { matches, outdated } = await passwords.verify(user?.hashed_password, password)
+    const refuse = (refusal: ApiErrorKind, reason: string) => {
+      request.record('sign_in', { user_id: user?.id, reason })
+      return new refusal()
+    }
+    if (!user || !matches) throw refuse(IncorrectEmailOrPassword, user ? 'password' : 'address')
+    if (!user.is_active) throw refuse(InactiveUser, 'inactive')
+    if (!user.is_verified && app.config.EMAIL_VERIFICATION === 'required')
+      throw refuse(EmailNotVerified, 'unverified')
     return sessions.open({
       user_id: user.id,
       verified_hash: user.hashed_password,
-      renewed_hash: outdated ? await passwords.hash(body.password) : undefined,
-      user_agent: headers['user-agent'],
-      ip_address: ip,
+      renewed_hash: outdated ? await passwords.hash(password) : undefined,
+      user_agent: request.headers['user-agent'],
+      ip_address: request.ip,
     })
   }
 
@@ -39,27 +55,59 @@ export function loginPublic(app: App) {
     // Another device may renew the hash meanwhile: then the password is still right, and the second try says so.
     const session = (await openSession(request)) ?? (await openSession(request))
     if (!session) throw new IncorrectEmailOrPassword()
+    request.record('sign_in', { user_id: session.user_id, session_id: session.id })
     return reply.header('cache-control', 'no-store').send(app.auth.tokens(session))
+  })
+
+  app.post('/login/refresh-token', { schema: refreshToken }, async (request, reply) => {
+    const refreshed = await refresh(request.body.refresh_token, request.ip)
+    if (refreshed?.reused) {
+      request.record('refresh_reuse', { ...about(refreshed), reason: 'old refresh token' })
+      app.mail.wake()
+    }
+    if (!refreshed?.session) throw new InvalidCredentials()
+    return reply.header('cache-control', 'no-store').send(app.auth.tokens(refreshed.session))
   })
 
   app.post('/password-recovery/:email', { schema: recoverPassword }, async (request) => {
     await recovery.request(request.params.email)
+    request.record('recovery_requested')
     app.mail.wake()
     return { message: 'If that email is registered, we sent a password recovery link' }
   })
 
   app.post('/reset-password/', { schema: resetPassword }, async (request) => {
-    const token = await oneTimeTokens.find('reset_password', request.body.token)
-    if (!token) throw new InvalidToken()
-    if (!token.user_is_active) throw new InactiveUser()
-    const done = await recovery.reset(token, await passwords.hash(request.body.new_password))
-    if (!done) throw new InvalidToken()
+    const { token, new_password } = request.body
+    const user_id = await links.resetPassword(token, new_password, request.ip)
+    request.record('password_changed', { user_id })
+    app.mail.wake()
     return { message: 'Password updated successfully' }
+  })
+
+  app.post('/verify-email/', { schema: verifyEmail }, async (request) => {
+    const user_id = await links.verifyEmail(request.body.token)
+    request.record('address_verified', { user_id })
+    return { message: 'Email verified successfully' }
+  })
+
+  app.post('/verify-email/resend', { schema: resendVerification }, async (request) => {
+    await verification.request(request.body.email)
+    app.mail.wake()
+    return { message: 'If that email is registered and not verified, we sent a verification link' }
   })
 }
 
+type SignInRequest = FastifyRequest<{ Body: Static<typeof LoginForm> }>
+
+const about = ({ user_id, session_id }: { user_id: string; session_id: string }) => ({ user_id, session_id })
+
 export function loginSignedIn(app: App) {
   app.post('/login/test-token', { schema: testToken }, (request) => request.user)
+  app.post('/login/logout', { schema: logout }, async (request) => {
+    await app.auth.sessions.end(request.user.session_id)
+    request.record('sign_out', { session_id: request.user.session_id })
+    return { message: 'Signed out' }
+  })
 }
 
 export function loginSuperuser(app: App) {

@@ -1,6 +1,13 @@
 import { Type } from '@sinclair/typebox'
-import { Message, NewPasswordText, UserPublic, component, email, operation } from '../../contract.ts'
-import { IncorrectEmailOrPassword, InactiveUser, InvalidToken, UnknownUsername } from '../../errors.ts'
+import { Email, Message, NewPasswordText, UserPublic, component, email, operation } from '../../contract.ts'
+import {
+  EmailNotVerified,
+  InactiveUser,
+  IncorrectEmailOrPassword,
+  InvalidCredentials,
+  InvalidToken,
+  UnknownUsername,
+} from '../../errors.ts'
 
 export const LoginForm = component(
   'Body_login-login_access_token',
@@ -33,6 +40,15 @@ export const NewPassword = component(
     new_password: NewPasswordText,
   }),
 )
+export const RefreshToken = component(
+  'RefreshToken',
+  Type.Object({ refresh_token: Type.String({ description: 'The newest one of the session.' }) }),
+)
+export const VerifyEmail = component(
+  'VerifyEmail',
+  Type.Object({ token: Type.String({ description: 'From the link in the mail.' }) }),
+)
+export const ResendVerification = component('ResendVerification', Type.Object({ email: Email }))
 
 export const accessToken = operation({
   operationId: 'login-login_access_token',
@@ -42,13 +58,28 @@ export const accessToken = operation({
   consumes: ['application/x-www-form-urlencoded'],
   body: LoginForm,
   response: { 200: Token },
-  errors: [IncorrectEmailOrPassword, InactiveUser],
+  errors: [IncorrectEmailOrPassword, InactiveUser, EmailNotVerified],
 })
 export const testToken = operation({
   operationId: 'login-test_token',
   summary: 'Who am I',
   description: 'The user whom the access token stands for.',
   response: { 200: UserPublic },
+})
+export const refreshToken = operation({
+  operationId: 'login-refresh_token',
+  summary: 'Go on with a session',
+  description:
+    'A new access token, and the next refresh token: each is good for one refresh. For a minute the one before is answered alike, as an answer may get lost. An older one ends the session.',
+  body: RefreshToken,
+  response: { 200: Token },
+  errors: [InvalidCredentials],
+})
+export const logout = operation({
+  operationId: 'login-logout',
+  summary: 'Sign out',
+  description: 'Ends this session: its access and refresh tokens stop working at once.',
+  response: { 200: Message },
 })
 const params = Type.Object({ email: email('admin@example.com') })
 export const recoverPassword = operation({
@@ -74,4 +105,19 @@ export const resetPassword = operation({
   body: NewPassword,
   response: { 200: Message },
   errors: [InvalidToken, InactiveUser],
+})
+export const verifyEmail = operation({
+  operationId: 'login-verify_email',
+  summary: 'Verify an address',
+  description: 'With the token of a mailed link. Works signed in or not.',
+  body: VerifyEmail,
+  response: { 200: Message },
+  errors: [InvalidToken],
+})
+export const resendVerification = operation({
+  operationId: 'login-resend_verification',
+  summary: 'Ask for a verification link',
+  description: 'The answer is the same whether the address is known or not.',
+  body: ResendVerification,
+  response: { 200: Message },
 })

@@ -1,4 +1,8 @@
-import { type SQL, and, eq, inArray, ne, sql } from 'drizzle-orm'
+import { type SQL, type SQLWrapper, and, eq, getTableColumns, inArray, ne, sql } from 'drizzle-orm'
+import type { WithSubquery } from 'drizzle-orm/subquery'
+import { hasEmail } from '../../auth/accounts.ts'
+import { addressNotice, passwordNotice } from '../../auth/notices.ts'
+import { type VerificationConfig, verificationMail, verifies } from '../../auth/verification.ts'
 import type { Database } from '../../db/connect.ts'
 import { columnsIn } from '../../db/page.ts'
 import { assigned, sent, value } from '../../db/statements.ts'
@@ -18,40 +22,77 @@ const profile = {
   is_verified: sql`${users.is_verified} and not ${changesEmail}`,
 }
 
-export function prepareUserStatements(db: Database) {
+export function prepareUserStatements(db: Database, config: VerificationConfig) {
   return {
     get: db.select().from(users).where(ofId).prepare('user_get'),
-    updateOwn: prepareUpdateOwn(db),
-    changePassword: prepareChangePassword(db),
+    holder: db.select({ id: users.id }).from(users).where(hasEmail).prepare('user_holder'),
+    updateOwn: prepareUpdateOwn(db, config),
+    changePassword: prepareChangePassword(db, config),
     deleteOwn: db
       .delete(users)
       .where(and(ofId, sql`not ${users.is_superuser}`))
       .returning({ id: users.id })
       .prepare('user_delete_own'),
-    update: prepareUpdate(db),
+    update: prepareUpdate(db, config),
     delete: prepareDelete(db),
   }
 }
 
-function prepareUpdateOwn(db: Database) {
-  const account = db.$with('account').as(db.update(users).set(profile).where(ofId).returning())
-  const dead = db.$with('dead').as(deleteTokens(db, sql`${account}`))
-  return db.with(account, dead).select().from(account).prepare('user_update_own')
+function prepareUpdateOwn(db: Database, config: VerificationConfig) {
+  // Locked, so that it is the address which this statement changes.
+  const before = db.$with('before').as(db.select(addressed).from(users).where(ofId).for('no key update'))
+  const account = db.$with('account').as(
+    db
+      .update(users)
+      .set(profile)
+      .from(before)
+      .where(eq(users.id, before.id))
+      .returning({ ...getTableColumns(users), old_email: before.old_email }),
+  )
+  return db
+    .with(before, account, ...followAddress(db, account, config))
+    .select()
+    .from(account)
+    .prepare('user_update_own')
 }
 
-/** Tokens mailed to an address that `account` no longer has, and all of them where `all` holds. */
-const deleteTokens = (db: Database, account: SQL, all: SQL = sql`false`) =>
+/** A user's address before the statement. */
+const addressed = { id: users.id, old_email: sql<string>`${users.email}`.as('old_email') }
+
+type Changed = WithSubquery &
+  Record<'id' | 'email' | 'old_email' | 'registered_from' | 'created_at', SQLWrapper>
+
+/**
+ * What a changed address brings with it: a link to the new one, a notice to the old one, and the end of the tokens that
+ * were mailed there. The slot of a new token is left alone: it takes an old one's place by itself.
+ */
+function followAddress(db: Database, account: Changed, config: VerificationConfig, all: SQL = sql`false`) {
+  const those = (name: string, from: Changed, condition: SQL | undefined) =>
+    db.$with(name).as(db.select().from(from).where(condition)) as unknown as Changed
+  const moved = those('moved', account, sql`lower(${account.email}) <> lower(${account.old_email})`)
+  const toVerify = those('to_verify', moved, verifies(config) ? undefined : sql`false`)
+  const { slot, parts } = verificationMail(db, toVerify, 'new_address', config)
+  const isTaken = sql`(${tokens.purpose} = 'verify_email' and ${tokens.slot} in (select ${slot.number} from ${slot}))`
+  const dead = db
+    .$with('dead')
+    .as(
+      deleteTokens(
+        db,
+        sql`${account}`,
+        sql`(${all} or lower(account.email) <> lower(${tokens.email})) and not ${isTaken}`,
+      ),
+    )
+  return [moved, toVerify, ...parts, dead, addressNotice(db, moved, config)]
+}
+
+/** Tokens of the user in `account` for which `condition` holds. */
+const deleteTokens = (db: Database, account: SQL, condition: SQL) =>
   db
     .delete(tokens)
-    .where(
-      sql`exists (
-        select from ${account} account
-        where account.id = ${tokens.user_id} and (${all} or lower(account.email) <> lower(${tokens.email}))
-      )`,
-    )
+    .where(sql`exists (select from ${account} account where account.id = ${tokens.user_id} and ${condition})`)
     .returning({ id: tokens.id })
 
-function prepareChangePassword(db: Database) {
+function prepareChangePassword(db: Database, config: VerificationConfig) {
   const account = db.$with('account').as(
     db
       .update(users)
@@ -78,7 +119,12 @@ function prepareChangePassword(db: Database) {
       .returning({ id: sessions.id }),
   )
   const dead = db.$with('dead').as(deleteTokens(db, sql`${account}`, sql`true`))
-  return db.with(account, kept, ended, dead).select().from(account).prepare('user_change_password')
+  const notice = passwordNotice(db, account, config)
+  return db
+    .with(account, kept, ended, dead, notice)
+    .select({ id: account.id })
+    .from(account)
+    .prepare('user_change_password')
 }
 
 /**
@@ -104,13 +150,16 @@ const lockedSuperusers = (db: Database) =>
 const othersRemain = (superusers: ReturnType<typeof lockedSuperusers>) =>
   sql`(select count(*) from ${superusers} where ${superusers.id} <> ${users.id}) > 0`
 
-function prepareUpdate(db: Database) {
+function prepareUpdate(db: Database, config: VerificationConfig) {
   const superusers = lockedSuperusers(db)
   const deactivates = sql`(${sent(users.is_active)} and not ${value('is_active')}::boolean and ${users.is_active})`
   const demotes = sql`(${sent(users.is_superuser)} and not ${value('is_superuser')}::boolean and ${users.is_superuser})`
   const removesSuperuser = sql`(${users.is_superuser} and ${users.is_active} and (${deactivates} or ${demotes}))`
   const endsSessions = sql`(${sent(users.hashed_password)} or ${deactivates} or ${demotes})`
 
+  // Not locked, as superusers have to be locked in the order of their ids: of two changes of address at the same
+  // moment, the second may tell the address before both.
+  const before = db.$with('before').as(db.select(addressed).from(users).where(ofId))
   const account = db.$with('account').as(
     db
       .update(users)
@@ -121,8 +170,11 @@ function prepareUpdate(db: Database) {
         is_superuser: assigned(users.is_superuser),
         credentials_version: sql`${users.credentials_version} + ${endsSessions}::integer`,
       })
-      .where(and(ofId, sql`(not ${removesSuperuser} or ${othersRemain(superusers)})`))
-      .returning(),
+      .from(before)
+      .where(
+        and(ofId, eq(users.id, before.id), sql`(not ${removesSuperuser} or ${othersRemain(superusers)})`),
+      )
+      .returning({ ...getTableColumns(users), old_email: before.old_email }),
   )
   const ended = db.$with('ended').as(
     db
@@ -136,9 +188,20 @@ function prepareUpdate(db: Database) {
       )
       .returning({ id: sessions.id }),
   )
-  const dead = db.$with('dead').as(deleteTokens(db, sql`${account}`, sent(users.hashed_password)))
+  const told = db
+    .$with('told')
+    .as(db.select({ id: account.id, email: account.email }).from(account).where(sent(users.hashed_password)))
+  const notice = passwordNotice(db, told, config)
   return db
-    .with(superusers, account, ended, dead)
+    .with(
+      superusers,
+      before,
+      account,
+      ended,
+      told,
+      notice,
+      ...followAddress(db, account, config, sent(users.hashed_password)),
+    )
     .select({ id: users.id, user: columnsIn(users, account) })
     .from(users)
     .leftJoin(account, sql`true`)

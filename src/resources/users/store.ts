@@ -1,3 +1,4 @@
+import type { VerificationConfig } from '../../auth/verification.ts'
 import type { Database } from '../../db/connect.ts'
 import { uniqueViolation } from '../../db/faults.ts'
 import { type PageOf, type PageRange, preparePage } from '../../db/page.ts'
@@ -30,7 +31,7 @@ export interface UserStore {
   /** The hash that a password is compared with; undefined where the user was deleted meanwhile. */
   hashOf(id: string): Promise<string | undefined>
   /** @throws EmailTakenAtChange */
-  updateOwn(id: string, changes: OwnChanges): Promise<User>
+  updateOwn(id: string, changes: OwnChanges, ipAddress: string): Promise<User>
   /**
    * Ends every other session of the user; one-time tokens die too.
    *
@@ -38,19 +39,20 @@ export interface UserStore {
    */
   changePassword(
     user: { id: string; session_id: string },
-    verifiedHash: string | undefined,
-    hash: string,
+    change: { verified: string | undefined; hashed_password: string; ip_address: string },
   ): Promise<boolean>
   /** @throws UserToUpdateNotFound, LastSuperuser, EmailTakenAtChange */
   update(id: string, changes: Changes): Promise<User>
+  /** Writes nothing. @throws UserToUpdateNotFound, EmailTakenAtChange where an update would */
+  checkUpdate(id: string, email: string | undefined): Promise<void>
   /** @throws SuperuserDeletesSelf where the user became a superuser meanwhile */
   deleteOwn(id: string): Promise<void>
   /** @throws UserNotFound, LastSuperuser */
   delete(id: string): Promise<void>
 }
 
-export function userStore(db: Database): UserStore {
-  const run = prepareUserStatements(db)
+export function userStore(db: Database, config: VerificationConfig): UserStore {
+  const run = prepareUserStatements(db, config)
   /** Asked where a write found nothing to do: was it refused, or was the user deleted meanwhile? */
   const exists = async (id: string) => (await run.get.execute({ id })).length > 0
   return {
@@ -64,24 +66,29 @@ export function userStore(db: Database): UserStore {
       const [user] = await run.get.execute({ id })
       return user?.hashed_password
     },
-    async updateOwn(id, changes) {
+    async updateOwn(id, changes, ip_address) {
       const [user] = await refusingTakenEmail(
-        run.updateOwn.execute({ id, ...assignments(['email', 'full_name'], changes) }),
+        run.updateOwn.execute({ id, ip_address, ...assignments(['email', 'full_name'], changes) }),
       )
       if (!user) throw new InvalidCredentials()
       return user
     },
-    async changePassword({ id, session_id }, verified, hashed_password) {
-      const changed = await run.changePassword.execute({ id, session_id, verified, hashed_password })
+    async changePassword({ id, session_id }, change) {
+      const changed = await run.changePassword.execute({ id, session_id, ...change })
       return changed.length > 0
     },
     async update(id, changes) {
       const [found] = await refusingTakenEmail(
-        run.update.execute({ id, ...assignments(CHANGEABLE, changes) }),
+        run.update.execute({ id, ip_address: null, ...assignments(CHANGEABLE, changes) }),
       )
       if (!found) throw new UserToUpdateNotFound()
       if (found.user) return found.user
       throw (await exists(id)) ? new LastSuperuser() : new UserToUpdateNotFound()
+    },
+    async checkUpdate(id, email) {
+      if (!(await exists(id))) throw new UserToUpdateNotFound()
+      const [holder] = email === undefined ? [] : await run.holder.execute({ email })
+      if (holder && holder.id !== id.toLowerCase()) throw new EmailTakenAtChange()
     },
     async deleteOwn(id) {
       const deleted = await run.deleteOwn.execute({ id })
