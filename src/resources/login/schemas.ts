@@ -50,7 +50,9 @@ export const testToken = operation({
   description: 'The user whom the access token stands for.',
   response: { 200: UserPublic },
 })
-const params = Type.Object({ email: email('admin@example.com') })
+const params = Type.Object({
+  email: { ...email('admin@example.com'), description: 'Whose account it is.' },
+})
 export const recoverPassword = operation({
   operationId: 'login-recover_password',
   summary: 'Ask for a recovery link',
