@@ -4,6 +4,7 @@ import { HTTPError, HTTPValidationError, SECURITY_SCHEME } from './contract.ts'
 import {
   type ApiErrorKind,
   InternalServerError,
+  NotEnoughPrivileges,
   UnreadableBody,
   PayloadTooLarge,
   ServiceUnavailable,
@@ -31,6 +32,9 @@ export const tags = [
   { name: 'private', description: 'Short cuts for development. They exist only where ENVIRONMENT is local.' },
 ]
 
+/** How the description begins of what is for superusers. */
+export const SUPERUSERS_ONLY = 'Superusers only.'
+
 /** The tag of an operation: the part of its id before the dash. */
 export const tagOf = (operationId: string) => operationId.slice(0, operationId.indexOf('-'))
 
@@ -41,8 +45,10 @@ export const tagOf = (operationId: string) => operationId.slice(0, operationId.i
  */
 export function documented(schema: FastifySchema, refusals: readonly ApiErrorKind[]): FastifySchema {
   const errors = [...refusals, ...bodyErrors(schema), ...(schema.errors ?? []), ...anywhere]
+  const description = schema.description ?? ''
   return {
     ...schema,
+    description: refusals.includes(NotEnoughPrivileges) ? `${SUPERUSERS_ONLY} ${description}` : description,
     tags: [tagOf(schema.operationId ?? '')],
     security: refusals.length > 0 ? [{ [SECURITY_SCHEME]: [] }] : [],
     response: {

@@ -10,7 +10,8 @@ const FORM_TYPE = 'application/x-www-form-urlencoded'
 
 /**
  * Bodies: JSON, or a form where the route's schema says `consumes`; anything else is 415. An empty body counts as no
- * body, whatever its content type.
+ * body, whatever its content type, and one that the route has no schema for is passed over, as Fastify does with GET:
+ * what the document does not name can't be answered with an error that it does not name.
  */
 export const bodies = plugin(
   (app, _options, done) => {
@@ -24,7 +25,9 @@ export const bodies = plugin(
     }
     app.removeAllContentTypeParsers()
     app.addHook('preParsing', (request, _reply, _payload, next) => {
-      if (hasNoBody(request.headers)) delete request.headers['content-type']
+      if (hasNoBody(request.headers) || !takesBody(request)) {
+        for (const name of BODY_HEADERS) delete request.headers[name]
+      }
       next()
     })
     for (const [type, parse] of Object.entries(parsers)) {
@@ -41,6 +44,11 @@ export const bodies = plugin(
   },
   { name: 'bodies' },
 )
+
+/** Without them Fastify looks for no body. */
+const BODY_HEADERS = ['content-type', 'content-length', 'transfer-encoding']
+
+const takesBody = ({ routeOptions }: FastifyRequest) => routeOptions.schema?.body !== undefined
 
 /** Told by the headers (RFC 9112, 6.3): then its type, which may be none at all, does not matter. */
 const hasNoBody = (headers: IncomingHttpHeaders) =>

@@ -16,8 +16,10 @@ export const openapi = plugin(
           title: config.PROJECT_NAME,
           description,
           version: API_VERSION,
-          license: { name: 'MIT', identifier: 'MIT' },
+          contact: { name: config.PROJECT_NAME },
+          license: { name: 'MIT', url: 'https://opensource.org/license/mit' },
         },
+        servers: [{ url: '/', description: 'Where this document came from.' }],
         tags: tags.filter(({ name }) => name !== 'private' || config.ENVIRONMENT === 'local'),
         components: {
           securitySchemes: {

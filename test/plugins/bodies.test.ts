@@ -117,6 +117,33 @@ void test('bodies', async (t) => {
     t.strictSame(missing, { detail: [{ type: 'missing', loc: ['body'], msg: 'Field required' }] })
   })
 
+  await t.test(
+    'a body that the document does not name is passed over, and the next request is read',
+    async (t) => {
+      const path = '/api/v1/password-recovery/ada@example.com'
+      const bodies: Record<string, [type: string, body: string]> = {
+        'no JSON': ['application/json', '{'],
+        'no type that is taken': ['text/plain', 'x'],
+        'no type at all': [';', 'x'],
+        'more than 1 MiB': ['application/json', 'x'.repeat(2 * MEBIBYTE)],
+      }
+      for (const [name, [type, body]] of Object.entries(bodies)) {
+        t.equal((await post(body, type, path)).status, 200, name)
+        const head = `POST ${path} HTTP/1.1\r\nHost: a\r\nContent-Type: ${type}\r\n`
+        const next = 'GET /health/live HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n'
+        const sized = `${head}Content-Length: ${body.length}\r\n\r\n${body}${next}`
+        const hex = body.length.toString(16)
+        const chunked = `${head}Transfer-Encoding: chunked\r\n\r\n${hex}\r\n${body}\r\n0\r\n\r\n${next}`
+        for (const bytes of [sized, chunked])
+          t.match(
+            (await exchange(t, port, bytes)).match(/HTTP\/1.1 \d+|"live"/g),
+            [/ 200$/, / 200$/, 'live'],
+            name,
+          )
+      }
+    },
+  )
+
   await t.test('a body has at most 1 MiB, however it comes', async (t) => {
     const sized = (bytes: number) => good.replace('"x"', `"${'x'.repeat(bytes - good.length + 1)}"`)
     isAnswer(t, await post(sized(MEBIBYTE), 'application/json'), 400, understood, 'exactly 1 MiB')

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { App } from '../../src/contract.ts'
 
-type Json = Record<string, unknown>
+export type Json = Record<string, unknown>
 export interface MediaType {
   readonly schema: Json
   readonly examples?: Record<string, { value: unknown }>
@@ -26,6 +26,9 @@ export interface Document {
   readonly paths: Record<string, Record<string, Operation>>
   readonly components: { schemas: Record<string, Json>; securitySchemes: Json }
 }
+
+/** An operation with where it is, and a path that can be called. */
+export type Described = ReturnType<typeof operationsOf>[number]
 
 export const documentOf = (app: App) => app.swagger() as unknown as Document
 

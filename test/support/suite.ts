@@ -24,7 +24,7 @@ const outsideCI = { CI: 'false' }
 const built = 'node_modules/@tapjs/test/test-built/dist/esm/index.js'
 
 /**
- * Runs tap's test files and prints what failed in full, and otherwise little.
+ * Runs tap's test files and prints what failed in full, what they comment as a `figure: …`, and otherwise little.
  *
  * @param args file names and options of tap; none: all files
  */
@@ -43,7 +43,9 @@ export async function runSuite(args: string[], options: SuiteOptions = {}): Prom
       ...(coverage ? ['--coverage-report=none'] : ['--disable-coverage']),
       ...args,
     )
-    const totals = totalsOf(existsSync(output) ? readFileSync(output, 'utf8') : '')
+    const tap = existsSync(output) ? readFileSync(output, 'utf8') : ''
+    for (const [, figure] of tap.matchAll(/^ *# figure: (.*)$/gm)) console.log(figure)
+    const totals = totalsOf(tap)
     return code === 0 ? totals : { ...totals, failed: Math.max(totals.failed, 1) }
   } finally {
     rmSync(output, { force: true })

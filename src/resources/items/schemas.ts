@@ -26,7 +26,7 @@ export const ItemCreate = component(
 )
 export const ItemUpdate = component('ItemUpdate', Type.Partial(Type.Object({ title, description })))
 
-const params = Type.Object({ id: Id })
+const params = Type.Object({ id: { ...Id, description: 'Which item.' } })
 const errors = [ItemNotFound, NotEnoughPermissions]
 
 export const readItems = operation({

@@ -81,7 +81,9 @@ export const logout = operation({
   description: 'Ends this session: its access and refresh tokens stop working at once.',
   response: { 200: Message },
 })
-const params = Type.Object({ email: email('admin@example.com') })
+const params = Type.Object({
+  email: { ...email('admin@example.com'), description: 'Whose account it is.' },
+})
 export const recoverPassword = operation({
   operationId: 'login-recover_password',
   summary: 'Ask for a recovery link',

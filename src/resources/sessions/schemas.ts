@@ -22,7 +22,7 @@ export const SessionsPublic = component(
   Type.Object({ data: Type.Array(SessionPublic), count: Type.Integer({ examples: [1] }) }),
 )
 
-const params = Type.Object({ session_id: Id })
+const params = Type.Object({ session_id: { ...Id, description: 'Which session of mine.' } })
 
 export const readSessions = operation({
   operationId: 'users-read_sessions_me',

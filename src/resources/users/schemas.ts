@@ -65,7 +65,7 @@ export const UpdatePassword = component(
   Type.Object({ current_password: PasswordText, new_password: password }),
 )
 
-const params = Type.Object({ user_id: Id })
+const params = Type.Object({ user_id: { ...Id, description: 'Which user.' } })
 
 export const registerUser = operation({
   operationId: 'users-register_user',

@@ -7,7 +7,7 @@ export const testEmail = operation({
   summary: 'Send a test mail',
   description:
     'To see that mail works. It is queued like every other mail; 503 where mail is not configured.',
-  querystring: Type.Object({ email_to: Email }),
+  querystring: Type.Object({ email_to: { ...Email, description: 'Where it goes.' } }),
   response: { 201: Message },
   errors: [ServiceUnavailable],
 })

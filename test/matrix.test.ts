@@ -1,0 +1,123 @@
+import { test } from 'tap'
+import { SUPERUSERS_ONLY } from '../src/document.ts'
+import {
+  type ApiErrorKind,
+  InvalidCredentials,
+  NotAuthenticated,
+  NotEnoughPermissions,
+  NotEnoughPrivileges,
+} from '../src/errors.ts'
+import { isAnswer } from './support/answers.ts'
+import { cheapHashing } from './support/cheap-hashing.ts'
+import { type Described, documentOf, operationsOf } from './support/document.ts'
+import { requestOf } from './support/samples.ts'
+import { type Answer, type Person, type Service, startService } from './support/service.ts'
+
+/**
+ * fault 9: every operation of the document × everybody who may come. What to expect is what the operation declares, and
+ * what it is sent is made of its schema, so that a new route is in it without being told.
+ */
+
+/** In this order: the owner comes after those who must not have changed anything. */
+const ROLES = ['nobody', 'garbage', 'inactive', 'another', 'owner', 'superuser'] as const
+type Role = (typeof ROLES)[number]
+/** Refused with this, not let in on a row without being told of it, or let in. */
+type Expected = ApiErrorKind | 'not found' | 'let in'
+
+const declares = ({ responses }: Described['operation'], { status, detail }: ApiErrorKind) =>
+  Object.values(responses[status]?.content?.['application/json']?.examples ?? {}).some(
+    ({ value }) => (value as { detail: string }).detail === detail,
+  )
+
+function expected({ operation, path }: Described, role: Role): Expected {
+  if (operation.security.length === 0) return 'let in'
+  if (role === 'nobody') return NotAuthenticated
+  if (role === 'garbage' || role === 'inactive') return InvalidCredentials
+  if (role === 'superuser') return 'let in'
+  if (operation.description?.startsWith(SUPERUSERS_ONLY)) return NotEnoughPrivileges
+  if (role === 'owner' || !path.includes('{')) return 'let in'
+  return [NotEnoughPrivileges, NotEnoughPermissions].find((kind) => declares(operation, kind)) ?? 'not found'
+}
+
+const isRefusal = ({ body }: Answer) =>
+  [NotEnoughPrivileges, NotEnoughPermissions].some(({ detail }) => detail === body?.detail)
+
+/** Let in: it is not about who asks any more. What it is about is declared, and is not that the request was wrong. */
+const isLetIn = ({ operation }: Described, answer: Answer) =>
+  String(answer.status) in operation.responses &&
+  answer.status < 500 &&
+  ![404, 422].includes(answer.status) &&
+  (answer.status !== 401 || operation.security.length === 0) &&
+  !isRefusal(answer)
+
+/** Everybody anew for each operation: some end sessions, or accounts. */
+async function castOf(service: Service): Promise<Record<Role, Person | undefined>> {
+  const inactive = await service.person()
+  await service.call('PATCH', `/users/${inactive.id}`, { as: service.admin, body: { is_active: false } })
+  const owner = await service.person()
+  return {
+    nobody: undefined,
+    garbage: { ...owner, token: 'garbage' },
+    inactive,
+    another: await service.person(),
+    owner,
+    superuser: await service.superuser(),
+  }
+}
+
+/** Makes what the path names, as its owner, or finds it: itself, or something that a list or a POST of it gives. */
+async function pathFor(service: Service, all: Described[], { path }: Described, owner: Person) {
+  const [collection = '', name, rest] = path.split(/[{}]/)
+  if (name === undefined) return path
+  if (name === 'email') return collection + owner.email + rest
+  if (collection.endsWith('/users/')) return collection + owner.id + rest
+  const maker = all.find(({ path, method }) => method === 'POST' && path === collection)
+  if (maker) {
+    const request = requestOf(documentOf(service.app), maker.operation)
+    return collection + (await service.call('POST', collection, { ...request, as: owner })).body.id + rest
+  }
+  const list = await service.call('GET', collection, { as: owner })
+  return collection + list.body.data[0].id + rest
+}
+
+void test('who may do what', async (t) => {
+  const service = await startService(t, { RATE_LIMIT_ENABLED: 'false' })
+  cheapHashing(service)
+  const document = documentOf(service.app)
+  const all = operationsOf(document)
+  const cells: Record<string, number> = {}
+
+  for (const described of all) {
+    const { operation, method } = described
+    await t.test(operation.operationId, async (t) => {
+      const people = await castOf(service)
+      const makePath = async (owner: Person) => pathFor(service, all, described, owner)
+      const path = await makePath(people.owner!)
+      const readable =
+        path !== described.path && all.some((one) => one.path === described.path && one.method === 'GET')
+      const read = async () => readable && (await service.call('GET', path, { as: service.admin })).body
+      const before = await read()
+
+      for (const role of ROLES) {
+        const what = expected(described, role)
+        const { search, ...request } = requestOf(document, operation)
+        // What the owner was let in on may be gone; what is one's own is so for superusers too.
+        const whose = path.includes('/me/') ? people.superuser! : await service.person()
+        const at = role === 'superuser' ? await makePath(whose) : path
+        const answer = await service.call(method, at + search, { ...request, as: people[role] })
+        const message = `${role} at ${method} ${described.path}`
+        if (what === 'let in')
+          t.ok(isLetIn(described, answer), `${message} is let in: ${answer.status} ${answer.text}`)
+        else if (what === 'not found') t.equal(answer.status, 404, `${message} is told that there is none`)
+        else isAnswer(t, answer, what.status, what.detail, message)
+        if (what !== 'let in') t.strictSame(await read(), before, `${message} changes nothing`)
+        if (role === 'another' && method === 'GET')
+          t.notMatch(answer.text, people.owner!.id, `${message} sees nothing of the owner's`)
+        const told = typeof what === 'string' ? what : String(what.status)
+        cells[told] = (cells[told] ?? 0) + 1
+      }
+    })
+  }
+  const counts = Object.entries(cells).map(([told, count]) => `${told} ${count}`)
+  t.comment(`figure: the matrix: ${all.length} operations × ${ROLES.length}: ${counts.join(', ')}`)
+})
