@@ -84,7 +84,7 @@ void test('what the document says of a route is what guards it', async (t) => {
     if (security.length === 0) {
       open.push(name)
       t.not(answer.status, 401, `${name} is public`)
-      t.notHas(responses, '401')
+      if (!name.includes('refresh-token')) t.notHas(responses, '401')
     } else {
       t.strictSame(security, [{ OAuth2PasswordBearer: [] }])
       asksForToken(t, answer, `${name} is not`)
@@ -96,6 +96,9 @@ void test('what the document says of a route is what guards it', async (t) => {
 
 const PUBLIC = [
   'POST /login/access-token',
+  'POST /login/refresh-token',
+  'POST /verify-email/',
+  'POST /verify-email/resend',
   'POST /password-recovery/{email}',
   'POST /reset-password/',
   'POST /users/signup',

@@ -32,6 +32,16 @@ export const itemPublic: Shape = {
 }
 export const usersPublic: Shape = { data: isListOf(userPublic), count: isCount }
 export const itemsPublic: Shape = { data: isListOf(itemPublic), count: isCount }
+const sessionPublic: Shape = {
+  id: isId,
+  created_at: isTime,
+  last_used_at: isTime,
+  expires_at: isTime,
+  user_agent: isTextOrNull,
+  ip_address: isTextOrNull,
+  is_current: isFlag,
+}
+export const sessionsPublic: Shape = { data: isListOf(sessionPublic), count: isCount }
 export const token: Shape = {
   access_token: (value) => isText(value) && value.split('.').length === 3,
   token_type: (value) => value === 'bearer',

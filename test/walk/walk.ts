@@ -1,6 +1,6 @@
 /**
  * Walks the contract's table against a running service, from outside, and says which rows hold.
- * Limits of tries are not walked: run the service with RATE_LIMIT_ENABLED=false once it has them.
+ * Limits of tries are not walked: run the service with RATE_LIMIT_ENABLED=false.
  *
  *   tsx test/walk/walk.ts --base-url http://127.0.0.1:8000 [--email admin@example.com] [--password changethis]
  */
@@ -19,6 +19,7 @@ import { login } from './login.ts'
 import { privateUsers } from './private.ts'
 import { protocol } from './protocol.ts'
 import { recovery } from './recovery.ts'
+import { sessions, verification } from './sessions.ts'
 import { isMap } from './shapes.ts'
 import { signup } from './signup.ts'
 import { lastSuperuser } from './superuser.ts'
@@ -26,7 +27,7 @@ import { users } from './users.ts'
 import { utils } from './utils.ts'
 
 const tags = {
-  login: [login, recovery],
+  login: [login, sessions, recovery, verification],
   users: [signup, account, users, administration],
   items: [items, item],
   utils: [utils],
