@@ -1,6 +1,6 @@
 /** HTML in tagged templates: what is put into it is text, and escaped, unless it is `Html` itself. */
 
-/** Markup, made by `html` alone. */
+/** Markup. What is not a constant of ours is made by `html`, which escapes. */
 export class Html {
   readonly #markup: string
 
