@@ -26,6 +26,7 @@ import { stopping } from './plugins/stopping.ts'
 import { validation } from './plugins/validation.ts'
 import { docs } from './resources/docs/routes.ts'
 import { health } from './resources/health/routes.ts'
+import { inbox } from './resources/inbox/routes.ts'
 import { itemRoutes } from './resources/items/routes.ts'
 import { loginPublic, loginSignedIn, loginSuperuser } from './resources/login/routes.ts'
 import { privateRoutes } from './resources/private/routes.ts'
@@ -79,6 +80,7 @@ export async function buildApp(config: Config, dependencies: Dependencies = {}):
 
   await app.register(scope('public', [health]))
   if (config.DOCS_ENABLED) await app.register(scope('public', [docs(config.PROJECT_NAME)]))
+  if (config.mail === 'inbox') await app.register(scope('public', [inbox(config)]))
   await app.register(scope('public', [otherMethods]))
 
   await app.ready()

@@ -28,7 +28,7 @@ export function banner(config: BannerConfig): string {
       `${config.FIRST_SUPERUSER} / ${isDefault ? 'changethis (at first)' : 'your FIRST_SUPERUSER_PASSWORD'}`,
     ],
     ['Database', config.DATABASE_URL === undefined ? `embedded, in ${config.DATA_DIR}/` : 'PostgreSQL'],
-    ['Mail', config.mail === 'smtp' ? 'sent by SMTP' : 'kept in the database (no SMTP_HOST)'],
+    ['Mail', config.mail === 'smtp' ? 'sent by SMTP' : `${here}/inbox (no SMTP_HOST)`],
   ] as const
   return ['', ...lines.map(([name, text]) => `  ${name.padEnd(9)} ${text}`.trimEnd()), ''].join('\n')
 }

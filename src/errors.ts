@@ -88,6 +88,10 @@ export const SessionNotFound = define(404, 'Session not found')
 export const ItemNotFound = define(404, 'Item not found')
 export const NotEnoughPermissions = define(403, 'Not enough permissions')
 
+// The inbox, in local
+export const InboxElsewhere = define(403, 'The inbox is shown on localhost and under PUBLIC_URL alone')
+export const MailNotFound = define(404, 'Mail not found')
+
 // Any route
 export const BadRequest = define(400, 'Bad Request')
 export const UnreadableBody = define(400, 'The body could not be read')

@@ -5,7 +5,12 @@ import { local, smtp } from './support/environments.ts'
 
 void test('whoever starts the service is told where to look and how to get in', async (t) => {
   const first = banner(readConfig(local))
-  for (const told of ['http://localhost:8000/docs', 'admin@example.com / changethis', 'embedded, in data/'])
+  for (const told of [
+    'http://localhost:8000/docs',
+    'admin@example.com / changethis',
+    'embedded, in data/',
+    'http://localhost:8000/inbox',
+  ])
     t.match(first, told)
 
   const own = banner(

@@ -39,6 +39,22 @@ export function queuedMail(
 /** What a mail says of its cause: where it came from; null for a superuser's doing. */
 export const from = (address: SQLWrapper) => sql`jsonb_build_object('from', ${address})`
 
+const tokenEnds = sql`(
+  select ${oneTimeTokens.expires_at} from ${oneTimeTokens}
+  where ${oneTimeTokens.id} = ${emails.token_id} and ${oneTimeTokens.expires_at} > now()
+)`
+
+/** What a mail is composed from, with its id. */
+export const mailContent = {
+  id: emails.id,
+  message: emails.message,
+  recipient: emails.recipient,
+  params: emails.params,
+  created_at: emails.created_at,
+  token_id: emails.token_id,
+  valid_until: tokenEnds.mapWith(oneTimeTokens.expires_at),
+}
+
 /** A mail that a deliverer has taken for the time of its lease. */
 export interface ClaimedMail {
   readonly id: string
@@ -81,26 +97,13 @@ export function outbox(db: Database): Outbox {
       .limit(BATCH)
       .for('update', { skipLocked: true }),
   )
-  const tokenEnds = sql`(
-    select ${oneTimeTokens.expires_at} from ${oneTimeTokens}
-    where ${oneTimeTokens.id} = ${emails.token_id} and ${oneTimeTokens.expires_at} > now()
-  )`
   const claim = db
     .with(due)
     .update(emails)
     .set({ attempts: sql`${emails.attempts} + 1`, next_attempt_at: LEASE })
     .from(due)
     .where(eq(emails.id, due.id))
-    .returning({
-      id: emails.id,
-      message: emails.message,
-      recipient: emails.recipient,
-      params: emails.params,
-      created_at: emails.created_at,
-      attempts: emails.attempts,
-      token_id: emails.token_id,
-      valid_until: tokenEnds.mapWith(oneTimeTokens.expires_at),
-    })
+    .returning({ ...mailContent, attempts: emails.attempts })
     .prepare('outbox_claim')
 
   const mark = (name: string, set: Record<string, SQL>) =>

@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises'
+import { escapeHtml } from '../html.ts'
 import type { CompiledTemplates } from './compiler.ts'
 
 /** What a mail says: its subject, and the same content twice. */
@@ -33,15 +34,9 @@ async function compileTemplates(): Promise<CompiledTemplates> {
  *
  * @throws Error for a template that does not exist, and for a placeholder without a value.
  */
-export async function render(template: string, values: Record<string, string>): Promise<RenderedMail> {
-  const compiled = (await loadTemplates())[template]
-  if (!compiled) throw new Error(`There is no mail template ${template}`)
-  const fill = (source: string, transform: (value: string) => string) =>
-    source.replace(/\{\{(\w+)\}\}/g, (_, name: string) => {
-      const value = Object.hasOwn(values, name) ? values[name] : undefined
-      if (value === undefined) throw new Error(`Mail template ${template}: no value for {{${name}}}`)
-      return transform(value)
-    })
+export async function render(template: string, values: Values): Promise<RenderedMail> {
+  const compiled = await find(template)
+  const fill = filler(template, values)
   return {
     subject: fill(compiled.subject, withoutControls),
     html: fill(compiled.html, escapeHtml),
@@ -49,15 +44,29 @@ export async function render(template: string, values: Record<string, string>): 
   }
 }
 
-const entities: Record<string, string> = {
-  '&': '&amp;',
-  '<': '&lt;',
-  '>': '&gt;',
-  '"': '&quot;',
-  "'": '&#39;',
+/**
+ * The subject alone, which a mail keeps when its link is dead.
+ *
+ * @throws Error as `render` does
+ */
+export async function renderSubject(template: string, values: Values): Promise<string> {
+  const { subject } = await find(template)
+  return filler(template, values)(subject, withoutControls)
 }
 
-// Quotes too: values stand in attributes.
-const escapeHtml = (value: string) => value.replace(/[&<>"']/g, (character) => entities[character] ?? '')
+type Values = Readonly<Record<string, string>>
+
+async function find(template: string): Promise<RenderedMail> {
+  const compiled = (await loadTemplates())[template]
+  if (!compiled) throw new Error(`There is no mail template ${template}`)
+  return compiled
+}
+
+const filler = (template: string, values: Values) => (source: string, transform: (value: string) => string) =>
+  source.replace(/\{\{(\w+)\}\}/g, (_, name: string) => {
+    const value = Object.hasOwn(values, name) ? values[name] : undefined
+    if (value === undefined) throw new Error(`Mail template ${template}: no value for {{${name}}}`)
+    return transform(value)
+  })
 
 const withoutControls = (value: string) => value.replace(/[\p{Cc}\p{Zl}\p{Zp}]+/gu, ' ')

@@ -20,6 +20,9 @@ export class PermanentFailure extends Error {
   override readonly name = 'PermanentFailure'
 }
 
+/** @param from the sender's address: a Message-ID ends in its domain (RFC 5322, 3.6.4) */
+export const messageIdOf = (id: string, from: string) => `<${id}@${from.slice(from.lastIndexOf('@') + 1)}>`
+
 /** An attempt ends within a minute whatever the server does, well inside the outbox's lease. */
 const timeouts = {
   connectionTimeout: 10_000,
@@ -68,11 +71,10 @@ export function transport(config: MailConfig): Transport {
   })
   const address = config.EMAILS_FROM_EMAIL!
   const from = { name: config.EMAILS_FROM_NAME ?? config.PROJECT_NAME, address }
-  const domain = address.slice(address.lastIndexOf('@') + 1)
 
   return {
     async send({ id, to, subject, html, text }) {
-      const messageId = `<${id}@${domain}>`
+      const messageId = messageIdOf(id, address)
       try {
         // As an object, an address is one address, whatever characters it has.
         await smtp.sendMail({ messageId, from, to: { name: '', address: to }, subject, html, text })

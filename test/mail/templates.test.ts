@@ -1,20 +1,60 @@
 import { pathToFileURL } from 'node:url'
 import t from 'tap'
+import type { MessageName } from '../../src/db/tables.ts'
 import { compileTemplates } from '../../src/mail/compiler.ts'
-import { loadTemplates, render } from '../../src/mail/templates.ts'
+import { samples } from '../../src/mail/samples.ts'
+import { loadTemplates, render, renderSubject } from '../../src/mail/templates.ts'
 
 const link = 'https://app.example.com/reset-password?token=0198c6b2-3f4e.aZ_9-x'
 const values = {
-  project_name: 'Groundwork',
+  ...samples,
   link,
   valid_until: '23 November 2026, 10:15 UTC',
   email: 'ada@example.com',
-}
+} as const
 const names = Object.keys(await loadTemplates())
-const withLink = ['recovery', 'welcome']
+const withLink = ['new_address', 'recovery', 'verification', 'welcome']
 
-void t.test('the messages that the service sends are there', async (t) => {
-  for (const name of ['recovery', 'test', 'welcome']) t.ok(names.includes(name), name)
+/** A placeholder of each message beyond those that every message has: without it, its reader could not act. */
+const told: Record<MessageName, readonly (keyof typeof samples)[]> = {
+  account_exists: ['at', 'from'],
+  address_changed: ['at', 'how'],
+  new_address: ['valid_until'],
+  password_changed: ['at', 'how'],
+  recovery: ['valid_until'],
+  session_ended: ['at', 'from'],
+  test: [],
+  verification: ['valid_until', 'made_at', 'made_from'],
+  welcome: ['valid_until'],
+}
+
+void t.test('the messages that the service sends are there, and no others', async (t) => {
+  t.strictSame(names.toSorted(), Object.keys(told))
+})
+
+void t.test('each says what its reader needs to act on it', async (t) => {
+  for (const [name, placeholders] of Object.entries(told)) {
+    const { text, html } = await render(name, values)
+    for (const placeholder of placeholders) {
+      // Lines are wrapped around values.
+      t.match(text.replaceAll('\n', ' '), values[placeholder], `${name}: ${placeholder}`)
+      t.match(html, values[placeholder])
+    }
+  }
+})
+
+void t.test('fault 6: whose address was taken learns how to take the account over', async (t) => {
+  const text = (await render('verification', values)).text.replaceAll('\n', ' ')
+  t.match(text, 'do not confirm')
+  t.match(text, `ask Groundwork for a password recovery for ${values.email}`)
+})
+
+void t.test('a notice reads well whoever made the change', async (t) => {
+  for (const name of ['password_changed', 'address_changed'])
+    for (const how of ['from 203.0.113.7', 'by an administrator']) {
+      const { text } = await render(name, { ...values, how })
+      t.match(text.replaceAll('\n', ' '), `on 23 November 2026 at 10:15 UTC, ${how}.`)
+    }
 })
 
 for (const name of names) {
@@ -22,6 +62,7 @@ for (const name of names) {
     const { subject, html, text } = await render(name, values)
 
     t.match(subject, /Groundwork/, 'the subject says who writes')
+    t.equal(await renderSubject(name, { project_name: 'Groundwork' }), subject, 'which is all that it takes')
     t.match(html, /<html lang="en" /, 'a screen reader knows the language')
     t.match(html, `<title>${subject}</title>`)
     t.match(html, '<meta name="color-scheme" content="light dark">', 'dark clients leave the colours alone')
@@ -38,7 +79,10 @@ for (const name of names) {
 
   void t.test(`${name} shows values as text, not as markup`, async (t) => {
     const nasty = `<script>"a" & 'b'</script>`
-    const everything = { project_name: nasty, link: `${link}&n=1`, valid_until: nasty, email: nasty }
+    const everything = {
+      ...Object.fromEntries(Object.keys(samples).map((key) => [key, nasty])),
+      link: `${link}&n=1`,
+    }
     const { html, text } = await render(name, everything)
 
     t.notMatch(html, '<script>')

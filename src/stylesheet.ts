@@ -1,0 +1,71 @@
+/** How the service's own pages look: as its mails do, light or dark as the reader prefers. */
+export const stylesheet = `
+:root {
+  color-scheme: light dark;
+  --page: #f4f5f7; --card: #fff; --line: #e3e5e9; --field: #8a929c;
+  --text: #1b1f24; --note: #59616b; --accent: #0f6b5c; --on-accent: #fff; --link: #0f6b5c; --error: #b3261e;
+}
+@media (prefers-color-scheme: dark) {
+  :root {
+    --page: #101215; --card: #1a1d21; --line: #2d3238; --field: #7d8692;
+    --text: #eceef0; --note: #a3abb5; --accent: #14806e; --link: #5fcdb9; --error: #ff9a90;
+  }
+}
+* { box-sizing: border-box; }
+body {
+  margin: 0 auto; padding: 40px 16px; max-width: 616px;
+  background: var(--page); color: var(--text);
+  font: 16px/26px -apple-system, BlinkMacSystemFont, 'Segoe UI', Roboto, Helvetica, Arial, sans-serif;
+}
+body.wide { max-width: 900px; }
+header { margin: 0 0 20px; font-size: 18px; font-weight: 600; }
+main, .card { padding: 36px; background: var(--card); border: 1px solid var(--line); border-radius: 12px; }
+.wide main { padding: 0; background: none; border: 0; }
+h1 { margin: 0 0 16px; font-size: 24px; line-height: 32px; font-weight: 600; letter-spacing: -0.2px; overflow-wrap: anywhere; }
+h2 { margin: 28px 0 12px; font-size: 18px; font-weight: 600; }
+p { margin: 0 0 16px; }
+main > :last-child, form > :last-child { margin-bottom: 0; }
+a { color: var(--link); }
+a:focus-visible, button:focus-visible, input:focus-visible, iframe:focus-visible {
+  outline: 3px solid var(--link); outline-offset: 2px;
+}
+.note, .hint { color: var(--note); font-size: 14px; line-height: 22px; }
+.hint { margin: 0 0 8px; }
+.error { margin: 0 0 8px; color: var(--error); font-weight: 600; }
+label { display: block; font-weight: 600; }
+input {
+  display: block; width: 100%; margin: 0 0 24px; padding: 11px 12px;
+  border: 1px solid var(--field); border-radius: 8px; background: var(--card); color: var(--text); font: inherit;
+}
+input[aria-invalid] { border: 2px solid var(--error); padding: 10px 11px; }
+button {
+  padding: 14px 28px; border: 0; border-radius: 8px; cursor: pointer;
+  background: var(--accent); color: var(--on-accent); font: inherit; font-weight: 600; line-height: 20px;
+}
+ul.mails { margin: 0 0 16px; padding: 0; list-style: none; border: 1px solid var(--line); border-radius: 12px; overflow: hidden; }
+.mails li + li { border-top: 1px solid var(--line); }
+.mails a {
+  display: grid; grid-template-columns: 1fr auto; gap: 0 16px; padding: 14px 20px;
+  background: var(--card); color: var(--text); text-decoration: none;
+}
+.mails a:hover strong { text-decoration: underline; }
+.mails a:focus-visible { outline-offset: -3px; }
+.mails strong { font-weight: 600; overflow-wrap: anywhere; }
+.mails span { grid-column: 1 / -1; color: var(--note); font-size: 14px; overflow-wrap: anywhere; }
+time { color: var(--note); font-size: 14px; white-space: nowrap; font-variant-numeric: tabular-nums; }
+dl { display: grid; grid-template-columns: auto 1fr; gap: 4px 20px; margin: 0; padding: 16px 20px; font-size: 14px; line-height: 22px; }
+dt { color: var(--note); }
+dd { margin: 0; overflow-wrap: anywhere; }
+dd time { color: inherit; white-space: normal; }
+p.dead { margin: 20px 0; }
+iframe { display: block; width: 100%; height: 640px; border: 1px solid var(--line); border-radius: 12px; }
+pre { margin: 0; padding: 20px; font: 14px/22px ui-monospace, Menlo, Consolas, monospace; white-space: pre-wrap; overflow-wrap: anywhere; }
+@media (max-width: 479px) {
+  body { padding-top: 24px; }
+  main, .card { padding: 24px; }
+  .mails a { grid-template-columns: 1fr; }
+  dl { grid-template-columns: 1fr; gap: 0; }
+  dd { margin-bottom: 6px; }
+}
+@media (forced-colors: active) { button { border: 1px solid; } }
+`

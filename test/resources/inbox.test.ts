@@ -1,0 +1,192 @@
+import { sql } from 'drizzle-orm'
+import { test } from 'tap'
+import type { InjectOptions } from 'light-my-request'
+import { isOwnHost } from '../../src/resources/inbox/hosts.ts'
+import { isAnswer } from '../support/answers.ts'
+import { cheapHashing } from '../support/cheap-hashing.ts'
+import { ask, startWithoutData } from '../support/no-database.ts'
+import { address, startService } from '../support/service.ts'
+
+const HOST = 'localhost:8000'
+
+void test('mails of a local service can be looked at', async (t) => {
+  const service = await startService(t, { PROJECT_NAME: 'Tom & <Co>' })
+  cheapHashing(service)
+  const { app, admin, call, rows } = service
+  const get = (url: string, more: InjectOptions = {}) => ask(app, { url, headers: { host: HOST }, ...more })
+  const policyOf = ({ headers }: Awaited<ReturnType<typeof get>>) =>
+    String(headers['content-security-policy'])
+  const newest = async () => /\/inbox\/[0-9a-f-]{36}/.exec((await get('/inbox')).text)?.[0] ?? ''
+  const recover = (email: string) => call('POST', `/password-recovery/${email}`)
+  const linkIn = (text: string) =>
+    /href="(http:\/\/localhost:8000\/reset-password\?token=[^"]+)"/.exec(text)?.[1]
+
+  await t.test('an empty inbox says so', async (t) => {
+    const { status, headers, text } = await get('/inbox')
+    t.equal(status, 200)
+    t.match(headers['content-type'], /^text\/html/)
+    t.match(text, 'Nothing was sent yet')
+    t.match(text, 'Tom &amp; &lt;Co&gt;', 'names are text')
+  })
+
+  await t.test('the newest mail stands first', async (t) => {
+    const [first, second] = [address(), address()]
+    for (const email of [first, second])
+      await call('POST', `/utils/test-email/?email_to=${email}`, { as: admin })
+    const { text } = await get('/inbox')
+    t.ok(text.indexOf(second) > 0 && text.indexOf(second) < text.indexOf(first))
+    t.equal((await get('/inbox/')).text, text)
+    t.match(text, 'Test mail from Tom &amp; &lt;Co&gt;')
+  })
+
+  await t.test('a mail shows its headers, both parts, and a link that works', async (t) => {
+    const ada = await service.person()
+    await recover(ada.email)
+    const path = await newest()
+    const mail = await get(path)
+    t.equal(mail.status, 200)
+    const id = path.split('/')[2]
+    for (const told of [
+      ada.email,
+      `&lt;${id}@localhost&gt;`,
+      'Reset your password for Tom',
+      '&lt;noreply@localhost&gt;',
+    ])
+      t.match(mail.text, told)
+    t.match(mail.text, `src="${path}/html"`)
+    t.match(mail.text, /sandbox="allow-popups allow-popups-to-escape-sandbox"/, 'scripts and forms stay off')
+
+    const part = await get(`${path}/html`)
+    t.equal(part.status, 200)
+    t.match(part.text, '<base target="_blank">', 'links do not open in the frame')
+    t.match(linkIn(part.text), /token=./)
+    t.equal(linkIn(part.text), linkIn(mail.text), 'in the text part too')
+
+    const token = new URL(linkIn(mail.text) ?? '').searchParams.get('token')
+    const done = await call('POST', '/reset-password/', {
+      body: { token, new_password: 'one more long one' },
+    })
+    t.equal(done.status, 200)
+    const dead = await get(path)
+    t.equal(dead.status, 200)
+    t.match(dead.text, /Its link is used, replaced or expired/)
+    t.match(dead.text, 'Reset your password for Tom', 'it still says which mail it was')
+    t.notMatch(dead.text, /<iframe|token=/)
+    t.equal((await get(`${path}/html`)).status, 404)
+    t.match((await get('/inbox')).text, 'its link is dead')
+  })
+
+  await t.test('a link that expired is dead too', async (t) => {
+    const ada = await service.person()
+    await recover(ada.email)
+    await rows(sql`update one_time_tokens set expires_at = now() - interval '1 s' where email = ${ada.email}`)
+    t.match((await get(await newest())).text, /Its link is used, replaced or expired/)
+  })
+
+  await t.test('looking changes nothing', async (t) => {
+    const ada = await service.person()
+    await recover(ada.email)
+    const path = await newest()
+    const state = () => rows(sql`select id, expires_at from one_time_tokens order by id`)
+    const before = await state()
+    for (const url of ['/inbox', path, `${path}/html`])
+      for (const method of ['GET', 'HEAD'] as const) t.equal((await get(url, { method })).status, 200)
+    t.strictSame(await state(), before)
+    t.equal(await newest(), path)
+  })
+
+  await t.test('what is not there is said on a page', async (t) => {
+    const unknown = await get('/inbox/00000000-0000-4000-8000-000000000000')
+    t.equal(unknown.status, 404)
+    t.match(unknown.headers['content-type'], /^text\/html/)
+    t.match(unknown.text, 'Mail not found')
+    t.equal((await get('/inbox/nonsense')).status, 422)
+  })
+
+  await t.test('nothing on its pages loads or runs, and nobody else reads them', async (t) => {
+    await recover(admin.email)
+    const path = await newest()
+    const pages = [await get('/inbox'), await get(path), await get(`${path}/html`)]
+    for (const page of pages) {
+      t.match(policyOf(page), /default-src 'none'/)
+      t.notMatch(policyOf(page), /script-src|connect-src|\*/)
+      t.equal(page.headers['cache-control'], 'no-store')
+      t.equal(page.headers['referrer-policy'], 'no-referrer')
+      t.equal(page.headers['cross-origin-resource-policy'], 'same-origin')
+      t.notMatch(page.text, /<script|\son\w+=/i)
+    }
+    for (const page of pages.slice(0, 2)) t.notMatch(policyOf(page), 'unsafe')
+    t.match(policyOf(pages[2]!), /sandbox allow-popups allow-popups-to-escape-sandbox$/, 'opened alone too')
+  })
+
+  await t.test('a name that leads here from elsewhere is not served (DNS rebinding)', async (t) => {
+    const path = await newest()
+    for (const host of [
+      'evil.example',
+      'evil.example:8000',
+      'localhost.evil.example',
+      '127.0.0.1.evil.example',
+    ])
+      for (const url of ['/inbox', path, `${path}/html`]) {
+        const answer = await get(url, { headers: { host } })
+        t.equal(answer.status, 403, `${url} of ${host}`)
+        t.notMatch(answer.text, 'token=')
+      }
+    t.equal((await get('/inbox', { headers: { host: '127.0.0.1:8000' } })).status, 200)
+  })
+
+  await t.test('an origin that may call the API may not read mails', async (t) => {
+    const origin = 'http://localhost:5173'
+    const other = await startService(t, { FRONTEND_HOST: origin })
+    const { headers } = await ask(other.app, { url: '/inbox', headers: { host: HOST, origin } })
+    t.same(
+      Object.keys(headers).filter((name) => name.startsWith('access-control-')),
+      [],
+    )
+    const { headers: open } = await ask(other.app, { url: '/health/live', headers: { host: HOST, origin } })
+    t.equal(open['access-control-allow-origin'], origin)
+  })
+})
+
+void test('names of this machine are told from others', async (t) => {
+  const own = [
+    'localhost',
+    'LOCALHOST:1',
+    'app.localhost:8000',
+    '127.0.0.1',
+    '127.8.9.1:80',
+    '[::1]:8000',
+    'box.lan:8000',
+  ]
+  for (const host of own) t.ok(isOwnHost(host, 'http://box.lan:8000'), host)
+  const others = [
+    'box.lan',
+    'box.lan:8001',
+    'localhost.x',
+    'xlocalhost',
+    '127.0.0.1.x',
+    '10.0.0.1',
+    '[::2]',
+    'x@y z',
+    '',
+    undefined,
+  ]
+  for (const host of others) t.notOk(isOwnHost(host, 'http://box.lan:8000'), String(host))
+})
+
+void test('where mails are sent, or the service is not local, there is no inbox', async (t) => {
+  const smtp = { SMTP_HOST: '127.0.0.1', SMTP_PORT: '1', EMAILS_FROM_EMAIL: 'hello@example.com' }
+  const outside = {
+    DATABASE_URL: 'postgres://127.0.0.1/unused',
+    FIRST_SUPERUSER_PASSWORD: 'a password of its own',
+  }
+  for (const env of [
+    smtp,
+    { ...outside, ENVIRONMENT: 'staging' },
+    { ...outside, ENVIRONMENT: 'production' },
+  ]) {
+    const app = await startWithoutData(t, env)
+    for (const url of ['/inbox', '/inbox/00000000-0000-4000-8000-000000000000'])
+      isAnswer(t, await ask(app, { url, headers: { host: HOST } }), 404, 'Not Found')
+  }
+})
