@@ -45,6 +45,11 @@ void test('mails reach their reader', async (t) => {
       message: 'Password updated successfully',
     })
     isAnswer(t, await call('POST', '/reset-password/', { body }), 400, 'Invalid token', 'once')
+    const notice = await next()
+    t.same(notice.envelope.to, [account.email])
+    t.match(notice.subject, /password.*changed/i, 'and is told of it')
+    t.match(notice.text, 'from 127.0.0.1')
+    t.notMatch(notice.text, 'token=')
     t.equal((await service.signIn(account.email, chosen)).status, 200)
     t.equal((await service.signIn(account.email, account.password)).status, 400)
   })
@@ -66,6 +71,7 @@ void test('mails reach their reader', async (t) => {
       as: await service.again({ ...person, password: chosen }),
     })
     t.equal(me.is_verified, true, 'whoever reads mails to an address has it')
+    t.match((await next()).subject, /password.*changed/i)
   })
 
   await t.test('each mail has the headers that mail servers look at', async (t) => {

@@ -134,6 +134,8 @@ void test('what happens to mails when things break', async (t) => {
       server.answer = () => reply(451, 'try later')
       await until(failed, () => call('POST', `/password-recovery/${email}`))
       await kill(email)
+      // Notices of that are not looked at here.
+      await rows(sql`delete from emails where message <> 'recovery'`)
       server.answer = works
       await until(parked, due)
       t.match(
@@ -141,7 +143,10 @@ void test('what happens to mails when things break', async (t) => {
         { sent: false, parked: true, last_error: /link is used, replaced or expired/ },
         how,
       )
-      t.same(mailsTo(email), [])
+      t.same(
+        mailsTo(email).filter(({ subject }) => subject?.startsWith('Reset')),
+        [],
+      )
     }
   })
 
