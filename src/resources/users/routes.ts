@@ -44,9 +44,9 @@ export function usersPublic(app: App) {
     const { password, ...account } = request.body
     await refuseCommon(app, request.body, tells ? EmailTakenAtSignup : undefined)
     const hashed_password = await passwords.hash(password)
-    const { user, is_made_up } = await register({ ...account, hashed_password, ip_address: request.ip })
-    if (is_made_up && tells) throw new EmailTakenAtSignup()
-    if (is_made_up) request.record('user_registered', { reason: 'address in use' })
+    const { user, isMadeUp } = await register({ ...account, hashed_password, ip_address: request.ip })
+    if (isMadeUp && tells) throw new EmailTakenAtSignup()
+    if (isMadeUp) request.record('user_registered', { reason: 'address in use' })
     else request.record('user_registered', { user_id: user.id })
     app.mail.wake()
     return user
