@@ -11,12 +11,12 @@ import { bodies } from './plugins/bodies.ts'
 import { database } from './plugins/database.ts'
 import { errors } from './plugins/errors.ts'
 import { events } from './plugins/events.ts'
-import { firstSuperuser } from './plugins/first-superuser.ts'
 import { housekeeping } from './plugins/housekeeping.ts'
 import { mail } from './plugins/mail.ts'
 import { methods, otherMethods } from './plugins/methods.ts'
 import { openapi } from './plugins/openapi.ts'
 import { ownership } from './plugins/ownership.ts'
+import { preparation } from './plugins/preparation.ts'
 import { reporting } from './plugins/reporting.ts'
 import { requestId } from './plugins/request-id.ts'
 import { scope, scopes } from './plugins/scopes.ts'
@@ -45,7 +45,8 @@ export interface Dependencies {
  * The service, ready to listen or to be injected requests. This is its table of contents: what Fastify is given, in
  * order, and then every resource under one of the three scopes.
  *
- * @throws where the database can't be reached or migrated, or a route stands outside the scopes
+ * @throws where the database refuses us or can't be migrated, or a route stands outside the scopes. One that is away
+ *   does not hold up the start: see preparation.ts
  */
 export async function buildApp(config: Config, dependencies: Dependencies = {}): Promise<App> {
   const { connection, hashing, logger } = dependencies
@@ -63,7 +64,7 @@ export async function buildApp(config: Config, dependencies: Dependencies = {}):
   await app.register(database, { config, connection })
   await app.register(auth, { config, hashing })
   await app.register(events)
-  await app.register(firstSuperuser, { config })
+  await app.register(preparation, { config })
   await app.register(ownership)
   await app.register(mail, { config })
   await app.register(housekeeping)
