@@ -13,6 +13,7 @@ import { errors } from './plugins/errors.ts'
 import { events } from './plugins/events.ts'
 import { housekeeping } from './plugins/housekeeping.ts'
 import { mail } from './plugins/mail.ts'
+import { metrics } from './plugins/metrics.ts'
 import { methods, otherMethods } from './plugins/methods.ts'
 import { openapi } from './plugins/openapi.ts'
 import { ownership } from './plugins/ownership.ts'
@@ -23,6 +24,7 @@ import { scope, scopes } from './plugins/scopes.ts'
 import { security } from './plugins/security.ts'
 import { settings } from './plugins/settings.ts'
 import { stopping } from './plugins/stopping.ts'
+import { tracing } from './plugins/tracing.ts'
 import { validation } from './plugins/validation.ts'
 import { docs } from './resources/docs/routes.ts'
 import { health } from './resources/health/routes.ts'
@@ -53,6 +55,7 @@ export async function buildApp(config: Config, dependencies: Dependencies = {}):
   const app: App = fastify(serverOptions(config, logger)).withTypeProvider<TypeBoxTypeProvider>()
 
   await app.register(settings, { config })
+  await app.register(tracing, { config })
   await app.register(requestId)
   await app.register(stopping)
   await app.register(security, { config })
@@ -68,6 +71,7 @@ export async function buildApp(config: Config, dependencies: Dependencies = {}):
   await app.register(ownership)
   await app.register(mail, { config })
   await app.register(housekeeping)
+  await app.register(metrics, { config })
   await app.register(scopes)
   await app.register(methods)
 

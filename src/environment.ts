@@ -65,6 +65,13 @@ export const Environment = Type.Object({
       maximum: 65_535,
     }),
   ),
+  OTEL_EXPORTER_OTLP_ENDPOINT: Setting('OpenTelemetry traces are sent there; off where unset', URL_OF_HTTP),
+  OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: Setting('the same, as the whole URL', URL_OF_HTTP),
+  OTEL_TRACES_EXPORTER: Type.Optional(
+    Type.Union([Type.Literal('otlp'), Type.Literal('none')], { description: 'otlp or none' }),
+  ),
+  OTEL_SDK_DISABLED: Type.Optional(Type.Boolean({ description: 'switches traces off' })),
+  OTEL_SERVICE_NAME: Setting('name of the service in traces; PROJECT_NAME where unset'),
   LOG_LEVEL: Type.Union(
     ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'].map((level) => Type.Literal(level)),
     { description: 'fatal, error, warn, info, debug, trace or silent', default: 'info' },

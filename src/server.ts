@@ -28,6 +28,7 @@ async function main() {
     await app.beginStopping()
     await app.close()
     app.log.info('stopped')
+    process.exit(0) // a mail server that keeps silent would hold it up
   }
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     process.once(signal, () => {

@@ -1,4 +1,5 @@
 import type { Sql } from 'postgres'
+import { traced } from '../tracing.ts'
 
 /**
  * Statements in bounded time. postgres.js knows no bound for the wait for a connection (its connect_timeout is for the
@@ -139,11 +140,14 @@ export function boundedPool(open: () => Sql, { size, runMs }: PoolBounds): Bound
     next()
   }
 
+  const tracedRun = (text: string, make: Make) =>
+    traced('query', { 'db.system.name': 'postgresql', 'db.query.text': text }, () => run(make))
+
   const unsafe: Sql['unsafe'] = ((...statement: Parameters<Sql['unsafe']>) => ({
-    values: () => run((client) => client.unsafe(...statement).values()),
+    values: () => tracedRun(statement[0], (client) => client.unsafe(...statement).values()),
     // oxlint-disable-next-line unicorn/no-thenable -- as the queries of postgres.js, it runs when it is awaited
     then: (...handlers: Parameters<Promise<unknown>['then']>) =>
-      run((client) => client.unsafe(...statement)).then(...handlers),
+      tracedRun(statement[0], (client) => client.unsafe(...statement)).then(...handlers),
   })) as never
 
   return {
