@@ -31,6 +31,7 @@ import { health } from './resources/health/routes.ts'
 import { inbox } from './resources/inbox/routes.ts'
 import { itemRoutes } from './resources/items/routes.ts'
 import { loginPublic, loginSignedIn, loginSuperuser } from './resources/login/routes.ts'
+import { resetPasswordPage, verifyEmailPage } from './resources/pages/routes.ts'
 import { privateRoutes } from './resources/private/routes.ts'
 import { sessionRoutes } from './resources/sessions/routes.ts'
 import { usersPublic, usersSignedIn, usersSuperuser } from './resources/users/routes.ts'
@@ -85,7 +86,9 @@ export async function buildApp(config: Config, dependencies: Dependencies = {}):
 
   await app.register(scope('public', [health]))
   if (config.DOCS_ENABLED) await app.register(scope('public', [docs(config.PROJECT_NAME)]))
-  if (config.mail === 'inbox') await app.register(scope('public', [inbox(config)]))
+  if (config.mail === 'inbox') await app.register(scope('public', [inbox]))
+  if (config.mail !== 'off' && config.FRONTEND_HOST === undefined)
+    await app.register(scope('public', [resetPasswordPage, verifyEmailPage]))
   await app.register(scope('public', [otherMethods]))
 
   await app.ready()
