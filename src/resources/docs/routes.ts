@@ -14,7 +14,6 @@ export const docs = (title: string) => async (app: App) => {
     transformStaticCSP: (policy) => policy.replace(/\s*upgrade-insecure-requests;?/, ''),
     theme: { title },
     uiConfig: {
-      url: '/api/v1/openapi.json', // what the page names as its source is what people should take
       layout: 'BaseLayout',
       deepLinking: true,
       persistAuthorization: true,
