@@ -51,10 +51,10 @@ export function loginPublic(app: App) {
   }
 
   app.post('/login/access-token', { schema: accessToken }, async (request, reply) => {
-    if ([...request.body.password].length > PASSWORD_LENGTH) throw new IncorrectEmailOrPassword()
+    if ([...request.body.password].length > PASSWORD_LENGTH) throw wrongPassword(request)
     // Another device may renew the hash meanwhile: then the password is still right, and the second try says so.
     const session = (await openSession(request)) ?? (await openSession(request))
-    if (!session) throw new IncorrectEmailOrPassword()
+    if (!session) throw wrongPassword(request)
     request.record('sign_in', { user_id: session.user_id, session_id: session.id })
     return reply.header('cache-control', 'no-store').send(app.auth.tokens(session))
   })
@@ -98,6 +98,11 @@ export function loginPublic(app: App) {
 }
 
 type SignInRequest = FastifyRequest<{ Body: Static<typeof LoginForm> }>
+
+function wrongPassword(request: SignInRequest) {
+  request.record('sign_in', { reason: 'password' })
+  return new IncorrectEmailOrPassword()
+}
 
 const about = ({ user_id, session_id }: { user_id: string; session_id: string }) => ({ user_id, session_id })
 

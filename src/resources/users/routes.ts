@@ -60,7 +60,7 @@ export function usersSignedIn(app: App) {
   app.get('/users/me', { schema: readUserMe }, (request) => request.user)
   app.patch('/users/me', { schema: updateUserMe }, async (request) => {
     const user = await users.updateOwn(request.user.id, request.body, request.ip)
-    if (user.email !== request.user.email) {
+    if (user.email.toLowerCase() !== request.user.email.toLowerCase()) {
       request.record('address_changed')
       app.mail.wake()
     }
@@ -126,7 +126,7 @@ export function usersSuperuser(app: App) {
     const { password, ...changes } = request.body
     const id = request.params.user_id
     if (password !== undefined && (await isCommonPassword(password))) {
-      await users.checkUpdate(id, changes.email)
+      await users.checkUpdate(id, changes)
       throw new CommonPassword('password')
     }
     const hashed_password = password === undefined ? undefined : await passwords.hash(password)
