@@ -31,6 +31,7 @@ import { health } from './resources/health/routes.ts'
 import { inbox } from './resources/inbox/routes.ts'
 import { itemRoutes } from './resources/items/routes.ts'
 import { loginPublic, loginSignedIn, loginSuperuser } from './resources/login/routes.ts'
+import { mailRoutes } from './resources/mails/routes.ts'
 import { resetPasswordPage, verifyEmailPage } from './resources/pages/routes.ts'
 import { privateRoutes } from './resources/private/routes.ts'
 import { sessionRoutes } from './resources/sessions/routes.ts'
@@ -81,7 +82,7 @@ export async function buildApp(config: Config, dependencies: Dependencies = {}):
 
   await app.register(scope('public', [loginPublic, usersPublic, utilsPublic]), api)
   await app.register(scope('signed-in', [loginSignedIn, usersSignedIn, sessionRoutes, itemRoutes]), api)
-  await app.register(scope('superuser', [loginSuperuser, usersSuperuser, utilsSuperuser]), api)
+  await app.register(scope('superuser', [loginSuperuser, usersSuperuser, mailRoutes, utilsSuperuser]), api)
   if (local) await app.register(scope('public', [privateRoutes]), api)
 
   await app.register(scope('public', [health]))

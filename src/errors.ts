@@ -88,9 +88,10 @@ export const SessionNotFound = define(404, 'Session not found')
 export const ItemNotFound = define(404, 'Item not found')
 export const NotEnoughPermissions = define(403, 'Not enough permissions')
 
-// The inbox, in local
+// Mails, and the inbox, in local
 export const InboxElsewhere = define(403, 'The inbox is shown on localhost and under PUBLIC_URL alone')
 export const MailNotFound = define(404, 'Mail not found')
+export const MailNotParked = define(409, 'Only a parked mail can be sent again')
 
 // Any route
 export const BadRequest = define(400, 'Bad Request')

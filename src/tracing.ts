@@ -1,4 +1,4 @@
-import type * as OpenTelemetry from '@opentelemetry/api'
+import type * as Api from '@opentelemetry/api'
 import type { Attributes, Span, Tracer } from '@opentelemetry/api'
 import type { Config } from './config.ts'
 
@@ -18,7 +18,7 @@ type TracingConfig = Pick<
 >
 
 interface Tracing {
-  readonly api: typeof OpenTelemetry
+  readonly api: typeof Api
   readonly tracer: Tracer
 }
 

@@ -2,10 +2,12 @@ import { once } from 'node:events'
 import { createServer } from 'node:http'
 import plugin from 'fastify-plugin'
 import type { FastifyInstance } from 'fastify'
-import type Prometheus from 'prom-client'
 import type { Registry } from 'prom-client'
+import type prometheus from 'prom-client'
 import type { Config } from '../config.ts'
 import type { Backlog } from '../mail/outbox.ts'
+
+type Prometheus = typeof prometheus
 
 /**
  * Metrics for Prometheus at /metrics, on a port of their own where METRICS_PORT is set: it is not for the public.
@@ -38,7 +40,7 @@ export const metrics = plugin(
 )
 
 /** By the route's pattern, as paths would be without number. What limits refused has status 429. */
-function measureRequests(app: FastifyInstance, { Histogram }: typeof Prometheus, register: Registry) {
+function measureRequests(app: FastifyInstance, { Histogram }: Prometheus, register: Registry) {
   const durations = new Histogram({
     name: 'http_request_duration_seconds',
     help: 'Time to answer, by method, route and status.',
@@ -54,7 +56,7 @@ function measureRequests(app: FastifyInstance, { Histogram }: typeof Prometheus,
 }
 
 /** What waits in this process, and for what. */
-function measureQueues(app: FastifyInstance, { Gauge }: typeof Prometheus, register: Registry) {
+function measureQueues(app: FastifyInstance, { Gauge }: Prometheus, register: Registry) {
   const gauge = (name: string, help: string, read: () => number) =>
     new Gauge({
       name,
@@ -77,7 +79,7 @@ function measureQueues(app: FastifyInstance, { Gauge }: typeof Prometheus, regis
 }
 
 /** Read once for each scrape; without the database, the rest is told all the same. */
-function measureOutbox(app: FastifyInstance, { Gauge }: typeof Prometheus, register: Registry) {
+function measureOutbox(app: FastifyInstance, { Gauge }: Prometheus, register: Registry) {
   let reading: Promise<Backlog | undefined> | undefined
   const read = () =>
     (reading ??= app.mail

@@ -1,0 +1,1 @@
+CREATE INDEX "emails_parked_index" ON "emails" USING btree ("created_at","id") WHERE "emails"."parked_at" is not null;
