@@ -57,7 +57,6 @@ void test('fault 25: 200 logins at once leave the service as quick as before', n
     turnedAway! < compared!,
     `turned away in ${turnedAway!.toFixed(0)} ms, compared in ${compared!.toFixed(0)} ms`,
   )
-  t.ok(Math.max(...busy.map(({ ms }) => ms)) < Math.max(...served.map(({ ms }) => ms)))
   t.ok(middle(reads) < 250, `reads took ${middle(reads).toFixed(0)} ms`)
   // Each comparison takes 64 MiB; 200 at once would take 12.8 GB.
   t.ok(most - before < 600 * MIB, `${((most - before) / MIB).toFixed(0)} MiB more`)
