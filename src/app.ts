@@ -18,12 +18,14 @@ import { methods, otherMethods } from './plugins/methods.ts'
 import { openapi } from './plugins/openapi.ts'
 import { ownership } from './plugins/ownership.ts'
 import { preparation } from './plugins/preparation.ts'
+import { rateLimit } from './plugins/rate-limit.ts'
 import { reporting } from './plugins/reporting.ts'
 import { requestId } from './plugins/request-id.ts'
 import { scope, scopes } from './plugins/scopes.ts'
 import { security } from './plugins/security.ts'
 import { settings } from './plugins/settings.ts'
 import { stopping } from './plugins/stopping.ts'
+import { throttle } from './plugins/throttle.ts'
 import { tracing } from './plugins/tracing.ts'
 import { validation } from './plugins/validation.ts'
 import { docs } from './resources/docs/routes.ts'
@@ -41,7 +43,7 @@ import { utilsPublic, utilsSuperuser } from './resources/utils/routes.ts'
 /** What a caller may bring instead of having it made. */
 export interface Dependencies {
   readonly connection?: Connection
-  readonly hashing?: HashingLimits
+  readonly hashing?: Partial<HashingLimits>
   readonly logger?: Logger
 }
 
@@ -61,12 +63,14 @@ export async function buildApp(config: Config, dependencies: Dependencies = {}):
   await app.register(requestId)
   await app.register(stopping)
   await app.register(security, { config })
+  await app.register(throttle, { config })
   await app.register(reporting, { config })
   await app.register(errors)
   await app.register(bodies)
   await app.register(validation)
   await app.register(openapi, { config })
   await app.register(database, { config, connection })
+  await app.register(rateLimit, { config })
   await app.register(auth, { config, hashing })
   await app.register(events)
   await app.register(preparation, { config })

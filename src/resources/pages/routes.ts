@@ -11,8 +11,11 @@ import * as verify from './verify-email.ts'
  * cookie that another site could use.
  */
 
+/** Nobody can guess a token (256 bits); it is refused before the database is asked. */
+const config = { limit: false } as const
+
 export function resetPasswordPage(app: App) {
-  const { links, oneTimeTokens } = app.auth
+  const { knownNetworks, links, oneTimeTokens } = app.auth
   answerWithPages(app, reset.errorPage)
 
   app.get('/reset-password', { schema: opened }, async ({ query: { token } }) => {
@@ -22,9 +25,10 @@ export function resetPasswordPage(app: App) {
     return reset.formPage(token)
   })
 
-  app.post('/reset-password', { schema: resetPassword }, async (request) => {
+  app.post('/reset-password', { schema: resetPassword, config }, async (request) => {
     const { token, new_password } = request.body
     const user_id = await links.resetPassword(token, new_password, request.ip)
+    await knownNetworks.remember(user_id, request.network)
     request.record('password_changed', { user_id })
     app.mail.wake()
     return reset.donePage
@@ -40,7 +44,7 @@ export function verifyEmailPage(app: App) {
     return verify.formPage(token)
   })
 
-  app.post('/verify-email', { schema: verifyEmail }, async (request) => {
+  app.post('/verify-email', { schema: verifyEmail, config }, async (request) => {
     const user_id = await links.verifyEmail(request.body.token)
     request.record('address_verified', { user_id })
     return verify.donePage

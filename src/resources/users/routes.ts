@@ -40,8 +40,10 @@ export function usersPublic(app: App) {
   // Where addresses have to be verified, nobody learns from a sign-up which ones are in use.
   const tells = app.config.EMAIL_VERIFICATION !== 'required'
 
-  app.post('/users/signup', { schema: registerUser }, async (request) => {
+  const signup = { schema: registerUser, config: { limit: 'signup_network' } } as const
+  app.post('/users/signup', signup, async (request) => {
     const { password, ...account } = request.body
+    await request.limit('mail', account.email.toLowerCase())
     await refuseCommon(app, request.body, tells ? EmailTakenAtSignup : undefined)
     const hashed_password = await passwords.hash(password)
     const { user, isMadeUp } = await register({ ...account, hashed_password, ip_address: request.ip })
@@ -68,6 +70,7 @@ export function usersSignedIn(app: App) {
   })
   app.patch('/users/me/password', { schema: updatePasswordMe }, async (request) => {
     const { current_password, new_password } = request.body
+    await request.limit('password_change', request.user.id)
     const change = async () => {
       const current = await users.hashOf(request.user.id)
       const { matches } = await passwords.verify(current, current_password)

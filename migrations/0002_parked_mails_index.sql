@@ -1,1 +1,0 @@
-CREATE INDEX "emails_parked_index" ON "emails" USING btree ("created_at","id") WHERE "emails"."parked_at" is not null;
