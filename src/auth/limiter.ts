@@ -62,7 +62,11 @@ function prepare(db: Database) {
     /** A row, or none where the try must wait. */
     take: db
       .insert(table)
-      .values({ key: value('key'), forgotten_at: sql`${time} + ${every}`, resumes_at: resumes(sql`1`) })
+      .select(
+        // What must wait is mostly told without the row's lock, which others may be queueing for.
+        sql`select ${value('key')}::text, ${time} + ${every}, ${resumes(sql`1`)}
+          where not exists (select from ${table} where ${ofKey} and ${table.resumes_at} > ${time})`,
+      )
       .onConflictDoUpdate({
         target: table.key,
         set: { forgotten_at: added, resumes_at: resumes(tries(sql`(${added})`)) },
