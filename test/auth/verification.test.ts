@@ -64,7 +64,7 @@ void test('verification, optional', async (t) => {
     for (const token of tokens) isAnswer(t, await verify(token), 400, INVALID, message)
   }
   const live = ({ id }: { id: string }) =>
-    rows(
+    rows<{ id: string }>(
       sql`select id from one_time_tokens where user_id = ${id} and purpose = 'verify_email' and expires_at > now()`,
     )
 
@@ -174,7 +174,7 @@ void test('verification, optional', async (t) => {
       const { body } = await signup(email)
       const answers = await Promise.all(Array.from({ length: 20 }, () => resend(email)))
       t.ok(answers.every(({ status }) => status === 200))
-      const ids = (await live(body)).map(({ id }: any) => app.auth.oneTimeTokens.sign('verify_email', id))
+      const ids = (await live(body)).map(({ id }) => app.auth.oneTimeTokens.sign('verify_email', id))
       t.ok(ids.length >= 1 && ids.length <= 3)
       t.ok(
         (await linksTo(email)).every((link) => ids.includes(link)),
