@@ -26,6 +26,8 @@ export interface ProcessOptions {
   readonly env?: Record<string, string>
   /** Runs another file of src. */
   readonly script?: string
+  /** What follows its name. */
+  readonly args?: readonly string[]
 }
 
 const root = process.cwd()
@@ -52,13 +54,18 @@ export async function databaseEnv(t: Test): Promise<Record<string, string>> {
 /** Starts the process and does not wait. It is killed when the test ends. */
 export async function launch(
   t: Test,
-  { folder, env = {}, script = 'server.ts' }: ProcessOptions,
+  { folder, env = {}, script = 'server.ts', args = [] }: ProcessOptions,
 ): Promise<Running> {
   const port = env.PORT ?? String(await freePort())
   const { PATH, HOME, NODE_V8_COVERAGE } = process.env
   const child = spawn(
     process.execPath,
-    ['--liftoff-only', `--import=${join(root, 'test/support/typescript.mjs')}`, join(root, 'src', script)],
+    [
+      '--liftoff-only',
+      `--import=${join(root, 'test/support/typescript.mjs')}`,
+      join(root, 'src', script),
+      ...args,
+    ],
     {
       cwd: folder,
       env: { PATH, HOME, ...(NODE_V8_COVERAGE && { NODE_V8_COVERAGE }), PORT: port, ...env },
