@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Test } from 'tap'
-import { createDatabase, dropDatabase } from './database.ts'
+import { TIMEOUT_MS, createDatabase, dropDatabase } from './database.ts'
 import { freePort } from './postgres.ts'
 
 /** The service as people run it: a process of its own, in a folder of its own, with nothing but what it is given. */
@@ -48,7 +48,7 @@ export async function databaseEnv(t: Test): Promise<Record<string, string>> {
   if (server === undefined) return {}
   const url = await createDatabase(server)
   t.teardown(() => dropDatabase(server, url))
-  return { DATABASE_URL: url }
+  return { DATABASE_URL: url, DATABASE_TIMEOUT_MS: String(TIMEOUT_MS) }
 }
 
 /** Starts the process and does not wait. It is killed when the test ends. */
