@@ -17,15 +17,18 @@ export async function* databaseFindings(config: Config): AsyncGenerator<Finding>
 }
 
 async function* postgresFindings(url: string, direct: string, config: Config): AsyncGenerator<Finding> {
-  yield* asking(url, config, 'database', async function* (sql) {
+  async function* service(sql: Sql) {
     yield* serverFindings(sql, config)
     yield await clockFinding(sql)
-  })
-  yield* asking(direct, config, 'migrations', async function* (sql) {
+    if (direct === url) yield* migrator(sql)
+  }
+  async function* migrator(sql: Sql) {
     yield* migrationFindings(sql)
     yield* privilegeFindings(sql)
     yield await searchFinding(sql)
-  })
+  }
+  yield* asking(url, config, 'database', service)
+  if (direct !== url) yield* asking(direct, config, 'migrations', migrator)
 }
 
 async function* asking(

@@ -51,12 +51,9 @@ async function write0_1_0({ db }: Connection, name: string) {
 async function countsOf({ db }: Connection) {
   const counts: Record<string, number> = {}
   for (const table of TABLES) {
-    const result = (await db.execute(
-      sql`select count(*)::integer as count from ${sql.identifier(table)}`,
-    )) as unknown
-    const [row] = (Array.isArray(result) ? result : (result as { rows: unknown[] }).rows) as {
-      count: number
-    }[]
+    const [row] = await db
+      .select({ count: sql<number>`count(*)::integer` })
+      .from(sql`${sql.identifier(table)}`)
     counts[table] = row?.count ?? 0
   }
   return counts

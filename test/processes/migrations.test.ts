@@ -17,10 +17,9 @@ void test('fault 36: migrations are in order, or some would never run', async (t
   const journal = JSON.parse(readFileSync('migrations/meta/_journal.json', 'utf8')) as Journal
   const { entries } = journal
   t.same(skipped(journal), [], 'mend it by generating the later one anew')
-  const [first, ...rest] = entries.map((entry, idx) => ({ ...entry, idx }))
+  const [first] = entries
   const sortedIn = { idx: 1, when: first!.when - 1, tag: '0001_merged_late' }
-  const after = rest.map((entry) => ({ ...entry, idx: entry.idx + 1 }))
-  t.same(skipped({ entries: [first!, sortedIn, ...after] }), ['0001_merged_late'], 'such a one is found')
+  t.same(skipped({ entries: [first!, sortedIn] }), ['0001_merged_late'], 'one that is not is found')
   const files = readdirSync('migrations').filter((name) => name.endsWith('.sql'))
   t.same(
     entries.map(({ tag }) => `${tag}.sql`),
