@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Test } from 'tap'
-import { createDatabase, dropDatabase } from './database.ts'
+import { TIMEOUT_MS, createDatabase, dropDatabase } from './database.ts'
 import { freePort } from './postgres.ts'
 
 /** The service as people run it: a process of its own, in a folder of its own, with nothing but what it is given. */
@@ -26,6 +26,8 @@ export interface ProcessOptions {
   readonly env?: Record<string, string>
   /** Runs another file of src. */
   readonly script?: string
+  /** What follows its name. */
+  readonly args?: readonly string[]
 }
 
 const root = process.cwd()
@@ -46,19 +48,24 @@ export async function databaseEnv(t: Test): Promise<Record<string, string>> {
   if (server === undefined) return {}
   const url = await createDatabase(server)
   t.teardown(() => dropDatabase(server, url))
-  return { DATABASE_URL: url }
+  return { DATABASE_URL: url, DATABASE_TIMEOUT_MS: String(TIMEOUT_MS) }
 }
 
 /** Starts the process and does not wait. It is killed when the test ends. */
 export async function launch(
   t: Test,
-  { folder, env = {}, script = 'server.ts' }: ProcessOptions,
+  { folder, env = {}, script = 'server.ts', args = [] }: ProcessOptions,
 ): Promise<Running> {
   const port = env.PORT ?? String(await freePort())
   const { PATH, HOME, NODE_V8_COVERAGE } = process.env
   const child = spawn(
     process.execPath,
-    ['--liftoff-only', `--import=${join(root, 'test/support/typescript.mjs')}`, join(root, 'src', script)],
+    [
+      '--liftoff-only',
+      `--import=${join(root, 'test/support/typescript.mjs')}`,
+      join(root, 'src', script),
+      ...args,
+    ],
     {
       cwd: folder,
       env: { PATH, HOME, ...(NODE_V8_COVERAGE && { NODE_V8_COVERAGE }), PORT: port, ...env },
