@@ -3,6 +3,7 @@ import { migrate } from 'drizzle-orm/postgres-js/migrator'
 import postgres from 'postgres'
 import type { Connection } from './connect.ts'
 import { migrations } from './migrations.ts'
+import { runPreparedBy } from './prepared.ts'
 
 export interface PostgresOptions {
   readonly url: string
@@ -28,8 +29,10 @@ export function connectPostgres(options: PostgresOptions): Connection {
     onnotice: () => undefined,
     connection: { application_name: 'groundwork' },
   })
+  const db = drizzle(client)
+  runPreparedBy(db, (text, params) => client.unsafe(text, params as never[], { prepare: true }).values())
   return {
-    db: drizzle(client),
+    db,
     migrate: () => migrateUnderLock(options.migrationUrl),
     close: () => client.end({ timeout: CLOSE_SECONDS }),
   }
