@@ -97,7 +97,7 @@ app.addHook('onRequest', async (request, reply) => {
   reply.header('x-request-id', request.id)
   if (request.routeOptions.url === '/health/ready') return
   const asker = await authenticate(request)
-  if (!asker) return reply.code(401).send({ detail: 'Could not validate credentials' })
+  if (!asker) throw Object.assign(new Error('Could not validate credentials'), { statusCode: 401 })
   request.asker = asker
 })
 app.addHook('onResponse', ({ asker }, _reply, done) => {

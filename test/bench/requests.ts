@@ -42,3 +42,23 @@ export const change: Route = {
 export const everybodys = read("GET /items/?limit=20, a superuser's", () => '/items/?limit=20', 'superuser')
 
 export const routes: readonly Route[] = [list, one, me, create, change]
+
+/**
+ * The superuser's last page, found by following next_cursor with the largest pages; undefined where lists have none.
+ */
+export async function fromCursor(url: string, { superuser }: World): Promise<Route | undefined> {
+  let cursor: string | undefined
+  for (;;) {
+    const query = new URLSearchParams({ limit: '1000', ...(cursor !== undefined && { cursor }) })
+    const answer = await fetch(`${url}${api}/items/?${query.toString()}`, { headers: superuser.headers })
+    const { next_cursor: next } = (await answer.json()) as { next_cursor?: string | null }
+    if (next === undefined) return undefined
+    if (next === null) break
+    cursor = next
+  }
+  return read(
+    'the last page',
+    () => `/items/?limit=20&cursor=${encodeURIComponent(cursor ?? '')}`,
+    'superuser',
+  )
+}
