@@ -14,8 +14,11 @@ export interface ThrowawayPostgres {
   stop(): Promise<void>
 }
 
-/** @throws Error that names the fix where PostgreSQL is not installed */
-export async function startPostgres(): Promise<ThrowawayPostgres> {
+/**
+ * @param more settings of postgresql.conf, beside those that make it fast
+ * @throws Error that names the fix where PostgreSQL is not installed
+ */
+export async function startPostgres(more: Record<string, string> = {}): Promise<ThrowawayPostgres> {
   const bin = binaries()
   const folder = mkdtempSync(join(tmpdir(), 'groundwork-postgres-'))
   const data = join(folder, 'data')
@@ -36,6 +39,7 @@ export async function startPostgres(): Promise<ThrowawayPostgres> {
     fsync: 'off',
     max_connections: '200',
     log_min_messages: 'panic',
+    ...more,
   }
   const server = spawn(
     join(bin, 'postgres'),
