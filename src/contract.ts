@@ -98,23 +98,58 @@ export const Time = Type.Unsafe<Date>({
   examples: ['2026-11-23T10:15:00.000Z'],
 })
 
-/** The query of a list. The defaults are filled in by validation. */
-export const PageQuery = Type.Object({
-  skip: Type.Unsafe<number>(
-    Type.Optional(
-      Type.Integer({ minimum: 0, maximum: 2_147_483_647, default: 0, description: 'Rows to pass over.' }),
-    ),
-  ),
-  limit: Type.Unsafe<number>(
-    Type.Optional(Type.Integer({ minimum: 1, maximum: 1000, default: 100, description: 'Rows at most.' })),
-  ),
-})
+/**
+ * The query of a list. The defaults are filled in by validation.
+ *
+ * @param searched what `q` looks into, in words
+ * @param columns what it may be sorted by
+ */
+export const listQuery = <const Column extends string>(searched: string, columns: readonly Column[]) =>
+  Type.Object(
+    {
+      skip: Type.Unsafe<number>(
+        Type.Optional(
+          Type.Integer({ minimum: 0, maximum: 2_147_483_647, default: 0, description: 'Rows to pass over.' }),
+        ),
+      ),
+      limit: Type.Unsafe<number>(
+        Type.Optional(
+          Type.Integer({ minimum: 1, maximum: 1000, default: 100, description: 'Rows at most.' }),
+        ),
+      ),
+      q: Type.Optional(
+        Text(255, 0, { description: `Only rows with this text in ${searched}, whatever its case.` }),
+      ),
+      sort: Type.Unsafe<Column | `-${Column}`>(
+        Type.Optional(
+          Type.String({
+            enum: columns.flatMap((column) => [column, `-${column}`]),
+            default: '-created_at',
+            description: 'What the rows are in the order of, `-` for descending.',
+          }),
+        ),
+      ),
+      cursor: Type.Optional(
+        Text(4096, 0, {
+          description:
+            'The `next_cursor` of a page with the same `sort` and `q`, to go on from there; without `skip`.',
+        }),
+      ),
+    },
+    // Looked at before defaults are filled in.
+    { not: { required: ['cursor', 'skip'] } },
+  )
 
 /** The answer of a list. */
 export const pageOf = <T extends TSchema>(row: T) =>
   Type.Object({
     data: Type.Array(row),
     count: Type.Integer({ description: 'Rows on all pages together.', examples: [1] }),
+    next_cursor: Type.Unsafe<string | null>({
+      type: ['string', 'null'],
+      description: 'Goes on with the next page, as `cursor`; null at the end.',
+      examples: [null],
+    }),
   })
 
 export const Message = component('Message', Type.Object({ message: Type.String() }))

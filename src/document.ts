@@ -21,7 +21,7 @@ export const description = `The backend that a product starts from: accounts, se
 
 **Errors** are \`{"detail": "…"}\` with a text that is part of this contract; where an input does not fit its schema, \`detail\` is a list with an entry for each fault. Every answer carries an \`X-Request-Id\`: quote it when you report a problem.
 
-**Lists** are newest first and take \`skip\` and \`limit\`; \`count\` is the number of rows on all pages together.`
+**Lists** are newest first where \`sort\` says nothing else, and \`q\` searches them. \`count\` is the number of rows on all pages together. Go on with \`next_cursor\`, which neither repeats nor loses a row while others come and go, or take any page with \`skip\` and \`limit\`.`
 
 export const tags = [
   { name: 'login', description: 'Signing in, and the way back in for those who lost their password.' },

@@ -19,6 +19,16 @@ export class ApiError extends Error {
   }
 }
 
+/** An input that fits its schema and can't be taken all the same: 422 at its place, as validation would say it. */
+export class InvalidInput extends ApiError {
+  readonly loc: readonly (string | number)[]
+
+  constructor(loc: readonly (string | number)[], msg: string) {
+    super(422, msg)
+    this.loc = loc
+  }
+}
+
 /** A kind of ApiError: thrown as `new Kind()`, declared in a route's `errors` as `Kind`. */
 export interface ApiErrorKind {
   new (): ApiError

@@ -3,8 +3,9 @@ import type { PgColumn } from 'drizzle-orm/pg-core'
 import { InvalidCredentials, NotEnoughPermissions } from '../errors.ts'
 import type { Database } from './connect.ts'
 import { isForeignKeyViolation } from './faults.ts'
-import { type OwnedTable, type RevealedTable, reveal } from './owned-table.ts'
-import { type PageOf, type PageRange, columnsIn, preparePage } from './page.ts'
+import { type OwnedTable, type Ownership, type RevealedTable, reveal } from './owned-table.ts'
+import { columnsIn } from './page-statement.ts'
+import { type PageOf, type PageRequest, preparePages } from './page.ts'
 import { assigned, assignments, value, valueOrDefault } from './statements.ts'
 
 /** Who is asking. Superusers see and change every row; others their own. */
@@ -18,9 +19,9 @@ export interface Asker {
  * permission in the statement that reads or writes, so that nothing can change between check and write.
  * An unknown row is the table's own 404, another's row is 403 `Not enough permissions`.
  */
-export interface OwnedRows<Row, Field extends string> {
-  /** A page, newest first, with the number of all rows that the asker may see. */
-  page(asker: Asker, range: PageRange): Promise<PageOf<Row>>
+export interface OwnedRows<Row, Field extends string, Sort extends string> {
+  /** A page, newest first where not asked for otherwise, with the number of all rows that the asker may see. */
+  page(asker: Asker, request: PageRequest<Sort>): Promise<PageOf<Row>>
   get(asker: Asker, id: string): Promise<Row>
   /** Adds a row of the asker's. @throws InvalidCredentials when the asker was deleted meanwhile */
   create(asker: Asker, fields: Partial<Record<Field, unknown>>): Promise<Row>
@@ -30,13 +31,13 @@ export interface OwnedRows<Row, Field extends string> {
 }
 
 /** Prepares the statements of one owned table. */
-export function ownedRows<Row, Field extends string>(
+export function ownedRows<Row, Field extends string, Sort extends string>(
   db: Database,
-  owned: OwnedTable<Row, Field>,
-): OwnedRows<Row, Field> {
+  owned: OwnedTable<Row, Field, Sort>,
+): OwnedRows<Row, Field, Sort> {
   const { table, ownership } = reveal(owned)
   const { fields, notFound } = ownership
-  const run = prepare<Row>(db, table, fields)
+  const run = prepare<Row, Sort>(db, table, ownership)
 
   /** What a write says of itself: whose the row was, and the row if it was written. */
   function outcome<Written>([found]: { owner_id: unknown; row: Written | null }[], asker: Asker): Written {
@@ -46,8 +47,8 @@ export function ownedRows<Row, Field extends string>(
   }
 
   return {
-    page: (asker, range) =>
-      asker.is_superuser ? run.pageOfAll(range) : run.pageOfOwner(range, { asker: asker.id }),
+    page: (asker, request) =>
+      asker.is_superuser ? run.pageOfAll(request) : run.pageOfOwner(request, { asker: asker.id }),
     async get(asker, id) {
       const [row] = await run.get.execute({ id })
       if (!row) throw new notFound()
@@ -76,7 +77,11 @@ export function ownedRows<Row, Field extends string>(
 const scope = (asker: Asker, id: string) => ({ id, asker: asker.id, superuser: asker.is_superuser })
 
 /** The statements of one owned table, built once. */
-function prepare<Row>(db: Database, table: RevealedTable, fields: readonly string[]) {
+function prepare<Row, Sort extends string>(
+  db: Database,
+  table: RevealedTable,
+  { fields, search }: Ownership,
+) {
   const name = getTableName(table)
   const columns = getTableColumns(table) as Record<string, PgColumn>
   const each = (write: (column: PgColumn) => unknown) =>
@@ -97,8 +102,8 @@ function prepare<Row>(db: Database, table: RevealedTable, fields: readonly strin
       .where(ofId)
 
   return {
-    pageOfOwner: preparePage<Row>(db, table, 'page_of_owner', ofAsker),
-    pageOfAll: preparePage<Row>(db, table, 'page_of_all'),
+    pageOfOwner: preparePages<Row, Sort>(db, table, search, ofAsker),
+    pageOfAll: preparePages<Row, Sort>(db, table, search),
     get: db.select().from(table).where(ofId).prepare(`${name}_get`),
     create: db
       .insert(table)

@@ -6,6 +6,7 @@ import {
   ApiError,
   BadRequest,
   InternalServerError,
+  InvalidInput,
   UnreadableBody,
   NotFound,
   PayloadTooLarge,
@@ -62,11 +63,14 @@ function answerError(error: FastifyError, request: FastifyRequest, reply: Fastif
 }
 
 /** Sends an error as the contract has it. */
-export function sendApiError(reply: FastifyReply, { status, headers, detail }: ApiError) {
+export function sendApiError(reply: FastifyReply, error: ApiError) {
+  const { status, headers, detail } = error
   return reply
     .code(status)
     .headers({ ...headers })
-    .send({ detail })
+    .send({
+      detail: error instanceof InvalidInput ? [{ type: 'value_error', loc: error.loc, msg: detail }] : detail,
+    })
 }
 
 function toApiError(error: FastifyError): ApiError {

@@ -18,8 +18,9 @@ const table = pgTable('things', {
   created_at: timestamp({ withTimezone: true }).notNull().defaultNow(),
 })
 const fields = ['data', 'due', 'number', 'tags'] as const
-const things = conceal<typeof table.$inferSelect, (typeof fields)[number]>(table, {
+const things = conceal<typeof table.$inferSelect, (typeof fields)[number], 'created_at'>(table, {
   fields,
+  search: [],
   notFound: ItemNotFound,
 })
 

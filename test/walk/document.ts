@@ -79,7 +79,9 @@ function parameters(id: string, path: string) {
   const inPath = /\{(.+)\}/.exec(path)?.[1]
   if (inPath) return [`path ${inPath}`]
   if (id === 'utils-test_email') return ['query email_to']
-  return id === 'users-read_users' || id === 'items-read_items' ? ['query limit', 'query skip'] : []
+  return id === 'users-read_users' || id === 'items-read_items'
+    ? ['cursor', 'limit', 'q', 'skip', 'sort'].map((name) => `query ${name}`)
+    : []
 }
 
 function checkComponents(check: Check, root: Node) {

@@ -2,7 +2,7 @@ import { Type } from '@sinclair/typebox'
 import {
   Id,
   NullableText,
-  PageQuery,
+  listQuery,
   Text,
   Time,
   component,
@@ -32,8 +32,8 @@ const errors = [ItemNotFound, NotEnoughPermissions]
 export const readItems = operation({
   operationId: 'items-read_items',
   summary: 'List items',
-  description: "One's own items, newest first. Superusers see everybody's.",
-  querystring: PageQuery,
+  description: "One's own items, newest first where not asked for otherwise. Superusers see everybody's.",
+  querystring: listQuery('title or description', ['created_at', 'title']),
   response: { 200: ItemsPublic },
 })
 export const createItem = operation({

@@ -1,6 +1,6 @@
 import { type SQL, and, eq, inArray, ne, sql } from 'drizzle-orm'
 import type { Database } from '../../db/connect.ts'
-import { columnsIn } from '../../db/page.ts'
+import { columnsIn } from '../../db/page-statement.ts'
 import { assigned, sent, value } from '../../db/statements.ts'
 import { oneTimeTokens as tokens, sessions, users } from '../../db/tables.ts'
 
