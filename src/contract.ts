@@ -24,6 +24,8 @@ declare module 'fastify' {
   interface FastifySchema {
     /** What can go wrong beyond what the route's scope and inputs bring with them. */
     errors?: readonly ApiErrorKind[]
+    /** The good answer is a version of a row, told in `ETag`. */
+    versioned?: boolean
   }
 }
 
@@ -56,6 +58,7 @@ interface Operation {
   description: string
   params?: TObject
   querystring?: TObject
+  headers?: TObject
   body?: TSchema
   /** Media types of the body, where not JSON. */
   consumes?: string[]
@@ -65,6 +68,8 @@ interface Operation {
   response: Record<number, TSchema>
   /** What can go wrong beyond what the route's scope and inputs bring with them. */
   errors?: ApiErrorKind[]
+  /** The good answer is a version of a row, told in `ETag`. */
+  versioned?: true
 }
 
 /** The contract of one route, as Fastify's `schema`. */
@@ -96,6 +101,22 @@ export const Time = Type.Unsafe<Date>({
   type: 'string',
   format: 'date-time',
   examples: ['2026-11-23T10:15:00.000Z'],
+})
+
+/** The request headers of reading a version again, and of writing over one (RFC 9110, section 13.1). */
+export const IfNoneMatch = Type.Object({
+  'If-None-Match': Type.Optional(
+    Type.String({
+      description: 'The `ETag` of what is known already: it is not sent again, the answer is 304.',
+    }),
+  ),
+})
+export const IfMatch = Type.Object({
+  'If-Match': Type.Optional(
+    Type.String({
+      description: 'The `ETag` of what is to be changed: where it was changed meanwhile, the answer is 412.',
+    }),
+  ),
 })
 
 /**
@@ -164,7 +185,7 @@ export const ValidationError = component(
   'ValidationError',
   Type.Object({
     loc: Type.Array(Type.Union([Type.String(), Type.Integer()]), {
-      description: 'Where the fault is: body, query or path, and the way from there.',
+      description: 'Where the fault is: body, query, path or header, and the way from there.',
       examples: [['body', 'password']],
     }),
     msg: Type.String({ examples: ['String should have at least 8 characters'] }),

@@ -1,4 +1,5 @@
 import { STATUS_CODES } from 'node:http'
+import type { TObject } from '@sinclair/typebox'
 import type { FastifySchema } from 'fastify'
 import { HTTPError, HTTPValidationError, SECURITY_SCHEME } from './contract.ts'
 import {
@@ -59,21 +60,30 @@ const anywhere = [TooManyRequests, InternalServerError, ServiceUnavailable]
 const bodyErrors = ({ body }: FastifySchema) =>
   body === undefined ? [] : [UnreadableBody, PayloadTooLarge, UnsupportedMediaType]
 
-const hasInput = ({ body, params, querystring }: FastifySchema) =>
-  body !== undefined || params !== undefined || querystring !== undefined
+const hasInput = ({ body, params, querystring, headers }: FastifySchema) =>
+  [body, params, querystring, headers].some((part) => part !== undefined)
 
 const inContent = (schema: unknown, type = 'application/json', more: object = {}) => ({
   content: { [type]: { schema, ...more } },
 })
 
-function goodAnswers({ response, produces }: FastifySchema) {
-  return Object.fromEntries(
-    Object.entries(response as Record<string, object>).map(([status, schema]) => [
-      status,
-      { description: STATUS_CODES[status], ...inContent(schema, produces?.[0]) },
-    ]),
-  )
+function goodAnswers({ response, produces, versioned, headers }: FastifySchema) {
+  const tag = versioned && {
+    headers: { ETag: header('Which version of the row this is (RFC 9110, 8.8.3).') },
+  }
+  const answers = Object.entries(response as Record<string, object>).map(([status, schema]) => [
+    status,
+    { description: STATUS_CODES[status], ...tag, ...inContent(schema, produces?.[0]) },
+  ])
+  const unchanged = { description: 'It is the version of `If-None-Match`.', type: 'null', ...tag }
+  return {
+    ...Object.fromEntries(answers),
+    ...(isOneOf('If-None-Match', headers) && { 304: unchanged }),
+  }
 }
+
+const isOneOf = (name: string, headers: unknown) =>
+  headers !== undefined && name in (headers as TObject).properties
 
 const invalidInput = {
   description: 'The input does not fit its schema: an entry for each fault, never the value itself.',

@@ -73,6 +73,8 @@ export const UserToUpdateNotFound = define(404, 'The user with this id does not 
 // Items, and every other table that has owners
 export const ItemNotFound = define(404, 'Item not found')
 export const NotEnoughPermissions = define(403, 'Not enough permissions')
+/** `If-Match` names no version that is there (RFC 9110, 13.1.1). */
+export const PreconditionFailed = define(412, 'Precondition Failed')
 
 // Any route
 export const BadRequest = define(400, 'Bad Request')

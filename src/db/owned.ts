@@ -1,6 +1,6 @@
 import { and, eq, getTableColumns, getTableName, or, sql } from 'drizzle-orm'
 import type { PgColumn } from 'drizzle-orm/pg-core'
-import { InvalidCredentials, NotEnoughPermissions } from '../errors.ts'
+import { InvalidCredentials, NotEnoughPermissions, PreconditionFailed } from '../errors.ts'
 import type { Database } from './connect.ts'
 import { isForeignKeyViolation } from './faults.ts'
 import { type OwnedTable, type Ownership, type RevealedTable, reveal } from './owned-table.ts'
@@ -14,6 +14,12 @@ export interface Asker {
   readonly is_superuser: boolean
 }
 
+/** A row, and which version of it: another one after each write, whoever wrote. */
+export interface Versioned<Row> {
+  readonly row: Row
+  readonly version: string
+}
+
 /**
  * The only door to an owned table. Each call knows who is asking, is one prepared statement, and decides about
  * permission in the statement that reads or writes, so that nothing can change between check and write.
@@ -22,12 +28,23 @@ export interface Asker {
 export interface OwnedRows<Row, Field extends string, Sort extends string> {
   /** A page, newest first where not asked for otherwise, with the number of all rows that the asker may see. */
   page(asker: Asker, request: PageRequest<Sort>): Promise<PageOf<Row>>
-  get(asker: Asker, id: string): Promise<Row>
+  get(asker: Asker, id: string): Promise<Versioned<Row>>
   /** Adds a row of the asker's. @throws InvalidCredentials when the asker was deleted meanwhile */
-  create(asker: Asker, fields: Partial<Record<Field, unknown>>): Promise<Row>
-  /** Writes the fields that are sent; the others stay. */
-  update(asker: Asker, id: string, fields: Partial<Record<Field, unknown>>): Promise<Row>
-  delete(asker: Asker, id: string): Promise<void>
+  create(asker: Asker, fields: Partial<Record<Field, unknown>>): Promise<Versioned<Row>>
+  /**
+   * Writes the fields that are sent; the others stay.
+   *
+   * @param versions one of which the row must be; any where left out
+   * @throws PreconditionFailed where it is another
+   */
+  update(
+    asker: Asker,
+    id: string,
+    fields: Partial<Record<Field, unknown>>,
+    versions?: readonly string[],
+  ): Promise<Versioned<Row>>
+  /** @throws PreconditionFailed where the row is none of `versions` */
+  delete(asker: Asker, id: string, versions?: readonly string[]): Promise<void>
 }
 
 /** Prepares the statements of one owned table. */
@@ -39,42 +56,53 @@ export function ownedRows<Row, Field extends string, Sort extends string>(
   const { fields, notFound } = ownership
   const run = prepare<Row, Sort>(db, table, ownership)
 
-  /** What a write says of itself: whose the row was, and the row if it was written. */
-  function outcome<Written>([found]: { owner_id: unknown; row: Written | null }[], asker: Asker): Written {
-    if (found?.row) return found.row
-    if (found && found.owner_id !== asker.id && !asker.is_superuser) throw new NotEnoughPermissions()
-    throw new notFound()
+  async function get(asker: Asker, id: string) {
+    const [found] = await run.get.execute({ id })
+    if (!found) throw new notFound()
+    if (found.row.owner_id !== asker.id && !asker.is_superuser) throw new NotEnoughPermissions()
+    return found as Versioned<Row>
+  }
+
+  /** A write of one row, which says whose the row was, and the row if it was written. */
+  async function write(statement: typeof run.update, { asker, id, versions, ...values }: Write) {
+    const superuser = asker.is_superuser
+    const allowed = versions?.filter((version) => /^\d+$/.test(version)).join(',') ?? null
+    const given = { ...values, id, asker: asker.id, superuser, if_match: allowed }
+    const [found] = await statement.execute(given)
+    if (found?.row) return found as Versioned<Row>
+    if (found && found.owner_id !== asker.id && !superuser) throw new NotEnoughPermissions()
+    if (!found || versions === undefined) throw new notFound()
+    // Another version, unless the row is gone meanwhile.
+    await get(asker, id)
+    throw new PreconditionFailed()
   }
 
   return {
     page: (asker, request) =>
       asker.is_superuser ? run.pageOfAll(request) : run.pageOfOwner(request, { asker: asker.id }),
-    async get(asker, id) {
-      const [row] = await run.get.execute({ id })
-      if (!row) throw new notFound()
-      if (row.owner_id !== asker.id && !asker.is_superuser) throw new NotEnoughPermissions()
-      return row as Row
-    },
+    get,
     async create(asker, body) {
       try {
-        const [row] = await run.create.execute({ ...assignments(fields, body), asker: asker.id })
-        return row as Row
+        const [made] = await run.create.execute({ ...assignments(fields, body), asker: asker.id })
+        return made as unknown as Versioned<Row>
       } catch (error) {
         if (isForeignKeyViolation(error)) throw new InvalidCredentials()
         throw error
       }
     },
-    async update(asker, id, body) {
-      const found = await run.update.execute({ ...assignments(fields, body), ...scope(asker, id) })
-      return outcome(found, asker) as Row
-    },
-    async delete(asker, id) {
-      outcome(await run.delete.execute(scope(asker, id)), asker)
+    update: (asker, id, body, versions) =>
+      write(run.update, { ...assignments(fields, body), asker, id, versions }),
+    async delete(asker, id, versions) {
+      await write(run.delete, { asker, id, versions })
     },
   }
 }
 
-const scope = (asker: Asker, id: string) => ({ id, asker: asker.id, superuser: asker.is_superuser })
+interface Write {
+  readonly asker: Asker
+  readonly id: string
+  readonly versions: readonly string[] | undefined
+}
 
 /** The statements of one owned table, built once. */
 function prepare<Row, Sort extends string>(
@@ -88,15 +116,26 @@ function prepare<Row, Sort extends string>(
     Object.fromEntries(fields.map((field) => [field, write(columns[field]!)]))
   const ofAsker = eq(table.owner_id, value('asker'))
   const ofId = eq(table.id, value('id'))
-  const allowed = and(ofId, or(ofAsker, sql`${value('superuser')}::boolean`))
+  // The transaction that wrote the row, as PostgreSQL itself notes it: no writer can forget to.
+  const version = sql<string>`${table}.xmin::text`.as('version')
+  const versions = sql`${value('if_match')}::text`
+  const isVersion = sql`(${versions} is null or ${table}.xmin::text = any(string_to_array(${versions}, ',')))`
+  const allowed = and(ofId, or(ofAsker, sql`${value('superuser')}::boolean`), isVersion)
 
-  const updated = db.$with('written').as(db.update(table).set(each(assigned)).where(allowed).returning())
-  const deleted = db.$with('written').as(db.delete(table).where(allowed).returning())
+  const row = { ...columns, version }
+  const updated = db.$with('written').as(db.update(table).set(each(assigned)).where(allowed).returning(row))
+  const created = db.$with('written').as(
+    db
+      .insert(table)
+      .values({ ...each(valueOrDefault), owner_id: value('asker') })
+      .returning(row),
+  )
+  const deleted = db.$with('written').as(db.delete(table).where(allowed).returning(row))
   /** Runs the write beside a look at the row as it was: whose it is, even where nothing was written. */
   const withOwner = (written: typeof updated) =>
     db
       .with(written)
-      .select({ owner_id: table.owner_id, row: columnsIn(table, written) })
+      .select({ owner_id: table.owner_id, row: columnsIn(table, written), version: written.version })
       .from(table)
       .leftJoin(written, sql`true`)
       .where(ofId)
@@ -104,11 +143,11 @@ function prepare<Row, Sort extends string>(
   return {
     pageOfOwner: preparePages<Row, Sort>(db, table, search, ofAsker),
     pageOfAll: preparePages<Row, Sort>(db, table, search),
-    get: db.select().from(table).where(ofId).prepare(`${name}_get`),
+    get: db.select({ row: columns, version }).from(table).where(ofId).prepare(`${name}_get`),
     create: db
-      .insert(table)
-      .values({ ...each(valueOrDefault), owner_id: value('asker') })
-      .returning()
+      .with(created)
+      .select({ row: columnsIn(table, created), version: created.version })
+      .from(created)
       .prepare(`${name}_create`),
     update: withOwner(updated).prepare(`${name}_update`),
     delete: withOwner(deleted).prepare(`${name}_delete`),

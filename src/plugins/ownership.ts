@@ -1,8 +1,9 @@
 import type { FastifyRequest } from 'fastify'
 import plugin from 'fastify-plugin'
-import { type OwnedRows, ownedRows } from '../db/owned.ts'
+import { type OwnedRows, type Versioned, ownedRows } from '../db/owned.ts'
 import type { OwnedTable } from '../db/owned-table.ts'
 import type { PageOf, PageRequest } from '../db/page.ts'
+import { versionsToMatch } from './conditions.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -13,7 +14,7 @@ declare module 'fastify' {
   }
 }
 
-/** `OwnedRows` with the asker filled in. */
+/** `OwnedRows` with what the request says filled in: who is asking, and which version it is about. */
 export interface OwnedByAsker<Row, Field extends string, Sort extends string> {
   page(request: PageRequest<Sort>): Promise<PageOf<Row>>
   get(id: string): Promise<Row>
@@ -38,15 +39,20 @@ export const ownership = plugin(
     >(this: FastifyRequest, table: OwnedTable<Row, Field, Sort>) {
       const rows = rowsOf(table) as unknown as OwnedRows<Row, Field, Sort>
       const asker = this.user
+      const answer = async (found: Promise<Versioned<Row>>) => {
+        const { row, version } = await found
+        this.version = version
+        return row
+      }
       return {
         page: (request) => rows.page(asker, request),
-        get: (id) => rows.get(asker, id),
-        create: (fields) => rows.create(asker, fields),
-        update: (id, fields) => rows.update(asker, id, fields),
-        delete: (id) => rows.delete(asker, id),
+        get: (id) => answer(rows.get(asker, id)),
+        create: (fields) => answer(rows.create(asker, fields)),
+        update: (id, fields) => answer(rows.update(asker, id, fields, versionsToMatch(this))),
+        delete: (id) => rows.delete(asker, id, versionsToMatch(this)),
       } satisfies OwnedByAsker<Row, Field, Sort>
     })
     done()
   },
-  { name: 'ownership', dependencies: ['auth', 'database'] },
+  { name: 'ownership', dependencies: ['auth', 'conditions', 'database'] },
 )

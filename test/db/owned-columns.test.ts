@@ -37,10 +37,10 @@ void test('an owned table may have columns of any type, and defaults', async (t)
   const me = { id: randomUUID(), is_superuser: false }
   const due = new Date('2026-11-23T10:15:00Z')
 
-  const thing = await rows.create(me, { data: { x: [1] }, due, tags: ['a', 'b'] })
+  const { row: thing } = await rows.create(me, { data: { x: [1] }, due, tags: ['a', 'b'] })
   t.match(thing, { data: { x: [1] }, due, number: 7, tags: ['a', 'b'], owner_id: me.id })
-  t.same(await rows.update(me, thing.id, { number: 9, due: null }), { ...thing, number: 9, due: null })
-  t.same(await rows.update(me, thing.id, { data: [1, 2], tags: null }), {
+  t.same((await rows.update(me, thing.id, { number: 9, due: null })).row, { ...thing, number: 9, due: null })
+  t.same((await rows.update(me, thing.id, { data: [1, 2], tags: null })).row, {
     ...thing,
     number: 9,
     due: null,

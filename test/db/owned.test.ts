@@ -11,6 +11,7 @@ import { writeCursor } from '../../src/db/cursor.ts'
 import { type PageRequest, preparePages } from '../../src/db/page.ts'
 import { items, users } from '../../src/db/tables.ts'
 import { InvalidCredentials, ItemNotFound, NotEnoughPermissions } from '../../src/errors.ts'
+import { conditions } from '../../src/plugins/conditions.ts'
 import { ownership } from '../../src/plugins/ownership.ts'
 import { freshDatabase } from '../support/database.ts'
 
@@ -75,8 +76,9 @@ void test('rows with owners', async (t) => {
     await app.register(
       plugin((app, _options, done) => (app.decorateRequest('user', null as never), done()), { name: 'auth' }),
     )
+    await app.register(conditions)
     await app.register(ownership)
-    const { id } = await rows.create(ada, { title: 'Secret' })
+    const { id } = (await rows.create(ada, { title: 'Secret' })).row
     app.get('/page', (request) => request.owned(items).page({ skip: 0, limit: 10 }))
     app.get('/get', (request) => request.owned(items).get(id))
     app.get('/create', (request) => request.owned(items).create({ title: 'x' }))
@@ -87,18 +89,18 @@ void test('rows with owners', async (t) => {
       t.equal(statusCode, 500, url)
       t.notMatch(body, 'Secret')
     }
-    t.match(await rows.get(ada, id), { title: 'Secret' }, 'and changes none')
+    t.match((await rows.get(ada, id)).row, { title: 'Secret' }, 'and changes none')
     t.equal((await rows.page(admin, { skip: 0, limit: 10 })).count, 1)
   })
 
   await t.test('only an owner and superusers reach a row', async (t) => {
-    const { id } = await rows.create(ada, { title: 'Engine', description: 'Brass' })
+    const { id } = (await rows.create(ada, { title: 'Engine', description: 'Brass' })).row
     const forbidden = new NotEnoughPermissions()
     await t.rejects(rows.get(bob, id), forbidden)
     await t.rejects(rows.update(bob, id, { title: 'x' }), forbidden)
     await t.rejects(rows.delete(bob, id), forbidden)
-    t.match(await rows.get(ada, id), { title: 'Engine' })
-    t.match(await rows.update(admin, id, { description: null }), { title: 'Engine', description: null })
+    t.match((await rows.get(ada, id)).row, { title: 'Engine' })
+    t.match((await rows.update(admin, id, { description: null })).row, { title: 'Engine', description: null })
     await rows.delete(admin, id)
     const unknown = new ItemNotFound()
     for (const asker of people) {

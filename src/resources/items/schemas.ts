@@ -1,6 +1,8 @@
 import { Type } from '@sinclair/typebox'
 import {
   Id,
+  IfMatch,
+  IfNoneMatch,
   NullableText,
   listQuery,
   Text,
@@ -10,7 +12,7 @@ import {
   pageOf,
   Message,
 } from '../../contract.ts'
-import { ItemNotFound, NotEnoughPermissions } from '../../errors.ts'
+import { ItemNotFound, NotEnoughPermissions, PreconditionFailed } from '../../errors.ts'
 
 const title = Text(255, 1, { examples: ['Analytical Engine'] })
 const description = NullableText(255, { examples: ['Notes on the engine'] })
@@ -28,6 +30,7 @@ export const ItemUpdate = component('ItemUpdate', Type.Partial(Type.Object({ tit
 
 const params = Type.Object({ id: Id })
 const errors = [ItemNotFound, NotEnoughPermissions]
+const errorsOfWrites = [...errors, PreconditionFailed]
 
 export const readItems = operation({
   operationId: 'items-read_items',
@@ -42,13 +45,16 @@ export const createItem = operation({
   description: 'It belongs to whoever creates it.',
   body: ItemCreate,
   response: { 200: ItemPublic },
+  versioned: true,
 })
 export const readItem = operation({
   operationId: 'items-read_item',
   summary: 'Read an item',
   description: "One's own, or for superusers any.",
   params,
+  headers: IfNoneMatch,
   response: { 200: ItemPublic },
+  versioned: true,
   errors,
 })
 export const updateItem = operation({
@@ -56,15 +62,18 @@ export const updateItem = operation({
   summary: 'Change an item',
   description: 'Fields that are not sent stay as they are.',
   params,
+  headers: IfMatch,
   body: ItemUpdate,
   response: { 200: ItemPublic },
-  errors,
+  versioned: true,
+  errors: errorsOfWrites,
 })
 export const deleteItem = operation({
   operationId: 'items-delete_item',
   summary: 'Delete an item',
   description: 'For good.',
   params,
+  headers: IfMatch,
   response: { 200: Message },
-  errors,
+  errors: errorsOfWrites,
 })
