@@ -119,6 +119,17 @@ export const IfMatch = Type.Object({
   ),
 })
 
+/** The request header of a creation that may be repeated where its answer was lost. */
+export const IdempotencyKey = Type.Object({
+  'Idempotency-Key': Type.Optional(
+    Text(255, 1, {
+      pattern: '^[!-~]*$',
+      description:
+        'Any name for this creation, such as a UUID. Repeated within a day, nothing is created again and the answer is the first one; with another body it is 422.',
+    }),
+  ),
+})
+
 /**
  * The query of a list. The defaults are filled in by validation.
  *

@@ -87,6 +87,13 @@ export const InternalServerError = define(500, 'Internal Server Error')
 /** Overloaded, or a dependency is away; worth another try in a second. */
 export const ServiceUnavailable = define(503, 'Service Unavailable', { 'retry-after': '1' })
 
+/** The same key with another body is a mistake of the client's; neither answer would be right. */
+export class IdempotencyKeyReused extends InvalidInput {
+  constructor() {
+    super(['header', 'idempotency-key'], 'Value was used with another body')
+  }
+}
+
 /** The path has other methods (RFC 9110, section 15.5.6). */
 export class MethodNotAllowed extends ApiError {
   constructor(allowed: readonly string[]) {

@@ -1,8 +1,14 @@
-import { and, eq, getTableColumns, getTableName, or, sql } from 'drizzle-orm'
+import { type SQL, and, eq, getTableColumns, getTableName, or, sql } from 'drizzle-orm'
 import type { PgColumn } from 'drizzle-orm/pg-core'
-import { InvalidCredentials, NotEnoughPermissions, PreconditionFailed } from '../errors.ts'
+import {
+  IdempotencyKeyReused,
+  InvalidCredentials,
+  NotEnoughPermissions,
+  PreconditionFailed,
+} from '../errors.ts'
 import type { Database } from './connect.ts'
 import { isForeignKeyViolation } from './faults.ts'
+import { keyValues, prepareKeyedCreate } from './idempotency.ts'
 import { type OwnedTable, type Ownership, type RevealedTable, reveal } from './owned-table.ts'
 import { columnsIn } from './page-statement.ts'
 import { type PageOf, type PageRequest, preparePages } from './page.ts'
@@ -29,8 +35,18 @@ export interface OwnedRows<Row, Field extends string, Sort extends string> {
   /** A page, newest first where not asked for otherwise, with the number of all rows that the asker may see. */
   page(asker: Asker, request: PageRequest<Sort>): Promise<PageOf<Row>>
   get(asker: Asker, id: string): Promise<Versioned<Row>>
-  /** Adds a row of the asker's. @throws InvalidCredentials when the asker was deleted meanwhile */
-  create(asker: Asker, fields: Partial<Record<Field, unknown>>): Promise<Versioned<Row>>
+  /**
+   * Adds a row of the asker's. With a key that they used before within a day nothing is added, and the row of then is
+   * given as it was.
+   *
+   * @throws InvalidCredentials when the asker was deleted meanwhile
+   * @throws IdempotencyKeyReused where the key stands for other fields
+   */
+  create(
+    asker: Asker,
+    fields: Partial<Record<Field, unknown>>,
+    idempotencyKey?: string,
+  ): Promise<Versioned<Row>>
   /**
    * Writes the fields that are sent; the others stay.
    *
@@ -77,14 +93,26 @@ export function ownedRows<Row, Field extends string, Sort extends string>(
     throw new PreconditionFailed()
   }
 
+  async function create(given: Record<string, unknown>) {
+    const [made] = await run.create.execute(given)
+    return made as unknown as Versioned<Row>
+  }
+
+  async function createOnce(given: Record<string, unknown>, key: string) {
+    const body = fields.map((field) => given[field])
+    const [made] = await run.createOnce.execute({ ...given, ...keyValues(table, key, body) })
+    if (!made?.isSameBody) throw new IdempotencyKeyReused()
+    return { row: made.row, version: made.version } as Versioned<Row>
+  }
+
   return {
     page: (asker, request) =>
       asker.is_superuser ? run.pageOfAll(request) : run.pageOfOwner(request, { asker: asker.id }),
     get,
-    async create(asker, body) {
+    async create(asker, body, key) {
+      const given = { ...assignments(fields, body), asker: asker.id }
       try {
-        const [made] = await run.create.execute({ ...assignments(fields, body), asker: asker.id })
-        return made as unknown as Versioned<Row>
+        return key === undefined ? await create(given) : await createOnce(given, key)
       } catch (error) {
         if (isForeignKeyViolation(error)) throw new InvalidCredentials()
         throw error
@@ -112,7 +140,7 @@ function prepare<Row, Sort extends string>(
 ) {
   const name = getTableName(table)
   const columns = getTableColumns(table) as Record<string, PgColumn>
-  const each = (write: (column: PgColumn) => unknown) =>
+  const each = (write: (column: PgColumn) => SQL) =>
     Object.fromEntries(fields.map((field) => [field, write(columns[field]!)]))
   const ofAsker = eq(table.owner_id, value('asker'))
   const ofId = eq(table.id, value('id'))
@@ -149,6 +177,10 @@ function prepare<Row, Sort extends string>(
       .select({ row: columnsIn(table, created), version: created.version })
       .from(created)
       .prepare(`${name}_create`),
+    createOnce: prepareKeyedCreate(db, table, {
+      ...each(valueOrDefault),
+      owner_id: sql`${value('asker')}::uuid`,
+    }),
     update: withOwner(updated).prepare(`${name}_update`),
     delete: withOwner(deleted).prepare(`${name}_delete`),
   }

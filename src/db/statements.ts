@@ -19,8 +19,8 @@ export function assigned(column: PgColumn): SQL {
 
 /** The value of the column's name, or the column's default where that is null and there is one. */
 export function valueOrDefault(column: PgColumn): SQL {
-  const given = encoded(column)
-  return column.default === undefined ? given : sql`coalesce(${typed(column, given)}, ${defaultOf(column)})`
+  const given = typed(column, encoded(column))
+  return column.default === undefined ? given : sql`coalesce(${given}, ${defaultOf(column)})`
 }
 
 /**

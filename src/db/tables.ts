@@ -8,6 +8,7 @@ import {
   integer,
   jsonb,
   pgTable,
+  primaryKey,
   smallint,
   text,
   timestamp,
@@ -137,6 +138,26 @@ export const emails = pgTable(
       .where(sql`${table.sent_at} is null and ${table.parked_at} is null`),
     index('emails_created_at_id_index').on(table.created_at, table.id),
     index('emails_user_id_index').on(table.user_id),
+  ],
+)
+
+/**
+ * What creations with an Idempotency-Key made, for a day: a repeat is answered with it. Key and body are hashes.
+ */
+export const idempotencyKeys = pgTable(
+  'idempotency_keys',
+  {
+    user_id: ofUser().notNull(),
+    key: text().notNull(),
+    body: text().notNull(),
+    // The new row and its version, whatever became of it since.
+    answer: jsonb().notNull(),
+    version: text().notNull(),
+    created_at: createdAt(),
+  },
+  (table) => [
+    primaryKey({ columns: [table.user_id, table.key] }),
+    index('idempotency_keys_created_at_index').on(table.created_at),
   ],
 )
 

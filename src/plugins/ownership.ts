@@ -47,7 +47,7 @@ export const ownership = plugin(
       return {
         page: (request) => rows.page(asker, request),
         get: (id) => answer(rows.get(asker, id)),
-        create: (fields) => answer(rows.create(asker, fields)),
+        create: (fields) => answer(rows.create(asker, fields, idempotencyKey(this))),
         update: (id, fields) => answer(rows.update(asker, id, fields, versionsToMatch(this))),
         delete: (id) => rows.delete(asker, id, versionsToMatch(this)),
       } satisfies OwnedByAsker<Row, Field, Sort>
@@ -56,3 +56,9 @@ export const ownership = plugin(
   },
   { name: 'ownership', dependencies: ['auth', 'conditions', 'database'] },
 )
+
+/** The Idempotency-Key of a creation, checked by its schema. */
+function idempotencyKey({ headers }: FastifyRequest): string | undefined {
+  const key = headers['idempotency-key']
+  return key === undefined ? undefined : String(key)
+}

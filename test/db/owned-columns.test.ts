@@ -48,4 +48,13 @@ void test('an owned table may have columns of any type, and defaults', async (t)
     tags: null,
   })
   t.equal((await rows.page(me, { skip: 0, limit: 10 })).count, 1)
+
+  await db.execute(
+    sql`insert into users (id, email, hashed_password) values (${me.id}, 'ada@example.com', '')`,
+  )
+  const body = { data: { x: ['"', null] }, due, tags: ['a', '{b,"c"}'] }
+  const once = await rows.create(me, body, 'key')
+  t.match(once.row, { ...body, number: 7 })
+  t.same(await rows.create(me, body, 'key'), once, 'and a repeat is answered in the same types')
+  t.same(await rows.get(me, once.row.id), once, 'as reading is')
 })

@@ -1,6 +1,7 @@
 import { Type } from '@sinclair/typebox'
 import {
   Id,
+  IdempotencyKey,
   IfMatch,
   IfNoneMatch,
   NullableText,
@@ -43,6 +44,7 @@ export const createItem = operation({
   operationId: 'items-create_item',
   summary: 'Create an item',
   description: 'It belongs to whoever creates it.',
+  headers: IdempotencyKey,
   body: ItemCreate,
   response: { 200: ItemPublic },
   versioned: true,
