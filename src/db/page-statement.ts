@@ -14,7 +14,9 @@ import {
 } from 'drizzle-orm'
 import type { PgColumn, PgTable } from 'drizzle-orm/pg-core'
 import type { Database } from './connect.ts'
+import { sortKey } from './sort-key.ts'
 import { typed, value } from './statements.ts'
+import { rowCounts } from './tables.ts'
 
 /** A table that can be listed. */
 export type Listed = PgTable & Record<'id' | 'created_at', PgColumn>
@@ -31,17 +33,6 @@ interface PageKind {
 }
 
 export const columnOf = (sort: string) => sort.replace(/^-/, '')
-
-/**
- * What rows are ordered by: text whatever its case, and null as if it were empty. The indexes (tables.ts) are made of
- * the same expression.
- *
- * @param of the column where it stands, or a value in its place
- */
-export function sortKey<T extends SQLWrapper>(column: PgColumn, of: T): T | SQL {
-  if (column.dataType !== 'string') return of
-  return column.notNull ? sql`lower(${of})` : sql`lower(coalesce(${of}, ''))`
-}
 
 /** A LIKE pattern of what has `text` in it, in which nothing is a wildcard. */
 export const containing = (text: string) => `%${text.replaceAll(/[\\%_]/g, String.raw`\$&`)}%`
@@ -91,11 +82,11 @@ function orderOf(column: PgColumn, { sort, follows }: PageKind) {
 
 /** The page is read off the index that has the rows in order, no further than the page goes. */
 function amongAll(db: Database, table: Columns, { key, by, past }: Order, { where }: PageKind) {
-  const total = db
+  const counted = db
     .select({ count: count().as('count') })
     .from(table)
     .where(where)
-    .as('total')
+  const total = (where === undefined ? maintained(db, table) : counted).as('total')
   const page = db
     .select()
     .from(table)
@@ -105,6 +96,13 @@ function amongAll(db: Database, table: Columns, { key, by, past }: Order, { wher
     .offset(value('skip'))
     .as('page')
   return { ctes: [], total, page }
+}
+
+/** The number of all rows: as the writes of them have summed it up, or counted where they do not (tables.ts). */
+function maintained(db: Database, table: PgTable) {
+  const summed = sql`select sum(delta) from ${rowCounts} where table_name = ${sql.raw(`'${getTableName(table)}'`)}`
+  const sumOrCount = sql`coalesce((${summed}), (select count(*) from ${table}))`.mapWith(Number)
+  return db.select({ count: sumOrCount.as('count') }).from(sql`(values (1)) as one`)
 }
 
 /**

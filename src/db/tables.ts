@@ -3,6 +3,7 @@ import {
   type ExtraConfigColumn,
   type PgColumn,
   type PgColumnBuilderBase,
+  bigint,
   boolean,
   index,
   integer,
@@ -18,7 +19,7 @@ import {
 } from 'drizzle-orm/pg-core'
 import { type ApiErrorKind, ItemNotFound } from '../errors.ts'
 import { conceal } from './owned-table.ts'
-import { sortKey } from './page-statement.ts'
+import { sortKey } from './sort-key.ts'
 
 /**
  * The whole data model. Columns that another program might leave out have a database default, so that
@@ -160,6 +161,17 @@ export const idempotencyKeys = pgTable(
     index('idempotency_keys_created_at_index').on(table.created_at),
   ],
 )
+
+/**
+ * How many rows large tables have, so that the lists of all of them need not count: the sum of what each write added
+ * or took away. Written by triggers (migrations), for whoever writes; a row for each write, so that none waits for
+ * another's, which now and then are summed up into one.
+ */
+export const rowCounts = pgTable('row_counts', {
+  id: bigint({ mode: 'number' }).primaryKey().generatedAlwaysAsIdentity(),
+  table_name: text().notNull(),
+  delta: bigint({ mode: 'number' }).notNull(),
+})
 
 /** What a list of an owned table offers beside newest first: by which fields it is sorted, and in which it is searched. */
 interface Listing<Field, Sort extends Field> {
