@@ -1,5 +1,3 @@
-import { type SQL, and, eq, getTableColumns, getTableName, or, sql } from 'drizzle-orm'
-import type { PgColumn } from 'drizzle-orm/pg-core'
 import {
   IdempotencyKeyReused,
   InvalidCredentials,
@@ -8,11 +6,11 @@ import {
 } from '../errors.ts'
 import type { Database } from './connect.ts'
 import { isForeignKeyViolation } from './faults.ts'
-import { keyValues, prepareKeyedCreate } from './idempotency.ts'
-import { type OwnedTable, type Ownership, type RevealedTable, reveal } from './owned-table.ts'
-import { columnsIn } from './page-statement.ts'
-import { type PageOf, type PageRequest, preparePages } from './page.ts'
-import { assigned, assignments, value, valueOrDefault } from './statements.ts'
+import { keyValues } from './idempotency.ts'
+import { prepareOwned } from './owned-statements.ts'
+import { type OwnedTable, reveal } from './owned-table.ts'
+import type { PageOf, PageRequest } from './page.ts'
+import { assignments } from './statements.ts'
 
 /** Who is asking. Superusers see and change every row; others their own. */
 export interface Asker {
@@ -70,7 +68,7 @@ export function ownedRows<Row, Field extends string, Sort extends string>(
 ): OwnedRows<Row, Field, Sort> {
   const { table, ownership } = reveal(owned)
   const { fields, notFound } = ownership
-  const run = prepare<Row, Sort>(db, table, ownership)
+  const run = prepareOwned<Row, Sort>(db, table, ownership)
 
   async function get(asker: Asker, id: string) {
     const [found] = await run.get.execute({ id })
@@ -80,13 +78,12 @@ export function ownedRows<Row, Field extends string, Sort extends string>(
   }
 
   /** A write of one row, which says whose the row was, and the row if it was written. */
-  async function write(statement: typeof run.update, { asker, id, versions, ...values }: Write) {
-    const superuser = asker.is_superuser
-    const allowed = versions?.filter((version) => /^\d+$/.test(version)).join(',') ?? null
-    const given = { ...values, id, asker: asker.id, superuser, if_match: allowed }
-    const [found] = await statement.execute(given)
+  async function write(statement: typeof run.update, { asker, id, versions }: Target, values: object = {}) {
+    const if_match = versions?.filter((version) => /^\d+$/.test(version)).join(',') ?? null
+    const scope = { id, asker: asker.id, superuser: asker.is_superuser, if_match }
+    const [found] = await statement.execute({ ...values, ...scope })
     if (found?.row) return found as Versioned<Row>
-    if (found && found.owner_id !== asker.id && !superuser) throw new NotEnoughPermissions()
+    if (found && found.owner_id !== asker.id && !asker.is_superuser) throw new NotEnoughPermissions()
     if (!found || versions === undefined) throw new notFound()
     // Another version, unless the row is gone meanwhile.
     await get(asker, id)
@@ -119,69 +116,16 @@ export function ownedRows<Row, Field extends string, Sort extends string>(
       }
     },
     update: (asker, id, body, versions) =>
-      write(run.update, { ...assignments(fields, body), asker, id, versions }),
+      write(run.update, { asker, id, versions }, assignments(fields, body)),
     async delete(asker, id, versions) {
       await write(run.delete, { asker, id, versions })
     },
   }
 }
 
-interface Write {
+/** What a write is about: which row, for whom, and which versions of it. */
+interface Target {
   readonly asker: Asker
   readonly id: string
   readonly versions: readonly string[] | undefined
-}
-
-/** The statements of one owned table, built once. */
-function prepare<Row, Sort extends string>(
-  db: Database,
-  table: RevealedTable,
-  { fields, search }: Ownership,
-) {
-  const name = getTableName(table)
-  const columns = getTableColumns(table) as Record<string, PgColumn>
-  const each = (write: (column: PgColumn) => SQL) =>
-    Object.fromEntries(fields.map((field) => [field, write(columns[field]!)]))
-  const ofAsker = eq(table.owner_id, value('asker'))
-  const ofId = eq(table.id, value('id'))
-  // The transaction that wrote the row, as PostgreSQL itself notes it: no writer can forget to.
-  const version = sql<string>`${table}.xmin::text`.as('version')
-  const versions = sql`${value('if_match')}::text`
-  const isVersion = sql`(${versions} is null or ${table}.xmin::text = any(string_to_array(${versions}, ',')))`
-  const allowed = and(ofId, or(ofAsker, sql`${value('superuser')}::boolean`), isVersion)
-
-  const row = { ...columns, version }
-  const updated = db.$with('written').as(db.update(table).set(each(assigned)).where(allowed).returning(row))
-  const created = db.$with('written').as(
-    db
-      .insert(table)
-      .values({ ...each(valueOrDefault), owner_id: value('asker') })
-      .returning(row),
-  )
-  const deleted = db.$with('written').as(db.delete(table).where(allowed).returning(row))
-  /** Runs the write beside a look at the row as it was: whose it is, even where nothing was written. */
-  const withOwner = (written: typeof updated) =>
-    db
-      .with(written)
-      .select({ owner_id: table.owner_id, row: columnsIn(table, written), version: written.version })
-      .from(table)
-      .leftJoin(written, sql`true`)
-      .where(ofId)
-
-  return {
-    pageOfOwner: preparePages<Row, Sort>(db, table, search, ofAsker),
-    pageOfAll: preparePages<Row, Sort>(db, table, search),
-    get: db.select({ row: columns, version }).from(table).where(ofId).prepare(`${name}_get`),
-    create: db
-      .with(created)
-      .select({ row: columnsIn(table, created), version: created.version })
-      .from(created)
-      .prepare(`${name}_create`),
-    createOnce: prepareKeyedCreate(db, table, {
-      ...each(valueOrDefault),
-      owner_id: sql`${value('asker')}::uuid`,
-    }),
-    update: withOwner(updated).prepare(`${name}_update`),
-    delete: withOwner(deleted).prepare(`${name}_delete`),
-  }
 }
