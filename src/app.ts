@@ -8,6 +8,7 @@ import type { Connection } from './db/connect.ts'
 import { serverOptions } from './http.ts'
 import { auth } from './plugins/auth.ts'
 import { bodies } from './plugins/bodies.ts'
+import { conditions } from './plugins/conditions.ts'
 import { database } from './plugins/database.ts'
 import { errors } from './plugins/errors.ts'
 import { events } from './plugins/events.ts'
@@ -74,6 +75,7 @@ export async function buildApp(config: Config, dependencies: Dependencies = {}):
   await app.register(auth, { config, hashing })
   await app.register(events)
   await app.register(preparation, { config })
+  await app.register(conditions)
   await app.register(ownership)
   await app.register(mail, { config })
   await app.register(housekeeping)

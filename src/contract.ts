@@ -24,6 +24,8 @@ declare module 'fastify' {
   interface FastifySchema {
     /** What can go wrong beyond what the route's scope and inputs bring with them. */
     errors?: readonly ApiErrorKind[]
+    /** The good answer is a version of a row, told in `ETag`. */
+    versioned?: boolean
   }
 }
 
@@ -56,6 +58,7 @@ interface Operation {
   description: string
   params?: TObject
   querystring?: TObject
+  headers?: TObject
   body?: TSchema
   /** Media types of the body, where not JSON. */
   consumes?: string[]
@@ -65,6 +68,8 @@ interface Operation {
   response: Record<number, TSchema>
   /** What can go wrong beyond what the route's scope and inputs bring with them. */
   errors?: ApiErrorKind[]
+  /** The good answer is a version of a row, told in `ETag`. */
+  versioned?: true
 }
 
 /** The contract of one route, as Fastify's `schema`. */
@@ -98,23 +103,85 @@ export const Time = Type.Unsafe<Date>({
   examples: ['2026-11-23T10:15:00.000Z'],
 })
 
-/** The query of a list. The defaults are filled in by validation. */
-export const PageQuery = Type.Object({
-  skip: Type.Unsafe<number>(
-    Type.Optional(
-      Type.Integer({ minimum: 0, maximum: 2_147_483_647, default: 0, description: 'Rows to pass over.' }),
-    ),
-  ),
-  limit: Type.Unsafe<number>(
-    Type.Optional(Type.Integer({ minimum: 1, maximum: 1000, default: 100, description: 'Rows at most.' })),
+/** The request headers of reading a version again, and of writing over one (RFC 9110, section 13.1). */
+export const IfNoneMatch = Type.Object({
+  'If-None-Match': Type.Optional(
+    Type.String({
+      description: 'The `ETag` of what is known already: it is not sent again, the answer is 304.',
+    }),
   ),
 })
+export const IfMatch = Type.Object({
+  'If-Match': Type.Optional(
+    Type.String({
+      description: 'The `ETag` of what is to be changed: where it was changed meanwhile, the answer is 412.',
+    }),
+  ),
+})
+
+/** The request header of a creation that may be repeated where its answer was lost. */
+export const IdempotencyKey = Type.Object({
+  'Idempotency-Key': Type.Optional(
+    Text(255, 1, {
+      pattern: '^[!-~]*$',
+      description:
+        'Any name for this creation, such as a UUID. Repeated within a day, nothing is created again and the answer is the first one; with another body it is 422.',
+    }),
+  ),
+})
+
+/**
+ * The query of a list. The defaults are filled in by validation.
+ *
+ * @param searched what `q` looks into, in words
+ * @param columns what it may be sorted by
+ */
+export const listQuery = <const Column extends string>(searched: string, columns: readonly Column[]) =>
+  Type.Object(
+    {
+      skip: Type.Unsafe<number>(
+        Type.Optional(
+          Type.Integer({ minimum: 0, maximum: 2_147_483_647, default: 0, description: 'Rows to pass over.' }),
+        ),
+      ),
+      limit: Type.Unsafe<number>(
+        Type.Optional(
+          Type.Integer({ minimum: 1, maximum: 1000, default: 100, description: 'Rows at most.' }),
+        ),
+      ),
+      q: Type.Optional(
+        Text(255, 0, { description: `Only rows with this text in ${searched}, whatever its case.` }),
+      ),
+      sort: Type.Unsafe<Column | `-${Column}`>(
+        Type.Optional(
+          Type.String({
+            enum: columns.flatMap((column) => [column, `-${column}`]),
+            default: '-created_at',
+            description: 'What the rows are in the order of, `-` for descending.',
+          }),
+        ),
+      ),
+      cursor: Type.Optional(
+        Text(4096, 0, {
+          description:
+            'The `next_cursor` of a page with the same `sort` and `q`, to go on from there; without `skip`.',
+        }),
+      ),
+    },
+    // Looked at before defaults are filled in.
+    { not: { required: ['cursor', 'skip'] } },
+  )
 
 /** The answer of a list. */
 export const pageOf = <T extends TSchema>(row: T) =>
   Type.Object({
     data: Type.Array(row),
     count: Type.Integer({ description: 'Rows on all pages together.', examples: [1] }),
+    next_cursor: Type.Unsafe<string | null>({
+      type: ['string', 'null'],
+      description: 'Goes on with the next page, as `cursor`; null at the end.',
+      examples: [null],
+    }),
   })
 
 export const Message = component('Message', Type.Object({ message: Type.String() }))
@@ -129,7 +196,7 @@ export const ValidationError = component(
   'ValidationError',
   Type.Object({
     loc: Type.Array(Type.Union([Type.String(), Type.Integer()]), {
-      description: 'Where the fault is: body, query or path, and the way from there.',
+      description: 'Where the fault is: body, query, path or header, and the way from there.',
       examples: [['body', 'password']],
     }),
     msg: Type.String({ examples: ['String should have at least 8 characters'] }),

@@ -1,4 +1,5 @@
 import { STATUS_CODES } from 'node:http'
+import type { TObject } from '@sinclair/typebox'
 import type { FastifySchema } from 'fastify'
 import { HTTPError, HTTPValidationError, SECURITY_SCHEME } from './contract.ts'
 import {
@@ -22,7 +23,7 @@ export const description = `The backend that a product starts from: accounts, se
 
 **Errors** are \`{"detail": "…"}\` with a text that is part of this contract; where an input does not fit its schema, \`detail\` is a list with an entry for each fault. Every answer carries an \`X-Request-Id\`: quote it when you report a problem.
 
-**Lists** are newest first and take \`skip\` and \`limit\`; \`count\` is the number of rows on all pages together.`
+**Lists** are newest first where \`sort\` says nothing else, and \`q\` searches them. \`count\` is the number of rows on all pages together. Go on with \`next_cursor\`, which neither repeats nor loses a row while others come and go, or take any page with \`skip\` and \`limit\`.`
 
 export const tags = [
   { name: 'login', description: 'Signing in, and the way back in for those who lost their password.' },
@@ -66,21 +67,30 @@ const anywhere = [TooManyRequests, InternalServerError, ServiceUnavailable]
 const bodyErrors = ({ body }: FastifySchema) =>
   body === undefined ? [] : [UnreadableBody, PayloadTooLarge, UnsupportedMediaType]
 
-const hasInput = ({ body, params, querystring }: FastifySchema) =>
-  body !== undefined || params !== undefined || querystring !== undefined
+const hasInput = ({ body, params, querystring, headers }: FastifySchema) =>
+  [body, params, querystring, headers].some((part) => part !== undefined)
 
 const inContent = (schema: unknown, type = 'application/json', more: object = {}) => ({
   content: { [type]: { schema, ...more } },
 })
 
-function goodAnswers({ response, produces }: FastifySchema) {
-  return Object.fromEntries(
-    Object.entries(response as Record<string, object>).map(([status, schema]) => [
-      status,
-      { description: STATUS_CODES[status], ...inContent(schema, produces?.[0]) },
-    ]),
-  )
+function goodAnswers({ response, produces, versioned, headers }: FastifySchema) {
+  const tag = versioned && {
+    headers: { ETag: header('Which version of the row this is (RFC 9110, 8.8.3).') },
+  }
+  const answers = Object.entries(response as Record<string, object>).map(([status, schema]) => [
+    status,
+    { description: STATUS_CODES[status], ...tag, ...inContent(schema, produces?.[0]) },
+  ])
+  const unchanged = { description: 'It is the version of `If-None-Match`.', type: 'null', ...tag }
+  return {
+    ...Object.fromEntries(answers),
+    ...(isOneOf('If-None-Match', headers) && { 304: unchanged }),
+  }
 }
+
+const isOneOf = (name: string, headers: unknown) =>
+  headers !== undefined && name in (headers as TObject).properties
 
 const invalidInput = {
   description: 'The input does not fit its schema: an entry for each fault, never the value itself.',

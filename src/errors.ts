@@ -21,6 +21,16 @@ export class ApiError extends Error {
   }
 }
 
+/** An input that fits its schema and can't be taken all the same: 422 at its place, as validation would say it. */
+export class InvalidInput extends ApiError {
+  readonly fault: ValidationError
+
+  constructor(loc: ValidationError['loc'], msg: string, type = 'value_error') {
+    super(422, msg)
+    this.fault = { type, loc, msg }
+  }
+}
+
 /** A kind of ApiError: thrown as `new Kind()`, declared in a route's `errors` as `Kind`. */
 export interface ApiErrorKind {
   new (): ApiError
@@ -38,21 +48,10 @@ function define(status: number, detail: string, headers?: Record<string, string>
   }
 }
 
-/** An input that fits its schema and is refused all the same; answered as validation answers. */
-export class InvalidInput extends Error {
-  readonly faults: readonly ValidationError[]
-  constructor(...faults: ValidationError[]) {
-    super('The input is refused')
-    this.name = 'InvalidInput'
-    this.faults = faults
-  }
-}
-
 /** @param field of the body that the password stands in */
 export class CommonPassword extends InvalidInput {
   constructor(field: 'password' | 'new_password') {
-    const msg = 'Password is among the most common ones; choose another'
-    super({ type: 'common_password', loc: ['body', field], msg })
+    super(['body', field], 'Password is among the most common ones; choose another', 'common_password')
   }
 }
 
@@ -87,6 +86,8 @@ export const SessionNotFound = define(404, 'Session not found')
 // Items, and every other table that has owners
 export const ItemNotFound = define(404, 'Item not found')
 export const NotEnoughPermissions = define(403, 'Not enough permissions')
+/** `If-Match` names no version that is there (RFC 9110, 13.1.1). */
+export const PreconditionFailed = define(412, 'Precondition Failed')
 
 // Mails, and the inbox, in local
 export const InboxElsewhere = define(403, 'The inbox is shown on localhost and under PUBLIC_URL alone')
@@ -114,6 +115,13 @@ export class TooManyRequests extends ApiError {
   constructor(limit = 'requests', seconds = 1) {
     super(TooManyRequests.status, TooManyRequests.detail, { 'retry-after': String(seconds) })
     this.limit = limit
+  }
+}
+
+/** The same key with another body is a mistake of the client's; neither answer would be right. */
+export class IdempotencyKeyReused extends InvalidInput {
+  constructor() {
+    super(['header', 'idempotency-key'], 'Value was used with another body')
   }
 }
 

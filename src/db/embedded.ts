@@ -1,6 +1,6 @@
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
-import type { PGlite } from '@electric-sql/pglite'
+import type { PGlite, PGliteOptions } from '@electric-sql/pglite'
 import { drizzle } from 'drizzle-orm/pglite'
 import { migrate } from 'drizzle-orm/pglite/migrator'
 import type { Connection } from './connect.ts'
@@ -17,13 +17,20 @@ export async function connectEmbedded(dataDir: string): Promise<Connection> {
   mkdirSync(dataDir, { recursive: true })
   const unlock = lockFolder(dataDir)
   try {
-    const { PGlite } = await import('@electric-sql/pglite')
-    const client = await PGlite.create(join(dataDir, 'database'))
-    return overPglite(client, unlock)
+    return overPglite(await createPglite({ dataDir: join(dataDir, 'database') }), unlock)
   } catch (error) {
     unlock()
     throw error
   }
+}
+
+/** A PGlite with the extensions that migrations make. */
+export async function createPglite(options: PGliteOptions = {}): Promise<PGlite> {
+  const [{ PGlite }, { pg_trgm }] = await Promise.all([
+    import('@electric-sql/pglite'),
+    import('@electric-sql/pglite/contrib/pg_trgm'),
+  ])
+  return PGlite.create({ ...options, extensions: { pg_trgm } })
 }
 
 /** A connection over a PGlite that is open already. */

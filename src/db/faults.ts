@@ -22,6 +22,9 @@ export function uniqueViolation(error: unknown): string | undefined {
 /** A row refers to one that is not there (any more). */
 export const isForeignKeyViolation = (error: unknown): boolean => driverError(error).code === '23503'
 
+/** A value that is none of its type: SQLSTATE class 22, data exception. */
+export const isDataException = (error: unknown): boolean => /^22\w{3}$/.test(driverError(error).code ?? '')
+
 /**
  * A statement that was not done in time (bounded-pool.ts), connections that broke or could not be made (postgres.js and Node), SQLSTATE classes 08 connection,
  * 53 resources, 57 operator intervention and 58 system, 55P03 lock not available, 40001 and 40P01 to be tried

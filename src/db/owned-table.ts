@@ -6,16 +6,19 @@ import type { ApiErrorKind } from '../errors.ts'
  * does not compile. At run time it is the Drizzle table that drizzle-kit makes migrations from.
  * The lint rules keep `reveal` to db/owned.ts.
  */
-export interface OwnedTable<Row, Field extends string> {
+export interface OwnedTable<Row, Field extends string, Sort extends string = string> {
   /** Types only; nothing stands there at run time. */
   readonly __row: Row
   readonly __field: Field
+  readonly __sort: Sort
 }
 
 /** What owned.ts must know of an owned table beside its columns. */
 export interface Ownership {
   /** The columns that the owner writes. */
   readonly fields: readonly string[]
+  /** The columns that a list's `q` looks into. */
+  readonly search: readonly string[]
   readonly notFound: ApiErrorKind
 }
 
@@ -26,12 +29,12 @@ export type RevealedTable = PgTable &
 const ownerships = new WeakMap<object, Ownership>()
 
 /** Hides a Drizzle table behind its ownership. */
-export function conceal<Row, Field extends string>(
+export function conceal<Row, Field extends string, Sort extends string>(
   table: PgTable,
   ownership: Ownership,
-): OwnedTable<Row, Field> {
+): OwnedTable<Row, Field, Sort> {
   ownerships.set(table, ownership)
-  return table as unknown as OwnedTable<Row, Field>
+  return table as unknown as OwnedTable<Row, Field, Sort>
 }
 
 /** The Drizzle table behind an owned one, for db/owned.ts alone. */

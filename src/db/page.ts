@@ -1,63 +1,83 @@
-import { type SQL, count, desc, getTableColumns, getTableName, sql } from 'drizzle-orm'
-import type { PgColumn, PgTable } from 'drizzle-orm/pg-core'
+import type { SQL } from 'drizzle-orm'
 import type { Database } from './connect.ts'
-import { value } from './statements.ts'
+import { InvalidCursor, type Position, readCursor, writeCursor } from './cursor.ts'
+import { isDataException } from './faults.ts'
+import { type Listed, columnOf, containing, preparePage } from './page-statement.ts'
 
-/** Which rows of a list: past the first `skip`, `limit` at most. */
-export interface PageRange {
-  readonly skip: number
+/** Which rows of a list: `limit` at most, past the first `skip`, or past the page that gave `cursor`. */
+export interface PageRequest<Sort extends string = string> {
+  readonly skip?: number
   readonly limit: number
+  /** Only rows with this text in them, whatever its case. Empty: all. */
+  readonly q?: string | undefined
+  /** A column, `-` before it for descending. Left out: newest first. */
+  readonly sort?: Sort | `-${Sort}` | undefined
+  readonly cursor?: string | undefined
 }
 
-/** Rows of one page, and how many there are on all pages together. */
+/** Rows of one page, how many there are on all pages together, and the cursor of the next; null at the end. */
 export interface PageOf<Row> {
   data: Row[]
   count: number
-}
-
-type Listed = PgTable & Record<'id' | 'created_at', PgColumn>
-
-/** The columns of `table` as they stand in a subquery or CTE that selects all of them. */
-export function columnsIn<T extends PgTable>(table: T, from: object): T['_']['columns'] {
-  const there = from as T['_']['columns']
-  return Object.fromEntries(Object.keys(getTableColumns(table)).map((name) => [name, there[name]!]))
+  next_cursor: string | null
 }
 
 /**
- * Prepares the list of a table, newest first: page and count in one statement, so in one round trip. The id
- * orders rows of the same millisecond. Served by an index on (…, created_at, id), read backwards.
+ * The list of a table: page and count in one statement, so in one round trip. Each kind of page (its order, whether it
+ * follows a cursor, whether it searches) is prepared when it is first asked for.
  *
- * @param name of the prepared statement, beside the table's
+ * @param search names of the columns that `q` looks into
  * @param where which rows there are at all; may name values, given to `read` as `values`
  */
-export function preparePage<Row>(db: Database, table: Listed, name: string, where?: SQL) {
-  const total = db
-    .select({ count: count().as('count') })
-    .from(table)
-    .where(where)
-    .as('total')
-  const page = db
-    .select()
-    .from(table)
-    .where(where)
-    .orderBy(desc(table.created_at), desc(table.id))
-    .limit(value('limit'))
-    .offset(value('skip'))
-    .as('page')
-  const columns = columnsIn(table, page)
-  // The total is one row, so a page past the end still has its count.
-  const statement = db
-    .select({ count: total.count, row: columns })
-    .from(total)
-    .leftJoin(page, sql`true`)
-    .orderBy(desc(columns.created_at!), desc(columns.id!))
-    .prepare(`${getTableName(table)}_${name}`)
+export function preparePages<Row, Sort extends string = 'created_at'>(
+  db: Database,
+  table: Listed,
+  search: readonly string[] = [],
+  where?: SQL,
+) {
+  const statements = new Map<string, ReturnType<typeof preparePage>>()
+  const prepared = (sort: string, follows: boolean, searches: boolean) => {
+    const kind = `${sort} ${follows} ${searches}`
+    const made =
+      statements.get(kind) ?? preparePage(db, table, { sort, follows, search: searches ? search : [], where })
+    statements.set(kind, made)
+    return made
+  }
 
-  return async function read(range: PageRange, values: Record<string, unknown> = {}): Promise<PageOf<Row>> {
-    const rows = await statement.execute({ ...values, skip: range.skip, limit: range.limit })
+  /** @throws InvalidCursor where the cursor is another list's, or made up */
+  return async function read(
+    request: PageRequest<Sort>,
+    values: Record<string, unknown> = {},
+  ): Promise<PageOf<Row>> {
+    const { skip = 0, limit, q = '', sort = '-created_at', cursor } = request as PageRequest
+    const list = { sort, q }
+    const after = cursor === undefined ? undefined : readCursor(cursor, list)
+    // One row more than is shown tells whether there is a next page.
+    const given = { ...values, skip, limit: limit + 1, pattern: containing(q), ...after }
+    const found = await refusingForged(after, prepared(sort, after !== undefined, q !== '').execute(given))
+    const rows = found.flatMap(({ row }) => (row === null ? [] : [row as Record<string, unknown>]))
+    const data = rows.slice(0, limit)
+    const last = rows.length > limit ? data.at(-1) : undefined
     return {
-      data: rows.flatMap(({ row }) => (row === null ? [] : [row as Row])),
-      count: rows[0]?.count ?? 0,
+      data: data as Row[],
+      count: found[0]?.count ?? 0,
+      next_cursor: last ? writeCursor(list, positionOf(last, columnOf(sort))) : null,
     }
+  }
+}
+
+function positionOf(row: Record<string, unknown>, column: string): Position {
+  const key = row[column]
+  const text = key instanceof Date ? key.toISOString() : String(key)
+  return { key: key === null ? null : text, id: String(row.id) }
+}
+
+/** What is in a cursor that this service did not write may be no date, or no id. */
+async function refusingForged<T>(after: Position | undefined, page: Promise<T>): Promise<T> {
+  try {
+    return await page
+  } catch (error) {
+    if (after && isDataException(error)) throw new InvalidCursor()
+    throw error
   }
 }

@@ -19,12 +19,16 @@ export function assigned(column: PgColumn): SQL {
 
 /** The value of the column's name, or the column's default where that is null and there is one. */
 export function valueOrDefault(column: PgColumn): SQL {
-  const given = encoded(column)
-  if (column.default === undefined) return given
-  // Without its length, as a cast to varchar(255) would cut what is longer instead of refusing it.
-  const type = sql.raw(column.getSQLType().replace(/\s*\([\d, ]+\)/, ''))
-  return sql`coalesce(${given}::${type}, ${defaultOf(column)})`
+  const given = typed(column, encoded(column))
+  return column.default === undefined ? given : sql`coalesce(${given}, ${defaultOf(column)})`
 }
+
+/**
+ * A value said to be of the column's type, where PostgreSQL can't infer it. Without its length, as a cast to
+ * varchar(255) would cut what is longer instead of refusing it.
+ */
+export const typed = (column: PgColumn, given: SQLWrapper): SQL =>
+  sql`${given}::${sql.raw(column.getSQLType().replace(/\s*\([\d, ]+\)/, ''))}`
 
 /** The value of the column's name as its type is written (a Date, JSON); null stays null. */
 function encoded(column: PgColumn): SQL {

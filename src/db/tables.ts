@@ -1,7 +1,9 @@
 import { sql } from 'drizzle-orm'
 import {
   type ExtraConfigColumn,
+  type PgColumn,
   type PgColumnBuilderBase,
+  bigint,
   boolean,
   index,
   integer,
@@ -17,6 +19,7 @@ import {
 } from 'drizzle-orm/pg-core'
 import { type ApiErrorKind, ItemNotFound } from '../errors.ts'
 import { conceal } from './owned-table.ts'
+import { sortKey } from './sort-key.ts'
 
 /**
  * The whole data model. Columns that another program might leave out have a database default, so that
@@ -47,7 +50,9 @@ export const users = pgTable(
   },
   (table) => [
     uniqueIndex('users_email_unique').on(sql`lower(${table.email})`),
+    // Lists are read along these in either direction, without a sort.
     index('users_created_at_id_index').on(table.created_at, table.id),
+    index('users_full_name_id_index').on(sortKey(table.full_name, table.full_name), table.id),
     // The last active superuser is looked for among these few.
     index('users_superuser_index')
       .on(table.id)
@@ -164,33 +169,80 @@ export const emails = pgTable(
 )
 
 /**
+ * What creations with an Idempotency-Key made, for a day: a repeat is answered with it. Key and body are hashes.
+ */
+export const idempotencyKeys = pgTable(
+  'idempotency_keys',
+  {
+    user_id: ofUser().notNull(),
+    key: text().notNull(),
+    body: text().notNull(),
+    // The new row and its version, whatever became of it since.
+    answer: jsonb().notNull(),
+    version: text().notNull(),
+    created_at: createdAt(),
+  },
+  (table) => [
+    primaryKey({ columns: [table.user_id, table.key] }),
+    index('idempotency_keys_created_at_index').on(table.created_at),
+  ],
+)
+
+/**
+ * How many rows large tables have, so that the lists of all of them need not count: the sum of what each write added
+ * or took away. Written by triggers (migrations), for whoever writes; a row for each write, so that none waits for
+ * another's, which now and then are summed up into one.
+ */
+export const rowCounts = pgTable('row_counts', {
+  id: bigint({ mode: 'number' }).primaryKey().generatedAlwaysAsIdentity(),
+  table_name: text().notNull(),
+  delta: bigint({ mode: 'number' }).notNull(),
+})
+
+/** What a list of an owned table offers beside newest first: by which fields it is sorted, and in which it is searched. */
+interface Listing<Field, Sort extends Field> {
+  readonly sort?: readonly Sort[]
+  readonly search?: readonly Field[]
+}
+
+/**
  * Declares a table whose rows belong to users: `fields` are what its owner fills in; id, owner and time of
  * creation come with it. Nothing but `request.owned(table)` can read or write it (db/owned-table.ts).
  */
-function ownedTable<Name extends string, Fields extends Record<string, PgColumnBuilderBase>>(
-  name: Name,
-  notFound: ApiErrorKind,
-  fields: Fields,
-) {
+function ownedTable<
+  Name extends string,
+  Fields extends Record<string, PgColumnBuilderBase>,
+  Sort extends Field = never,
+  Field extends string = Extract<keyof Fields, string>,
+>(name: Name, notFound: ApiErrorKind, fields: Fields, { sort = [], search = [] }: Listing<Field, Sort> = {}) {
   const table = pgTable(
     name,
     { id: id(), ...fields, owner_id: ofUser().notNull(), created_at: createdAt() },
     (columns) => {
-      const { id, owner_id, created_at } = columns as unknown as Record<string, ExtraConfigColumn>
-      return [
-        // Both lists are read backwards along these, newest first, without a sort.
-        index(`${name}_owner_id_created_at_id_index`).on(owner_id!, created_at!, id!),
-        index(`${name}_created_at_id_index`).on(created_at!, id!),
-      ]
+      const { id, owner_id, ...others } = columns as unknown as Record<string, PgColumn & ExtraConfigColumn>
+      // An owner's list and that of all are read along these in either direction, without a sort.
+      return ['created_at', ...sort].flatMap((column) => {
+        const key = sortKey(others[column]!, others[column]!)
+        return [
+          index(`${name}_owner_id_${column}_id_index`).on(owner_id!, key, id!),
+          index(`${name}_${column}_id_index`).on(key, id!),
+        ]
+      })
     },
   )
-  return conceal<typeof table.$inferSelect, Extract<keyof Fields, string>>(table, {
+  return conceal<typeof table.$inferSelect, Field, 'created_at' | Sort>(table, {
     fields: Object.keys(fields),
+    search,
     notFound,
   })
 }
 
-export const items = ownedTable('items', ItemNotFound, {
-  title: varchar({ length: 255 }).notNull(),
-  description: varchar({ length: 255 }),
-})
+export const items = ownedTable(
+  'items',
+  ItemNotFound,
+  {
+    title: varchar({ length: 255 }).notNull(),
+    description: varchar({ length: 255 }),
+  },
+  { sort: ['title'], search: ['title', 'description'] },
+)

@@ -54,7 +54,6 @@ function answerError(error: FastifyError, request: FastifyRequest, reply: Fastif
   if (error.validation) {
     return reply.code(422).send({ detail: validationFaults(error, request) })
   }
-  if (error instanceof InvalidInput) return reply.code(422).send({ detail: error.faults })
   const answer = toApiError(error)
   if (answer.status >= 500) {
     request.log.error({ err: error, route: request.routeOptions.url }, 'request failed')
@@ -64,11 +63,14 @@ function answerError(error: FastifyError, request: FastifyRequest, reply: Fastif
 }
 
 /** Sends an error as the contract has it. */
-export function sendApiError(reply: FastifyReply, { status, headers, detail }: ApiError) {
+export function sendApiError(reply: FastifyReply, error: ApiError) {
+  const { status, headers, detail } = error
   return reply
     .code(status)
     .headers({ ...headers })
-    .send({ detail })
+    .send({
+      detail: error instanceof InvalidInput ? [error.fault] : detail,
+    })
 }
 
 function toApiError(error: FastifyError): ApiError {

@@ -1,19 +1,22 @@
 import type { FastifyRequest } from 'fastify'
 import plugin from 'fastify-plugin'
-import { type OwnedRows, ownedRows } from '../db/owned.ts'
+import { type OwnedRows, type Versioned, ownedRows } from '../db/owned.ts'
 import type { OwnedTable } from '../db/owned-table.ts'
-import type { PageOf, PageRange } from '../db/page.ts'
+import type { PageOf, PageRequest } from '../db/page.ts'
+import { versionsToMatch } from './conditions.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {
     /** The rows of a table with owners, as far as whoever is asking may reach them. */
-    owned<Row, Field extends string>(table: OwnedTable<Row, Field>): OwnedByAsker<Row, Field>
+    owned<Row, Field extends string, Sort extends string>(
+      table: OwnedTable<Row, Field, Sort>,
+    ): OwnedByAsker<Row, Field, Sort>
   }
 }
 
-/** `OwnedRows` with the asker filled in. */
-export interface OwnedByAsker<Row, Field extends string> {
-  page(range: PageRange): Promise<PageOf<Row>>
+/** `OwnedRows` with what the request says filled in: who is asking, and which version it is about. */
+export interface OwnedByAsker<Row, Field extends string, Sort extends string> {
+  page(request: PageRequest<Sort>): Promise<PageOf<Row>>
   get(id: string): Promise<Row>
   create(fields: Partial<Record<Field, unknown>>): Promise<Row>
   update(id: string, fields: Partial<Record<Field, unknown>>): Promise<Row>
@@ -23,7 +26,7 @@ export interface OwnedByAsker<Row, Field extends string> {
 /** `request.owned(table)`: the only way to a table with owners, and it always knows who is asking. */
 export const ownership = plugin(
   (app, _options, done) => {
-    const tables = new Map<object, OwnedRows<unknown, string>>()
+    const tables = new Map<object, OwnedRows<unknown, string, string>>()
     const rowsOf = (table: OwnedTable<unknown, string>) => {
       let rows = tables.get(table)
       if (!rows) tables.set(table, (rows = ownedRows(app.db, table)))
@@ -32,18 +35,30 @@ export const ownership = plugin(
     app.decorateRequest('owned', function <
       Row,
       Field extends string,
-    >(this: FastifyRequest, table: OwnedTable<Row, Field>) {
-      const rows = rowsOf(table) as unknown as OwnedRows<Row, Field>
+      Sort extends string,
+    >(this: FastifyRequest, table: OwnedTable<Row, Field, Sort>) {
+      const rows = rowsOf(table) as unknown as OwnedRows<Row, Field, Sort>
       const asker = this.user
+      const answer = async (found: Promise<Versioned<Row>>) => {
+        const { row, version } = await found
+        this.version = version
+        return row
+      }
       return {
-        page: (range) => rows.page(asker, range),
-        get: (id) => rows.get(asker, id),
-        create: (fields) => rows.create(asker, fields),
-        update: (id, fields) => rows.update(asker, id, fields),
-        delete: (id) => rows.delete(asker, id),
-      } satisfies OwnedByAsker<Row, Field>
+        page: (request) => rows.page(asker, request),
+        get: (id) => answer(rows.get(asker, id)),
+        create: (fields) => answer(rows.create(asker, fields, idempotencyKey(this))),
+        update: (id, fields) => answer(rows.update(asker, id, fields, versionsToMatch(this))),
+        delete: (id) => rows.delete(asker, id, versionsToMatch(this)),
+      } satisfies OwnedByAsker<Row, Field, Sort>
     })
     done()
   },
-  { name: 'ownership', dependencies: ['auth', 'database'] },
+  { name: 'ownership', dependencies: ['auth', 'conditions', 'database'] },
 )
+
+/** The Idempotency-Key of a creation, checked by its schema. */
+function idempotencyKey({ headers }: FastifyRequest): string | undefined {
+  const key = headers['idempotency-key']
+  return key === undefined ? undefined : String(key)
+}

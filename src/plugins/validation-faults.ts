@@ -24,12 +24,20 @@ function where({ instancePath, params, keyword }: FastifySchemaValidationError):
     .split('/')
     .slice(1)
     .map((step) => (/^\d+$/.test(step) ? Number(step) : step.replaceAll('~1', '/').replaceAll('~0', '~')))
+  if (keyword === 'not') return [...way, 'cursor']
   return keyword === 'required' ? [...way, String(params.missingProperty)] : way
 }
 
 type Fault = Pick<ValidationError, 'type' | 'msg'>
 
 const characters = (limit: unknown) => `${String(limit)} character${limit === 1 ? '' : 's'}`
+
+/** `'a', 'b' or 'c'` */
+const alternatives = (values: readonly unknown[]) =>
+  values
+    .map((value) => `'${String(value)}'`)
+    .join(', ')
+    .replace(/, (?='[^']*'$)/, ' or ')
 
 const byKeyword: Record<string, (params: Record<string, unknown>) => Fault> = {
   required: () => ({ type: 'missing', msg: 'Field required' }),
@@ -54,6 +62,12 @@ const byKeyword: Record<string, (params: Record<string, unknown>) => Fault> = {
     msg: `String should match pattern '${String(pattern)}'`,
   }),
   const: ({ allowedValue }) => ({ type: 'literal_error', msg: `Input should be '${String(allowedValue)}'` }),
+  enum: ({ allowedValues }) => ({
+    type: 'enum',
+    msg: `Input should be ${alternatives(allowedValues as unknown[])}`,
+  }),
+  // The one thing that a schema forbids: a cursor beside skip.
+  not: () => ({ type: 'value_error', msg: 'Value should not be sent together with skip' }),
   text: () => ({ type: 'string_unicode', msg: 'Text should be valid Unicode without U+0000' }),
 }
 

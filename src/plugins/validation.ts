@@ -31,12 +31,17 @@ export const validation = plugin(
     const buildCompiler = AjvCompiler() as unknown as CompilerFactory
     const compile = buildCompiler(app.getSchemas(), { customOptions: ajv, onCreate: addFormats })
     app.setValidatorCompiler<TSchema>(({ schema, httpPart }) => {
-      const validate = compile({ schema })
+      const isHeaders = httpPart === 'headers'
+      const validate = compile({ schema: isHeaders ? inLowerCase(schema as TObject) : schema })
+      const read = (input: unknown) =>
+        httpPart === 'body' ? input : readProperties(schema as TObject, input)
       return (input: unknown) => {
-        const data = httpPart === 'body' ? input : readProperties(schema as TObject, input)
+        // Of headers a copy, as what no schema names is dropped, and others than the handler look at them.
+        const data = isHeaders ? { ...(input as object) } : read(input)
         const faults = validate(data) ? [] : (validate.errors ?? [])
         const all = [...faults, ...textFaults(data, new Set(faults.map((fault) => fault.instancePath)))]
-        return all.length > 0 ? { error: all.slice(0, MOST_FAULTS) as unknown as Error } : { value: data }
+        if (all.length > 0) return { error: all.slice(0, MOST_FAULTS) as unknown as Error }
+        return { value: isHeaders ? input : data }
       }
     })
     done()
@@ -52,10 +57,18 @@ interface FormatTaker {
 type CompilerFactory = (
   schemas: Record<string, unknown>,
   options: { customOptions: typeof ajv; onCreate: typeof addFormats },
-) => (route: { schema: TSchema }) => {
+) => (route: { schema: object }) => {
   (data: unknown): boolean
   errors?: FastifySchemaValidationError[] | null
 }
+
+/** As Node names headers. */
+const inLowerCase = ({ properties, ...schema }: TObject) => ({
+  ...schema,
+  properties: Object.fromEntries(
+    Object.entries(properties).map(([name, property]) => [name.toLowerCase(), property]),
+  ),
+})
 
 /** Path or query with its texts read as the types that the schema names. */
 function readProperties(schema: TObject, input: unknown): unknown {

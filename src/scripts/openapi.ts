@@ -1,9 +1,9 @@
 import { writeFileSync } from 'node:fs'
-import { PGlite } from '@electric-sql/pglite'
+
 import { format } from 'prettier'
 import { buildApp } from '../app.ts'
 import { readConfig } from '../config.ts'
-import { overPglite } from '../db/embedded.ts'
+import { createPglite, overPglite } from '../db/embedded.ts'
 
 /** `npm run openapi`: writes openapi.json, as ENVIRONMENT=local serves it, from the routes. */
 
@@ -11,7 +11,7 @@ const config = readConfig({
   ENVIRONMENT: 'local',
   SECRET_KEY: 'only for making the document'.padEnd(32, '.'),
 })
-const app = await buildApp(config, { connection: overPglite(new PGlite()) })
+const app = await buildApp(config, { connection: overPglite(await createPglite()) })
 writeFileSync('openapi.json', await format(JSON.stringify(app.swagger()), { parser: 'json' }))
 await app.close()
 console.log('openapi.json written')

@@ -33,7 +33,7 @@ void test('users, for superusers', async (t) => {
     const newest = [await service.person(), await service.person(), await service.person()].toReversed()
     const list = (query: string) => call('GET', `/users/${query}`, { as: admin })
     const all = (await list('')).body
-    t.strictSame(Object.keys(all).toSorted(), ['count', 'data'])
+    t.strictSame(Object.keys(all).toSorted(), ['count', 'data', 'next_cursor'])
     t.equal(all.count, all.data.length)
     t.strictSame(
       all.data.slice(0, 3).map(({ id }: { id: string }) => id),
@@ -45,8 +45,16 @@ void test('users, for superusers', async (t) => {
       me,
       'as everybody sees themselves',
     )
-    isAnswer(t, await list('?skip=1&limit=2'), 200, { data: all.data.slice(1, 3), count: all.count })
-    isAnswer(t, await list('?skip=1000'), 200, { data: [], count: all.count }, 'past the end')
+    const { next_cursor, ...page } = (await list('?skip=1&limit=2')).body
+    t.strictSame(page, { data: all.data.slice(1, 3), count: all.count })
+    t.type(next_cursor, 'string')
+    isAnswer(
+      t,
+      await list('?skip=1000'),
+      200,
+      { data: [], count: all.count, next_cursor: null },
+      'past the end',
+    )
     isRefused(t, await list('?skip=-1&limit=0'), ['query.skip', 'query.limit'])
     isRefused(t, await list('?skip=abc&limit=1001'), ['query.skip', 'query.limit'])
   })

@@ -2,10 +2,9 @@ import { createHash, randomUUID } from 'node:crypto'
 import { existsSync, readFileSync, readdirSync, renameSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { PGlite } from '@electric-sql/pglite'
 import postgres from 'postgres'
 import type { Connection } from '../../src/db/connect.ts'
-import { overPglite } from '../../src/db/embedded.ts'
+import { createPglite, overPglite } from '../../src/db/embedded.ts'
 import { migrations } from '../../src/db/migrations.ts'
 import { connectPostgres } from '../../src/db/postgres.ts'
 
@@ -27,9 +26,8 @@ export const onPostgres = process.env.TEST_DATABASE_URL !== undefined
 /** Migrating takes a second, unpacking a dump of what it leads to a third of that. */
 async function embedded(): Promise<Connection> {
   const dump = join(tmpdir(), `groundwork-test-${migrationsHash()}.tar`)
-  if (existsSync(dump))
-    return overPglite(await PGlite.create({ loadDataDir: new Blob([readFileSync(dump)]) }))
-  const client = await PGlite.create()
+  if (existsSync(dump)) return overPglite(await createPglite({ loadDataDir: new Blob([readFileSync(dump)]) }))
+  const client = await createPglite()
   const connection = overPglite(client)
   await connection.migrate()
   const draft = `${dump}.${randomUUID()}`
@@ -54,7 +52,7 @@ async function inServer(server: string): Promise<Connection> {
 /** A database of its own without any table, for what happens before and while it is migrated. */
 export async function emptyDatabase(): Promise<Connection> {
   const server = process.env.TEST_DATABASE_URL
-  return server === undefined ? overPglite(await PGlite.create()) : emptyInServer(server)
+  return server === undefined ? overPglite(await createPglite()) : emptyInServer(server)
 }
 
 async function emptyInServer(server: string): Promise<Connection> {

@@ -75,11 +75,22 @@ function checkOperation(
   check.equal(`${id}: parameters`, names.toSorted(), parameters(id, path))
 }
 
+const headers: Record<string, string> = {
+  'items-create_item': 'Idempotency-Key',
+  'items-read_item': 'If-None-Match',
+  'items-update_item': 'If-Match',
+  'items-delete_item': 'If-Match',
+}
+
 function parameters(id: string, path: string) {
   const inPath = /\{(.+)\}/.exec(path)?.[1]
-  if (inPath) return [`path ${inPath}`]
+  const inHeader = headers[id]
+  if (inPath ?? inHeader)
+    return [...(inHeader ? [`header ${inHeader}`] : []), ...(inPath ? [`path ${inPath}`] : [])]
   if (id === 'utils-test_email') return ['query email_to']
-  return id === 'users-read_users' || id === 'items-read_items' ? ['query limit', 'query skip'] : []
+  return id === 'users-read_users' || id === 'items-read_items'
+    ? ['cursor', 'limit', 'q', 'skip', 'sort'].map((name) => `query ${name}`)
+    : []
 }
 
 function checkComponents(check: Check, root: Node) {

@@ -30,8 +30,9 @@ export const itemPublic: Shape = {
   owner_id: isId,
   created_at: isTime,
 }
-export const usersPublic: Shape = { data: isListOf(userPublic), count: isCount }
-export const itemsPublic: Shape = { data: isListOf(itemPublic), count: isCount }
+const listOf = (shape: Shape): Shape => ({ data: isListOf(shape), count: isCount, next_cursor: isTextOrNull })
+export const usersPublic = listOf(userPublic)
+export const itemsPublic = listOf(itemPublic)
 const sessionPublic: Shape = {
   id: isId,
   created_at: isTime,

@@ -1,8 +1,11 @@
 import { Type } from '@sinclair/typebox'
 import {
   Id,
+  IdempotencyKey,
+  IfMatch,
+  IfNoneMatch,
   NullableText,
-  PageQuery,
+  listQuery,
   Text,
   Time,
   component,
@@ -10,7 +13,7 @@ import {
   pageOf,
   Message,
 } from '../../contract.ts'
-import { ItemNotFound, NotEnoughPermissions } from '../../errors.ts'
+import { ItemNotFound, NotEnoughPermissions, PreconditionFailed } from '../../errors.ts'
 
 const title = Text(255, 1, { examples: ['Analytical Engine'] })
 const description = NullableText(255, { examples: ['Notes on the engine'] })
@@ -28,27 +31,32 @@ export const ItemUpdate = component('ItemUpdate', Type.Partial(Type.Object({ tit
 
 const params = Type.Object({ id: { ...Id, description: 'Which item.' } })
 const errors = [ItemNotFound, NotEnoughPermissions]
+const errorsOfWrites = [...errors, PreconditionFailed]
 
 export const readItems = operation({
   operationId: 'items-read_items',
   summary: 'List items',
-  description: "One's own items, newest first. Superusers see everybody's.",
-  querystring: PageQuery,
+  description: "One's own items, newest first where not asked for otherwise. Superusers see everybody's.",
+  querystring: listQuery('title or description', ['created_at', 'title']),
   response: { 200: ItemsPublic },
 })
 export const createItem = operation({
   operationId: 'items-create_item',
   summary: 'Create an item',
   description: 'It belongs to whoever creates it.',
+  headers: IdempotencyKey,
   body: ItemCreate,
   response: { 200: ItemPublic },
+  versioned: true,
 })
 export const readItem = operation({
   operationId: 'items-read_item',
   summary: 'Read an item',
   description: "One's own, or for superusers any.",
   params,
+  headers: IfNoneMatch,
   response: { 200: ItemPublic },
+  versioned: true,
   errors,
 })
 export const updateItem = operation({
@@ -56,15 +64,18 @@ export const updateItem = operation({
   summary: 'Change an item',
   description: 'Fields that are not sent stay as they are.',
   params,
+  headers: IfMatch,
   body: ItemUpdate,
   response: { 200: ItemPublic },
-  errors,
+  versioned: true,
+  errors: errorsOfWrites,
 })
 export const deleteItem = operation({
   operationId: 'items-delete_item',
   summary: 'Delete an item',
   description: 'For good.',
   params,
+  headers: IfMatch,
   response: { 200: Message },
-  errors,
+  errors: errorsOfWrites,
 })

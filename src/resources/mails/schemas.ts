@@ -1,5 +1,5 @@
 import { Type } from '@sinclair/typebox'
-import { Id, PageQuery, Text, Time, component, operation, pageOf } from '../../contract.ts'
+import { Id, Text, Time, component, listQuery, operation, pageOf } from '../../contract.ts'
 import { MailNotFound, MailNotParked, ServiceUnavailable } from '../../errors.ts'
 
 const state = (description: string) =>
@@ -34,14 +34,16 @@ export const MailsPublic = component('MailsPublic', pageOf(MailPublic))
 
 const params = Type.Object({ id: { ...Id, description: 'Which mail.' } })
 
+const list = listQuery('the recipient', ['created_at'])
+
 export const readMails = operation({
   operationId: 'mails-read_mails',
   summary: 'List mails',
   description: 'Superusers only. Newest first; never what is in them, nor their links.',
-  querystring: Type.Object({
-    ...PageQuery.properties,
-    state: Type.Optional(state('Only mails of this state.')),
-  }),
+  querystring: Type.Object(
+    { ...list.properties, state: Type.Optional(state('Only mails of this state.')) },
+    { not: list.not as unknown },
+  ),
   response: { 200: MailsPublic },
 })
 export const readMail = operation({

@@ -1,6 +1,7 @@
 import { type SQL, and, eq, sql } from 'drizzle-orm'
 import type { Database } from '../../db/connect.ts'
-import { type PageOf, type PageRange, columnsIn, preparePage } from '../../db/page.ts'
+import { columnsIn } from '../../db/page-statement.ts'
+import { type PageOf, type PageRequest, preparePages } from '../../db/page.ts'
 import { value } from '../../db/statements.ts'
 import { emails } from '../../db/tables.ts'
 import { MailNotFound, MailNotParked } from '../../errors.ts'
@@ -16,7 +17,7 @@ interface Mail extends Pick<Row, 'id' | 'message' | 'recipient' | 'last_error' |
 }
 
 export interface MailStore {
-  page(range: PageRange, state?: State): Promise<PageOf<Mail>>
+  page(request: PageRequest<'created_at'>, state?: State): Promise<PageOf<Mail>>
   /** @throws MailNotFound */
   get(id: string): Promise<Mail>
   /**
@@ -35,11 +36,12 @@ const ofState: Record<State, SQL> = {
 }
 
 export function mailStore(db: Database): MailStore {
+  const pages = (where?: SQL) => preparePages<Row>(db, emails, ['recipient'], where)
   const read = {
-    all: preparePage<Row>(db, emails, 'page_of_all'),
-    waiting: preparePage<Row>(db, emails, 'page_of_waiting', ofState.waiting),
-    sent: preparePage<Row>(db, emails, 'page_of_sent', ofState.sent),
-    parked: preparePage<Row>(db, emails, 'page_of_parked', ofState.parked),
+    all: pages(),
+    waiting: pages(ofState.waiting),
+    sent: pages(ofState.sent),
+    parked: pages(ofState.parked),
   }
   const get = db
     .select()
@@ -48,9 +50,9 @@ export function mailStore(db: Database): MailStore {
     .prepare('mail_get')
   const retry = prepareRetry(db)
   return {
-    async page(range, state) {
-      const { data, count } = await read[state ?? 'all'](range)
-      return { data: data.map(shown), count }
+    async page(request, state) {
+      const { data, ...rest } = await read[state ?? 'all'](request)
+      return { data: data.map(shown), ...rest }
     },
     async get(id) {
       const [row] = await get.execute({ id })

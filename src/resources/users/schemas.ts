@@ -6,7 +6,7 @@ import {
   Id,
   Message,
   NewPasswordText,
-  PageQuery,
+  listQuery,
   PasswordText,
   UserPublic,
   component,
@@ -115,8 +115,8 @@ export const readUserById = operation({
 export const readUsers = operation({
   operationId: 'users-read_users',
   summary: 'List users',
-  description: 'Newest first.',
-  querystring: PageQuery,
+  description: 'Newest first, where not asked for otherwise.',
+  querystring: listQuery('address or full name', ['created_at', 'email', 'full_name']),
   response: { 200: UsersPublic },
 })
 export const createUser = operation({

@@ -4,7 +4,7 @@ import { hasEmail } from '../../auth/accounts.ts'
 import { addressNotice, passwordNotice } from '../../auth/notices.ts'
 import { type VerificationConfig, verificationMail, verifies } from '../../auth/verification.ts'
 import type { Database } from '../../db/connect.ts'
-import { columnsIn } from '../../db/page.ts'
+import { columnsIn } from '../../db/page-statement.ts'
 import { assigned, sent, value } from '../../db/statements.ts'
 import { oneTimeTokens as tokens, sessions, users } from '../../db/tables.ts'
 

@@ -1,7 +1,7 @@
 import type { VerificationConfig } from '../../auth/verification.ts'
 import type { Database } from '../../db/connect.ts'
 import { uniqueViolation } from '../../db/faults.ts'
-import { type PageOf, type PageRange, preparePage } from '../../db/page.ts'
+import { type PageOf, type PageRequest, preparePages } from '../../db/page.ts'
 import { assignments } from '../../db/statements.ts'
 import { users } from '../../db/tables.ts'
 import {
@@ -16,6 +16,9 @@ import { prepareUserStatements } from './statements.ts'
 
 type User = typeof users.$inferSelect
 
+/** Each with an index; `email` has the one that keeps addresses unique. */
+type Sort = 'created_at' | 'email' | 'full_name'
+
 /** What a user changes of their own account. */
 type OwnChanges = Partial<Pick<User, 'email' | 'full_name'>>
 
@@ -25,7 +28,7 @@ type Changes = { [Field in (typeof CHANGEABLE)[number]]?: User[Field] | undefine
 const CHANGEABLE = ['email', 'hashed_password', 'full_name', 'is_active', 'is_superuser'] as const
 
 export interface UserStore {
-  page(range: PageRange): Promise<PageOf<User>>
+  page(request: PageRequest<Sort>): Promise<PageOf<User>>
   /** @throws UserNotFound */
   get(id: string): Promise<User>
   /** The hash that a password is compared with; undefined where the user was deleted meanwhile. */
@@ -56,7 +59,7 @@ export function userStore(db: Database, config: VerificationConfig): UserStore {
   /** Asked where a write found nothing to do: was it refused, or was the user deleted meanwhile? */
   const exists = async (id: string) => (await run.get.execute({ id })).length > 0
   return {
-    page: preparePage<User>(db, users, 'page'),
+    page: preparePages<User, Sort>(db, users, ['email', 'full_name']),
     async get(id) {
       const [user] = await run.get.execute({ id })
       if (!user) throw new UserNotFound()

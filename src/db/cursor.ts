@@ -1,0 +1,43 @@
+import { createHash } from 'node:crypto'
+import { InvalidInput } from '../errors.ts'
+
+/** The last row of a page: what the list is sorted by, as text, and the id. */
+export interface Position {
+  readonly key: string | null
+  readonly id: string
+}
+
+/** The list that a cursor belongs to. */
+export interface CursorOf {
+  readonly sort: string
+  readonly q: string
+}
+
+/** Opaque to clients: the position, bound to the order and the search that it was reached in. */
+export function writeCursor({ sort, q }: CursorOf, { key, id }: Position): string {
+  const search = createHash('sha256').update(q).digest('base64url').slice(0, 8)
+  return Buffer.from(JSON.stringify([sort, search, key, id])).toString('base64url')
+}
+
+/** @throws InvalidCursor where `writeCursor` did not write it for this list */
+export function readCursor(cursor: string, list: CursorOf): Position {
+  const position = positionIn(cursor)
+  if (!position || writeCursor(list, position) !== cursor) throw new InvalidCursor()
+  return position
+}
+
+function positionIn(cursor: string): Position | undefined {
+  try {
+    const [, , key, id] = JSON.parse(Buffer.from(cursor, 'base64url').toString()) as unknown[]
+    const isKey = typeof key === 'string' || key === null
+    return isKey && typeof id === 'string' ? { key, id } : undefined
+  } catch {
+    return undefined
+  }
+}
+
+export class InvalidCursor extends InvalidInput {
+  constructor() {
+    super(['query', 'cursor'], 'Input should be the next_cursor of the same list')
+  }
+}

@@ -1,0 +1,133 @@
+import {
+  type SQL,
+  type SQLWrapper,
+  and,
+  asc,
+  count,
+  desc,
+  getTableColumns,
+  getTableName,
+  ilike,
+  inArray,
+  or,
+  sql,
+} from 'drizzle-orm'
+import type { PgColumn, PgTable } from 'drizzle-orm/pg-core'
+import type { Database } from './connect.ts'
+import { sortKey } from './sort-key.ts'
+import { typed, value } from './statements.ts'
+import { rowCounts } from './tables.ts'
+
+/** A table that can be listed. */
+export type Listed = PgTable & Record<'id' | 'created_at', PgColumn>
+
+/** One kind of page of a table. */
+interface PageKind {
+  /** A column, `-` before it for descending. */
+  readonly sort: string
+  /** Whether it goes on after the position of a cursor. */
+  readonly follows: boolean
+  /** The columns that are searched; none: all rows. */
+  readonly search: readonly string[]
+  readonly where: SQL | undefined
+}
+
+export const columnOf = (sort: string) => sort.replace(/^-/, '')
+
+/** A LIKE pattern of what has `text` in it, in which nothing is a wildcard. */
+export const containing = (text: string) => `%${text.replaceAll(/[\\%_]/g, String.raw`\$&`)}%`
+
+/** The columns of `table` as they stand in a subquery or CTE that selects all of them. */
+export function columnsIn<T extends PgTable>(table: T, from: object): T['_']['columns'] {
+  const there = from as T['_']['columns']
+  return Object.fromEntries(Object.keys(getTableColumns(table)).map((name) => [name, there[name]!]))
+}
+
+/**
+ * Prepares the statement of one kind of page. It takes `limit`, `skip`, where it follows `key` and `id`, where it
+ * searches `pattern`, and what `where` names. Served by an index on (…, key, id), read in either direction.
+ */
+export function preparePage(db: Database, listed: Listed, kind: PageKind) {
+  const table = listed as Columns
+  const order = orderOf(table[columnOf(kind.sort)]!, kind)
+  const searches = kind.search.length > 0
+  const { ctes, total, page } = searches
+    ? amongMatches(db, table, order, kind)
+    : amongAll(db, table, order, kind)
+  const columns = columnsIn(table, page)
+  // The total is one row, so a page past the end still has its count.
+  return db
+    .with(...ctes)
+    .select({ count: total.count, row: columns })
+    .from(total)
+    .leftJoin(page, sql`true`)
+    .orderBy(...order.by(order.key(columns), columns.id!))
+    .prepare([getTableName(table), kind.sort, kind.follows, searches].join('_'))
+}
+
+type Columns = Listed & Record<string, PgColumn>
+type Order = ReturnType<typeof orderOf>
+
+function orderOf(column: PgColumn, { sort, follows }: PageKind) {
+  const [direction, beyond] = sort.startsWith('-') ? [desc, sql`<`] : [asc, sql`>`]
+  const given = sql`(${sortKey(column, typed(column, value('key')))}, ${value('id')}::uuid)`
+  return {
+    /** The key of a row whose columns stand in `columns`. */
+    key: (columns: Record<string, PgColumn>) => sortKey(column, columns[column.name]!),
+    by: (key: SQLWrapper, id: SQLWrapper) => [direction(key), direction(id)],
+    past: (key: SQLWrapper, id: SQLWrapper) =>
+      follows ? sql`(${key}, ${id}) ${beyond} ${given}` : undefined,
+  }
+}
+
+/** The page is read off the index that has the rows in order, no further than the page goes. */
+function amongAll(db: Database, table: Columns, { key, by, past }: Order, { where }: PageKind) {
+  const counted = db
+    .select({ count: count().as('count') })
+    .from(table)
+    .where(where)
+  const total = (where === undefined ? maintained(db, table) : counted).as('total')
+  const page = db
+    .select()
+    .from(table)
+    .where(and(where, past(key(table), table.id)))
+    .orderBy(...by(key(table), table.id))
+    .limit(value('limit'))
+    .offset(value('skip'))
+    .as('page')
+  return { ctes: [], total, page }
+}
+
+/** The number of all rows: as the writes of them have summed it up, or counted where they do not (tables.ts). */
+function maintained(db: Database, table: PgTable) {
+  const summed = sql`select sum(delta) from ${rowCounts} where table_name = ${sql.raw(`'${getTableName(table)}'`)}`
+  const sumOrCount = sql`coalesce((${summed}), (select count(*) from ${table}))`.mapWith(Number)
+  return db.select({ count: sumOrCount.as('count') }).from(sql`(values (1)) as one`)
+}
+
+/**
+ * What is searched is found once, for page and count together. (Asked for a few matches in order, PostgreSQL would
+ * hope to meet them soon on the index that has all rows in order, and read it to its end where they are rare.)
+ */
+function amongMatches(db: Database, table: Columns, { key, by, past }: Order, { where, search }: PageKind) {
+  const found = or(...search.map((name) => ilike(table[name]!, value('pattern'))))
+  const matches = db.$with('matches').as(
+    db
+      .select({ id: table.id, key: sql`${key(table)}`.as('key') })
+      .from(table)
+      .where(and(where, found)),
+  )
+  const ids = db
+    .select({ id: matches.id })
+    .from(matches)
+    .where(past(matches.key, matches.id))
+    .orderBy(...by(matches.key, matches.id))
+    .limit(value('limit'))
+    .offset(value('skip'))
+  const total = db
+    .select({ count: count().as('count') })
+    .from(matches)
+    .as('total')
+  const page = db.select().from(table).where(inArray(table.id, ids)).as('page')
+  return { ctes: [matches], total, page }
+}

@@ -1,0 +1,148 @@
+import { randomUUID } from 'node:crypto'
+import { sql } from 'drizzle-orm'
+import { test } from 'tap'
+import { isAnswer, isRefused, refusesToken } from '../support/answers.ts'
+import { onPostgres } from '../support/database.ts'
+import { documentOf } from '../support/document.ts'
+import { type Person, startService } from '../support/service.ts'
+
+void test('Idempotency-Key', async (t) => {
+  const service = await startService(t)
+  const { admin, call, rows } = service
+  const owner = await service.person()
+  const create = (
+    key: string,
+    body: unknown = { title: 'Engine', description: 'Brass' },
+    as: Person = owner,
+  ) => call('POST', '/items/', { as, body, headers: { 'idempotency-key': key } })
+  const countOf = async ({ id }: Person) => (await rows(sql`select from items where owner_id = ${id}`)).length
+  const makeOlder = (age: string) =>
+    rows(sql`update idempotency_keys set created_at = created_at - ${age}::text::interval`)
+
+  await t.test('a creation whose answer was lost can be repeated', async (t) => {
+    const key = randomUUID()
+    const before = await countOf(owner)
+    const first = await create(key)
+    t.equal(first.status, 200)
+    t.match(first.body, { title: 'Engine', description: 'Brass', owner_id: owner.id })
+    const again = await create(key)
+    isAnswer(t, again, 200, first.body)
+    t.equal(again.text, first.text, 'to the letter')
+    t.equal(again.headers.etag, first.headers.etag)
+    t.equal((await call('GET', `/items/${first.body.id}`, { as: owner })).headers.etag, first.headers.etag)
+    t.equal(await countOf(owner), before + 1)
+    isAnswer(
+      t,
+      await create(key, { description: 'Brass', title: 'Engine', unknown: 1 }),
+      200,
+      first.body,
+      'the same fields',
+    )
+    await makeOlder('23 hours')
+    isAnswer(t, await create(key), 200, first.body, 'within a day')
+  })
+
+  await t.test('the first answer stays, whatever became of the row', async (t) => {
+    const key = 'with "quotes", and % signs'.replaceAll(' ', '_')
+    const first = await create(key, { title: '🦊' })
+    const path = `/items/${first.body.id}`
+    await call('PUT', path, { as: owner, body: { title: 'Changed' } })
+    isAnswer(t, await create(key, { title: '🦊', description: null }), 200, first.body)
+    await call('DELETE', path, { as: owner })
+    isAnswer(t, await create(key, { title: '🦊' }), 200, first.body)
+    isAnswer(t, await call('GET', path, { as: owner }), 404, 'Item not found', 'and it does not come back')
+  })
+
+  await t.test('with another body it is a mistake', async (t) => {
+    const key = randomUUID()
+    await create(key)
+    const before = await countOf(owner)
+    for (const body of [{ title: 'Engine' }, { title: 'engine', description: 'Brass' }]) {
+      const refused = await create(key, body)
+      isRefused(t, refused, ['header.idempotency-key'])
+      t.match(refused.body.detail[0], { type: 'value_error', msg: 'Value was used with another body' })
+    }
+    isRefused(t, await create(key, { title: '' }), ['body.title'], 'what is wrong anyway is said first')
+    t.equal(await countOf(owner), before)
+  })
+
+  await t.test('a key is one person’s, and is over after a day', async (t) => {
+    const key = randomUUID()
+    const first = await create(key)
+    const others = await create(key, { title: 'Mine' }, admin)
+    t.equal(others.status, 200)
+    t.not(others.body.id, first.body.id)
+    await makeOlder('24 hours 1 second')
+    const next = await create(key, { title: 'Next day' })
+    t.equal(next.body.title, 'Next day')
+    isAnswer(t, await create(key, { title: 'Next day' }), 200, next.body)
+    for (let n = 0; n < 10; n++) await create(randomUUID())
+    const old = await rows(sql`select from idempotency_keys where created_at < now() - interval '1 day'`)
+    t.same(old, [], 'those that are over are not kept')
+    const stored = JSON.stringify(await rows(sql`select key, body from idempotency_keys`))
+    t.notMatch(stored, key, 'and none is kept in clear')
+  })
+
+  await t.test('what is no key is refused at its place; none at all is none', async (t) => {
+    for (const key of ['', 'x'.repeat(256), 'a b', 'é', '\t', 'a\u007f'])
+      isRefused(t, await create(key), ['header.idempotency-key'], JSON.stringify(key))
+    t.equal((await create('!'.repeat(254) + '~')).status, 200)
+    const both = await create('a b', { title: 5 })
+    t.equal(both.status, 422)
+    const before = await countOf(owner)
+    await call('POST', '/items/', { as: owner, body: { title: 'x' } })
+    await call('POST', '/items/', { as: owner, body: { title: 'x' } })
+    t.equal(await countOf(owner), before + 2)
+  })
+
+  await t.test('20 at once make one row, and all get its answer', async (t) => {
+    for (let round = 0; round < (onPostgres ? 50 : 2); round++) {
+      const key = randomUUID()
+      // Half of the rounds meet a key that is over.
+      if (round % 2) {
+        await create(key, { title: 'yesterday' })
+        await makeOlder('25 hours')
+      }
+      const before = await countOf(owner)
+      const answers = await Promise.all(Array.from({ length: 20 }, () => create(key)))
+      t.ok(
+        answers.every(({ status, text }) => status === 200 && text === answers[0]!.text),
+        `round ${round}`,
+      )
+      t.equal(await countOf(owner), before + 1)
+    }
+    const key = randomUUID()
+    const mixed = await Promise.all(Array.from({ length: 20 }, (_, n) => create(key, { title: `${n % 2}` })))
+    const made = mixed.filter(({ status }) => status === 200)
+    t.equal(made.length, 10, 'one of two bodies has the key')
+    t.equal(new Set(made.map(({ body }) => body.id)).size, 1)
+    t.ok(mixed.every(({ status }) => status === 200 || status === 422))
+  })
+
+  await t.test(
+    'keys that are over and used again at once do not stop each other',
+    { skip: !onPostgres },
+    async (t) => {
+      const names = Array.from({ length: 10 }, () => randomUUID())
+      for (let round = 0; round < 20; round++) {
+        await Promise.all(names.map((key) => create(key)))
+        await makeOlder('25 hours')
+      }
+      const answers = await Promise.all(names.map((key) => create(key)))
+      t.ok(answers.every(({ status }) => status === 200))
+    },
+  )
+
+  await t.test('whoever is gone has no keys', async (t) => {
+    const gone = await service.person()
+    await create('k', { title: 'x' }, gone)
+    await call('DELETE', '/users/me', { as: gone })
+    refusesToken(t, await create('k', { title: 'x' }, gone))
+    t.same(await rows(sql`select from idempotency_keys where user_id = ${gone.id}`), [])
+  })
+
+  await t.test('the document tells of it', async (t) => {
+    const parameters = documentOf(service.app).paths['/api/v1/items/']!.post!.parameters
+    t.match(parameters, [{ name: 'Idempotency-Key', in: 'header', required: false }])
+  })
+})
