@@ -15,7 +15,7 @@ WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
 # npm leaves what is optional to a dependency: the embedded database and Sentry's command line are 50 MB.
 RUN npm ci --omit=dev \
-  && rm -rf node_modules/@electric-sql node_modules/sentry node_modules/.bin \
+  && rm -rf node_modules/@electric-sql node_modules/sentry node_modules/.bin node_modules/@opentelemetry/*/build/esnext \
   && find node_modules -name '*.map' -delete
 
 FROM node:24-slim

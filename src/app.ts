@@ -11,18 +11,20 @@ import { bodies } from './plugins/bodies.ts'
 import { database } from './plugins/database.ts'
 import { errors } from './plugins/errors.ts'
 import { events } from './plugins/events.ts'
-import { firstSuperuser } from './plugins/first-superuser.ts'
 import { housekeeping } from './plugins/housekeeping.ts'
 import { mail } from './plugins/mail.ts'
+import { metrics } from './plugins/metrics.ts'
 import { methods, otherMethods } from './plugins/methods.ts'
 import { openapi } from './plugins/openapi.ts'
 import { ownership } from './plugins/ownership.ts'
+import { preparation } from './plugins/preparation.ts'
 import { reporting } from './plugins/reporting.ts'
 import { requestId } from './plugins/request-id.ts'
 import { scope, scopes } from './plugins/scopes.ts'
 import { security } from './plugins/security.ts'
 import { settings } from './plugins/settings.ts'
 import { stopping } from './plugins/stopping.ts'
+import { tracing } from './plugins/tracing.ts'
 import { validation } from './plugins/validation.ts'
 import { docs } from './resources/docs/routes.ts'
 import { health } from './resources/health/routes.ts'
@@ -45,13 +47,15 @@ export interface Dependencies {
  * The service, ready to listen or to be injected requests. This is its table of contents: what Fastify is given, in
  * order, and then every resource under one of the three scopes.
  *
- * @throws where the database can't be reached or migrated, or a route stands outside the scopes
+ * @throws where the database refuses us or can't be migrated, or a route stands outside the scopes. One that is away
+ *   does not hold up the start: see preparation.ts
  */
 export async function buildApp(config: Config, dependencies: Dependencies = {}): Promise<App> {
   const { connection, hashing, logger } = dependencies
   const app: App = fastify(serverOptions(config, logger)).withTypeProvider<TypeBoxTypeProvider>()
 
   await app.register(settings, { config })
+  await app.register(tracing, { config })
   await app.register(requestId)
   await app.register(stopping)
   await app.register(security, { config })
@@ -63,10 +67,11 @@ export async function buildApp(config: Config, dependencies: Dependencies = {}):
   await app.register(database, { config, connection })
   await app.register(auth, { config, hashing })
   await app.register(events)
-  await app.register(firstSuperuser, { config })
+  await app.register(preparation, { config })
   await app.register(ownership)
   await app.register(mail, { config })
   await app.register(housekeeping)
+  await app.register(metrics, { config })
   await app.register(scopes)
   await app.register(methods)
 

@@ -29,6 +29,7 @@ export const Environment = Type.Object({
     URL_OF_POSTGRES,
   ),
   DATABASE_POOL_SIZE: Count('connections to PostgreSQL at most', 10, 1000),
+  DATABASE_TIMEOUT_MS: Count('milliseconds that a statement may run; beyond it 503', 1000, 60_000, 100),
   DATA_DIR: Type.String({
     description: 'folder of the embedded database and the local secret',
     default: 'data',
@@ -57,6 +58,20 @@ export const Environment = Type.Object({
   EMAILS_FROM_NAME: Setting("the sender's name; PROJECT_NAME where unset"),
   RATE_LIMIT_ENABLED: Flag('whether tries are limited', true),
   SENTRY_DSN: Setting('errors are reported there, outside local', URL_OF_HTTP),
+  METRICS_PORT: Type.Optional(
+    Type.Integer({
+      description: 'Prometheus metrics at /metrics on this port; off where unset',
+      minimum: 1,
+      maximum: 65_535,
+    }),
+  ),
+  OTEL_EXPORTER_OTLP_ENDPOINT: Setting('OpenTelemetry traces are sent there; off where unset', URL_OF_HTTP),
+  OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: Setting('the same, as the whole URL', URL_OF_HTTP),
+  OTEL_TRACES_EXPORTER: Type.Optional(
+    Type.Union([Type.Literal('otlp'), Type.Literal('none')], { description: 'otlp or none' }),
+  ),
+  OTEL_SDK_DISABLED: Type.Optional(Type.Boolean({ description: 'switches traces off' })),
+  OTEL_SERVICE_NAME: Setting('name of the service in traces; PROJECT_NAME where unset'),
   LOG_LEVEL: Type.Union(
     ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'].map((level) => Type.Literal(level)),
     { description: 'fatal, error, warn, info, debug, trace or silent', default: 'info' },

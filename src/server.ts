@@ -1,6 +1,7 @@
 import { buildApp } from './app.ts'
 import { banner } from './banner.ts'
 import { type Config, loadConfig } from './config.ts'
+import type { App } from './contract.ts'
 import { createLogger } from './logger.ts'
 import { startFault } from './start-faults.ts'
 
@@ -18,6 +19,7 @@ async function main() {
   config = loadConfig()
   const logger = await createLogger(config)
   const app = await buildApp(config, { logger })
+  endOnFaultOfOurs(app)
 
   const stop = async (signal: string) => {
     app.log.info(`${signal}: stopping`)
@@ -26,6 +28,7 @@ async function main() {
     await app.beginStopping()
     await app.close()
     app.log.info('stopped')
+    process.exit(0) // a mail server that keeps silent would hold it up
   }
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     process.once(signal, () => {
@@ -35,7 +38,27 @@ async function main() {
   }
 
   await app.listen({ host: config.HOST, port: config.PORT })
-  if (config.ENVIRONMENT === 'local') console.log(banner(config))
+  void greetWhenReady(app, config) // not caught: what fails there is a fault of ours
+}
+
+async function greetWhenReady({ preparation }: App, config: Config) {
+  await preparation.whenDone
+  if (config.ENVIRONMENT === 'local' && preparation.done) console.log(banner(config))
+}
+
+/** What nobody caught leaves the process in a state that nobody knows: it is told of, and replaced by a new one. */
+function endOnFaultOfOurs(app: App) {
+  process.once('uncaughtException', (error, origin) => {
+    process.on('uncaughtException', () => process.exit(1))
+    app.log.fatal({ err: error, origin }, 'a fault of ours: the process ends')
+    app.reportError(error)
+    void endWhenReported(app)
+  })
+}
+
+async function endWhenReported(app: App) {
+  await app.reported()
+  process.exit(1)
 }
 
 function fail(error: unknown): never {

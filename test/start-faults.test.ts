@@ -3,12 +3,13 @@ import { readConfig } from '../src/config.ts'
 import { startFault } from '../src/start-faults.ts'
 import { local } from './support/environments.ts'
 
-const config = readConfig(local)
+const config = readConfig({ ...local, METRICS_PORT: '9090' })
 const fault = (code: string, message = 'no more is told') => Object.assign(new Error(message), { code })
 
 void test('what an operator can mend is said in words that name the fix', async (t) => {
   const told: [error: Error, words: string | RegExp][] = [
     [fault('EADDRINUSE'), 'set PORT to another'],
+    [Object.assign(fault('EADDRINUSE'), { port: 9_090 }), 'set METRICS_PORT to another'],
     [fault('EADDRNOTAVAIL'), 'HOST 127.0.0.1 is no address of this machine'],
     [
       fault('EACCES', 'permission denied, open data/secret'),
@@ -17,6 +18,10 @@ void test('what an operator can mend is said in words that name the fix', async 
     [fault('ERR_MODULE_NOT_FOUND', "Cannot find package '@electric-sql/pglite'"), 'DATABASE_URL is not set'],
     [fault('ERR_MODULE_NOT_FOUND', "Cannot find package 'fs-native-extensions'"), 'DATABASE_URL is not set'],
     [fault('ECONNREFUSED'), /can't be used \(ECONNREFUSED\).*DATABASE_URL/],
+    [
+      fault('08P01', 'unsupported startup parameter: statement_timeout'),
+      'set MIGRATION_DATABASE_URL to a direct',
+    ],
     [fault('28P01'), /\(28P01\)/],
     [fault('3D000'), /\(3D000\)/],
     [new Error('Failed query', { cause: fault('42501') }), /\(42501\)/],

@@ -3,6 +3,7 @@ import { hash as argon2Hash, verify as argon2Verify } from '@node-rs/argon2'
 import { promise as workQueue } from 'fastq'
 import { Piscina } from 'piscina'
 import { ServiceUnavailable } from '../errors.ts'
+import { traced } from '../tracing.ts'
 
 /**
  * argon2id with 64 MiB, three passes, four lanes: above OWASP's minimum (Password Storage Cheat Sheet), and the
@@ -31,6 +32,8 @@ export interface Passwords {
    * @throws ServiceUnavailable when too many wait already
    */
   verify(hash: string | undefined, password: string): Promise<Verification>
+  /** How many are hashed or compared at the moment, and how many wait for their turn. */
+  load(): HashingLimits
   close(): Promise<void>
 }
 
@@ -60,7 +63,7 @@ export function passwords(limits: HashingLimits = defaults): Passwords {
 
   async function bounded<T>(work: () => Promise<T>): Promise<T> {
     if (queue.running() >= limits.running && queue.length() >= limits.waiting) throw new ServiceUnavailable()
-    return queue.push(work) as Promise<T>
+    return traced('hash', {}, () => queue.push(work) as Promise<T>)
   }
 
   async function matches(hash: string, password: string): Promise<boolean> {
@@ -76,6 +79,7 @@ export function passwords(limits: HashingLimits = defaults): Passwords {
       matches: await bounded(() => matches(hash ?? NOBODYS, password)),
       outdated: hash !== undefined && !hash.startsWith(CURRENT),
     }),
+    load: () => ({ running: queue.running(), waiting: queue.length() }),
     async close() {
       await queue.drained()
       await bcrypt?.destroy()

@@ -1,5 +1,6 @@
 import type { PgDatabase, PgQueryResultHKT } from 'drizzle-orm/pg-core'
 import type { Config } from '../config.ts'
+import type { PoolLoad } from './bounded-pool.ts'
 
 /** What everything above speaks to; PostgreSQL and the embedded database look the same through it. */
 export type Database = PgDatabase<PgQueryResultHKT>
@@ -7,6 +8,8 @@ export type Database = PgDatabase<PgQueryResultHKT>
 /** An open database and what its owner must do with it. */
 export interface Connection {
   readonly db: Database
+  /** How much there is to do; the embedded database has one connection, and no queue to look at. */
+  readonly load?: () => PoolLoad
   /** Brings the schema up to date; safe when several processes start at once. */
   migrate(): Promise<void>
   /** Waits for running statements, at most a few seconds, and lets go. */
@@ -15,7 +18,7 @@ export interface Connection {
 
 type DatabaseConfig = Pick<
   Config,
-  'DATABASE_URL' | 'MIGRATION_DATABASE_URL' | 'DATABASE_POOL_SIZE' | 'DATA_DIR'
+  'DATABASE_URL' | 'MIGRATION_DATABASE_URL' | 'DATABASE_POOL_SIZE' | 'DATABASE_TIMEOUT_MS' | 'DATA_DIR'
 >
 
 /**
@@ -31,6 +34,7 @@ export async function connect(config: DatabaseConfig): Promise<Connection> {
       url: config.DATABASE_URL,
       migrationUrl: config.MIGRATION_DATABASE_URL ?? config.DATABASE_URL,
       poolSize: config.DATABASE_POOL_SIZE,
+      timeoutMs: config.DATABASE_TIMEOUT_MS,
     })
   }
   const { connectEmbedded } = await import('./embedded.ts')

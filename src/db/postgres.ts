@@ -1,6 +1,7 @@
 import { drizzle } from 'drizzle-orm/postgres-js'
 import { migrate } from 'drizzle-orm/postgres-js/migrator'
 import postgres from 'postgres'
+import { boundedPool } from './bounded-pool.ts'
 import type { Connection } from './connect.ts'
 import { migrations } from './migrations.ts'
 
@@ -10,34 +11,66 @@ export interface PostgresOptions {
   readonly migrationUrl: string
   /** Connections at most. */
   readonly poolSize: number
+  /** Milliseconds that a statement may run; a second where left out. */
+  readonly timeoutMs?: number
 }
 
 /** Any number, as long as all versions of the service agree on it. */
 const MIGRATION_LOCK = 7_042_917_263
 
 const CONNECT_SECONDS = 2
-const CLOSE_SECONDS = 5
+const CLOSE_SECONDS = 1
 
-/** A pool of connections to PostgreSQL. It connects on first use, and again by itself after a fault. */
+/**
+ * A pool of connections to PostgreSQL. It connects on first use, and again by itself after a fault; a statement that
+ * can't be run in time fails (bounded-pool.ts).
+ */
 export function connectPostgres(options: PostgresOptions): Connection {
-  const client = postgres(options.url, {
-    max: options.poolSize,
-    connect_timeout: CONNECT_SECONDS,
-    idle_timeout: 60,
-    backoff: (attempts) => Math.min(0.1 * 2 ** attempts, 2),
-    onnotice: () => undefined,
-    connection: { application_name: 'groundwork' },
-  })
+  const { url, migrationUrl, poolSize: size, timeoutMs: runMs = 1_000 } = options
+  const parameters = url === migrationUrl ? { ...named, ...serverTimeouts(runMs) } : named
+  const open = () => {
+    const client = postgres(url, {
+      max: size,
+      connect_timeout: CONNECT_SECONDS,
+      idle_timeout: 60,
+      backoff: (attempts) => Math.min(0.1 * 2 ** attempts, 1),
+      onnotice: () => undefined,
+      connection: parameters,
+    })
+    drizzle(client) // it sets how types are read on the client that it is given, and this may not be the first
+    return client
+  }
+  const pool = boundedPool(open, { size, runMs })
   return {
-    db: drizzle(client),
-    migrate: () => migrateUnderLock(options.migrationUrl),
-    close: () => client.end({ timeout: CLOSE_SECONDS }),
+    db: drizzle(pool.client),
+    load: pool.load,
+    migrate: () => migrateUnderLock(migrationUrl),
+    close: () => pool.end(CLOSE_SECONDS),
   }
 }
 
+const named = { application_name: 'groundwork' }
+
+/**
+ * For a direct connection: what a statement of a process that was killed may still do to others. A pooler refuses to
+ * be told so at the start of a connection (PgBouncer: "unsupported startup parameter"); through one, these belong into
+ * its own configuration or the role's. Milliseconds.
+ */
+const serverTimeouts = (runMs: number) => ({
+  statement_timeout: runMs + 4_000,
+  lock_timeout: runMs + 2_000,
+  idle_in_transaction_session_timeout: runMs + 9_000,
+})
+
 /** Drizzle's migrator fails when two processes run it at once; a lock of the session makes the others wait. */
 async function migrateUnderLock(url: string) {
-  const client = postgres(url, { max: 1, connect_timeout: 10, idle_timeout: 0, onnotice: () => undefined })
+  const client = postgres(url, {
+    max: 1,
+    connect_timeout: CONNECT_SECONDS,
+    idle_timeout: 0,
+    onnotice: () => undefined,
+    connection: { application_name: 'groundwork migrations' },
+  })
   try {
     await client`select pg_advisory_lock(${MIGRATION_LOCK})`
     await migrate(drizzle(client), migrations)

@@ -132,6 +132,9 @@ export const emails = pgTable(
     index('emails_due_index')
       .on(table.next_attempt_at)
       .where(sql`${table.sent_at} is null and ${table.parked_at} is null`),
+    index('emails_parked_index')
+      .on(table.created_at, table.id)
+      .where(sql`${table.parked_at} is not null`),
     index('emails_created_at_id_index').on(table.created_at, table.id),
     index('emails_user_id_index').on(table.user_id),
   ],

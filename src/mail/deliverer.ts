@@ -1,5 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Logger } from 'pino'
+import { traceIds, traced } from '../tracing.ts'
 import { DeadLink, type Messages } from './messages.ts'
 import type { ClaimedMail, Outbox } from './outbox.ts'
 import { PermanentFailure, type Transport } from './transport.ts'
@@ -36,11 +37,12 @@ export function deliverer(
   log: Pick<Logger, 'info' | 'warn' | 'error'>,
 ): Deliverer {
   let stopped = false
+  let stopping: Promise<void> | undefined
   let running: Promise<void> | undefined
   let woken = false
 
   async function deliver(mail: ClaimedMail): Promise<void> {
-    const about = { mail: mail.id, message: mail.message, attempt: mail.attempts }
+    const about = { mail: mail.id, message: mail.message, attempt: mail.attempts, ...traceIds() }
     try {
       const rendered = await messages.compose(mail)
       await transport.send({ id: mail.id, to: mail.recipient, ...rendered })
@@ -64,13 +66,16 @@ export function deliverer(
     }
   }
 
+  const tracedDelivery = (mail: ClaimedMail) =>
+    traced('mail', { 'mail.id': mail.id, 'mail.message': mail.message }, () => deliver(mail))
+
   /** Until nothing is due, or it is told to stop. */
   async function drain(): Promise<void> {
     while (woken) {
       woken = false
       const claimed = await outbox.claim()
       if (claimed.length > 0) woken = true
-      await Promise.all(claimed.map((mail) => deliver(mail).catch(unreachable)))
+      await Promise.all(claimed.map((mail) => tracedDelivery(mail).catch(unreachable)))
       if (stopped) return
     }
   }
@@ -86,17 +91,19 @@ export function deliverer(
   /** The database is away: the mails wait there, their leases end, and a later look finds them. */
   const unreachable = (error: unknown) => log.warn({ err: error }, 'outbox not reachable')
 
+  async function stop() {
+    stopped = true
+    clearInterval(poll)
+    // A mail server that keeps silent does not hold up the end: the lease ends, and the mail is sent later.
+    await Promise.race([running, pause(STOP_WITHIN_MS, undefined, { ref: false })])
+    transport.close()
+  }
+
   const poll = setInterval(wake, POLL_MS)
   poll.unref()
 
   return {
     wake,
-    async stop() {
-      stopped = true
-      clearInterval(poll)
-      // A mail server that keeps silent does not hold up the end: the lease ends, and the mail is sent later.
-      await Promise.race([running, pause(STOP_WITHIN_MS, undefined, { ref: false })])
-      transport.close()
-    },
+    stop: () => (stopping ??= stop()),
   }
 }

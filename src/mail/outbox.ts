@@ -68,6 +68,15 @@ export interface ClaimedMail {
   readonly valid_until: Date | null
 }
 
+/** What is not sent. */
+export interface Backlog {
+  readonly waiting: number
+  /** Age of the oldest that waits; 0 where none does. */
+  readonly oldest_seconds: number
+  /** Given up. */
+  readonly parked: number
+}
+
 export interface Outbox {
   /** Puts one mail in that has no other cause than the call. */
   add(message: MessageName, recipient: string): Promise<void>
@@ -78,11 +87,13 @@ export interface Outbox {
   failed(id: string, error: string, retryInSeconds: number): Promise<void>
   /** Put aside: it can't be sent, and says why. */
   parked(id: string, error: string): Promise<void>
+  backlog(): Promise<Backlog>
 }
 
 /** Longer than any attempt may take (transport.ts bounds it), so that nobody takes a mail that is being sent. */
 const LEASE = sql`now() + interval '2 minutes'`
 const BATCH = 10
+const isWaiting = sql`${emails.sent_at} is null and ${emails.parked_at} is null`
 const ERROR_LENGTH = 500
 
 export function outbox(db: Database): Outbox {
@@ -90,9 +101,7 @@ export function outbox(db: Database): Outbox {
     db
       .select({ id: emails.id })
       .from(emails)
-      .where(
-        sql`${emails.sent_at} is null and ${emails.parked_at} is null and ${emails.next_attempt_at} <= now()`,
-      )
+      .where(sql`${isWaiting} and ${emails.next_attempt_at} <= now()`)
       .orderBy(emails.next_attempt_at)
       .limit(BATCH)
       .for('update', { skipLocked: true }),
@@ -124,12 +133,43 @@ export function outbox(db: Database): Outbox {
     last_error: error,
   })
 
+  const backlog = prepareBacklog(db)
+
   return {
     add: async (message, recipient) => void (await add.execute({ message, recipient })),
     claim: () => claim.execute(),
+    async backlog() {
+      const [found] = await backlog.execute()
+      return found ?? { waiting: 0, oldest_seconds: 0, parked: 0 }
+    },
     sent: async (id) => void (await sent.execute({ id })),
     failed: async (id, error, seconds) =>
       void (await failed.execute({ id, error: error.slice(0, ERROR_LENGTH), seconds })),
     parked: async (id, error) => void (await parked.execute({ id, error: error.slice(0, ERROR_LENGTH) })),
   }
+}
+
+/** Each count reads an index of few rows, however many mails were sent. */
+function prepareBacklog(db: Database) {
+  const waiting = db
+    .select({
+      waiting: sql<number>`count(*)::integer`.as('waiting'),
+      oldest_seconds:
+        sql<number>`coalesce(extract(epoch from now() - min(${emails.created_at})), 0)::float8`.as(
+          'oldest_seconds',
+        ),
+    })
+    .from(emails)
+    .where(isWaiting)
+    .as('waiting')
+  const parked = db
+    .select({ parked: sql<number>`count(*)::integer`.as('parked') })
+    .from(emails)
+    .where(sql`${emails.parked_at} is not null`)
+    .as('parked')
+  return db
+    .select({ waiting: waiting.waiting, oldest_seconds: waiting.oldest_seconds, parked: parked.parked })
+    .from(waiting)
+    .innerJoin(parked, sql`true`)
+    .prepare('outbox_backlog')
 }

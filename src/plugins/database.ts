@@ -6,6 +6,8 @@ declare module 'fastify' {
   interface FastifyInstance {
     /** The database. Tables with owners can't be reached through it; see `request.owned`. */
     readonly db: Database
+    /** What the database's owner needs to know beside; preparation and metrics do. */
+    readonly connection: Pick<Connection, 'migrate' | 'load'>
   }
 }
 
@@ -15,13 +17,13 @@ export interface DatabaseOptions {
   readonly connection?: Connection | undefined
 }
 
-/** Opens the database, brings its schema up to date before anything else runs, and closes it last. */
+/** Opens the database, and closes it last. PostgreSQL need not be there yet: see preparation.ts. */
 export const database = plugin(
   async (app, { config, connection }: DatabaseOptions) => {
-    const { db, migrate, close } = connection ?? (await connect(config))
-    app.addHook('onClose', close)
-    await migrate()
-    app.decorate('db', db)
+    const opened = connection ?? (await connect(config))
+    app.addHook('onClose', opened.close)
+    app.decorate('db', opened.db)
+    app.decorate('connection', opened)
   },
   { name: 'database' },
 )

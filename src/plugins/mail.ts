@@ -11,7 +11,7 @@ declare module 'fastify' {
   }
 }
 
-interface Mail extends Pick<Messages, 'compose'>, Pick<Outbox, 'add'> {
+interface Mail extends Pick<Messages, 'compose'>, Pick<Outbox, 'add' | 'backlog'> {
   /** Whether mails are made at all. */
   readonly enabled: boolean
   /** To be called after a statement that put a mail into the outbox; does not wait for it to be sent. */
@@ -21,15 +21,19 @@ interface Mail extends Pick<Messages, 'compose'>, Pick<Outbox, 'add'> {
 /** The outbox and its deliverer, as `app.mail`. No answer waits for a mail server. */
 export const mail = plugin(
   (app, { config }: { config: Config }, done) => {
-    const { add, ...box } = outbox(app.db)
+    const box = outbox(app.db)
+    const { add, backlog } = box
     const { compose } = messages(config, app.auth.oneTimeTokens)
     const enabled = config.mail !== 'off'
-    const delivery = deliverer({ add, ...box }, { compose }, transport(config), app.log)
+    const delivery = deliverer(box, { compose }, transport(config), app.log)
 
-    if (enabled) app.addHook('onReady', async () => delivery.wake())
+    if (enabled)
+      app.addHook('onReady', async () => void app.preparation.whenDone.then(delivery.wake, () => undefined))
+    // From the first moment of a stop: what is being sent is finished while the last requests are answered.
+    app.stopping.addEventListener('abort', () => void delivery.stop())
     app.addHook('onClose', () => delivery.stop())
-    app.decorate('mail', { enabled, add, compose, wake: () => enabled && delivery.wake() } as Mail)
+    app.decorate('mail', { enabled, add, backlog, compose, wake: () => enabled && delivery.wake() } as Mail)
     done()
   },
-  { name: 'mail', dependencies: ['auth', 'database'] },
+  { name: 'mail', dependencies: ['auth', 'database', 'preparation', 'stopping'] },
 )

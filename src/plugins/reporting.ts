@@ -5,10 +5,14 @@ import { describeError } from '../logger.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
-    /** Tells Sentry of a fault of ours; does nothing where Sentry is not configured. */
-    readonly reportError: (error: unknown, request: FastifyRequest) => void
+    /** Tells Sentry of a fault of ours, and in which request; does nothing where Sentry is not configured. */
+    readonly reportError: (error: unknown, request?: FastifyRequest) => void
+    /** Resolves when what was reported is on its way, or 2 s later. */
+    readonly reported: () => Promise<unknown>
   }
 }
+
+const FLUSH_MS = 2_000
 
 /**
  * Sentry, outside local and where SENTRY_DSN is set; loaded only then, as it costs a quarter of a second and 97 MB.
@@ -18,6 +22,7 @@ export const reporting = plugin(
   async (app, { config }: { config: Config }) => {
     if (config.SENTRY_DSN === undefined || config.ENVIRONMENT === 'local') {
       app.decorate('reportError', () => undefined)
+      app.decorate('reported', () => Promise.resolve())
       return
     }
     const sentry = await import('@sentry/node')
@@ -28,20 +33,21 @@ export const reporting = plugin(
       defaultIntegrations: false,
       dataCollection: { userInfo: false, cookies: false, httpBodies: [], databaseQueryData: false },
     })
-    app.decorate('reportError', (error: unknown, request: FastifyRequest) => {
+    app.decorate('reportError', (error: unknown, request?: FastifyRequest) => {
       const { type, message, code, stack } = describeError(error)
       const event = Object.assign(new Error(message), { name: type, stack: `${type}: ${message}\n${stack}` })
       sentry.withScope((scope) => {
         scope.setTags({
-          request_id: request.id,
-          route: request.routeOptions.url,
-          method: request.method,
+          request_id: request?.id,
+          route: request?.routeOptions.url,
+          method: request?.method,
           code,
         })
         sentry.captureException(event)
       })
     })
-    app.addHook('onClose', async () => void (await sentry.close(2_000)))
+    app.decorate('reported', () => sentry.flush(FLUSH_MS))
+    app.addHook('onClose', async () => void (await sentry.close(FLUSH_MS)))
   },
   { name: 'reporting' },
 )

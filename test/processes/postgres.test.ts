@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import postgres from 'postgres'
 import { test } from 'tap'
 import { onPostgres } from '../support/database.ts'
-import { databaseEnv, launch, signIn, start, temporaryFolder } from '../support/process.ts'
+import { databaseEnv, signIn, start, temporaryFolder } from '../support/process.ts'
 
 const needsPostgres = { skip: !onPostgres && 'needs PostgreSQL: npm run test:postgres' }
 const SECRET_KEY = 'only for tests, and long enough for that'
@@ -42,12 +42,4 @@ void test('production shows neither the docs nor what is for development', needs
   t.equal(await running.exited, 0)
   for (const line of running.output().trim().split('\n'))
     t.type(JSON.parse(line), 'object', 'logs are JSON, and there is no banner')
-})
-
-void test('a database that is not there stops the start with a line that names no password', async (t) => {
-  const env = { DATABASE_URL: 'postgres://groundwork:hidden@127.0.0.1:1/groundwork' }
-  const running = await launch(t, { folder: temporaryFolder(t), env })
-  t.equal(await running.exited, 1)
-  t.match(running.output(), /^The database can't be used \(ECONNREFUSED\)/m)
-  t.notMatch(running.output(), 'hidden')
 })

@@ -2,6 +2,7 @@ import { Agent, request } from 'node:http'
 import { connect } from 'node:net'
 import { test } from 'tap'
 import { type Running, databaseEnv, signIn, start, temporaryFolder } from '../support/process.ts'
+import { startMailServer } from '../support/mail-server.ts'
 import { UNFINISHED } from '../support/sockets.ts'
 
 type Headers = Awaited<ReturnType<typeof signIn>>
@@ -24,6 +25,35 @@ void test('a service that is told to stop', async (t) => {
       running.child.kill('SIGTERM')
       t.equal(await running.exited, 0)
       t.ok(Date.now() - told < 10_000, 'within 10 s')
+    },
+  )
+
+  await t.test(
+    'SIGTERM while a mail is being sent: it is sent once, and a silent server is not waited for',
+    async (t) => {
+      const server = await startMailServer(t)
+      const running = await start(t, { folder, env: { ...env, ...server.env } })
+      const headers = await signIn(running)
+      for (const speaks of [true, false]) {
+        const sending = speaks ? running : await start(t, { folder, env: { ...env, ...server.env } })
+        let speak = (): void => undefined
+        const said = new Promise<undefined>((resolve) => (speak = () => resolve(undefined)))
+        const reached = new Promise<void>((resolve) => {
+          server.answer = (step) => (step === 'data' ? (resolve(), said) : undefined)
+        })
+        const path = `${sending.url}/api/v1/utils/test-email/?email_to=${speaks}@example.com`
+        t.equal((await fetch(path, { method: 'POST', headers })).status, 201)
+        await reached
+        const socket = connect(Number(new URL(sending.url).port), '127.0.0.1').on('error', () => undefined)
+        t.teardown(() => socket.destroy())
+        socket.write(UNFINISHED)
+        const told = Date.now()
+        sending.child.kill('SIGTERM')
+        if (speaks) speak()
+        t.equal(await sending.exited, 0, sending.output())
+        t.ok(Date.now() - told < 10_000, 'within 10 s')
+        t.equal(server.mails.filter(({ envelope }) => envelope.to.includes('true@example.com')).length, 1)
+      }
     },
   )
 

@@ -32,10 +32,14 @@ export interface Mailing {
 }
 
 /** A service and the mail server that it sends by. */
-export async function startMailing(t: Test, dependencies: Dependencies = {}): Promise<Mailing> {
+export async function startMailing(
+  t: Test,
+  dependencies: Dependencies = {},
+  env: Record<string, string> = {},
+): Promise<Mailing> {
   const server = await startMailServer(t)
   const log = await collectingLogger()
-  const service = await startService(t, server.env, { ...dependencies, logger: log.logger })
+  const service = await startService(t, { ...server.env, ...env }, { ...dependencies, logger: log.logger })
   cheapHashing(service)
   const { admin, app, call, rows } = service
   return {

@@ -1,15 +1,16 @@
 import type { App } from '../../contract.ts'
 import { ServiceUnavailable } from '../../errors.ts'
-import { answers } from './store.ts'
+import { pinger } from './store.ts'
 
-const hide = { hide: true }
+const options = { schema: { hide: true }, config: { unprepared: true } }
 
 /** For balancers and orchestrators: is the process there, and may it be sent requests. */
 export function health(app: App) {
-  app.get('/health/live', { schema: hide }, () => ({ status: 'live' }))
-  app.get('/health/ready', { schema: hide }, async () => {
-    if (app.stopping.aborted) throw new ServiceUnavailable()
-    if (!(await answers(app.db))) throw new ServiceUnavailable()
+  const answers = pinger(app.db)
+  app.get('/health/live', options, () => ({ status: 'live' }))
+  app.get('/health/ready', options, async () => {
+    // Not stopping, migrated, and the database answers soon: it is away or overloaded otherwise.
+    if (app.stopping.aborted || !app.preparation.done || !(await answers())) throw new ServiceUnavailable()
     return { status: 'ready' }
   })
 }

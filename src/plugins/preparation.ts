@@ -1,0 +1,77 @@
+import { setTimeout as pause } from 'node:timers/promises'
+import plugin from 'fastify-plugin'
+import { makeFirstSuperuser } from '../auth/first-superuser.ts'
+import type { Config } from '../config.ts'
+import { isRefused, isUnavailable } from '../db/faults.ts'
+import { ServiceUnavailable } from '../errors.ts'
+import { startFault } from '../start-faults.ts'
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    readonly preparation: Preparation
+  }
+  interface FastifyContextConfig {
+    /** The route is answered before the database is prepared too. */
+    unprepared?: boolean
+  }
+}
+
+interface Preparation {
+  /** Whether the schema is up to date, and somebody can sign in. */
+  readonly done: boolean
+  /** Resolves when it is, or the service is closed. */
+  readonly whenDone: Promise<void>
+}
+
+/** How long a start waits for the database; after that the service listens, and prepares it when it is there. */
+const START_WITHIN_MS = 5_000
+const RETRY_MS = 1_000
+
+/**
+ * Migrations and the first superuser, before requests are answered. Where the database is away, or another replica is
+ * still migrating it, the service starts all the same: it lives, is not ready, and answers 503 until that is done.
+ *
+ * @throws where the first try shows that waiting won't help: refused credentials, no such database, a migration that
+ *   fails. Refusals met later are tried again; a migration that fails later ends the process (server.ts)
+ */
+export const preparation = plugin(
+  async (app, { config }: { config: Config }) => {
+    let done = false
+    const closing = new AbortController()
+    app.addHook('onClose', async () => closing.abort())
+
+    async function prepare(mayWait: (error: unknown) => boolean) {
+      try {
+        await app.connection.migrate()
+        const made = await makeFirstSuperuser(app.auth, config)
+        if (made !== undefined) app.log.info({ user_id: made }, 'first superuser made')
+        done = true
+      } catch (error) {
+        if (!mayWait(error) && !closing.signal.aborted) throw error
+        if (!closing.signal.aborted)
+          app.log.warn({ err: error }, startFault(error, config) ?? 'the database is not there yet')
+      }
+    }
+    async function goOn() {
+      while (!done) {
+        await pause(RETRY_MS, undefined, { ref: false })
+        if (closing.signal.aborted) return
+        await prepare((error) => isUnavailable(error) || isRefused(error))
+      }
+    }
+
+    const first = prepare((error) => isUnavailable(error) && !isRefused(error))
+    await Promise.race([first, pause(START_WITHIN_MS, undefined, { ref: false })])
+    const whenDone = first.then(goOn)
+    app.decorate('preparation', {
+      get done() {
+        return done
+      },
+      whenDone,
+    })
+    app.addHook('onRequest', (request, _reply, next) => {
+      next(done || request.routeOptions.config.unprepared ? undefined : new ServiceUnavailable())
+    })
+  },
+  { name: 'preparation', dependencies: ['auth', 'database'] },
+)

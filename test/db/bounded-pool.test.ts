@@ -1,0 +1,150 @@
+import { sql } from 'drizzle-orm'
+import postgres from 'postgres'
+import { type Test, test } from 'tap'
+import { isUnavailable } from '../../src/db/faults.ts'
+import { connectPostgres } from '../../src/db/postgres.ts'
+import { createDatabase, dropDatabase, onPostgres } from '../support/database.ts'
+import { startProxy } from '../support/proxy.ts'
+
+/** What a caller waits at most, and what a database that is back may take to be seen. */
+const ANSWER_MS = 2_000
+const BACK_MS = 5_000
+
+const SIZE = 3
+const needsPostgres = { skip: !onPostgres && 'needs PostgreSQL: npm run test:postgres' }
+
+async function setUp(t: Test, way: (url: string) => Promise<string> = (url) => Promise.resolve(url)) {
+  const server = process.env.TEST_DATABASE_URL!
+  const direct = await createDatabase(server)
+  const url = await way(direct)
+  const pool = connectPostgres({ url, migrationUrl: url, poolSize: SIZE, timeoutMs: 1_000 })
+  const other = postgres(direct, { max: SIZE + 1, onnotice: () => undefined })
+  t.teardown(async () => {
+    await pool.close()
+    await other.end({ timeout: 1 })
+    await dropDatabase(server, direct)
+  })
+  await other`create table counters (id integer primary key, count integer not null)`
+  await other`insert into counters values (1, 0)`
+  const ask = () => pool.db.execute(sql`select count from counters`)
+  return { pool, other, ask, add: () => pool.db.execute(sql`update counters set count = count + 1`) }
+}
+
+/** How a call ended, and after how many milliseconds. */
+async function outcome(call: () => PromiseLike<unknown>) {
+  const start = performance.now()
+  try {
+    await call()
+    return { ended: 'done', ms: performance.now() - start }
+  } catch (error) {
+    return { ended: isUnavailable(error) ? 'unavailable' : String(error), ms: performance.now() - start }
+  }
+}
+
+async function untilDone(call: () => PromiseLike<unknown>) {
+  const start = performance.now()
+  while ((await outcome(call)).ended !== 'done' && performance.now() - start < BACK_MS * 2);
+  return performance.now() - start
+}
+
+void test('fault 29: a lock that is held', needsPostgres, async (t) => {
+  const { pool, other, add, ask } = await setUp(t)
+  await other.begin(async (holding) => {
+    await holding`update counters set count = 0`
+    const writes = await Promise.all(Array.from({ length: SIZE }, () => outcome(add)))
+    for (const { ended, ms } of writes) {
+      t.equal(ended, 'unavailable')
+      t.ok(ms < ANSWER_MS, `after ${Math.round(ms)} ms`)
+    }
+    t.equal((await outcome(ask)).ended, 'done', 'the pool is back while the lock is still held')
+    const deadline = performance.now() + ANSWER_MS
+    const stillWaiting = () => other`
+      select from pg_locks join pg_database on pg_database.oid = database
+      where not granted and datname = current_database()`
+    while ((await stillWaiting()).length > 0)
+      if (performance.now() > deadline)
+        throw new Error('statements wait in the database that nobody waits for')
+  })
+  t.same(await ask(), [{ count: 0 }], 'what was refused was not done later')
+  t.same(pool.load?.(), { size: SIZE, running: 0, waiting: 0 })
+})
+
+void test('fault 29: a pool that is exhausted', needsPostgres, async (t) => {
+  const { pool, ask } = await setUp(t)
+  const slow = () => pool.db.execute(sql`select pg_sleep(0.9)`)
+  await ask()
+  const slowOnes = Array.from({ length: SIZE }, () => outcome(slow))
+  const late = await outcome(ask)
+  t.equal(late.ended, 'unavailable')
+  t.ok(late.ms < 1_000, `after ${Math.round(late.ms)} ms`)
+  const crowd = Array.from({ length: 500 }, () => outcome(ask))
+  t.ok((pool.load?.().waiting ?? 0) < 500, 'no more wait than could get their turn')
+  const first = await Promise.race(crowd)
+  t.ok(first.ms < 350, 'the rest is refused at once, and not after a wait')
+  await Promise.all([...crowd, ...slowOnes])
+  t.same(
+    (await Promise.all(slowOnes)).map(({ ended }) => ended),
+    Array.from({ length: SIZE }, () => 'done'),
+    'what had a connection is not disturbed',
+  )
+  t.equal((await outcome(ask)).ended, 'done')
+
+  const brief = Array.from({ length: SIZE * 20 }, () => outcome(ask))
+  t.ok(
+    (await Promise.all(brief)).every(({ ended }) => ended === 'done'),
+    'a short queue is served',
+  )
+})
+
+void test('fault 29: a statement that is slow', needsPostgres, async (t) => {
+  const { pool, ask } = await setUp(t)
+  const { ended, ms } = await outcome(() => pool.db.execute(sql`select pg_sleep(30)`))
+  t.equal(ended, 'unavailable')
+  t.ok(ms < ANSWER_MS, `after ${Math.round(ms)} ms`)
+  t.equal((await outcome(ask)).ended, 'done')
+})
+
+void test(
+  'fault 27: a database that refuses, and one whose connections are cut',
+  needsPostgres,
+  async (t) => {
+    let proxy!: Awaited<ReturnType<typeof startProxy>>
+    const { ask } = await setUp(t, async (url) => (proxy = await startProxy(t, url)).url)
+    const refused = await outcome(ask)
+    t.equal(refused.ended, 'unavailable')
+    t.ok(refused.ms < ANSWER_MS)
+    await proxy.open()
+    t.ok((await untilDone(ask)) < BACK_MS, 'it comes by itself')
+
+    await proxy.cut()
+    for (let tries = 0; tries < 10; tries++) {
+      const { ended, ms } = await outcome(ask)
+      t.equal(ended, 'unavailable')
+      t.ok(ms < ANSWER_MS)
+    }
+    await proxy.open()
+    const back = await untilDone(ask)
+    t.ok(back < BACK_MS, `back after ${Math.round(back)} ms`)
+  },
+)
+
+void test('fault 27: a database that falls silent', needsPostgres, async (t) => {
+  let proxy!: Awaited<ReturnType<typeof startProxy>>
+  const { ask } = await setUp(t, async (url) => {
+    proxy = await startProxy(t, url)
+    await proxy.open()
+    return proxy.url
+  })
+  await Promise.all([ask(), ask(), ask()])
+  proxy.silence()
+  for (let rounds = 0; rounds < 3; rounds++) {
+    const calls = await Promise.all(Array.from({ length: SIZE * 3 }, () => outcome(ask)))
+    for (const { ended, ms } of calls) {
+      t.equal(ended, 'unavailable')
+      t.ok(ms < ANSWER_MS, `after ${Math.round(ms)} ms`)
+    }
+  }
+  proxy.speak()
+  const back = await untilDone(ask)
+  t.ok(back < BACK_MS, `what was lost stays lost, and yet it is back after ${Math.round(back)} ms`)
+})

@@ -1,0 +1,88 @@
+import { sql } from 'drizzle-orm'
+import { test } from 'tap'
+import { freshDatabase } from '../support/database.ts'
+import { freePort } from '../support/postgres.ts'
+import { reply } from '../support/mail-server.ts'
+import { startMailing } from '../support/mailing.ts'
+import { address } from '../support/service.ts'
+import { noDatabase, startWithoutData } from '../support/no-database.ts'
+
+/** What Prometheus would read, by name and labels. */
+async function scrape(port: number): Promise<Map<string, number>> {
+  const answer = await fetch(`http://127.0.0.1:${port}/metrics`)
+  if (answer.status !== 200) throw new Error(`answered ${answer.status}`)
+  const lines = (await answer.text()).split('\n').filter((line) => line !== '' && !line.startsWith('#'))
+  return new Map(lines.map((line) => [line.slice(0, line.lastIndexOf(' ')), Number(line.split(' ').at(-1))]))
+}
+
+void test('what an operator is woken by', async (t) => {
+  const port = await freePort()
+  const { service, server, queue, until } = await startMailing(
+    t,
+    { connection: await freshDatabase() },
+    { METRICS_PORT: String(port) },
+  )
+  const { admin, call, rows, app } = service
+
+  await t.test('requests are counted by pattern and status, never by path', async (t) => {
+    await call('GET', '/users/me', { as: admin })
+    await call('GET', `/users/${admin.id}`, { as: admin })
+    await call('GET', `/users/${admin.id}`)
+    await call('GET', '/nowhere/ada@example.com')
+    const metrics = await scrape(port)
+    const count = (route: string, status: number) =>
+      metrics.get(`http_request_duration_seconds_count{method="GET",route="${route}",status="${status}"}`)
+    t.equal(count('/api/v1/users/:user_id', 200), 1)
+    t.equal(count('/api/v1/users/:user_id', 401), 1)
+    t.equal(count('none', 404), 1)
+    t.notOk([...metrics.keys()].some((name) => name.includes(admin.id) || name.includes('@')))
+    t.ok([...metrics.keys()].some((name) => name.startsWith('nodejs_eventloop_lag')))
+  })
+
+  await t.test('what waits and what was given up is seen', async (t) => {
+    server.answer = (step) => (step === 'to' ? reply(550, 'no such user') : undefined)
+    await until(/mail parked/, queue)
+    server.answer = (step) => (step === 'to' ? reply(451, 'later') : undefined)
+    const email = await until(/mail not sent/, () => queue(address()))
+    await rows(sql`update emails set created_at = now() - interval '1 hour' where recipient = ${email}`)
+    const metrics = await scrape(port)
+    t.equal(metrics.get('outbox_waiting'), 1)
+    t.equal(metrics.get('outbox_parked'), 1)
+    t.ok((metrics.get('outbox_oldest_seconds') ?? 0) >= 3600)
+    t.match({ up: metrics.get('database_up'), prepared: metrics.get('prepared') }, { up: 1, prepared: 1 })
+    t.match(
+      { running: metrics.get('hashing_running'), waiting: metrics.get('hashing_waiting') },
+      { running: 0, waiting: 0 },
+    )
+    if (app.connection.load)
+      t.match(
+        { size: metrics.get('database_pool_size'), waiting: metrics.get('database_statements_waiting') },
+        { size: 10, waiting: 0 },
+      )
+  })
+
+  await t.test('nothing else is told on that port, and nothing of it on the other', async (t) => {
+    t.equal((await fetch(`http://127.0.0.1:${port}/health/ready`)).status, 404)
+    t.equal((await app.inject('/metrics')).statusCode, 404)
+  })
+})
+
+void test('metrics go on without the database', async (t) => {
+  let fault: Error | undefined
+  const port = await freePort()
+  await startWithoutData(
+    t,
+    { METRICS_PORT: String(port) },
+    noDatabase(() => fault),
+  )
+  fault = Object.assign(new Error('away'), { code: 'ECONNREFUSED' })
+  const metrics = await scrape(port)
+  t.equal(metrics.get('database_up'), 0)
+  t.ok(Number.isNaN(metrics.get('outbox_waiting')), 'unknown is not none')
+})
+
+void test('a port for metrics that is taken is named', async (t) => {
+  const port = await freePort()
+  await startWithoutData(t, { METRICS_PORT: String(port) })
+  await t.rejects(startWithoutData(t, { METRICS_PORT: String(port) }), { code: 'EADDRINUSE', port })
+})

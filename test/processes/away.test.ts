@@ -1,0 +1,126 @@
+import { test } from 'tap'
+import { createDatabase, dropDatabase, onPostgres } from '../support/database.ts'
+import { databaseEnv, launch, signIn, start, temporaryFolder } from '../support/process.ts'
+import { startProxy } from '../support/proxy.ts'
+import { startSentry } from '../support/sentry.ts'
+
+const ANSWER_MS = 2_000
+const BACK_MS = 5_000
+/** A process takes a moment to start, on a machine that may be busy. */
+const START_MS = 60_000
+
+const needsPostgres = { skip: !onPostgres && 'needs PostgreSQL: npm run test:postgres' }
+
+void test(
+  'fault 27: PostgreSQL is away at the start, comes, goes and comes back',
+  needsPostgres,
+  async (t) => {
+    const server = process.env.TEST_DATABASE_URL!
+    const direct = await createDatabase(server)
+    t.teardown(() => dropDatabase(server, direct))
+    const proxy = await startProxy(t, direct)
+    const url = new URL(proxy.url)
+    url.password = 'hidden'
+    const running = await launch(t, { folder: temporaryFolder(t), env: { DATABASE_URL: url.href } })
+    const status = (path: string, init?: RequestInit) =>
+      fetch(running.url + path, init).then(
+        async (answer) => {
+          await answer.text()
+          return answer.status
+        },
+        () => 0,
+      )
+    const until = async (path: string, expected: number, within: number, init?: RequestInit) => {
+      const start = performance.now()
+      while ((await status(path, init)) !== expected)
+        if (performance.now() - start > within)
+          throw new Error(`${path} is not ${expected}: ${running.output()}`)
+      return performance.now() - start
+    }
+    const soon = async (path: string, expected: number, init?: RequestInit) => {
+      const start = performance.now()
+      t.equal(await status(path, init), expected, path)
+      t.ok(performance.now() - start < ANSWER_MS, 'soon')
+    }
+
+    await until('/health/live', 200, START_MS)
+    await soon('/health/ready', 503)
+    await soon('/api/v1/users/me', 503)
+    t.match(running.output(), /The database can't be used \(ECONNREFUSED\).*DATABASE_URL/)
+    t.notMatch(running.output(), 'hidden')
+    t.notMatch(running.output(), 'is ready.')
+
+    await proxy.open()
+    t.ok((await until('/health/ready', 200, BACK_MS)) < BACK_MS, 'it prepares the database by itself')
+    await running.printed('is ready.')
+    const headers = await signIn(running)
+    const list = { headers }
+    await soon('/api/v1/items/', 200, list)
+
+    for (const [how, breaks, mends] of [
+      ['cut', () => proxy.cut(), () => proxy.open()],
+      ['silent', async () => proxy.silence(), async () => proxy.speak()],
+    ] as const) {
+      await breaks()
+      for (let round = 0; round < 3; round++) {
+        await soon('/health/live', 200)
+        await soon('/health/ready', 503)
+        await soon('/api/v1/items/', 503, list)
+      }
+      await mends()
+      t.ok((await until('/api/v1/items/', 200, BACK_MS, list)) < BACK_MS, `back after it was ${how}`)
+      t.ok((await until('/health/ready', 200, BACK_MS)) < BACK_MS)
+    }
+    running.child.kill('SIGTERM')
+    t.equal(await running.exited, 0, 'the same process all the time')
+  },
+)
+
+void test(
+  'a database that does not let us in stops the start with a line that names no password',
+  needsPostgres,
+  async (t) => {
+    const url = new URL(process.env.TEST_DATABASE_URL!)
+    url.password = 'hidden'
+    url.pathname = '/not_there'
+    const running = await launch(t, { folder: temporaryFolder(t), env: { DATABASE_URL: url.href } })
+    t.equal(await running.exited, 1)
+    t.match(running.output(), /^The database can't be used \(3D000\)/m)
+    t.notMatch(running.output(), 'hidden')
+  },
+)
+
+void test('a stop does not wait for a database that is away', needsPostgres, async (t) => {
+  const running = await launch(t, {
+    folder: temporaryFolder(t),
+    env: { DATABASE_URL: 'postgres://groundwork:hidden@127.0.0.1:1/groundwork' },
+  })
+  await running.printed("can't be used")
+  while (!(await fetch(`${running.url}/health/live`).catch(() => undefined))?.ok);
+  running.child.kill('SIGTERM')
+  t.equal(await running.exited, 0)
+})
+
+void test('a fault of ours ends the process, and is logged and reported first', needsPostgres, async (t) => {
+  const sentry = await startSentry(t)
+  for (const fault of ["throw new Error('ours')", "void Promise.reject(new Error('ours'))"]) {
+    const running = await start(t, {
+      folder: temporaryFolder(t),
+      env: {
+        ...(await databaseEnv(t)),
+        ENVIRONMENT: 'staging',
+        HOST: '127.0.0.1',
+        SECRET_KEY: 'only for tests, and long enough for that',
+        FIRST_SUPERUSER_PASSWORD: 'not for anything real',
+        SENTRY_DSN: sentry.dsn,
+        NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(`process.on('SIGUSR2', () => { ${fault} })`)}`,
+      },
+    })
+    const before = sentry.envelopes.length
+    running.child.kill('SIGUSR2')
+    t.equal(await running.exited, 1)
+    t.match(running.output(), /"level":60.*a fault of ours: the process ends/)
+    t.match(running.output(), '"message":"ours"')
+    t.match(sentry.envelopes.slice(before).join(), '"value":"ours"')
+  }
+})

@@ -1,0 +1,65 @@
+import { once } from 'node:events'
+import { type Server, type Socket, connect, createServer } from 'node:net'
+import type { Test } from 'tap'
+import { freePort } from './postgres.ts'
+
+/** A way to a server that can break as networks do: refuse, cut off, or fall silent. */
+export interface Proxy {
+  /** The server's URL, by way of the proxy. */
+  readonly url: string
+  /** Takes connections from now on; a new proxy refuses them. */
+  open(): Promise<void>
+  /** Cuts every connection, and refuses new ones. */
+  cut(): Promise<void>
+  /** Cuts every connection; new ones are taken. */
+  drop(): void
+  /** Takes connections, and passes nothing on, until told to speak. */
+  silence(): void
+  speak(): void
+}
+
+/** @param target URL of the server behind */
+export async function startProxy(t: Test, target: string): Promise<Proxy> {
+  const { hostname, port } = new URL(target)
+  const own = await freePort()
+  const sockets = new Set<Socket>()
+  let server: Server | undefined
+  let silent = false
+
+  function join(client: Socket) {
+    const behind = connect(Number(port), hostname)
+    for (const [from, to] of [
+      [client, behind],
+      [behind, client],
+    ] as const) {
+      sockets.add(from)
+      from.on('error', () => undefined)
+      from.on('close', () => (sockets.delete(from), to.destroy()))
+      from.on('data', (bytes) => void (silent || to.write(bytes)))
+    }
+  }
+  const proxy: Proxy = {
+    url: Object.assign(new URL(target), { host: `127.0.0.1:${own}` }).href,
+    async open() {
+      server = createServer(join).listen(own, '127.0.0.1')
+      await once(server, 'listening')
+    },
+    async cut() {
+      const closed = server && once(server, 'close')
+      server?.close()
+      server = undefined
+      proxy.drop()
+      await closed
+    },
+    drop: () => {
+      for (const socket of sockets) socket.destroy()
+    },
+    silence: () => void (silent = true),
+    /** What was lost meanwhile stays lost: connections of before are cut, as a network that lost packets would. */
+    speak() {
+      silent = false
+    },
+  }
+  t.teardown(() => proxy.cut())
+  return proxy
+}
