@@ -26,6 +26,8 @@ export interface ProcessOptions {
   readonly env?: Record<string, string>
   /** Runs another file of src. */
   readonly script?: string
+  /** Runs what `npm run build` made, as people do in production. */
+  readonly built?: boolean
 }
 
 const root = process.cwd()
@@ -49,16 +51,26 @@ export async function databaseEnv(t: Test): Promise<Record<string, string>> {
   return { DATABASE_URL: url }
 }
 
+const sourceArgs = (script: string) => [
+  '--liftoff-only',
+  `--import=${join(root, 'test/support/typescript.mjs')}`,
+  join(root, 'src', script),
+]
+const builtArgs = (script: string) => [
+  '--enable-source-maps',
+  join(root, 'dist', script.replace(/\.ts$/, '.js')),
+]
+
 /** Starts the process and does not wait. It is killed when the test ends. */
 export async function launch(
   t: Test,
-  { folder, env = {}, script = 'server.ts' }: ProcessOptions,
+  { folder, env = {}, script = 'server.ts', built = false }: ProcessOptions,
 ): Promise<Running> {
   const port = env.PORT ?? String(await freePort())
   const { PATH, HOME, NODE_V8_COVERAGE } = process.env
   const child = spawn(
     process.execPath,
-    ['--liftoff-only', `--import=${join(root, 'test/support/typescript.mjs')}`, join(root, 'src', script)],
+    built ? builtArgs(script) : sourceArgs(script),
     {
       cwd: folder,
       env: { PATH, HOME, ...(NODE_V8_COVERAGE && { NODE_V8_COVERAGE }), PORT: port, ...env },
