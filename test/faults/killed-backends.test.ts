@@ -14,7 +14,7 @@ void test('fault 28: PostgreSQL restarted, and backends killed, in the middle of
   const recoveries: number[] = []
   for (let round = 0; round < ROUNDS; round++) {
     await anyOf([killBackends, killBackends, crash, restart, killOne])(scene)
-    const answered = load.replies.length
+    const answered = load.quick.length
     recoveries.push(await untilStatus(`${service.url}/health/ready`, 200, RECOVERY_MS))
     recoveries.push(await untilAcknowledged(load, answered))
     await pause(between(100, 500))
@@ -55,9 +55,9 @@ async function restart({ server }: Scene) {
 }
 
 /** Milliseconds until a write or read of somebody goes well again. */
-async function untilAcknowledged({ replies }: Load, since: number): Promise<number> {
+async function untilAcknowledged({ quick }: Load, since: number): Promise<number> {
   const start = performance.now()
-  while (!replies.slice(since).some(({ status }) => status === 200)) {
+  while (!quick.slice(since).some(({ status }) => status === 200)) {
     if (performance.now() - start > RECOVERY_MS) throw new Error('nothing is acknowledged any more')
     await pause(20)
   }

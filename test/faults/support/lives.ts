@@ -17,6 +17,8 @@ export interface World {
 export interface Load {
   /** Every reply, as it came. */
   readonly replies: Pick<Reply, 'status' | 'ms'>[]
+  /** Those that hash nothing: how long they take says something, on a machine that is busy too. */
+  readonly quick: Load['replies']
   /** Lets every client finish the request it is at. */
   stop(): Promise<void>
 }
@@ -27,23 +29,34 @@ const OTHER_PASSWORD = 'battery horse correct'
 const AFTER_REFUSAL_MS = 50
 const MAIL_WITHIN_MS = 2_000
 
+/** The superuser writes items all the time, at so many places at once. */
+const WRITERS = 2
+
 /** So many people live on the service at the same time, one life after the other, until told to stop. */
 export function live(world: World, people: number): Load {
-  const replies: Load['replies'] = []
+  const [replies, quick]: Load['replies'][] = [[], []]
   let stopped = false
   let number = 0
+  const writing = Array.from({ length: WRITERS }, async () => {
+    const life = new Life(world, quick!)
+    life.token = world.admin
+    while (!stopped) if (!(await life.writeItems())) await pause(AFTER_REFUSAL_MS)
+  })
   const running = Array.from({ length: people }, async () => {
     while (!stopped) {
-      const life = new Life(world, replies)
+      const life = new Life(world, replies!)
       const end = endings[number++ % endings.length]!
       if (!(await life.lead(end))) await pause(AFTER_REFUSAL_MS)
     }
   })
   return {
-    replies,
+    get replies() {
+      return [...replies!, ...quick!]
+    },
+    quick: quick!,
     async stop() {
       stopped = true
-      await Promise.all(running)
+      await Promise.all([...running, ...writing])
     },
   }
 }
