@@ -40,7 +40,11 @@ void test('fault 30: the disk of PostgreSQL is full', { skip }, async (t) => {
   for (const end = Date.now() + FULL_FOR_MS; Date.now() < end; await pause(50))
     for (const path of ['/api/v1/items/', '/api/v1/users/me', '/api/v1/users/', '/health/ready'])
       reads.add(`${path} ${(await ask(service.url + path, { token })).status}`)
-  t.same([...reads].filter((read) => !read.endsWith(' 200')), [], 'reads go on')
+  t.same(
+    [...reads].filter((read) => !read.endsWith(' 200')),
+    [],
+    'reads go on',
+  )
   const slowest = Math.max(...refused().map(({ ms }) => ms))
   t.ok(slowest < ANSWER_MS, 'refused soon')
   const count = refused().length

@@ -57,7 +57,11 @@ void test('fault 31: the mail server is away, refuses, or is silent', async (t) 
     await Promise.all([play(), pause(PLAYED_MS)])
     const replies = load.replies.slice(since)
     t.ok(replies.length > 0, 'people go on')
-    t.same(replies.filter(({ status }) => status !== 200 && status !== 201), [], 'no answer changes')
+    t.same(
+      replies.filter(({ status }) => status !== 200 && status !== 201),
+      [],
+      'no answer changes',
+    )
     return median(load.quick.slice(quick).map(({ ms }) => ms))
   }
   const before = await medianOf(() => undefined)
@@ -75,7 +79,11 @@ void test('fault 31: the mail server is away, refuses, or is silent', async (t) 
   const parked = async () =>
     (await scene.sql`select last_error from emails where recipient = ${NOBODY} and parked_at is not null`)[0]
   for (const end = Date.now() + 20_000; !(await parked()) && Date.now() < end;) await pause(100)
-  t.match(await parked(), { last_error: /no such mailbox/ }, 'what can never be sent is put aside, and says why')
+  t.match(
+    await parked(),
+    { last_error: /no such mailbox/ },
+    'what can never be sent is put aside, and says why',
+  )
   await scene.sql`delete from emails where recipient = ${NOBODY}`
   await scene.audit(Object.keys(faults).length, 'fault 31')
   t.comment(`figure: fault 31: the median answer took ${Math.round(before)} ms; ${medians.join(', ')}`)

@@ -33,9 +33,15 @@ void test('three replicas behind nginx', async (t) => {
     t.comment(
       `figure: fault 33: ${stops.length} stops, the longest ${Math.round(Math.max(...stops))} ms; ${load.replies.length} requests, ${dropped.length} dropped`,
     )
-    const [mails] = await scene.sql<{ sent: number }[]>`select count(*)::int as sent from emails where sent_at is not null`
+    const [mails] = await scene.sql<
+      { sent: number }[]
+    >`select count(*)::int as sent from emails where sent_at is not null`
     t.ok(scene.mailServer.mails.length >= mails!.sent)
-    t.equal(new Set(scene.mailServer.mails.map(({ messageId }) => messageId)).size, scene.mailServer.mails.length, 'each mail came once')
+    t.equal(
+      new Set(scene.mailServer.mails.map(({ messageId }) => messageId)).size,
+      scene.mailServer.mails.length,
+      'each mail came once',
+    )
   })
 
   await t.test('fault 32: one is killed, and no request is lost but those that it had', async (t) => {
@@ -60,14 +66,21 @@ void test('three replicas behind nginx', async (t) => {
     t.comment(
       `figure: fault 32: ${load.replies.length} requests by way of nginx, ${failed} lost, those that the killed had: ${lost.join(' + ')}`,
     )
-    t.equal(failed, lost.reduce((sum, count) => sum + count, 0), 'and none at any other time')
+    t.equal(
+      failed,
+      lost.reduce((sum, count) => sum + count, 0),
+      'and none at any other time',
+    )
   })
 })
 
 async function setReplicas(t: Parameters<typeof setScene>[0]) {
   const scene = await setScene(t, { env: { TRUST_PROXY: '127.0.0.1' } })
   const replicas = await Promise.all([1, 2, 3].map(() => scene.startService()))
-  const nginx = await startNginx(t, replicas.map(({ url }) => url))
+  const nginx = await startNginx(
+    t,
+    replicas.map(({ url }) => url),
+  )
   return { scene, replicas, nginx }
 }
 

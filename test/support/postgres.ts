@@ -105,7 +105,7 @@ function binaries(): string {
 }
 
 /** PostgreSQL refuses to run as root; the package's own user takes its place. */
-function osUser(): { uid: number; gid: number } | undefined {
+export function osUser(): { uid: number; gid: number } | undefined {
   if (process.getuid?.() !== 0) return undefined
   const id = (flag: string) => Number(execFileSync('id', [flag, 'postgres']).toString())
   return { uid: id('-u'), gid: id('-g') }

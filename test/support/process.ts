@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Test } from 'tap'
-import { createDatabase, dropDatabase } from './database.ts'
+import { createDatabase, dropDatabase, pooled } from './database.ts'
 import { freePort } from './postgres.ts'
 
 /** The service as people run it: a process of its own, in a folder of its own, with nothing but what it is given. */
@@ -48,7 +48,7 @@ export async function databaseEnv(t: Test): Promise<Record<string, string>> {
   if (server === undefined) return {}
   const url = await createDatabase(server)
   t.teardown(() => dropDatabase(server, url))
-  return { DATABASE_URL: url }
+  return { DATABASE_URL: pooled(url), MIGRATION_DATABASE_URL: url }
 }
 
 const sourceArgs = (script: string) => [
@@ -68,15 +68,11 @@ export async function launch(
 ): Promise<Running> {
   const port = env.PORT ?? String(await freePort())
   const { PATH, HOME, NODE_V8_COVERAGE } = process.env
-  const child = spawn(
-    process.execPath,
-    built ? builtArgs(script) : sourceArgs(script),
-    {
-      cwd: folder,
-      env: { PATH, HOME, ...(NODE_V8_COVERAGE && { NODE_V8_COVERAGE }), PORT: port, ...env },
-      stdio: ['ignore', 'pipe', 'pipe'],
-    },
-  )
+  const child = spawn(process.execPath, built ? builtArgs(script) : sourceArgs(script), {
+    cwd: folder,
+    env: { PATH, HOME, ...(NODE_V8_COVERAGE && { NODE_V8_COVERAGE }), PORT: port, ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
   let text = ''
   for (const stream of [child.stdout, child.stderr])
     stream.on('data', (chunk: Buffer) => (text += chunk.toString()))

@@ -127,9 +127,7 @@ export const queryOf =
     (await sql.unsafe(text)) as unknown as Row[]
 
 export async function readRows(query: Query): Promise<Rows> {
-  const users = await query<User>(
-    'select id, email, is_active, is_verified, credentials_version from users',
-  )
+  const users = await query<User>('select id, email, is_active, is_verified, credentials_version from users')
   const items = await query<Item>('select id, title, description from items')
   const sessions = await query<Session>('select id, user_id, generation from sessions')
   const tokens = await query<Token>('select id, user_id, purpose from one_time_tokens')

@@ -119,11 +119,19 @@ export async function untilStatus(url: string, status: number, withinMs: number)
   const start = performance.now()
   let last: number | undefined
   while ((last = (await ask(url)).status) !== status) {
-    if (performance.now() - start > withinMs) throw new Error(`${url}: ${last}, not ${status}, after ${withinMs} ms`)
+    if (performance.now() - start > withinMs)
+      throw new Error(`${url}: ${last}, not ${status}, after ${withinMs} ms`)
     await new Promise((resolve) => setTimeout(resolve, 20))
   }
   return performance.now() - start
 }
+
+/**
+ * Milliseconds that the slowest answer took. That of an answer that needs nothing but the process (`/health/live`) is
+ * what a busy machine makes of it, and not to be held against the others.
+ */
+export const slowestOf = (replies: readonly { readonly ms: number }[]) =>
+  Math.max(0, ...replies.map(({ ms }) => ms))
 
 /** Any number from `low` to `high`. */
 export const between = (low: number, high: number) => low + Math.random() * (high - low)
