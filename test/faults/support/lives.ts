@@ -35,15 +35,15 @@ const WRITERS = 2
 /** So many people live on the service at the same time, one life after the other, until told to stop. */
 export function live(world: World, people: number): Load {
   const [replies, quick]: Load['replies'][] = [[], []]
-  let stopped = false
+  const stopping = new AbortController()
   let number = 0
   const writing = Array.from({ length: WRITERS }, async () => {
     const life = new Life(world, quick!)
     life.token = world.admin
-    while (!stopped) if (!(await life.writeItems())) await pause(AFTER_REFUSAL_MS)
+    while (!stopping.signal.aborted) if (!(await life.writeItems())) await pause(AFTER_REFUSAL_MS)
   })
   const running = Array.from({ length: people }, async () => {
-    while (!stopped) {
+    while (!stopping.signal.aborted) {
       const life = new Life(world, replies!)
       const end = endings[number++ % endings.length]!
       if (!(await life.lead(end))) await pause(AFTER_REFUSAL_MS)
@@ -55,7 +55,7 @@ export function live(world: World, people: number): Load {
     },
     quick: quick!,
     async stop() {
-      stopped = true
+      stopping.abort()
       await Promise.all([...running, ...writing])
     },
   }
