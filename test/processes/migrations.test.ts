@@ -7,7 +7,7 @@ interface Journal {
   entries: { idx: number; when: number; tag: string }[]
 }
 
-void test('migrations are in order, or some would never run', async (t) => {
+void test('fault 36: migrations are in order, or some would never run', async (t) => {
   const { entries } = JSON.parse(readFileSync('migrations/meta/_journal.json', 'utf8')) as Journal
   entries.forEach((entry, index) => {
     t.equal(entry.idx, index)

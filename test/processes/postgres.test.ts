@@ -7,7 +7,7 @@ import { databaseEnv, signIn, start, temporaryFolder } from '../support/process.
 const needsPostgres = { skip: !onPostgres && 'needs PostgreSQL: npm run test:postgres' }
 const SECRET_KEY = 'only for tests, and long enough for that'
 
-void test('three replicas that start at once on an empty database all come up', needsPostgres, async (t) => {
+void test('fault 34: three replicas that start at once on an empty database all come up', needsPostgres, async (t) => {
   const env: Record<string, string> = { ...(await databaseEnv(t)), SECRET_KEY, LOG_LEVEL: 'warn' }
   const replicas = await Promise.all([1, 2, 3].map(() => start(t, { folder: temporaryFolder(t), env })))
   const headers = await signIn(replicas[0]!)

@@ -57,7 +57,7 @@ void test('a service that is told to stop', async (t) => {
     },
   )
 
-  await t.test('SIGTERM under keep-alive load: every request that was sent is answered', async (t) => {
+  await t.test('fault 33: SIGTERM under keep-alive load: every request that was sent is answered', async (t) => {
     const running = await start(t, { folder, env })
     const headers = await signIn(running)
     const logins = Array.from({ length: 20 }, () => signIn(running))

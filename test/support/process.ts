@@ -79,8 +79,8 @@ export async function launch(
   const exited = once(child, 'close').then(([code, signal]) => (code ?? signal) as number | string)
   const kill = () => child.kill('SIGKILL')
   process.once('exit', kill)
+  child.once('exit', () => process.off('exit', kill))
   t.teardown(async () => {
-    process.off('exit', kill)
     kill()
     await exited
   })
