@@ -20,7 +20,7 @@ void test('a service that is migrated and killed', async (t) => {
     }
   })
 
-  await t.test('kill -9 in the middle of writes loses none that was acknowledged', async (t) => {
+  await t.test('fault 32: kill -9 in the middle of writes loses none that was acknowledged', async (t) => {
     const running = await start(t, { folder, env })
     const acknowledged = await writeUntilKilled(running, await signIn(running))
     t.equal(await running.exited, 'SIGKILL')

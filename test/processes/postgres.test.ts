@@ -7,21 +7,25 @@ import { databaseEnv, signIn, start, temporaryFolder } from '../support/process.
 const needsPostgres = { skip: !onPostgres && 'needs PostgreSQL: npm run test:postgres' }
 const SECRET_KEY = 'only for tests, and long enough for that'
 
-void test('three replicas that start at once on an empty database all come up', needsPostgres, async (t) => {
-  const env: Record<string, string> = { ...(await databaseEnv(t)), SECRET_KEY, LOG_LEVEL: 'warn' }
-  const replicas = await Promise.all([1, 2, 3].map(() => start(t, { folder: temporaryFolder(t), env })))
-  const headers = await signIn(replicas[0]!)
-  for (const { url } of replicas) {
-    const answer = await fetch(`${url}/api/v1/users/`, { headers })
-    t.match(await answer.json(), { count: 1, data: [{ is_superuser: true }] }, 'one first superuser')
-  }
+void test(
+  'fault 34: three replicas that start at once on an empty database all come up',
+  needsPostgres,
+  async (t) => {
+    const env: Record<string, string> = { ...(await databaseEnv(t)), SECRET_KEY, LOG_LEVEL: 'warn' }
+    const replicas = await Promise.all([1, 2, 3].map(() => start(t, { folder: temporaryFolder(t), env })))
+    const headers = await signIn(replicas[0]!)
+    for (const { url } of replicas) {
+      const answer = await fetch(`${url}/api/v1/users/`, { headers })
+      t.match(await answer.json(), { count: 1, data: [{ is_superuser: true }] }, 'one first superuser')
+    }
 
-  const sql = postgres(env.DATABASE_URL!, { max: 1 })
-  t.teardown(() => sql.end())
-  const journal = JSON.parse(readFileSync('migrations/meta/_journal.json', 'utf8')) as { entries: object[] }
-  const ran = await sql`select hash from drizzle.__drizzle_migrations`
-  t.equal(ran.length, journal.entries.length, 'each migration ran once')
-})
+    const sql = postgres(env.DATABASE_URL!, { max: 1 })
+    t.teardown(() => sql.end())
+    const journal = JSON.parse(readFileSync('migrations/meta/_journal.json', 'utf8')) as { entries: object[] }
+    const ran = await sql`select hash from drizzle.__drizzle_migrations`
+    t.equal(ran.length, journal.entries.length, 'each migration ran once')
+  },
+)
 
 void test('production shows neither the docs nor what is for development', needsPostgres, async (t) => {
   const production = {

@@ -14,7 +14,7 @@ void test('a start on nothing makes what it needs, and the next one finds it', a
   t.equal(statSync(join(folder, 'data', 'secret')).mode & 0o777, 0o600, 'nobody else reads the secret')
   const headers = await signIn(first)
 
-  await t.test('a second process on the same folder is turned away and told by whom', async (t) => {
+  await t.test('fault 35: a second process on the same folder is turned away and told by whom', async (t) => {
     const second = await launch(t, { folder })
     t.equal(await second.exited, 1)
     t.match(second.output(), `in use by process ${first.child.pid}`)

@@ -57,24 +57,27 @@ void test('a service that is told to stop', async (t) => {
     },
   )
 
-  await t.test('SIGTERM under keep-alive load: every request that was sent is answered', async (t) => {
-    const running = await start(t, { folder, env })
-    const headers = await signIn(running)
-    const logins = Array.from({ length: 20 }, () => signIn(running))
-    const clients = Array.from({ length: 8 }, () => keepAsking(running, headers))
-    await Promise.race(logins)
+  await t.test(
+    'fault 33: SIGTERM under keep-alive load: every request that was sent is answered',
+    async (t) => {
+      const running = await start(t, { folder, env })
+      const headers = await signIn(running)
+      const logins = Array.from({ length: 20 }, () => signIn(running))
+      const clients = Array.from({ length: 8 }, () => keepAsking(running, headers))
+      await Promise.race(logins)
 
-    const told = Date.now()
-    running.child.kill('SIGTERM')
-    const outcomes = await Promise.allSettled([...clients, ...logins])
-    t.same(
-      outcomes.filter(({ status }) => status === 'rejected'),
-      [],
-      'those in the queue for hashing are answered too',
-    )
-    t.equal(await running.exited, 0)
-    t.ok(Date.now() - told < 10_000, 'within 10 s')
-  })
+      const told = Date.now()
+      running.child.kill('SIGTERM')
+      const outcomes = await Promise.allSettled([...clients, ...logins])
+      t.same(
+        outcomes.filter(({ status }) => status === 'rejected'),
+        [],
+        'those in the queue for hashing are answered too',
+      )
+      t.equal(await running.exited, 0)
+      t.ok(Date.now() - told < 10_000, 'within 10 s')
+    },
+  )
 })
 
 /**

@@ -57,7 +57,12 @@ export async function emptyDatabase(): Promise<Connection> {
 
 async function emptyInServer(server: string): Promise<Connection> {
   const url = await createDatabase(server)
-  const connection = connectPostgres({ url, migrationUrl: url, poolSize: 10, timeoutMs: TIMEOUT_MS })
+  const connection = connectPostgres({
+    url: pooled(url),
+    migrationUrl: url,
+    poolSize: 10,
+    timeoutMs: TIMEOUT_MS,
+  })
   return {
     ...connection,
     async close() {
@@ -73,6 +78,12 @@ export async function createDatabase(server: string): Promise<string> {
   url.pathname = `/test_${randomUUID().replaceAll('-', '')}`
   await inMaintenance(server, `create database ${url.pathname.slice(1)}`)
   return url.href
+}
+
+/** The way to a database that the service takes: by the pooler of TEST_POOLER_URL where that is set (`npm run test:pgbouncer`). */
+export function pooled(url: string): string {
+  const pooler = process.env.TEST_POOLER_URL
+  return pooler === undefined ? url : Object.assign(new URL(url), { host: new URL(pooler).host }).href
 }
 
 export const dropDatabase = (server: string, url: string) =>

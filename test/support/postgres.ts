@@ -11,16 +11,25 @@ export interface ThrowawayPostgres {
   /** Of the maintenance database; test/support/database.ts makes others beside it. */
   readonly url: string
   readonly version: string
+  /** Where its files are. */
+  readonly folder: string
+  /** Ends the server and leaves its files: SIGINT in good order, SIGQUIT as a crash would. */
+  halt(signal: NodeJS.Signals): Promise<void>
+  /** Starts it again after `halt`, at the same place; resolves when it takes statements. */
+  resume(): Promise<void>
   stop(): Promise<void>
 }
 
 /**
  * @param more settings of postgresql.conf, beside those that make it fast
+ * @param folder where its files go; a temporary one where left out
  * @throws Error that names the fix where PostgreSQL is not installed
  */
-export async function startPostgres(more: Record<string, string> = {}): Promise<ThrowawayPostgres> {
+export async function startPostgres(
+  more: Record<string, string> = {},
+  folder = mkdtempSync(join(tmpdir(), 'groundwork-postgres-')),
+): Promise<ThrowawayPostgres> {
   const bin = binaries()
-  const folder = mkdtempSync(join(tmpdir(), 'groundwork-postgres-'))
   const data = join(folder, 'data')
   const port = await freePort()
   const as = osUser()
@@ -41,40 +50,46 @@ export async function startPostgres(more: Record<string, string> = {}): Promise<
     log_min_messages: 'panic',
     ...more,
   }
-  const server = spawn(
-    join(bin, 'postgres'),
-    [
-      '-D',
-      data,
-      '-p',
-      String(port),
-      '-k',
-      folder,
-      ...Object.entries(settings).flatMap(([k, v]) => ['-c', `${k}=${v}`]),
-    ],
-    { ...as, cwd: folder, stdio: 'ignore' },
-  )
-  const guard = guardOf(server, folder)
+  const args = Object.entries(settings).flatMap(([k, v]) => ['-c', `${k}=${v}`])
+  const guard = guardOf(folder)
+  const run = () => {
+    const server = spawn(join(bin, 'postgres'), ['-D', data, '-p', String(port), '-k', folder, ...args], {
+      ...as,
+      cwd: folder,
+      stdio: 'ignore',
+    })
+    guard.write(`${server.pid}\n`)
+    return server
+  }
+  let server = run()
   const url = `postgres://postgres@127.0.0.1:${port}/postgres`
+  const halt = async (signal: NodeJS.Signals) => {
+    if (server.exitCode !== null || server.signalCode !== null) return
+    server.kill(signal)
+    await once(server, 'exit')
+  }
   return {
     url,
+    folder,
     version: await untilReady(url, server),
+    halt,
+    async resume() {
+      server = run()
+      await untilReady(url, server)
+    },
     async stop() {
-      if (server.exitCode === null && server.signalCode === null) {
-        server.kill('SIGQUIT')
-        await once(server, 'exit')
-      }
+      await halt('SIGQUIT')
       rmSync(folder, { recursive: true, force: true })
       guard.end()
     },
   }
 }
 
-/** Ends the server once this process is gone, were it killed: the pipe closes with it. */
-function guardOf(server: ChildProcess, folder: string) {
-  const script = 'cat >/dev/null; [ -d "$1" ] || exit 0; kill -QUIT "$0"; sleep 1; rm -rf "$1"'
-  const args = ['-c', script, String(server.pid), folder]
-  return spawn('sh', args, { detached: true, stdio: ['pipe', 'ignore', 'ignore'] }).stdin
+/** Ends the server whose id it was told last once this process is gone, were it killed: the pipe closes with it. */
+function guardOf(folder: string) {
+  const script =
+    'while read -r line; do pid=$line; done; [ -d "$0" ] || exit 0; kill -QUIT "$pid"; sleep 1; rm -rf "$0"'
+  return spawn('sh', ['-c', script, folder], { detached: true, stdio: ['pipe', 'ignore', 'ignore'] }).stdin
 }
 
 function binaries(): string {
@@ -93,7 +108,7 @@ function binaries(): string {
 }
 
 /** PostgreSQL refuses to run as root; the package's own user takes its place. */
-function osUser(): { uid: number; gid: number } | undefined {
+export function osUser(): { uid: number; gid: number } | undefined {
   if (process.getuid?.() !== 0) return undefined
   const id = (flag: string) => Number(execFileSync('id', [flag, 'postgres']).toString())
   return { uid: id('-u'), gid: id('-g') }

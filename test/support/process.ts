@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Test } from 'tap'
-import { TIMEOUT_MS, createDatabase, dropDatabase } from './database.ts'
+import { TIMEOUT_MS, createDatabase, dropDatabase, pooled } from './database.ts'
 import { freePort } from './postgres.ts'
 
 /** The service as people run it: a process of its own, in a folder of its own, with nothing but what it is given. */
@@ -28,6 +28,8 @@ export interface ProcessOptions {
   readonly script?: string
   /** What follows its name. */
   readonly args?: readonly string[]
+  /** Runs what `npm run build` made, as people do in production. */
+  readonly built?: boolean
 }
 
 const root = process.cwd()
@@ -48,38 +50,43 @@ export async function databaseEnv(t: Test): Promise<Record<string, string>> {
   if (server === undefined) return {}
   const url = await createDatabase(server)
   t.teardown(() => dropDatabase(server, url))
-  return { DATABASE_URL: url, DATABASE_TIMEOUT_MS: String(TIMEOUT_MS) }
+  return {
+    DATABASE_URL: pooled(url),
+    MIGRATION_DATABASE_URL: url,
+    DATABASE_TIMEOUT_MS: String(TIMEOUT_MS),
+  }
 }
+
+const sourceArgs = (script: string) => [
+  '--liftoff-only',
+  `--import=${join(root, 'test/support/typescript.mjs')}`,
+  join(root, 'src', script),
+]
+const builtArgs = (script: string) => [
+  '--enable-source-maps',
+  join(root, 'dist', script.replace(/\.ts$/, '.js')),
+]
 
 /** Starts the process and does not wait. It is killed when the test ends. */
 export async function launch(
   t: Test,
-  { folder, env = {}, script = 'server.ts', args = [] }: ProcessOptions,
+  { folder, env = {}, script = 'server.ts', args = [], built = false }: ProcessOptions,
 ): Promise<Running> {
   const port = env.PORT ?? String(await freePort())
   const { PATH, HOME, NODE_V8_COVERAGE } = process.env
-  const child = spawn(
-    process.execPath,
-    [
-      '--liftoff-only',
-      `--import=${join(root, 'test/support/typescript.mjs')}`,
-      join(root, 'src', script),
-      ...args,
-    ],
-    {
-      cwd: folder,
-      env: { PATH, HOME, ...(NODE_V8_COVERAGE && { NODE_V8_COVERAGE }), PORT: port, ...env },
-      stdio: ['ignore', 'pipe', 'pipe'],
-    },
-  )
+  const child = spawn(process.execPath, [...(built ? builtArgs(script) : sourceArgs(script)), ...args], {
+    cwd: folder,
+    env: { PATH, HOME, ...(NODE_V8_COVERAGE && { NODE_V8_COVERAGE }), PORT: port, ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
   let text = ''
   for (const stream of [child.stdout, child.stderr])
     stream.on('data', (chunk: Buffer) => (text += chunk.toString()))
   const exited = once(child, 'close').then(([code, signal]) => (code ?? signal) as number | string)
   const kill = () => child.kill('SIGKILL')
   process.once('exit', kill)
+  child.once('exit', () => process.off('exit', kill))
   t.teardown(async () => {
-    process.off('exit', kill)
     kill()
     await exited
   })

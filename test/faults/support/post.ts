@@ -1,0 +1,87 @@
+import { setTimeout as pause } from 'node:timers/promises'
+import type { MailServer } from '../../support/mail-server.ts'
+import type { Query, Rows } from './ledger.ts'
+
+/** What came out at the other end: the mails, by Message-ID and by link. */
+export interface Post {
+  /** The token of the link of a mail to somebody; undefined where none came in time. */
+  link(recipient: string, path: string, withinMs: number): Promise<string | undefined>
+  /** Its account is deleted, and its mails with it: none is due any more. */
+  forget(recipient: string): void
+  audit(rows: Rows): PostAudit
+}
+
+export interface PostAudit {
+  /** Mails that were due. */
+  readonly due: number
+  readonly arrived: number
+  /** That came more than once, each with one Message-ID. */
+  readonly repeated: number
+  /** Due, and did not arrive, or arrived as something else; each in words. */
+  readonly lost: readonly string[]
+}
+
+const LOOK_EVERY_MS = 20
+
+export function postOf({ mails }: Pick<MailServer, 'mails'>): Post {
+  const links = new Map<string, string>()
+  const forgotten = new Set<string>()
+  let read = 0
+  function index() {
+    for (; read < mails.length; read++) {
+      const { text = '', envelope } = mails[read]!
+      const [, path, token] = /(\/[a-z-]+)\?token=(\S+)/.exec(text) ?? []
+      if (path !== undefined && token !== undefined) links.set(`${envelope.to[0]} ${path}`, token)
+    }
+  }
+  return {
+    async link(recipient, path, withinMs) {
+      for (const end = Date.now() + withinMs; Date.now() < end; await pause(LOOK_EVERY_MS)) {
+        index()
+        const token = links.get(`${recipient} ${path}`)
+        if (token !== undefined) return token
+      }
+      return undefined
+    },
+    forget: (recipient) => void forgotten.add(recipient),
+    audit(rows) {
+      const arrived = new Map<string, string[]>()
+      for (const { messageId = '', envelope } of mails)
+        arrived.set(messageId, [...(arrived.get(messageId) ?? []), envelope.to.join()])
+      // One whose link was used up before it could be sent is put aside, and says so.
+      const due = rows.mails.filter(
+        ({ parked, last_error }) => !parked || !last_error?.startsWith('Its link is'),
+      )
+      const known = new Map(rows.mails.map(({ id, recipient }) => [`<${id}@example.com>`, recipient]))
+      const lost = due.flatMap(({ id, message, recipient, sent, last_error }) => {
+        if (arrived.has(`<${id}@example.com>`)) return sent ? [] : `${message}: arrived, and is not marked`
+        return `${message} to ${recipient}: ${sent ? 'marked as sent' : 'waits'}, ${last_error}`
+      })
+      const wrong = [...arrived].flatMap(([messageId, recipients]) => {
+        const recipient = known.get(messageId)
+        if (recipient === undefined)
+          return recipients.every((one) => forgotten.has(one)) ? [] : `${messageId} is of no mail`
+        return recipients.every((one) => one === recipient) ? [] : `${messageId} went to ${recipients.join()}`
+      })
+      return {
+        due: due.length,
+        arrived: arrived.size,
+        repeated: [...arrived.values()].filter(({ length }) => length > 1).length,
+        lost: [...lost, ...wrong],
+      }
+    },
+  }
+}
+
+/** Waits until nothing is left to be sent; leases of processes that were killed end now instead of in 2 minutes. */
+export async function settle(query: Query, withinMs = 40_000): Promise<void> {
+  const waiting = 'sent_at is null and parked_at is null'
+  const end = Date.now() + withinMs
+  for (let round = 0; Date.now() < end; round++) {
+    const [row] = await query<{ count: number }>(`select count(*)::int from emails where ${waiting}`)
+    if (row?.count === 0) return
+    // Not each time: what is being sent would be sent once more.
+    if (round % 40 === 0) await query(`update emails set next_attempt_at = now() where ${waiting}`)
+    await pause(250)
+  }
+}
