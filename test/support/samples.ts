@@ -26,8 +26,14 @@ export function sampleOf(document: Document, schema: Json): unknown {
   return Array.isArray(type) ? null : 'text'
 }
 
+interface Sample {
+  readonly search: string
+  readonly body?: Record<string, unknown>
+  readonly form?: Record<string, string>
+}
+
 /** What an operation is sent, right in every part but for the path. */
-export function requestOf(document: Document, { requestBody, parameters = [] }: Operation) {
+export function requestOf(document: Document, { requestBody, parameters = [] }: Operation): Sample {
   const needed = parameters.filter((parameter) => parameter.in === 'query' && parameter.required)
   const query = new URLSearchParams(
     needed.map(({ name, schema }): [string, string] => [name, String(sampleOf(document, schema))]),

@@ -1,0 +1,100 @@
+import { spawn } from 'node:child_process'
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { once } from 'node:events'
+import { text } from 'node:stream/consumers'
+import { type Built, withBuilt } from '../support/built.ts'
+import { finish } from '../support/suite.ts'
+import { isCI, missing } from '../support/tools.ts'
+import { type Client, clients } from './languages.ts'
+
+/**
+ * `npm run test:clients`: for each language what README says, line by line, in an empty folder with openapi.json; what
+ * came of it is compiled as strictly as the language can, and goes through one scenario with the built service.
+ *
+ * The generators stand in README alone: they are for those who use the service, and heavy, so that everybody's
+ * `npm ci` does without them.
+ */
+
+const readme = readFileSync('README.md', 'utf8')
+/** One name after another runs these alone: `npm run test:clients -- go`. */
+const wanted = process.argv.slice(2)
+const root = mkdtempSync(join(tmpdir(), 'groundwork-clients-'))
+
+/** The fenced blocks of a client's part of README. */
+function instructions(name: string): { language: string; text: string }[] {
+  const [, part] = readme.split(new RegExp(`<!-- /?client: ${name} -->`))
+  if (part === undefined) throw new Error(`README says nothing of the client ${name}`)
+  return [...part.matchAll(/^```(\w+)\n([^]*?)^```$/gm)].map(([, language = '', text = '']) => ({
+    language,
+    text,
+  }))
+}
+
+/** @throws Error with all that was printed, where the command fails */
+async function run(command: string, cwd: string, env: Record<string, string> = {}): Promise<string> {
+  const child = spawn('sh', ['-c', command], {
+    cwd,
+    env: { ...process.env, ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  const [out, err, [code]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')])
+  if (code !== 0) throw new Error(`$ ${command}\n${out}${err}`)
+  return out
+}
+
+/** @returns the steps of the scenario that were seen */
+async function walk({ name, place, checks }: Client, { url }: Built): Promise<number> {
+  const folder = join(root, name)
+  mkdirSync(folder)
+  cpSync('openapi.json', join(folder, 'openapi.json'))
+  for (const { language, text } of instructions(name)) {
+    const [, file] = /^\/\/ (\S+)\n/.exec(text) ?? []
+    if (language !== 'sh' && file) writeFileSync(join(folder, file), text)
+    else if (language === 'sh') for (const line of text.trim().split('\n')) await run(line, folder)
+  }
+  cpSync(resolve('test/clients', name), join(folder, place), { recursive: true })
+  let output = ''
+  for (const check of checks)
+    output += await run(check, folder, { BASE_URL: url, TSX: resolve('node_modules/.bin/tsx') })
+  // Not at the start of lines alone: Maven begins its output with an escape sequence.
+  return [...output.matchAll(/✓ /g)].length
+}
+
+async function tell(client: Client, service: Built): Promise<{ passed: number; failed: number }> {
+  const since = Date.now()
+  try {
+    const steps = await walk(client, service)
+    if (steps !== STEPS) throw new Error(`${steps} of ${STEPS} steps`)
+    console.log(`✓ ${client.name}: ${steps} steps, ${((Date.now() - since) / 1000).toFixed(0)} s`)
+    return { passed: steps, failed: 0 }
+  } catch (error) {
+    console.log(`✗ ${client.name}: ${error instanceof Error ? error.message : String(error)}`)
+    return { passed: 0, failed: 1 }
+  }
+}
+
+/** Sign up, log in, refresh, create, list, update, delete, and a 403, a 404 and a 422. */
+const STEPS = 10
+
+const chosen = clients.filter(({ name }) => wanted.length === 0 || wanted.includes(name))
+const absent = chosen.filter(({ name, tools }) => {
+  const lacking = missing(tools)
+  if (lacking.length > 0) console.log(`${isCI ? '✗' : '-'} ${name}: there is no ${lacking.join(', ')}`)
+  return lacking.length > 0
+})
+const total = { passed: 0, failed: isCI ? absent.length : 0 }
+try {
+  await withBuilt(1, async ([service]) => {
+    for (const client of chosen.filter((one) => !absent.includes(one))) {
+      const { passed, failed } = await tell(client, service)
+      total.passed += passed
+      total.failed += failed
+    }
+  })
+} finally {
+  rmSync(root, { recursive: true, force: true })
+}
+console.log(`${chosen.length - absent.length} clients, ${total.passed} steps`)
+finish(total)

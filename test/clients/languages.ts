@@ -1,0 +1,52 @@
+/** A generated client: README says how it is made, test/clients/<name> what is done with it. */
+export interface Client {
+  readonly name: string
+  /** What has to be there. */
+  readonly tools: readonly string[]
+  /** Where the scenario goes. */
+  readonly place: string
+  /** Compiles all as strictly as can be, and walks the scenario. */
+  readonly checks: readonly string[]
+}
+
+const typescript = [
+  'npm pkg set type=module',
+  'npm install --silent --no-save @types/node@20.19.43',
+  'npx tsc',
+  '$TSX scenario.ts',
+]
+
+const MAVEN =
+  '-q -B -Dstyle.color=never -Djava.version=17 -Dmaven.compiler.showWarnings=true ' +
+  '-Dmaven.compiler.failOnWarning=true -Dexec.mainClass=groundwork.Scenario'
+
+export const clients: Client[] = [
+  { name: 'hey-api', tools: ['npm'], place: '.', checks: typescript },
+  { name: 'openapi-fetch', tools: ['npm'], place: '.', checks: typescript },
+  {
+    name: 'python',
+    tools: ['python3'],
+    place: '.',
+    checks: [
+      '.venv/bin/pip install --quiet mypy==1.19.0 types-python-dateutil==2.9.0.20251115 ./client',
+      '.venv/bin/mypy --strict --no-error-summary client/groundwork_client scenario.py',
+      '.venv/bin/python scenario.py',
+    ],
+  },
+  {
+    name: 'go',
+    tools: ['java', 'mvn', 'go'],
+    place: 'client',
+    checks: ['cd client && go mod tidy && go vet . && go test -count=1 -run Scenario -v .'],
+  },
+  {
+    name: 'java',
+    tools: ['java', 'mvn'],
+    place: 'client/src/main/java/groundwork',
+    checks: [
+      // The generator's own code has raw types; no other warning is let pass.
+      "sed -i 's/-Xlint:all/-Xlint:all,-rawtypes/' client/pom.xml",
+      `cd client && mvn ${MAVEN} compile org.codehaus.mojo:exec-maven-plugin:3.5.0:java`,
+    ],
+  },
+]
