@@ -147,3 +147,12 @@ void test('in local nothing is told to Sentry', async (t) => {
   await app.close()
   t.same(envelopes, [])
 })
+
+void test('whoever logs a secret by its name logs nothing of it', async (t) => {
+  const { logger, lines } = await collectingLogger()
+  const secrets = { password: 'a-secret', refresh_token: 'a-secret', email: 'a-secret' }
+  logger.info({ ...secrets, kept: 1, deeper: { ...secrets, kept: 2 } }, 'careless')
+  const [line = ''] = lines
+  t.notMatch(line, /a-secret/)
+  t.match(JSON.parse(line), { password: '[redacted]', kept: 1, deeper: { email: '[redacted]', kept: 2 } })
+})
