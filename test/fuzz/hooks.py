@@ -68,9 +68,10 @@ def before_call(context, case, kwargs):
 
 @schemathesis.hook
 def map_path_parameters(context, path_parameters):
-    """Addresses come percent-encoded here, and are decoded twice on their way: `%` in one would become U+FFFD."""
+    """Addresses are decoded once too often on their way: `%f5` in one would become U+FFFD."""
     if isinstance((path_parameters or {}).get("email"), str):
-        path_parameters["email"] = path_parameters["email"].replace("%25", "+")
+        local, at, domain = path_parameters["email"].replace("%40", "@").rpartition("@")
+        path_parameters["email"] = (local + at).replace("%", "+").replace("\ufffd", "+") + domain
     return path_parameters
 
 
