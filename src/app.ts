@@ -18,12 +18,14 @@ import { methods, otherMethods } from './plugins/methods.ts'
 import { openapi } from './plugins/openapi.ts'
 import { ownership } from './plugins/ownership.ts'
 import { preparation } from './plugins/preparation.ts'
+import { rateLimit } from './plugins/rate-limit.ts'
 import { reporting } from './plugins/reporting.ts'
 import { requestId } from './plugins/request-id.ts'
 import { scope, scopes } from './plugins/scopes.ts'
 import { security } from './plugins/security.ts'
 import { settings } from './plugins/settings.ts'
 import { stopping } from './plugins/stopping.ts'
+import { throttle } from './plugins/throttle.ts'
 import { tracing } from './plugins/tracing.ts'
 import { validation } from './plugins/validation.ts'
 import { docs } from './resources/docs/routes.ts'
@@ -31,6 +33,8 @@ import { health } from './resources/health/routes.ts'
 import { inbox } from './resources/inbox/routes.ts'
 import { itemRoutes } from './resources/items/routes.ts'
 import { loginPublic, loginSignedIn, loginSuperuser } from './resources/login/routes.ts'
+import { mailRoutes } from './resources/mails/routes.ts'
+import { resetPasswordPage, verifyEmailPage } from './resources/pages/routes.ts'
 import { privateRoutes } from './resources/private/routes.ts'
 import { sessionRoutes } from './resources/sessions/routes.ts'
 import { usersPublic, usersSignedIn, usersSuperuser } from './resources/users/routes.ts'
@@ -39,7 +43,7 @@ import { utilsPublic, utilsSuperuser } from './resources/utils/routes.ts'
 /** What a caller may bring instead of having it made. */
 export interface Dependencies {
   readonly connection?: Connection
-  readonly hashing?: HashingLimits
+  readonly hashing?: Partial<HashingLimits>
   readonly logger?: Logger
 }
 
@@ -59,12 +63,14 @@ export async function buildApp(config: Config, dependencies: Dependencies = {}):
   await app.register(requestId)
   await app.register(stopping)
   await app.register(security, { config })
+  await app.register(throttle, { config })
   await app.register(reporting, { config })
   await app.register(errors)
   await app.register(bodies)
   await app.register(validation)
   await app.register(openapi, { config })
   await app.register(database, { config, connection })
+  await app.register(rateLimit, { config })
   await app.register(auth, { config, hashing })
   await app.register(events)
   await app.register(preparation, { config })
@@ -80,12 +86,14 @@ export async function buildApp(config: Config, dependencies: Dependencies = {}):
 
   await app.register(scope('public', [loginPublic, usersPublic, utilsPublic]), api)
   await app.register(scope('signed-in', [loginSignedIn, usersSignedIn, sessionRoutes, itemRoutes]), api)
-  await app.register(scope('superuser', [loginSuperuser, usersSuperuser, utilsSuperuser]), api)
+  await app.register(scope('superuser', [loginSuperuser, usersSuperuser, mailRoutes, utilsSuperuser]), api)
   if (local) await app.register(scope('public', [privateRoutes]), api)
 
   await app.register(scope('public', [health]))
   if (config.DOCS_ENABLED) await app.register(scope('public', [docs(config.PROJECT_NAME)]))
-  if (config.mail === 'inbox') await app.register(scope('public', [inbox(config)]))
+  if (config.mail === 'inbox') await app.register(scope('public', [inbox]))
+  if (config.mail !== 'off' && config.FRONTEND_HOST === undefined)
+    await app.register(scope('public', [resetPasswordPage, verifyEmailPage]))
   await app.register(scope('public', [otherMethods]))
 
   await app.ready()

@@ -43,8 +43,17 @@ export class ConfigError extends Error {
  * @throws ConfigError
  */
 export function loadConfig(): Config {
+  return readConfig(environment())
+}
+
+/** The same, for the doctor: what can be read, and what is wrong with the rest. Makes no secret. */
+export function examineConfig(): Examined {
+  return examine(present(environment()))
+}
+
+function environment(): Readonly<NodeJS.Dict<string>> {
   const file = existsSync('.env') ? parseEnv(readFileSync('.env', 'utf8')) : {}
-  return readConfig({ ...file, ...present(process.env) })
+  return { ...file, ...present(process.env) }
 }
 
 /** Empty counts as unset. */
@@ -57,11 +66,23 @@ const present = (env: Readonly<NodeJS.Dict<string>>) =>
  * @throws ConfigError
  */
 export function readConfig(environment: Readonly<NodeJS.Dict<string>>): Config {
-  const env = present(environment)
-  const { named, misread } = readNamed(env)
-  const faults = [...misread, ...environmentFaults(named, env)]
+  const { config, faults } = examine(present(environment))
   if (faults.length > 0) throw new ConfigError(faults)
+  return { ...config, SECRET_KEY: config.SECRET_KEY || localSecret(config.DATA_DIR) }
+}
 
+interface Examined {
+  /** Its SECRET_KEY is empty where none is set. */
+  readonly config: Config
+  readonly faults: readonly string[]
+}
+
+function examine(env: Readonly<NodeJS.Dict<string>>): Examined {
+  const { named, misread } = readNamed(env)
+  return { config: completed(named), faults: [...misread, ...environmentFaults(named, env)] }
+}
+
+function completed(named: Named): Config {
   const local = named.ENVIRONMENT === 'local'
   const PUBLIC_URL = trimmed(named.PUBLIC_URL ?? (local ? `http://localhost:${named.PORT}` : undefined))
   const FRONTEND_HOST = trimmed(named.FRONTEND_HOST)
@@ -69,7 +90,7 @@ export function readConfig(environment: Readonly<NodeJS.Dict<string>>): Config {
     ...named,
     HOST: hostOf(named),
     PUBLIC_URL,
-    SECRET_KEY: named.SECRET_KEY ?? localSecret(named.DATA_DIR),
+    SECRET_KEY: named.SECRET_KEY ?? '',
     DOCS_ENABLED: named.DOCS_ENABLED ?? named.ENVIRONMENT !== 'production',
     mail: named.SMTP_HOST !== undefined ? 'smtp' : local ? 'inbox' : 'off',
     linkBase: FRONTEND_HOST ?? PUBLIC_URL ?? '',

@@ -28,6 +28,7 @@ export const tags = [
   { name: 'login', description: 'Signing in, and the way back in for those who lost their password.' },
   { name: 'users', description: "Accounts: one's own, and for superusers everybody's." },
   { name: 'items', description: 'A resource that belongs to its owner: the pattern for your own.' },
+  { name: 'mails', description: 'The outbox: what waits, what was sent, what was given up and why.' },
   { name: 'utils', description: 'Is it up, and does mail work.' },
   { name: 'private', description: 'Short cuts for development. They exist only where ENVIRONMENT is local.' },
 ]

@@ -88,9 +88,10 @@ export const SessionNotFound = define(404, 'Session not found')
 export const ItemNotFound = define(404, 'Item not found')
 export const NotEnoughPermissions = define(403, 'Not enough permissions')
 
-// The inbox, in local
+// Mails, and the inbox, in local
 export const InboxElsewhere = define(403, 'The inbox is shown on localhost and under PUBLIC_URL alone')
 export const MailNotFound = define(404, 'Mail not found')
+export const MailNotParked = define(409, 'Only a parked mail can be sent again')
 
 // Any route
 export const BadRequest = define(400, 'Bad Request')
@@ -98,10 +99,23 @@ export const UnreadableBody = define(400, 'The body could not be read')
 export const NotFound = define(404, 'Not Found')
 export const PayloadTooLarge = define(413, 'Payload Too Large')
 export const UnsupportedMediaType = define(415, 'Unsupported Media Type')
-export const TooManyRequests = define(429, 'Too many requests')
 export const InternalServerError = define(500, 'Internal Server Error')
 /** Overloaded, or a dependency is away; worth another try in a second. */
 export const ServiceUnavailable = define(503, 'Service Unavailable', { 'retry-after': '1' })
+
+/** Too many tries (RFC 6585, section 4). */
+export class TooManyRequests extends ApiError {
+  static readonly status = 429
+  static readonly detail = 'Too many requests'
+  /** Which limit it was, for metrics; the client is not told. */
+  readonly limit: string
+
+  /** @param seconds to wait before the next try */
+  constructor(limit = 'requests', seconds = 1) {
+    super(TooManyRequests.status, TooManyRequests.detail, { 'retry-after': String(seconds) })
+    this.limit = limit
+  }
+}
 
 /** The path has other methods (RFC 9110, section 15.5.6). */
 export class MethodNotAllowed extends ApiError {

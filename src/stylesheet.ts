@@ -38,6 +38,7 @@ input {
   border: 1px solid var(--field); border-radius: 8px; background: var(--card); color: var(--text); font: inherit;
 }
 input[aria-invalid] { border: 2px solid var(--error); padding: 10px 11px; }
+form { margin-top: 24px; }
 button {
   padding: 14px 28px; border: 0; border-radius: 8px; cursor: pointer;
   background: var(--accent); color: var(--on-accent); font: inherit; font-weight: 600; line-height: 20px;
@@ -58,7 +59,7 @@ dt { color: var(--note); }
 dd { margin: 0; overflow-wrap: anywhere; }
 dd time { color: inherit; white-space: normal; }
 p.dead { margin: 20px 0; }
-iframe { display: block; width: 100%; height: 640px; border: 1px solid var(--line); border-radius: 12px; }
+iframe { display: block; width: 100%; height: 760px; resize: vertical; border: 1px solid var(--line); border-radius: 12px; }
 pre { margin: 0; padding: 20px; font: 14px/22px ui-monospace, Menlo, Consolas, monospace; white-space: pre-wrap; overflow-wrap: anywhere; }
 @media (max-width: 479px) {
   body { padding-top: 24px; }

@@ -1,3 +1,4 @@
+import type * as Api from '@opentelemetry/api'
 import type { Attributes, Span, Tracer } from '@opentelemetry/api'
 import type { Config } from './config.ts'
 
@@ -17,7 +18,7 @@ type TracingConfig = Pick<
 >
 
 interface Tracing {
-  readonly api: typeof import('@opentelemetry/api')
+  readonly api: typeof Api
   readonly tracer: Tracer
 }
 

@@ -36,20 +36,18 @@ const POLICY = {
 /**
  * The routes of `app` answer with pages: what a handler returns, and errors too, as people see them in a browser.
  *
- * @param project its name stands above each page
  * @param errorPage says an error in human words; its status stays that of the contract
  * @param more of the policy that the pages need
  */
 export function answerWithPages(
   app: App,
-  project: string,
   errorPage: (error: ErrorBody, request: FastifyRequest) => WebPage,
   more: Policy = {},
 ): void {
   app.addHook('preSerialization', (request, reply, payload, next) => {
     const page = isError(payload) ? errorPage(payload, request) : (payload as WebPage)
     protect(reply, { ...POLICY, ...more }).serializer(String)
-    next(null, layout(project, page))
+    next(null, layout(app.config.PROJECT_NAME, page))
   })
 }
 

@@ -41,7 +41,7 @@ const none = {
   'too long': [`${local}l@b.co`, `a@${'b'.repeat(64)}.co`, `a@${'b.'.repeat(127)}co`],
 }
 
-void test('an address is one address, wherever it is given', async (t) => {
+void test('fault 17: an address is one address, wherever it is given', async (t) => {
   const app = await startWithoutData(t)
   const signup = (email: string) => {
     const payload = { email, password: 'correct horse battery' }

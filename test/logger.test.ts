@@ -73,7 +73,7 @@ async function run({ admin, call, rows, signIn, resetToken }: Service): Promise<
   return [...told, ...addresses, ...issued, ...stored, '$argon2', '/reset-password?token', 'token=']
 }
 
-void test('after a day of work, neither logs nor Sentry know a secret or an address', async (t) => {
+void test('fault 21: after a day of work, neither logs nor Sentry know a secret or an address', async (t) => {
   const server = await startMailServer(t)
   server.answer = (step, address) => (step === 'to' ? reply(550, `<${address}> is unknown here`) : undefined)
   const { dsn, envelopes } = await startSentry(t)

@@ -29,6 +29,9 @@ items-create_item POST /items/ T
 items-read_item GET /items/{id} T
 items-update_item PUT /items/{id} T
 items-delete_item DELETE /items/{id} T
+mails-read_mails GET /mails/ T
+mails-read_mail GET /mails/{id} T
+mails-retry_mail POST /mails/{id}/retry T
 login-refresh_token POST /login/refresh-token P
 login-logout POST /login/logout T
 login-verify_email POST /verify-email/ P
@@ -41,7 +44,7 @@ private-create_user POST /private/users/ P`
 
 const COMPONENTS = `
 UserPublic UserCreate UserRegister UserUpdate UserUpdateMe UsersPublic UpdatePassword
-ItemPublic ItemCreate ItemUpdate ItemsPublic Message Token NewPassword
+ItemPublic ItemCreate ItemUpdate ItemsPublic MailPublic MailsPublic Message Token NewPassword
 RefreshToken VerifyEmail ResendVerification SessionPublic SessionsPublic
 PrivateUserCreate Body_login-login_access_token HTTPError HTTPValidationError ValidationError`
   .trim()

@@ -1,4 +1,5 @@
 import { availableParallelism } from 'node:os'
+import { setTimeout as pause } from 'node:timers/promises'
 import { hash as argon2Hash, verify as argon2Verify } from '@node-rs/argon2'
 import { promise as workQueue } from 'fastq'
 import { Piscina } from 'piscina'
@@ -33,7 +34,7 @@ export interface Passwords {
    */
   verify(hash: string | undefined, password: string): Promise<Verification>
   /** How many are hashed or compared at the moment, and how many wait for their turn. */
-  load(): HashingLimits
+  load(): Pick<HashingLimits, 'running' | 'waiting'>
   close(): Promise<void>
 }
 
@@ -42,10 +43,15 @@ export interface HashingLimits {
   readonly running: number
   /** Hashes that wait for their turn; at about 30 a second on two cores, the last one waits 2 s. */
   readonly waiting: number
+  /**
+   * Milliseconds that a comparison takes at least where it fails. Hashes of older services are cheaper or dearer than
+   * today's; all are compared within this time (bcrypt at cost 12 in 250 ms), so that it does not show who has one.
+   */
+  readonly failing: number
 }
 
 const cores = availableParallelism()
-const defaults: HashingLimits = { running: cores, waiting: 32 * cores }
+const defaults: HashingLimits = { running: cores, waiting: 32 * cores, failing: 400 }
 
 /** bcryptjs is JavaScript and would stall the event loop, so it runs in threads that end when idle for a minute. */
 const bcryptThreads = () =>
@@ -57,7 +63,8 @@ const bcryptThreads = () =>
   })
 
 /** Password hashing off the event loop, with a bound on how much of it runs and waits at once. */
-export function passwords(limits: HashingLimits = defaults): Passwords {
+export function passwords(given: Partial<HashingLimits> = {}): Passwords {
+  const limits = { ...defaults, ...given }
   const queue = workQueue<unknown, () => Promise<unknown>, unknown>((work) => work(), limits.running)
   let bcrypt: ReturnType<typeof bcryptThreads> | undefined
 
@@ -75,10 +82,12 @@ export function passwords(limits: HashingLimits = defaults): Passwords {
 
   return {
     hash: (password) => bounded(() => argon2Hash(password, PARAMETERS)),
-    verify: async (hash, password) => ({
-      matches: await bounded(() => matches(hash ?? NOBODYS, password)),
-      outdated: hash !== undefined && !hash.startsWith(CURRENT),
-    }),
+    async verify(hash, password) {
+      const end = performance.now() + limits.failing
+      const matched = await bounded(() => matches(hash ?? NOBODYS, password))
+      if (!matched) await pause(Math.max(0, end - performance.now()))
+      return { matches: matched, outdated: hash !== undefined && !hash.startsWith(CURRENT) }
+    },
     load: () => ({ running: queue.running(), waiting: queue.length() }),
     async close() {
       await queue.drained()

@@ -17,7 +17,7 @@ export interface Registration {
 export interface Registered {
   readonly user: Omit<User, 'hashed_password' | 'credentials_version' | 'registered_from'>
   /** The address is in use: the user looks like a new one, and is not there. */
-  readonly is_made_up: boolean
+  readonly isMadeUp: boolean
 }
 
 /**
@@ -30,7 +30,7 @@ export function register(db: Database, config: VerificationConfig): Register {
   const statement = prepare(db, config)
   return async ({ full_name = null, ...registration }) => {
     const [user] = await statement.execute({ ...registration, full_name })
-    return { user: user ?? madeUp(registration.email, full_name), is_made_up: !user }
+    return { user: user ?? madeUp(registration.email, full_name), isMadeUp: !user }
   }
 }
 
@@ -69,7 +69,9 @@ function prepare(db: Database, config: VerificationConfig) {
     db
       .select({ id: users.id, email: users.email })
       .from(users)
-      .where(sql`${hasEmail} and not exists (select from ${made})`),
+      .where(sql`${hasEmail} and not exists (select from ${made})`)
+      // Held until the mail is there: a deletion waits, or this finds nobody.
+      .for('key share'),
   )
   const told = queuedMail(
     db,

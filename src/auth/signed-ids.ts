@@ -17,8 +17,7 @@ export interface SignedIds {
  *   a key of its own (HKDF, RFC 5869)
  */
 export function signedIds(secret: string, purpose: string): SignedIds {
-  const key = Buffer.from(hkdfSync('sha256', secret, '', `groundwork/${purpose}`, 32))
-  const mac = (id: string) => createHmac('sha256', key).update(id).digest('base64url')
+  const mac = macOf(secret, purpose)
   return {
     sign: (id) => `${id}.${mac(id)}`,
     open(signed) {
@@ -28,6 +27,12 @@ export function signedIds(secret: string, purpose: string): SignedIds {
       return equal(signed.slice(dot + 1), mac(id)) ? id : undefined
     },
   }
+}
+
+/** A MAC (HMAC-SHA-256, base64url) of a text, under a key that is derived for this purpose alone. */
+export function macOf(secret: string, purpose: string): (text: string) => string {
+  const key = Buffer.from(hkdfSync('sha256', secret, '', `groundwork/${purpose}`, 32))
+  return (text) => createHmac('sha256', key).update(text).digest('base64url')
 }
 
 function equal(given: string, right: string): boolean {

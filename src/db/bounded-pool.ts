@@ -4,7 +4,7 @@ import { traced } from '../tracing.ts'
 /**
  * Statements in bounded time. postgres.js knows no bound for the wait for a connection (its connect_timeout is for the
  * making of one), sends statements down a connection that another one holds up, and waits for ever on a connection
- * whose other end fell silent. Here a statement gets a connection of its own within WAIT_MS, ends within its time, and
+ * whose other end fell silent. Here a statement gets a connection of its own soon or not at all, ends within its time, and
  * a pool that does not even let go of what it was told to cancel is replaced.
  *
  * All of it is on this side of the wire, so that it holds through PgBouncer, which takes none of PostgreSQL's timeouts
@@ -34,9 +34,9 @@ export interface PoolBounds {
   readonly runMs: number
 }
 
-/** Short, as an answer needs up to three statements one after the other, and should be there within 2 s. */
-const WAIT_MS = 400
-/** More than that would not get their turn within WAIT_MS. */
+/** A part of what it may run: an answer needs up to three statements, and should be there within 2 s by default. */
+const WAIT_SHARE = 0.4
+/** More than that would not get their turn in time. */
 const WAITING_PER_CONNECTION = 50
 /** A statement that was cancelled ends at once; a connection that was being made has failed by then. */
 const CANCELLED_WITHIN_MS = 1_500
@@ -73,12 +73,13 @@ export function boundedPool(open: () => Sql, { size, runMs }: PoolBounds): Bound
   const generation = (): Generation => ({ client: open(), running: new Set() })
   let pool = generation()
   const waiting = new Set<Statement>()
+  const waitMs = runMs * WAIT_SHARE
   let looking: NodeJS.Timeout | undefined
 
   const run = (make: Make): Promise<unknown> =>
     new Promise((resolve, reject) => {
       looking ??= setInterval(() => setImmediate(look), LOOK_EVERY_MS).unref()
-      const statement = { make, resolve, reject, deadline: performance.now() + WAIT_MS }
+      const statement = { make, resolve, reject, deadline: performance.now() + waitMs }
       if (pool.running.size < size) start(statement)
       else if (waiting.size < size * WAITING_PER_CONNECTION) waiting.add(statement)
       else reject(new DeadlineExceeded('Too many statements wait for a connection'))
@@ -115,7 +116,7 @@ export function boundedPool(open: () => Sql, { size, runMs }: PoolBounds): Bound
   function look() {
     const now = performance.now()
     for (const { reject } of late(waiting, now))
-      reject(new DeadlineExceeded(`No connection was free within ${WAIT_MS} ms`))
+      reject(new DeadlineExceeded(`No connection was free within ${waitMs} ms`))
     for (const statement of pool.running) {
       if (statement.deadline > now) break
       if (!statement.cancelled) giveUp(statement)

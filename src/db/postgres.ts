@@ -4,6 +4,7 @@ import postgres from 'postgres'
 import { boundedPool } from './bounded-pool.ts'
 import type { Connection } from './connect.ts'
 import { migrations } from './migrations.ts'
+import { runPreparedBy } from './prepared.ts'
 
 export interface PostgresOptions {
   readonly url: string
@@ -41,8 +42,12 @@ export function connectPostgres(options: PostgresOptions): Connection {
     return client
   }
   const pool = boundedPool(open, { size, runMs })
+  const db = drizzle(pool.client)
+  const run = (text: string, params: unknown[]) =>
+    pool.client.unsafe(text, params as never[], { prepare: true }).values()
+  runPreparedBy(db, run)
   return {
-    db: drizzle(pool.client),
+    db,
     load: pool.load,
     migrate: () => migrateUnderLock(migrationUrl),
     close: () => pool.end(CLOSE_SECONDS),

@@ -7,6 +7,7 @@ import {
   integer,
   jsonb,
   pgTable,
+  primaryKey,
   smallint,
   text,
   timestamp,
@@ -96,6 +97,28 @@ export const oneTimeTokens = pgTable(
     uniqueIndex('one_time_tokens_slot_unique').on(table.user_id, table.purpose, table.slot),
     index('one_time_tokens_expires_at_index').on(table.expires_at),
   ],
+)
+
+/** What limits have counted: one row for each limit and whom it counts. Nothing in it says who that is. */
+export const rateLimits = pgTable('rate_limits', {
+  // A MAC over the limit's name and an address, a user or a network.
+  key: text().primaryKey(),
+  // Every try adds some seconds; it lies as far ahead as tries are not forgotten.
+  forgotten_at: timestamp({ withTimezone: true }).notNull(),
+  // The next try passes then.
+  resumes_at: timestamp({ withTimezone: true }).notNull(),
+})
+
+/** Where a user signed in from: strangers who try too much do not lock these out. */
+export const knownNetworks = pgTable(
+  'known_networks',
+  {
+    user_id: ofUser().notNull(),
+    // A MAC over user and network.
+    network: text().notNull(),
+    signed_in_at: createdAt(),
+  },
+  (table) => [primaryKey({ columns: [table.user_id, table.network] })],
 )
 
 export type MessageName =

@@ -143,11 +143,13 @@ export function outbox(db: Database): Outbox {
       return found ?? { waiting: 0, oldest_seconds: 0, parked: 0 }
     },
     sent: async (id) => void (await sent.execute({ id })),
-    failed: async (id, error, seconds) =>
-      void (await failed.execute({ id, error: error.slice(0, ERROR_LENGTH), seconds })),
-    parked: async (id, error) => void (await parked.execute({ id, error: error.slice(0, ERROR_LENGTH) })),
+    failed: async (id, error, seconds) => void (await failed.execute({ id, error: kept(error), seconds })),
+    parked: async (id, error) => void (await parked.execute({ id, error: kept(error) })),
   }
 }
+
+/** What is kept of an error: mail servers that refuse a mail may quote its link. */
+const kept = (error: string) => error.replaceAll(/token=[^\s"'<>&]+/g, 'token=…').slice(0, ERROR_LENGTH)
 
 /** Each count reads an index of few rows, however many mails were sent. */
 function prepareBacklog(db: Database) {

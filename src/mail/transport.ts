@@ -37,7 +37,7 @@ const inbox: Transport = {
   close: () => undefined,
 }
 
-type MailConfig = Pick<
+export type MailConfig = Pick<
   Config,
   | 'mail'
   | 'PROJECT_NAME'
@@ -54,21 +54,7 @@ type MailConfig = Pick<
 /** SMTP with TLS from the first byte, STARTTLS (required, so that nobody in between can strip it), or plain. */
 export function transport(config: MailConfig): Transport {
   if (config.mail !== 'smtp') return inbox
-  const { SMTP_HOST: host, SMTP_USER: user, SMTP_PASSWORD: pass = '' } = config
-  const smtp = createTransport({
-    ...timeouts,
-    pool: true,
-    maxConnections: 2,
-    host: host!,
-    port: config.SMTP_PORT,
-    secure: config.SMTP_SSL,
-    requireTLS: !config.SMTP_SSL && config.SMTP_TLS,
-    ignoreTLS: !config.SMTP_SSL && !config.SMTP_TLS,
-    ...(user !== undefined && { auth: { user, pass } }),
-    // Nothing in a mail comes from a file or from elsewhere.
-    disableFileAccess: true,
-    disableUrlAccess: true,
-  })
+  const smtp = createTransport({ ...serverOptions(config), pool: true, maxConnections: 2 })
   const address = config.EMAILS_FROM_EMAIL!
   const from = { name: config.EMAILS_FROM_NAME ?? config.PROJECT_NAME, address }
 
@@ -83,6 +69,33 @@ export function transport(config: MailConfig): Transport {
       }
     },
     close: () => smtp.close(),
+  }
+}
+
+/** How the mail server is spoken to. */
+function serverOptions(config: MailConfig) {
+  const { SMTP_HOST: host, SMTP_USER: user, SMTP_PASSWORD: pass = '' } = config
+  return {
+    ...timeouts,
+    host: host!,
+    port: config.SMTP_PORT,
+    secure: config.SMTP_SSL,
+    requireTLS: !config.SMTP_SSL && config.SMTP_TLS,
+    ignoreTLS: !config.SMTP_SSL && !config.SMTP_TLS,
+    ...(user !== undefined && { auth: { user, pass } }),
+    // Nothing in a mail comes from a file or from elsewhere.
+    disableFileAccess: true,
+    disableUrlAccess: true,
+  }
+}
+
+/** Goes as far as a mail would, without one: connects, STARTTLS, signs in. @throws what the server refuses with */
+export async function tryServer(config: MailConfig): Promise<void> {
+  const smtp = createTransport(serverOptions(config))
+  try {
+    await smtp.verify()
+  } finally {
+    smtp.close()
   }
 }
 

@@ -8,6 +8,7 @@ import {
   isAccessClaims,
 } from '../auth/access-tokens.ts'
 import { type Accounts, accounts } from '../auth/accounts.ts'
+import { type KnownNetworks, knownNetworks } from '../auth/known-networks.ts'
 import { type OneTimeTokens, oneTimeTokens } from '../auth/one-time-tokens.ts'
 import { type HashingLimits, type Passwords, passwords } from '../auth/passwords.ts'
 import { type Links, links } from '../auth/links.ts'
@@ -44,6 +45,7 @@ interface Auth {
   readonly sessions: Sessions
   readonly refresh: Refresh
   readonly accounts: Accounts
+  readonly knownNetworks: KnownNetworks
   readonly register: Register
   readonly recovery: Recovery
   readonly verification: Verification
@@ -70,7 +72,7 @@ interface Tokens {
 
 export interface AuthOptions {
   readonly config: Config
-  readonly hashing?: HashingLimits | undefined
+  readonly hashing?: Partial<HashingLimits> | undefined
 }
 
 /** Passwords, sessions and tokens, as `app.auth`. */
@@ -80,6 +82,7 @@ export const auth = plugin(
     const expires_in = accessTokenSeconds(config)
     const parts = {
       passwords: passwords(hashing),
+      knownNetworks: knownNetworks(app.db, config),
       recovery: recovery(app.db, config),
       verification: verification(app.db, config),
       oneTimeTokens: oneTimeTokens(app.db, config),

@@ -35,6 +35,8 @@ export const methods = plugin(
  * The last resource of the last scope: it sees the routes that are there when its turn comes.
  */
 export function otherMethods(app: App): void {
+  const schema = { hide: true }
+  const config = { limit: false, throttled: false } as const
   for (const [url, known] of new Map(app.methodsByPath)) {
     if (url === '*') continue
     const allowed = [...known].toSorted()
@@ -43,6 +45,6 @@ export function otherMethods(app: App): void {
     }
     const missing = METHODS.filter((method) => method !== 'CONNECT' && !known.has(method))
     // In onRequest, before the body is looked at.
-    app.route({ method: missing, url, schema: { hide: true }, onRequest: refuse, handler: refuse })
+    app.route({ method: missing, url, schema, config, onRequest: refuse, handler: refuse })
   }
 }

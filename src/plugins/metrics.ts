@@ -3,10 +3,11 @@ import { createServer } from 'node:http'
 import plugin from 'fastify-plugin'
 import type { FastifyInstance } from 'fastify'
 import type { Registry } from 'prom-client'
+import type prometheus from 'prom-client'
 import type { Config } from '../config.ts'
 import type { Backlog } from '../mail/outbox.ts'
 
-type Prometheus = typeof import('prom-client')
+type Prometheus = typeof prometheus
 
 /**
  * Metrics for Prometheus at /metrics, on a port of their own where METRICS_PORT is set: it is not for the public.

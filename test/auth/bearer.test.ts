@@ -83,7 +83,7 @@ void test('bearer', async (t) => {
     'what is no base64url': `${header}.${payload}.=+/`,
   }
   for (const [what, token] of Object.entries(forged)) {
-    await t.test(`not a token: ${what}`, async (t) => refusesToken(t, await send(`Bearer ${token}`)))
+    await t.test(`fault 4: not a token: ${what}`, async (t) => refusesToken(t, await send(`Bearer ${token}`)))
   }
 
   await t.test('a header that carries no bearer token asks for one', async (t) => {
@@ -102,7 +102,7 @@ void test('bearer', async (t) => {
     asksForToken(t, await call('GET', '/users/me', { headers: { cookie: `access_token=${ada.token}` } }))
   })
 
-  await t.test('a scheme without a token, or with two, is refused', async (t) => {
+  await t.test('fault 4: a scheme without a token, or with two, is refused', async (t) => {
     const token = jwt(right)
     for (const header of [
       'Bearer',
@@ -115,7 +115,7 @@ void test('bearer', async (t) => {
       refusesToken(t, await send(header), header.slice(0, 15))
   })
 
-  await t.test('each kind of token is worth something at its own door alone', async (t) => {
+  await t.test('fault 3: each kind of token is worth something at its own door alone', async (t) => {
     const { body } = await service.signIn(ada.email, ada.password)
     const reset = await service.resetToken(ada.email)
     refusesToken(t, await send(`Bearer ${body.refresh_token}`), 'a refresh token is no access token')
@@ -137,40 +137,43 @@ void test('bearer', async (t) => {
     t.equal((await use(reset)).status, 200, 'and the right one still works')
   })
 
-  await t.test('over a connection, headers of any size get an answer and the service goes on', async (t) => {
-    await app.listen({ host: '127.0.0.1', port: 0 })
-    const { port } = app.server.address() as AddressInfo
-    const get = (authorization: string | string[]) =>
-      new Promise<{ status: number; headers: IncomingHttpHeaders; text: string }>((resolve, reject) => {
-        const options = {
-          port,
-          path: '/api/v1/users/me',
-          headers: { Authorization: authorization },
-          agent: false,
-        }
-        request(options, (answer) => {
-          let text = ''
-          answer.setEncoding('utf8').on('data', (part) => (text += part))
-          answer.on('end', () => resolve({ status: answer.statusCode ?? 0, headers: answer.headers, text }))
+  await t.test(
+    'fault 4: over a connection, headers of any size get an answer and the service goes on',
+    async (t) => {
+      await app.listen({ host: '127.0.0.1', port: 0 })
+      const { port } = app.server.address() as AddressInfo
+      const get = (authorization: string | string[]) =>
+        new Promise<{ status: number; headers: IncomingHttpHeaders; text: string }>((resolve, reject) => {
+          const options = {
+            port,
+            path: '/api/v1/users/me',
+            headers: { Authorization: authorization },
+            agent: false,
+          }
+          request(options, (answer) => {
+            let text = ''
+            answer.setEncoding('utf8').on('data', (part) => (text += part))
+            answer.on('end', () => resolve({ status: answer.statusCode ?? 0, headers: answer.headers, text }))
+          })
+            .on('error', reject)
+            .end()
         })
-          .on('error', reject)
-          .end()
-      })
 
-    const invalid = JSON.stringify({ detail: 'Could not validate credentials' })
-    for (const token of [
-      'x'.repeat(16 * 1024),
-      jwt({ ...right, more: 'x'.repeat(12 * 1024) }, { key: 'another' }),
-    ])
-      t.match(await get(`Bearer ${token}`), {
-        status: 401,
-        headers: { 'www-authenticate': 'Bearer error="invalid_token"' },
-        text: invalid,
-      })
-    const tooLong = await get(`Bearer ${'x'.repeat(64 * 1024)}`)
-    t.match(tooLong, { status: 431, text: JSON.stringify({ detail: 'Request Header Fields Too Large' }) })
-    const twice = await get(['Bearer x', `Bearer ${jwt({ ...right, ...claimsOf(bob) })}`])
-    t.equal(twice.status, 401, 'the second of two headers does not get anybody in')
-    t.equal((await get(`Bearer ${bob.token}`)).status, 200)
-  })
+      const invalid = JSON.stringify({ detail: 'Could not validate credentials' })
+      for (const token of [
+        'x'.repeat(16 * 1024),
+        jwt({ ...right, more: 'x'.repeat(12 * 1024) }, { key: 'another' }),
+      ])
+        t.match(await get(`Bearer ${token}`), {
+          status: 401,
+          headers: { 'www-authenticate': 'Bearer error="invalid_token"' },
+          text: invalid,
+        })
+      const tooLong = await get(`Bearer ${'x'.repeat(64 * 1024)}`)
+      t.match(tooLong, { status: 431, text: JSON.stringify({ detail: 'Request Header Fields Too Large' }) })
+      const twice = await get(['Bearer x', `Bearer ${jwt({ ...right, ...claimsOf(bob) })}`])
+      t.equal(twice.status, 401, 'the second of two headers does not get anybody in')
+      t.equal((await get(`Bearer ${bob.token}`)).status, 200)
+    },
+  )
 })

@@ -63,7 +63,7 @@ void test('races about passwords', async (t) => {
     for (const outdated of [false, true]) {
       const renewing = outdated ? ', and would renew the hash' : ''
       await t.test(
-        `a sign-in that knew the old password${renewing} while ${event} gets no session`,
+        `fault 13: a sign-in that knew the old password${renewing} while ${event} gets no session`,
         async (t) => {
           const person = await service.person()
           const token = (await prepare?.(person)) ?? ''

@@ -87,7 +87,7 @@ void test('passwords', async (t) => {
     },
   )
 
-  await t.test('all of a password counts, whatever it is made of', async (t) => {
+  await t.test('fault 14: all of a password counts, whatever it is made of', async (t) => {
     const long = 'x'.repeat(89)
     const one = await service.person({ password: `${long}a${'y'.repeat(10)}` })
     isAnswer(t, await signIn(one.email, `${long}b${'y'.repeat(10)}`), 400, INCORRECT)

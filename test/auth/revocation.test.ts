@@ -32,7 +32,7 @@ void test('revocation', async (t) => {
 
   for (const [cause, happens] of Object.entries(causes)) {
     await t.test(
-      `${cause} cuts every token of the user off on the next call, and nobody else's`,
+      `fault 2: ${cause} cuts every token of the user off on the next call, and nobody else's`,
       async (t) => {
         const of = await service.superuser()
         const bystander = await service.superuser()
@@ -58,21 +58,24 @@ void test('revocation', async (t) => {
     for (const session of sessions) refusesToken(t, await me(session))
   })
 
-  await t.test('one’s own change of password ends every other session, and this one goes on', async (t) => {
-    const ada = await service.person()
-    const [others, bystander] = [[await again(ada), await again(ada)], await service.person()]
-    const body = { current_password: ada.password, new_password: NEW_PASSWORD }
-    t.equal((await call('PATCH', '/users/me/password', { as: ada, body })).status, 200)
-    for (const session of others) refusesToken(t, await me(session))
-    t.equal((await me(ada)).status, 200)
-    t.equal((await me(bystander)).status, 200)
+  await t.test(
+    'fault 2: one’s own change of password ends every other session, and this one goes on',
+    async (t) => {
+      const ada = await service.person()
+      const [others, bystander] = [[await again(ada), await again(ada)], await service.person()]
+      const body = { current_password: ada.password, new_password: NEW_PASSWORD }
+      t.equal((await call('PATCH', '/users/me/password', { as: ada, body })).status, 200)
+      for (const session of others) refusesToken(t, await me(session))
+      t.equal((await me(ada)).status, 200)
+      t.equal((await me(bystander)).status, 200)
 
-    const later = await again({ ...ada, password: NEW_PASSWORD })
-    const back = { current_password: NEW_PASSWORD, new_password: ada.password }
-    t.equal((await call('PATCH', '/users/me/password', { as: later, body: back })).status, 200)
-    refusesToken(t, await me(ada), 'a session that went on once ends when another one changes the password')
-    t.equal((await me(later)).status, 200)
-  })
+      const later = await again({ ...ada, password: NEW_PASSWORD })
+      const back = { current_password: NEW_PASSWORD, new_password: ada.password }
+      t.equal((await call('PATCH', '/users/me/password', { as: later, body: back })).status, 200)
+      refusesToken(t, await me(ada), 'a session that went on once ends when another one changes the password')
+      t.equal((await me(later)).status, 200)
+    },
+  )
 
   await t.test('a change that is refused ends nothing', async (t) => {
     const ada = await service.person()

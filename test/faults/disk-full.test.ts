@@ -21,7 +21,7 @@ void test('fault 30: the disk of PostgreSQL is full', { skip }, async (t) => {
   const disk = mountDisk(t)
   const folder = join(disk, 'postgres')
   mkdirSync(folder)
-  const scene = await setScene(t, { server: await startPostgres(folder) })
+  const scene = await setScene(t, { server: await startPostgres({}, folder) })
   const service = await scene.startService()
   const token = await signInAsAdmin(service.url)
   const load = await scene.live(service.url, PEOPLE)

@@ -15,7 +15,7 @@ void test('HTTP as it comes over the wire', async (t) => {
   const send = async (bytes: string | Buffer) => parse(await exchange(t, port, bytes))
   const says = (status: number, detail: string) => ({ status, body: { detail } })
 
-  await t.test('however a path is written, the guard of its route holds', async (t) => {
+  await t.test('fault 11: however a path is written, the guard of its route holds', async (t) => {
     const guarded = [
       '/api/v1/items/',
       '/api/v1/items',
@@ -157,7 +157,7 @@ void test('every answer has an id, the one of the request where that is plain', 
   t.equal(new Set(made).size, made.length, 'each has its own')
 })
 
-void test('where a request comes from is believed of trusted proxies alone', async (t) => {
+void test('fault 18: where a request comes from is believed of trusted proxies alone', async (t) => {
   const PEER = '127.0.0.1'
   const cases: [trusted: string, forwarded: string, ip: string][] = [
     ['', '6.6.6.6', PEER],

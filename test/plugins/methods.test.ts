@@ -52,7 +52,7 @@ void test('methods', async (t) => {
       isAnswer(t, await ask(app, { method, url: '/api/v1/users/signup' }), 405, 'Method Not Allowed', method)
   })
 
-  await t.test('HEAD is GET without the body, and asks who is there all the same', async (t) => {
+  await t.test('fault 11: HEAD is GET without the body, and asks who is there all the same', async (t) => {
     for (const { path, methods, guarded } of all.filter(({ methods }) => methods.includes('GET'))) {
       const [get, head] = [
         await ask(app, { method: 'GET', url: path }),

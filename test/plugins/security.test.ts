@@ -19,7 +19,7 @@ const preflight = (app: App, origin: string, method: string, url = '/api/v1/user
   })
 const list = (value: unknown) => (typeof value === 'string' ? value.split(/, */) : [])
 
-void test('browsers may call from the configured origins, and from nowhere else', async (t) => {
+void test('fault 19: browsers may call from the configured origins, and from nowhere else', async (t) => {
   const app = await startWithoutData(t, {
     FRONTEND_HOST: 'https://app.example.com/start/',
     BACKEND_CORS_ORIGINS: '["https://admin.example.com/", "http://localhost:5173"]',
@@ -72,7 +72,7 @@ void test('browsers may call from the configured origins, and from nowhere else'
   })
 })
 
-void test('without configured origins there is no CORS at all', async (t) => {
+void test('fault 19: without configured origins there is no CORS at all', async (t) => {
   const app = await startWithoutData(t)
   for (const origin of ['http://localhost:8000', 'https://evil.example', 'null']) {
     const answers = [await get(app, origin), await preflight(app, origin, 'GET')]
@@ -85,7 +85,7 @@ void test('without configured origins there is no CORS at all', async (t) => {
   }
 })
 
-void test('answers are data: a browser that is shown one neither runs nor guesses anything', async (t) => {
+void test('fault 19: answers are data: a browser that is shown one neither runs nor guesses anything', async (t) => {
   const app = await startWithoutData(t)
   for (const url of [health, '/health/live', '/nothing', '/api/v1/users/me', '/api/v1/openapi.json']) {
     const { headers } = await ask(app, { url })
@@ -104,7 +104,7 @@ void test('answers are data: a browser that is shown one neither runs nor guesse
   t.match(page.headers['content-security-policy'], /^default-src 'self'/, 'pages have a policy of their own')
 })
 
-void test('outside local, browsers come back by HTTPS alone', async (t) => {
+void test('fault 19: outside local, browsers come back by HTTPS alone', async (t) => {
   const app = await startWithoutData(t, {
     ENVIRONMENT: 'staging',
     DATABASE_URL: 'postgres://127.0.0.1/unused',

@@ -7,12 +7,19 @@ interface Journal {
   entries: { idx: number; when: number; tag: string }[]
 }
 
+/** The migrations that would never be run where the one before was: Drizzle runs what is later than the last one. */
+const skipped = ({ entries }: Journal) =>
+  entries
+    .filter(({ idx, when }, index) => idx !== index || when <= (entries[index - 1]?.when ?? 0))
+    .map(({ tag }) => tag)
+
 void test('fault 36: migrations are in order, or some would never run', async (t) => {
-  const { entries } = JSON.parse(readFileSync('migrations/meta/_journal.json', 'utf8')) as Journal
-  entries.forEach((entry, index) => {
-    t.equal(entry.idx, index)
-    t.ok(entry.when > (entries[index - 1]?.when ?? 0), `${entry.tag} is later than the one before`)
-  })
+  const journal = JSON.parse(readFileSync('migrations/meta/_journal.json', 'utf8')) as Journal
+  const { entries } = journal
+  t.same(skipped(journal), [], 'mend it by generating the later one anew')
+  const [first] = entries
+  const sortedIn = { idx: 1, when: first!.when - 1, tag: '0001_merged_late' }
+  t.same(skipped({ entries: [first!, sortedIn] }), ['0001_merged_late'], 'one that is not is found')
   const files = readdirSync('migrations').filter((name) => name.endsWith('.sql'))
   t.same(
     entries.map(({ tag }) => `${tag}.sql`),

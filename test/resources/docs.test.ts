@@ -55,7 +55,7 @@ void test('whoever starts the service finds its documentation', async (t) => {
     t.strictSame((await get('/docs/json')).body, document.body)
   })
 
-  await t.test('no file beside the page is handed out', async (t) => {
+  await t.test('fault 20: no file beside the page is handed out', async (t) => {
     const stray = [
       'nothing',
       'static/nothing.js',
@@ -66,7 +66,7 @@ void test('whoever starts the service finds its documentation', async (t) => {
   })
 })
 
-void test('where it is switched off, there is no trace of it', async (t) => {
+void test('fault 20: where it is switched off, there is no trace of it', async (t) => {
   const outside = {
     DATABASE_URL: 'postgres://127.0.0.1/unused',
     FIRST_SUPERUSER_PASSWORD: 'a password of its own',

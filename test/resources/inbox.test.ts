@@ -116,7 +116,7 @@ void test('mails of a local service can be looked at', async (t) => {
       t.notMatch(page.text, /<script|\son\w+=/i)
     }
     for (const page of pages.slice(0, 2)) t.notMatch(policyOf(page), 'unsafe')
-    t.match(policyOf(pages[2]!), /sandbox allow-popups allow-popups-to-escape-sandbox$/, 'opened alone too')
+    t.match(policyOf(pages[2]!), /;sandbox allow-popups allow-popups-to-escape-sandbox$/, 'opened alone too')
   })
 
   await t.test('a name that leads here from elsewhere is not served (DNS rebinding)', async (t) => {

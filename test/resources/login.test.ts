@@ -56,7 +56,7 @@ void test('login', async (t) => {
     },
   )
 
-  await t.test('an answer does not tell whether an address is known', async (t) => {
+  await t.test('fault 1: an answer does not tell whether an address is known', async (t) => {
     const wrong = await signIn(ada.email, 'wrong horse battery')
     const unknown = await signIn(address(), 'wrong horse battery')
     isAnswer(t, wrong, 400, INCORRECT)

@@ -37,7 +37,7 @@ void test('private, in local', async (t) => {
   })
 })
 
-void test('private, anywhere else', async (t) => {
+void test('fault 20: private, anywhere else', async (t) => {
   const { call } = await startService(t, {
     ENVIRONMENT: 'staging',
     DATABASE_URL: 'postgres://unused',

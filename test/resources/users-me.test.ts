@@ -30,7 +30,7 @@ void test('signup', async (t) => {
     t.equal((await signIn(email.toLowerCase(), password)).status, 200)
   })
 
-  await t.test('nobody signs up as more than they are', async (t) => {
+  await t.test('fault 10: nobody signs up as more than they are', async (t) => {
     const { status, body } = await signup({ email: address(), password, ...STRANGE })
     t.equal(status, 200)
     t.match(body, { id: UUID, is_active: true, is_superuser: false, is_verified: false, full_name: null })

@@ -18,6 +18,9 @@ export function freshDatabase(): Promise<Connection> {
   return server === undefined ? embedded() : inServer(server)
 }
 
+/** A machine that is busy with other tests is not a database that is away. */
+export const TIMEOUT_MS = 5_000
+
 /** Whether the tests run on a real PostgreSQL; races and faults can't be shown on the embedded database. */
 export const onPostgres = process.env.TEST_DATABASE_URL !== undefined
 
@@ -43,9 +46,25 @@ function migrationsHash(): string {
 }
 
 async function inServer(server: string): Promise<Connection> {
-  const url = await createDatabase(server)
-  const connection = connectPostgres({ url: pooled(url), migrationUrl: url, poolSize: 10 })
+  const connection = await emptyInServer(server)
   await connection.migrate()
+  return connection
+}
+
+/** A database of its own without any table, for what happens before and while it is migrated. */
+export async function emptyDatabase(): Promise<Connection> {
+  const server = process.env.TEST_DATABASE_URL
+  return server === undefined ? overPglite(await PGlite.create()) : emptyInServer(server)
+}
+
+async function emptyInServer(server: string): Promise<Connection> {
+  const url = await createDatabase(server)
+  const connection = connectPostgres({
+    url: pooled(url),
+    migrationUrl: url,
+    poolSize: 10,
+    timeoutMs: TIMEOUT_MS,
+  })
   return {
     ...connection,
     async close() {

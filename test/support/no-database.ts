@@ -30,7 +30,12 @@ export async function startWithoutData(
   connection = noDatabase(),
 ): Promise<App> {
   const app = await buildApp(
-    readConfig({ ENVIRONMENT: 'local', SECRET_KEY: 'only for tests, and long enough for that', ...env }),
+    readConfig({
+      ENVIRONMENT: 'local',
+      SECRET_KEY: 'only for tests, and long enough for that',
+      RATE_LIMIT_ENABLED: 'false', // nothing counts here
+      ...env,
+    }),
     { connection },
   )
   t.teardown(() => app.close())

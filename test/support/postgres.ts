@@ -21,10 +21,12 @@ export interface ThrowawayPostgres {
 }
 
 /**
+ * @param more settings of postgresql.conf, beside those that make it fast
  * @param folder where its files go; a temporary one where left out
  * @throws Error that names the fix where PostgreSQL is not installed
  */
 export async function startPostgres(
+  more: Record<string, string> = {},
   folder = mkdtempSync(join(tmpdir(), 'groundwork-postgres-')),
 ): Promise<ThrowawayPostgres> {
   const bin = binaries()
@@ -46,6 +48,7 @@ export async function startPostgres(
     fsync: 'off',
     max_connections: '200',
     log_min_messages: 'panic',
+    ...more,
   }
   const args = Object.entries(settings).flatMap(([k, v]) => ['-c', `${k}=${v}`])
   const guard = guardOf(folder)

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Test } from 'tap'
-import { createDatabase, dropDatabase, pooled } from './database.ts'
+import { TIMEOUT_MS, createDatabase, dropDatabase, pooled } from './database.ts'
 import { freePort } from './postgres.ts'
 
 /** The service as people run it: a process of its own, in a folder of its own, with nothing but what it is given. */
@@ -28,6 +28,8 @@ export interface ProcessOptions {
   readonly script?: string
   /** Runs what `npm run build` made, as people do in production. */
   readonly built?: boolean
+  /** What follows its name. */
+  readonly args?: readonly string[]
 }
 
 const root = process.cwd()
@@ -48,7 +50,11 @@ export async function databaseEnv(t: Test): Promise<Record<string, string>> {
   if (server === undefined) return {}
   const url = await createDatabase(server)
   t.teardown(() => dropDatabase(server, url))
-  return { DATABASE_URL: pooled(url), MIGRATION_DATABASE_URL: url }
+  return {
+    DATABASE_URL: pooled(url),
+    MIGRATION_DATABASE_URL: url,
+    DATABASE_TIMEOUT_MS: String(TIMEOUT_MS),
+  }
 }
 
 const sourceArgs = (script: string) => [
@@ -64,11 +70,11 @@ const builtArgs = (script: string) => [
 /** Starts the process and does not wait. It is killed when the test ends. */
 export async function launch(
   t: Test,
-  { folder, env = {}, script = 'server.ts', built = false }: ProcessOptions,
+  { folder, env = {}, script = 'server.ts', args = [], built = false }: ProcessOptions,
 ): Promise<Running> {
   const port = env.PORT ?? String(await freePort())
   const { PATH, HOME, NODE_V8_COVERAGE } = process.env
-  const child = spawn(process.execPath, built ? builtArgs(script) : sourceArgs(script), {
+  const child = spawn(process.execPath, [...(built ? builtArgs(script) : sourceArgs(script)), ...args], {
     cwd: folder,
     env: { PATH, HOME, ...(NODE_V8_COVERAGE && { NODE_V8_COVERAGE }), PORT: port, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],

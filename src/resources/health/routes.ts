@@ -7,7 +7,8 @@ const options = { schema: { hide: true }, config: { unprepared: true } }
 /** For balancers and orchestrators: is the process there, and may it be sent requests. */
 export function health(app: App) {
   const answers = pinger(app.db)
-  app.get('/health/live', options, () => ({ status: 'live' }))
+  // Never throttled: a process that answers is not to be restarted.
+  app.get('/health/live', { ...options, config: { throttled: false } }, () => ({ status: 'live' }))
   app.get('/health/ready', options, async () => {
     // Not stopping, migrated, and the database answers soon: it is away or overloaded otherwise.
     if (app.stopping.aborted || !app.preparation.done || !(await answers())) throw new ServiceUnavailable()

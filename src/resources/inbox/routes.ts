@@ -1,5 +1,4 @@
 import { Type } from '@sinclair/typebox'
-import type { Config } from '../../config.ts'
 import { type App, Id } from '../../contract.ts'
 import { InboxElsewhere, MailNotFound } from '../../errors.ts'
 import { DeadLink } from '../../mail/messages.ts'
@@ -9,8 +8,6 @@ import { answerWithPages, protect } from '../../web-page.ts'
 import { isOwnHost } from './hosts.ts'
 import { errorPage, listPage, mailPage } from './pages.ts'
 import { type KeptMail, keptMails } from './store.ts'
-
-type InboxConfig = Pick<Config, 'PROJECT_NAME' | 'PUBLIC_URL' | 'EMAILS_FROM_EMAIL' | 'EMAILS_FROM_NAME'>
 
 const hide = { hide: true }
 const ofMail = { hide: true, params: Type.Object({ id: Id }) }
@@ -27,7 +24,8 @@ const MAIL_POLICY = {
  * The mails that were sent, to look at: in local where no mail server is configured, and nowhere else. Mails are
  * composed when they are looked at, with links that work.
  */
-export const inbox = (config: InboxConfig) => (app: App) => {
+export function inbox(app: App) {
+  const { config } = app
   const { PROJECT_NAME: project_name, EMAILS_FROM_EMAIL: address = 'noreply@localhost' } = config
   const mails = keptMails(app.db)
   const subjectOf = ({ message }: KeptMail) => renderSubject(message, { project_name })
@@ -44,7 +42,7 @@ export const inbox = (config: InboxConfig) => (app: App) => {
     return mail
   }
 
-  answerWithPages(app, project_name, errorPage, { 'frame-src': "'self'" })
+  answerWithPages(app, errorPage, { 'frame-src': "'self'" })
   app.addHook('onRequest', (request, _reply, next) => {
     next(isOwnHost(request.headers.host, config.PUBLIC_URL) ? undefined : new InboxElsewhere())
   })

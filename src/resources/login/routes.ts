@@ -26,12 +26,22 @@ import {
 const PASSWORD_LENGTH = 128
 
 export function loginPublic(app: App) {
-  const { accounts, links, passwords, refresh, sessions, recovery, verification } = app.auth
+  const { accounts, knownNetworks, links, passwords, refresh, sessions, recovery, verification } = app.auth
+
+  /** Counts a sign-in to an account, which may be nobody's, before it is tried. @throws TooManyRequests */
+  async function limitSignIn(request: SignInRequest, user_id: string | undefined) {
+    const { network, body } = request
+    const account = user_id ?? body.username.toLowerCase()
+    const known = await knownNetworks.isKnown(user_id, network)
+    await request.limit('login', account, network)
+    if (!known) await request.limit('login_by_strangers', account)
+  }
 
   /** Undefined where the hash changed after it was verified. */
   async function openSession(request: SignInRequest) {
     const { username, password } = request.body
     const user = await accounts.findByEmail(username)
+    await limitSignIn(request, user?.id)
     const { matches, outdated } = await passwords.verify(user?.hashed_password, password)
     const refuse = (refusal: ApiErrorKind, reason: string) => {
       request.record('sign_in', { user_id: user?.id, reason })
@@ -50,16 +60,20 @@ export function loginPublic(app: App) {
     })
   }
 
-  app.post('/login/access-token', { schema: accessToken }, async (request, reply) => {
-    if ([...request.body.password].length > PASSWORD_LENGTH) throw new IncorrectEmailOrPassword()
+  const signIn = { schema: accessToken, config: { limit: 'login_network' } } as const
+  app.post('/login/access-token', signIn, async (request, reply) => {
+    if ([...request.body.password].length > PASSWORD_LENGTH) throw wrongPassword(request)
     // Another device may renew the hash meanwhile: then the password is still right, and the second try says so.
     const session = (await openSession(request)) ?? (await openSession(request))
-    if (!session) throw new IncorrectEmailOrPassword()
+    if (!session) throw wrongPassword(request)
+    await knownNetworks.remember(session.user_id, request.network)
     request.record('sign_in', { user_id: session.user_id, session_id: session.id })
     return reply.header('cache-control', 'no-store').send(app.auth.tokens(session))
   })
 
-  app.post('/login/refresh-token', { schema: refreshToken }, async (request, reply) => {
+  // No limit by network on what nobody can guess (256 bits): it is refused before the database is asked.
+  const config = { limit: false } as const
+  app.post('/login/refresh-token', { schema: refreshToken, config }, async (request, reply) => {
     const refreshed = await refresh(request.body.refresh_token, request.ip)
     if (refreshed?.reused) {
       request.record('refresh_reuse', { ...about(refreshed), reason: 'old refresh token' })
@@ -69,28 +83,34 @@ export function loginPublic(app: App) {
     return reply.header('cache-control', 'no-store').send(app.auth.tokens(refreshed.session))
   })
 
-  app.post('/password-recovery/:email', { schema: recoverPassword }, async (request) => {
+  const recover = { schema: recoverPassword, config: { limit: 'mail_network' } } as const
+  app.post('/password-recovery/:email', recover, async (request) => {
+    await request.limit('mail', request.params.email.toLowerCase())
     await recovery.request(request.params.email)
     request.record('recovery_requested')
     app.mail.wake()
     return { message: 'If that email is registered, we sent a password recovery link' }
   })
 
-  app.post('/reset-password/', { schema: resetPassword }, async (request) => {
+  app.post('/reset-password/', { schema: resetPassword, config }, async (request) => {
     const { token, new_password } = request.body
     const user_id = await links.resetPassword(token, new_password, request.ip)
+    // Whom strangers keep from signing in on a new network gets in this way.
+    await knownNetworks.remember(user_id, request.network)
     request.record('password_changed', { user_id })
     app.mail.wake()
     return { message: 'Password updated successfully' }
   })
 
-  app.post('/verify-email/', { schema: verifyEmail }, async (request) => {
+  app.post('/verify-email/', { schema: verifyEmail, config }, async (request) => {
     const user_id = await links.verifyEmail(request.body.token)
     request.record('address_verified', { user_id })
     return { message: 'Email verified successfully' }
   })
 
-  app.post('/verify-email/resend', { schema: resendVerification }, async (request) => {
+  const resend = { schema: resendVerification, config: { limit: 'mail_network' } } as const
+  app.post('/verify-email/resend', resend, async (request) => {
+    await request.limit('mail', request.body.email.toLowerCase())
     await verification.request(request.body.email)
     app.mail.wake()
     return { message: 'If that email is registered and not verified, we sent a verification link' }
@@ -98,6 +118,11 @@ export function loginPublic(app: App) {
 }
 
 type SignInRequest = FastifyRequest<{ Body: Static<typeof LoginForm> }>
+
+function wrongPassword(request: SignInRequest) {
+  request.record('sign_in', { reason: 'password' })
+  return new IncorrectEmailOrPassword()
+}
 
 const about = ({ user_id, session_id }: { user_id: string; session_id: string }) => ({ user_id, session_id })
 

@@ -1,4 +1,4 @@
-import { and, desc, eq, ne, sql } from 'drizzle-orm'
+import { and, desc, eq, inArray, ne, sql } from 'drizzle-orm'
 import type { Database } from '../../db/connect.ts'
 import { value } from '../../db/statements.ts'
 import { sessions as table, users } from '../../db/tables.ts'
@@ -41,6 +41,14 @@ export function sessionStore(db: Database): SessionStore {
 
 function prepare(db: Database) {
   const ofUser = eq(table.user_id, value('user'))
+  // The user first, as in every statement that ends several sessions: in no order of their own do two block each other.
+  const owner = db.$with('owner').as(
+    db
+      .select({ id: users.id })
+      .from(users)
+      .where(eq(users.id, value('user')))
+      .for('no key update'),
+  )
   return {
     list: db
       .select({
@@ -69,8 +77,11 @@ function prepare(db: Database) {
       .returning({ id: table.id })
       .prepare('sessions_end'),
     endOthers: db
+      .with(owner)
       .delete(table)
-      .where(and(ofUser, ne(table.id, value('current'))))
+      .where(
+        and(inArray(table.user_id, db.select({ id: owner.id }).from(owner)), ne(table.id, value('current'))),
+      )
       .prepare('sessions_end_others'),
   }
 }

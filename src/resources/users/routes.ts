@@ -40,13 +40,15 @@ export function usersPublic(app: App) {
   // Where addresses have to be verified, nobody learns from a sign-up which ones are in use.
   const tells = app.config.EMAIL_VERIFICATION !== 'required'
 
-  app.post('/users/signup', { schema: registerUser }, async (request) => {
+  const signup = { schema: registerUser, config: { limit: 'signup_network' } } as const
+  app.post('/users/signup', signup, async (request) => {
     const { password, ...account } = request.body
+    await request.limit('mail', account.email.toLowerCase())
     await refuseCommon(app, request.body, tells ? EmailTakenAtSignup : undefined)
     const hashed_password = await passwords.hash(password)
-    const { user, is_made_up } = await register({ ...account, hashed_password, ip_address: request.ip })
-    if (is_made_up && tells) throw new EmailTakenAtSignup()
-    if (is_made_up) request.record('user_registered', { reason: 'address in use' })
+    const { user, isMadeUp } = await register({ ...account, hashed_password, ip_address: request.ip })
+    if (isMadeUp && tells) throw new EmailTakenAtSignup()
+    if (isMadeUp) request.record('user_registered', { reason: 'address in use' })
     else request.record('user_registered', { user_id: user.id })
     app.mail.wake()
     return user
@@ -60,7 +62,7 @@ export function usersSignedIn(app: App) {
   app.get('/users/me', { schema: readUserMe }, (request) => request.user)
   app.patch('/users/me', { schema: updateUserMe }, async (request) => {
     const user = await users.updateOwn(request.user.id, request.body, request.ip)
-    if (user.email !== request.user.email) {
+    if (user.email.toLowerCase() !== request.user.email.toLowerCase()) {
       request.record('address_changed')
       app.mail.wake()
     }
@@ -68,6 +70,7 @@ export function usersSignedIn(app: App) {
   })
   app.patch('/users/me/password', { schema: updatePasswordMe }, async (request) => {
     const { current_password, new_password } = request.body
+    await request.limit('password_change', request.user.id)
     const change = async () => {
       const current = await users.hashOf(request.user.id)
       const { matches } = await passwords.verify(current, current_password)
@@ -126,7 +129,7 @@ export function usersSuperuser(app: App) {
     const { password, ...changes } = request.body
     const id = request.params.user_id
     if (password !== undefined && (await isCommonPassword(password))) {
-      await users.checkUpdate(id, changes.email)
+      await users.checkUpdate(id, changes)
       throw new CommonPassword('password')
     }
     const hashed_password = password === undefined ? undefined : await passwords.hash(password)

@@ -1,4 +1,4 @@
-import { type SQL, type SQLWrapper, and, eq, getTableColumns, inArray, ne, sql } from 'drizzle-orm'
+import { type SQL, type SQLWrapper, and, eq, getTableColumns, inArray, ne, notExists, sql } from 'drizzle-orm'
 import type { WithSubquery } from 'drizzle-orm/subquery'
 import { hasEmail } from '../../auth/accounts.ts'
 import { addressNotice, passwordNotice } from '../../auth/notices.ts'
@@ -26,6 +26,7 @@ export function prepareUserStatements(db: Database, config: VerificationConfig) 
   return {
     get: db.select().from(users).where(ofId).prepare('user_get'),
     holder: db.select({ id: users.id }).from(users).where(hasEmail).prepare('user_holder'),
+    isLast: prepareIsLast(db),
     updateOwn: prepareUpdateOwn(db, config),
     changePassword: prepareChangePassword(db, config),
     deleteOwn: db
@@ -207,6 +208,19 @@ function prepareUpdate(db: Database, config: VerificationConfig) {
     .leftJoin(account, sql`true`)
     .where(ofId)
     .prepare('user_update')
+}
+
+/** The user, where they are the last active superuser. */
+function prepareIsLast(db: Database) {
+  const others = db
+    .select({ id: users.id })
+    .from(users)
+    .where(and(users.is_superuser, users.is_active, ne(users.id, value('id'))))
+  return db
+    .select({ id: users.id })
+    .from(users)
+    .where(and(ofId, users.is_superuser, users.is_active, notExists(others)))
+    .prepare('user_is_last')
 }
 
 function prepareDelete(db: Database) {

@@ -43,8 +43,8 @@ export interface UserStore {
   ): Promise<boolean>
   /** @throws UserToUpdateNotFound, LastSuperuser, EmailTakenAtChange */
   update(id: string, changes: Changes): Promise<User>
-  /** Writes nothing. @throws UserToUpdateNotFound, EmailTakenAtChange where an update would */
-  checkUpdate(id: string, email: string | undefined): Promise<void>
+  /** Writes nothing. @throws UserToUpdateNotFound, LastSuperuser, EmailTakenAtChange where an update would */
+  checkUpdate(id: string, changes: Changes): Promise<void>
   /** @throws SuperuserDeletesSelf where the user became a superuser meanwhile */
   deleteOwn(id: string): Promise<void>
   /** @throws UserNotFound, LastSuperuser */
@@ -85,8 +85,10 @@ export function userStore(db: Database, config: VerificationConfig): UserStore {
       if (found.user) return found.user
       throw (await exists(id)) ? new LastSuperuser() : new UserToUpdateNotFound()
     },
-    async checkUpdate(id, email) {
+    async checkUpdate(id, { email, is_active, is_superuser }) {
       if (!(await exists(id))) throw new UserToUpdateNotFound()
+      const removes = is_active === false || is_superuser === false
+      if (removes && (await run.isLast.execute({ id })).length > 0) throw new LastSuperuser()
       const [holder] = email === undefined ? [] : await run.holder.execute({ email })
       if (holder && holder.id !== id.toLowerCase()) throw new EmailTakenAtChange()
     },

@@ -1,0 +1,113 @@
+import { Column, DrizzleQueryError, Param, Placeholder, SQL, Subquery, getTableName, is } from 'drizzle-orm'
+import type { Database } from './connect.ts'
+
+/**
+ * Lets prepared statements run straight on the driver. Drizzle builds them, and its types say what comes back; but
+ * running them its way looks up, for every field of every row, what kind of decoder it has and where its value goes.
+ * That is the same each time, so here it is worked out once a statement.
+ */
+
+/** Runs a statement on the driver; a row is an array of values as the database writes them. */
+type Run = (text: string, params: unknown[]) => PromiseLike<unknown[][]>
+
+type Values = Record<string, unknown>
+
+/** What of Drizzle's objects is used beyond its types. */
+interface Statement {
+  execute(values?: Values): Promise<unknown>
+  readonly params: readonly unknown[]
+  readonly fields: readonly Field[] | undefined
+  readonly queryString: string
+  /** Of joined tables by name: whether there always is a row. Set after `prepareQuery`. */
+  readonly joinsNotNullableMap: Record<string, boolean> | undefined
+}
+
+interface Field {
+  readonly path: readonly string[]
+  readonly field: unknown
+}
+
+interface Decoder {
+  mapFromDriverValue(value: unknown): unknown
+}
+
+/** Has statements that `db` prepares by name run by `run`; others stay as they are. */
+export function runPreparedBy(db: Database, run: Run): void {
+  const { session } = db as unknown as { session: { prepareQuery(...args: unknown[]): Statement } }
+  const prepareQuery = session.prepareQuery.bind(session)
+  session.prepareQuery = (...args) => {
+    const statement = prepareQuery(...args)
+    const name = args[2]
+    const custom = args[4]
+    if (name === undefined || !statement.fields || custom !== undefined) return statement
+    return Object.assign(statement, { execute: executor(statement, statement.fields, run) })
+  }
+}
+
+function executor(statement: Statement, fields: readonly Field[], run: Run) {
+  const { queryString, params } = statement
+  const bind = binder(params)
+  let read: ((row: unknown[]) => unknown) | undefined
+  return async (values: Values = {}) => {
+    const bound = bind(values)
+    try {
+      const rows = await run(queryString, bound)
+      read ??= rowReader(fields, statement.joinsNotNullableMap)
+      return rows.map(read)
+    } catch (error) {
+      throw new DrizzleQueryError(queryString, bound, error as Error)
+    }
+  }
+}
+
+/** Puts the values of an execution where the statement has their names. */
+function binder(params: readonly unknown[]): (values: Values) => unknown[] {
+  const binds = params.map((param): ((values: Values) => unknown) => {
+    if (is(param, Placeholder)) return (values) => given(values, param.name)
+    if (is(param, Param) && is(param.value, Placeholder)) {
+      const { encoder } = param
+      const { name } = param.value
+      return (values) => encoder.mapToDriverValue(given(values, name))
+    }
+    return () => param
+  })
+  return (values) => binds.map((bind) => bind(values))
+}
+
+function given(values: Values, name: string): unknown {
+  if (name in values) return values[name]
+  throw new Error(`No value for placeholder "${name}" was provided`)
+}
+
+/** Makes an object of a row: fields beside each other, or one level deeper where a selection is nested. */
+function rowReader(fields: readonly Field[], always: Record<string, boolean> | undefined) {
+  const columns = fields.map(({ path, field }, index) => {
+    const [group, name] = path.length === 1 ? [undefined, path[0]!] : [path[0]!, path[1]!]
+    return { index, group, name, decoder: decoderOf(field) }
+  })
+  const first = new Map(
+    fields.map(({ path, field }, index) => [path[0]!, { field, index, path }] as const).toReversed(),
+  )
+  // As Drizzle has it: the row of a joined table is absent where its first column is null.
+  const optional = [...first].filter(
+    ([, { field, path }]) =>
+      always && path.length === 2 && is(field, Column) && !always[getTableName(field.table)],
+  )
+  return (row: unknown[]) => {
+    const result: Record<string, unknown> = {}
+    for (const { index, group, name, decoder } of columns) {
+      const value = row[index]
+      const target = group === undefined ? result : ((result[group] ??= {}) as Record<string, unknown>)
+      target[name] = value === null ? null : decoder.mapFromDriverValue(value)
+    }
+    for (const [group, { index }] of optional) if (row[index] === null) result[group] = null
+    return result
+  }
+}
+
+function decoderOf(field: unknown): Decoder {
+  if (is(field, Column)) return field
+  if (is(field, SQL)) return (field as unknown as { decoder: Decoder }).decoder
+  if (is(field, Subquery)) return (field._.sql as unknown as { decoder: Decoder }).decoder
+  return (field as { sql: { decoder: Decoder } }).sql.decoder
+}

@@ -1,0 +1,569 @@
+import { sql } from 'drizzle-orm'
+import { type Test, test } from 'tap'
+import { isAnswer, isRefused } from '../support/answers.ts'
+import { cheapHashing } from '../support/cheap-hashing.ts'
+import { onPostgres } from '../support/database.ts'
+import { type Person, type Service, address, startService } from '../support/service.ts'
+
+const ROUNDS = onPostgres ? 50 : 2
+const password = 'correct horse battery'
+const NEW_PASSWORD = 'another horse battery'
+const INVALID = 'Invalid token'
+const VERIFIED = { message: 'Email verified successfully' }
+const ASKED = { message: 'If that email is registered and not verified, we sent a verification link' }
+const HERE = '203.0.113.7'
+const env = { TRUST_PROXY: '127.0.0.1', RATE_LIMIT_ENABLED: 'false' }
+
+interface Mail {
+  readonly message: string
+  readonly recipient: string
+  readonly token_id: string | null
+  readonly params: Record<string, string | null>
+}
+
+/** What these tests do over and over. */
+function acts(service: Service) {
+  const { app, call, rows, admin } = service
+  const headers = { 'x-forwarded-for': HERE }
+  const mailsTo = (email: string) =>
+    rows<Mail>(
+      sql`select message, recipient, token_id, params from emails
+          where lower(recipient) = lower(${email}) order by created_at, id`,
+    )
+  return {
+    mailsTo,
+    signup: (email: string, more: object = {}) =>
+      call('POST', '/users/signup', { body: { email, password, ...more }, headers }),
+    resend: (email: string) => call('POST', '/verify-email/resend', { body: { email } }),
+    verify: (token: string) => call('POST', '/verify-email/', { body: { token } }),
+    move: (as: Person, email: string) => call('PATCH', '/users/me', { as, body: { email }, headers }),
+    administer: ({ id }: { id: string }, body: object) =>
+      call('PATCH', `/users/${id}`, { as: admin, body, headers }),
+    /** The tokens of the links that were mailed to an address, oldest first. */
+    async linksTo(email: string) {
+      const mails = (await mailsTo(email)).filter(({ message }) => /verification|new_address/.test(message))
+      return mails.map(({ token_id }) => app.auth.oneTimeTokens.sign('verify_email', token_id ?? ''))
+    },
+    messagesTo: async (email: string) => (await mailsTo(email)).map(({ message }) => message),
+    async isVerified(email: string) {
+      const [user] = await rows<{ is_verified: boolean }>(
+        sql`select is_verified from users where lower(email) = lower(${email})`,
+      )
+      return user?.is_verified
+    },
+  }
+}
+
+void test('verification, optional', async (t) => {
+  const service = await startService(t, env)
+  cheapHashing(service)
+  const { app, call, rows, signIn, resetToken, admin } = service
+  const act = acts(service)
+  const { signup, resend, verify, move, administer, mailsTo, messagesTo, linksTo, isVerified } = act
+  const allDead = async (t: Test, tokens: readonly string[], message?: string) => {
+    for (const token of tokens) isAnswer(t, await verify(token), 400, INVALID, message)
+  }
+  const live = ({ id }: { id: string }) =>
+    rows<{ id: string }>(
+      sql`select id from one_time_tokens where user_id = ${id} and purpose = 'verify_email' and expires_at > now()`,
+    )
+
+  await t.test('who signs up is mailed a link, once, and its use verifies the address', async (t) => {
+    const email = `Ada.${address()}`
+    const { body } = await signup(email)
+    t.equal(body.is_verified, false)
+    const mails = await mailsTo(email)
+    t.match(mails, [{ message: 'verification', recipient: email, token_id: /.{36}/ }])
+    t.equal((await signIn(email, password)).status, 200, 'nobody has to wait for it')
+    const [link] = await linksTo(email)
+    isAnswer(t, await verify(link!), 200, VERIFIED)
+    t.equal(await isVerified(email), true)
+    isAnswer(t, await verify(link!), 400, INVALID, 'once')
+    isAnswer(t, await resend(email), 200, ASKED)
+    t.strictSame(await messagesTo(email), ['verification'], 'there is nothing to verify any more')
+  })
+
+  await t.test('fault 6: the mail says when and from where the account was made', async (t) => {
+    const email = address()
+    const { body } = await signup(email)
+    const [mail] = await mailsTo(email)
+    const { from, made_at } = mail!.params
+    t.equal(from, HERE)
+    t.equal(new Date(made_at!).toISOString(), body.created_at)
+    await rows(sql`update users set created_at = created_at - interval '3 days' where id = ${body.id}`)
+    await resend(email)
+    const [, again] = await mailsTo(email)
+    t.equal(again!.params.from, HERE, 'the one that is asked for later as well')
+    t.equal(Date.parse(made_at!) - Date.parse(again!.params.made_at!), 3 * 24 * 3600_000)
+  })
+
+  await t.test('fault 6: who registered your address before you is out once you reset', async (t) => {
+    const email = address()
+    await signup(email, { full_name: 'Mallory' })
+    const { body: first } = await signIn(email, password)
+    const { body: second } = await signIn(email, password)
+    const mallory = { headers: { authorization: `Bearer ${first.access_token}` } }
+    await resend(email)
+    const theirs = await linksTo(email)
+
+    const reset = { token: await resetToken(email), new_password: NEW_PASSWORD }
+    t.equal((await call('POST', '/reset-password/', { body: reset })).status, 200)
+    isAnswer(t, await signIn(email, password), 400, 'Incorrect email or password')
+    t.equal((await call('GET', '/users/me', mallory)).status, 401)
+    for (const { refresh_token } of [first, second])
+      t.equal((await call('POST', '/login/refresh-token', { body: { refresh_token } })).status, 401)
+    await allDead(t, theirs)
+    t.equal(await isVerified(email), true, 'the link of the reset has shown whose address it is')
+    t.equal((await signIn(email, NEW_PASSWORD)).status, 200)
+  })
+
+  await t.test('asking for a link tells nobody who is registered, and mails those who need it', async (t) => {
+    const [known, verified, inactive] = [
+      await service.person(),
+      await service.person(),
+      await service.person(),
+    ]
+    await rows(sql`update users set is_verified = true where id = ${verified.id}`)
+    await administer(inactive, { is_active: false })
+    const asked = [known.email, known.email.toUpperCase(), verified.email, inactive.email, address()]
+    const answers = await Promise.all(asked.map(resend))
+    for (const answer of answers) {
+      isAnswer(t, answer, 200, ASKED)
+      t.strictSame(Object.keys(answer.headers), Object.keys(answers[0]!.headers))
+    }
+    t.strictSame(await messagesTo(known.email), ['verification', 'verification'])
+    t.strictSame((await mailsTo(known.email))[0]!.recipient, known.email, 'to the address that it has')
+    for (const { email } of [verified, inactive]) t.strictSame(await messagesTo(email), [])
+    t.strictSame(await messagesTo(asked.at(-1)!), [])
+    isRefused(t, await resend('ada'), ['body.email'])
+    isRefused(t, await call('POST', '/verify-email/resend'), ['body'])
+  })
+
+  await t.test('fault 7: three links live at most, and asking for more kills none', async (t) => {
+    const email = address()
+    const { body } = await signup(email)
+    for (let asked = 0; asked < 5; asked++) await resend(email)
+    const links = await linksTo(email)
+    t.equal(new Set(links.slice(0, 3)).size, 3)
+    t.strictSame(new Set(links.slice(3)), new Set([links[2]]), 'the newest is sent again')
+    t.equal((await live(body)).length, 3)
+    isAnswer(t, await verify(links[0]!), 200, VERIFIED, "the owner's, which is the first")
+    await allDead(t, links, 'all are dead once one is used')
+    t.equal((await live(body)).length, 0)
+  })
+
+  await t.test(`fault 7: a link used 20 times at once verifies once, ${ROUNDS} times`, async (t) => {
+    for (let round = 0; round < ROUNDS; round++) {
+      const email = address()
+      await signup(email)
+      await resend(email)
+      const [one, other] = await linksTo(email)
+      const answers = await Promise.all(
+        Array.from({ length: 20 }, (_, at) => (at % 2 ? verify(one!) : verify(other!))),
+      )
+      const done = answers.filter(({ status }) => status === 200)
+      t.equal(done.length, 1)
+      t.ok(answers.every(({ status }) => [200, 400].includes(status)))
+      t.equal(await isVerified(email), true)
+    }
+  })
+
+  await t.test(`fault 7: three live at most, also when 20 ask at once, ${ROUNDS} times`, async (t) => {
+    for (let round = 0; round < ROUNDS; round++) {
+      const email = address()
+      const { body } = await signup(email)
+      const answers = await Promise.all(Array.from({ length: 20 }, () => resend(email)))
+      t.ok(answers.every(({ status }) => status === 200))
+      const ids = (await live(body)).map(({ id }) => app.auth.oneTimeTokens.sign('verify_email', id))
+      t.ok(ids.length >= 1 && ids.length <= 3)
+      t.ok(
+        (await linksTo(email)).every((link) => ids.includes(link)),
+        'no mail has a link that never worked',
+      )
+    }
+  })
+
+  await t.test('fault 7: looking at a link uses nothing up', async (t) => {
+    const email = address()
+    await signup(email)
+    const [link] = await linksTo(email)
+    for (const method of ['GET', 'HEAD', 'OPTIONS'] as const)
+      await call(method, `/verify-email/?token=${link}`)
+    t.equal(await isVerified(email), false)
+    isAnswer(t, await verify(link!), 200, VERIFIED)
+  })
+
+  await t.test('fault 3: no other token verifies an address, and this one does nothing else', async (t) => {
+    const person = await service.person()
+    await resend(person.email)
+    const [link] = await linksTo(person.email)
+    const { body: tokens } = await signIn(person.email, password)
+    const reset = await resetToken(person.email)
+    const [id] = link!.split('.') as [string]
+    const { sign } = app.auth.oneTimeTokens
+    const others = [
+      tokens.access_token,
+      tokens.refresh_token,
+      reset,
+      sign('verify_email', reset.split('.')[0]!),
+      sign('reset_password', id),
+      sign('verify_email', person.id),
+      id,
+      `${id}.`,
+      link!.toUpperCase(),
+      `${link}A`,
+      '',
+      'x'.repeat(100_000),
+    ]
+    await allDead(t, others)
+    t.equal(await isVerified(person.email), false)
+    const body = { token: link, new_password: NEW_PASSWORD }
+    isAnswer(t, await call('POST', '/reset-password/', { body }), 400, INVALID)
+    const headers = { authorization: `Bearer ${link}` }
+    t.equal((await call('GET', '/users/me', { headers })).status, 401)
+    t.equal((await call('POST', '/login/refresh-token', { body: { refresh_token: link } })).status, 401)
+    isRefused(t, await call('POST', '/verify-email/', { body: { token: 5 } }), ['body.token'])
+    isRefused(t, await call('POST', '/verify-email/', { body: { token: 'a\0' } }), ['body.token'])
+    isAnswer(t, await verify(link!), 200, VERIFIED, 'and the right one still works')
+  })
+
+  await t.test('an expired link is dead, and lives as long as the setting says', async (t) => {
+    const email = address()
+    const { body } = await signup(email)
+    const life = sql`select extract(epoch from expires_at - created_at)::integer as life from one_time_tokens where user_id = ${body.id}`
+    t.strictSame(await rows(life), [{ life: 48 * 3600 }])
+    await rows(sql`update one_time_tokens set expires_at = now() where user_id = ${body.id}`)
+    await allDead(t, await linksTo(email))
+    t.equal(await isVerified(email), false)
+  })
+
+  await t.test('a changed address is unverified, gets its own link, and the old one is told', async (t) => {
+    const [ada, old] = [await service.person(), address()]
+    await administer(ada, { email: old })
+    const [first] = await linksTo(old)
+    await verify(first!)
+    t.equal(await isVerified(old), true)
+    for (let asked = 0; asked < 2; asked++) await resetToken(old)
+
+    const email = address()
+    const { status, body } = await move(ada, email)
+    t.match({ status, body }, { status: 200, body: { email, is_verified: false } })
+    const [link, ...more] = await mailsTo(email)
+    t.match(link, { message: 'new_address', recipient: email, token_id: /.{36}/ })
+    t.strictSame(more, [])
+    const [, notice, ...others] = await mailsTo(old)
+    t.match(notice, { message: 'address_changed', recipient: old, token_id: null })
+    t.strictSame(notice!.params, { from: HERE })
+    t.strictSame(others, [])
+    isAnswer(t, await verify((await linksTo(email))[0]!), 200, VERIFIED)
+    t.equal(await isVerified(email), true)
+  })
+
+  await t.test(
+    'a link to an older address is dead once there is another, from full slots as well',
+    async (t) => {
+      const ada = await service.person()
+      for (let asked = 0; asked < 3; asked++) await resend(ada.email)
+      const old = await linksTo(ada.email)
+      const resets = [await resetToken(ada.email), await resetToken(ada.email), await resetToken(ada.email)]
+      t.strictSame([new Set(old).size, new Set(resets).size], [3, 3])
+      const email = address()
+      await move(ada, email)
+      await allDead(t, old)
+      for (const token of resets) {
+        const body = { token, new_password: NEW_PASSWORD }
+        isAnswer(t, await call('POST', '/reset-password/', { body }), 400, INVALID)
+      }
+      t.equal((await live(ada)).length, 1, 'only that of the new one is left')
+      t.equal(await isVerified(email), false)
+
+      await move(ada, ada.email)
+      await allDead(t, [...old, ...(await linksTo(email))], 'changing back revives none')
+      const back = (await linksTo(ada.email)).filter((link) => !old.includes(link))
+      t.equal(back.length, 1)
+      isAnswer(t, await verify(back[0]!), 200, VERIFIED, 'it has a link of its own')
+      t.strictSame(await messagesTo(email), ['new_address', 'address_changed'])
+    },
+  )
+
+  await t.test('another case of an address is the same address', async (t) => {
+    const ada = await service.person()
+    await resend(ada.email)
+    const [link] = await linksTo(ada.email)
+    t.match(await move(ada, ada.email.toUpperCase()), { status: 200, body: { is_verified: false } })
+    isAnswer(t, await verify(link!), 200, VERIFIED, 'its link still works')
+    t.match(await move(ada, ada.email), { body: { is_verified: true } }, 'and it stays verified')
+    t.match(await administer(ada, { email: ada.email.toUpperCase() }), { body: { is_verified: true } })
+    t.strictSame(await messagesTo(ada.email), ['verification'], 'nobody is mailed about it')
+  })
+
+  await t.test('an address that an administrator changes is treated alike', async (t) => {
+    const ada = await service.person()
+    await resend(ada.email)
+    const [link] = await linksTo(ada.email)
+    const email = address()
+    t.match(await administer(ada, { email, password: NEW_PASSWORD }), { body: { email, is_verified: false } })
+    await allDead(t, [link!])
+    t.strictSame((await messagesTo(email)).toSorted(), ['new_address', 'password_changed'])
+    const notice = (await mailsTo(ada.email)).at(-1)
+    t.match(notice, { message: 'address_changed', token_id: null })
+    t.strictSame(notice!.params, { from: null }, "no network address of the administrator's")
+    isAnswer(t, await verify((await linksTo(email))[0]!), 200, VERIFIED)
+  })
+
+  await t.test('a change that is refused mails nobody', async (t) => {
+    const [ada, bob] = [await service.person(), await service.person()]
+    t.equal((await move(ada, bob.email)).status, 409)
+    t.equal((await administer(ada, { email: bob.email.toUpperCase() })).status, 409)
+    for (const { email } of [ada, bob]) t.strictSame(await messagesTo(email), [])
+  })
+
+  await t.test('changes of password are told to the owner, with where they came from', async (t) => {
+    const ada = await service.person()
+    const change = { current_password: ada.password, new_password: NEW_PASSWORD }
+    await call('PATCH', '/users/me/password', { as: ada, body: change, headers: { 'x-forwarded-for': HERE } })
+    await administer(ada, { password })
+    const token = await resetToken(ada.email)
+    const body = { token, new_password: NEW_PASSWORD }
+    await call('POST', '/reset-password/', { body, headers: { 'x-forwarded-for': '198.51.100.9' } })
+    const mails = await mailsTo(ada.email)
+    t.ok(mails.every(({ message }) => message === 'password_changed'))
+    t.strictSame(
+      mails.map(({ params }) => params),
+      [{ from: HERE }, { from: null }, { from: '198.51.100.9' }],
+    )
+    const wrong = { current_password: 'wrong', new_password: password }
+    const again = await service.again({ ...ada, password: NEW_PASSWORD })
+    await call('PATCH', '/users/me/password', { as: again, body: wrong })
+    await administer(ada, { full_name: 'Ada L.' })
+    t.equal((await mailsTo(ada.email)).length, 3, 'nothing else is one')
+  })
+
+  await t.test(
+    `whatever happens to an address at once, ${ROUNDS} times, every call has an answer`,
+    async (t) => {
+      for (let round = 0; round < ROUNDS; round++) {
+        const ada = await service.person()
+        await resend(ada.email)
+        const [link] = await linksTo(ada.email)
+        const [one, other] = [address(), address()]
+        const answers = await Promise.all([
+          verify(link!),
+          move(ada, one),
+          resend(ada.email),
+          administer(ada, { email: other }),
+          resend(one),
+          verify(link!),
+          move(ada, ada.email),
+        ])
+        for (const { status, text } of answers) t.ok([200, 400].includes(status), `${status} ${text}`)
+        const [user] = await rows<{ email: string; is_verified: boolean }>(
+          sql`select email, is_verified from users where id = ${ada.id}`,
+        )
+        if (user!.email !== ada.email) t.equal(user!.is_verified, false, 'nobody has shown that it is theirs')
+        t.ok((await live(ada)).length <= 3)
+      }
+    },
+  )
+
+  await t.test('a superuser is not spared', async (t) => {
+    const boss = await service.superuser()
+    t.match(await move(boss, address()), { body: { is_verified: false } })
+    t.equal(await isVerified(admin.email), true, 'the first one is verified')
+  })
+})
+
+void test('verification, required', async (t) => {
+  const service = await startService(t, { ...env, EMAIL_VERIFICATION: 'required' })
+  cheapHashing(service)
+  const { call, rows, signIn, resetToken, admin } = service
+  const { signup, resend, verify, move, mailsTo, messagesTo, linksTo, isVerified } = acts(service)
+  const UNVERIFIED = 'Email not verified'
+
+  await t.test('nobody signs in before their address is verified, and only they learn why', async (t) => {
+    const email = address()
+    await signup(email)
+    isAnswer(t, await signIn(email, password), 400, UNVERIFIED)
+    isAnswer(t, await signIn(email, 'wrong horse'), 400, 'Incorrect email or password')
+    t.strictSame(
+      await rows(
+        sql`select sessions.id from sessions join users on users.id = user_id where email = ${email}`,
+      ),
+      [],
+    )
+    await verify((await linksTo(email))[0]!)
+    t.equal((await signIn(email, password)).status, 200)
+    t.equal((await signIn(admin.email, admin.password)).status, 200, 'the first superuser can')
+  })
+
+  await t.test('a reset shows whose address it is as well', async (t) => {
+    const email = address()
+    await signup(email)
+    const body = { token: await resetToken(email), new_password: NEW_PASSWORD }
+    t.equal((await call('POST', '/reset-password/', { body })).status, 200)
+    t.equal((await signIn(email, NEW_PASSWORD)).status, 200)
+  })
+
+  await t.test(
+    'a sign-up with a known address looks exactly like any other, and its owner is told',
+    async (t) => {
+      const known = address()
+      const { body: first } = await signup(known, { full_name: 'Ada' })
+      await verify((await linksTo(known))[0]!)
+      for (const [email, stranger] of [
+        [known.toUpperCase(), address().toUpperCase()],
+        [admin.email, 'nobody@example.com'],
+      ] as const) {
+        for (const more of [{}, { full_name: null }, { full_name: 'Eve', is_superuser: true }]) {
+          const [again, fresh] = [await signup(email, more), await signup(stranger, more)]
+          await rows(sql`delete from users where email = ${stranger}`)
+          t.strictSame([again.status, fresh.status], [200, 200])
+          const shape = ({ body }: typeof again) => ({ ...body, id: 0, email: 0, created_at: 0 })
+          t.strictSame(shape(again), shape(fresh))
+          t.equal(again.body.email, email)
+          t.strictSame(Object.keys(again.body), Object.keys(fresh.body), 'in the same order')
+          const headers = ({ headers }: typeof again) => ({
+            ...headers,
+            'content-length':
+              Number(headers['content-length']) -
+              email.length * Number(headers === again.headers) -
+              stranger.length * Number(headers === fresh.headers),
+            'x-request-id': 0,
+            date: 0,
+          })
+          t.strictSame(headers(again), headers(fresh))
+          for (const { id, created_at } of [again.body, fresh.body]) {
+            t.match(id, /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/)
+            t.ok(Math.abs(Date.parse(created_at) - Date.now()) < 10_000)
+          }
+          t.not(again.body.id, first.id)
+        }
+      }
+      t.strictSame(await messagesTo(known), ['verification', ...Array<string>(3).fill('account_exists')])
+      const told = (await mailsTo(known)).at(-1)
+      t.strictSame(told, {
+        message: 'account_exists',
+        recipient: known,
+        token_id: null,
+        params: { from: HERE },
+      })
+      t.match((await signIn(known, password)).status, 200, 'the account is as it was')
+      t.match(await rows(sql`select full_name from users where email = ${known}`), [{ full_name: 'Ada' }])
+    },
+  )
+
+  await t.test('a refused password does not tell which address is known either', async (t) => {
+    const answers = await Promise.all(
+      [admin.email, address()].map((email) => signup(email, { password: 'password1' })),
+    )
+    for (const answer of answers) isRefused(t, answer, ['body.password'])
+  })
+
+  await t.test(`fault 8: one address, signed up 20 times at once, ${ROUNDS} times: one row`, async (t) => {
+    for (let round = 0; round < ROUNDS; round++) {
+      const email = address()
+      const answers = await Promise.all(
+        Array.from({ length: 20 }, (_, at) => signup(at % 2 ? email : email.toUpperCase())),
+      )
+      t.ok(answers.every(({ status }) => status === 200))
+      const users = await rows<{ id: string }>(sql`select id from users where lower(email) = ${email}`)
+      t.equal(users.length, 1)
+      t.equal(answers.filter(({ body }) => body.id === users[0]!.id).length, 1)
+      t.equal((await linksTo(email)).length, 1)
+    }
+  })
+
+  await t.test('a sign-up while the owner deletes the account has an answer', async (t) => {
+    for (let round = 0; round < ROUNDS; round++) {
+      const email = address()
+      const { body } = await signup(email)
+      const answers = await Promise.all([
+        signup(email),
+        call('DELETE', `/users/${body.id}`, { as: admin }),
+        signup(email),
+        resend(email),
+        signup(email),
+      ])
+      for (const { status, text } of answers) t.equal(status, 200, text)
+    }
+  })
+
+  await t.test(
+    'who moves to another address stays signed in here, and verifies it for the next time',
+    async (t) => {
+      const email = address()
+      await signup(email)
+      await verify((await linksTo(email))[0]!)
+      const { body } = await signIn(email, password)
+      const ada = { id: '', email, password, token: body.access_token }
+      const next = address()
+      t.match(await move(ada, next), { status: 200, body: { is_verified: false } })
+      t.equal((await call('GET', '/users/me', { as: ada })).status, 200)
+      isAnswer(t, await signIn(next, password), 400, UNVERIFIED)
+      await verify((await linksTo(next))[0]!)
+      t.equal((await signIn(next, password)).status, 200)
+    },
+  )
+
+  await t.test('who was made by an administrator comes in by the link of the welcome', async (t) => {
+    const { body } = await call('POST', '/users/', { as: admin, body: { email: address(), password } })
+    isAnswer(t, await signIn(body.email, password), 400, UNVERIFIED)
+    await resend(body.email)
+    t.strictSame((await messagesTo(body.email)).toSorted(), ['verification', 'welcome'])
+    t.equal(await isVerified(body.email), false)
+  })
+})
+
+void test('verification, off', async (t) => {
+  const service = await startService(t, { ...env, EMAIL_VERIFICATION: 'off' })
+  cheapHashing(service)
+  const { call, signIn, rows } = service
+  const { signup, resend, move, messagesTo } = acts(service)
+  const email = address()
+  t.match(await signup(email), { status: 200, body: { is_verified: false } })
+  t.equal((await signIn(email, password)).status, 200)
+  isAnswer(t, await resend(email), 200, ASKED)
+  t.strictSame(await messagesTo(email), [], 'frontends without such a page are sent nobody')
+  isAnswer(t, await signup(email), 400, 'The user with this email already exists in the system')
+
+  const ada = await service.person()
+  const next = address()
+  t.match(await move(ada, next), { status: 200, body: { email: next, is_verified: false } })
+  t.strictSame(await messagesTo(next), [])
+  t.strictSame(await messagesTo(ada.email), ['address_changed'], 'the old address is told all the same')
+  await call('POST', `/password-recovery/${next}`)
+  t.strictSame(await messagesTo(next), ['recovery'])
+  t.strictSame(await rows(sql`select id from one_time_tokens where purpose = 'verify_email'`), [])
+})
+
+void test('where mail is off, nothing is queued that would wait for ever', async (t) => {
+  const service = await startService(t, {
+    ...env,
+    ENVIRONMENT: 'staging',
+    DATABASE_URL: 'postgres://127.0.0.1/unused',
+    FIRST_SUPERUSER_PASSWORD: 'a password of its own',
+  })
+  cheapHashing(service)
+  const { call, admin, rows, resetToken } = service
+  const { signup, resend, move } = acts(service)
+  const email = address()
+  t.match(await signup(email), { status: 200, body: { is_verified: false } })
+  isAnswer(t, await resend(email), 200, ASKED)
+  await call('POST', `/password-recovery/${email}`)
+  const ada = await service.again({ id: '', email, password, token: '' })
+  const next = address()
+  t.match(await move(ada, next), { status: 200, body: { email: next } })
+  const change = { current_password: password, new_password: NEW_PASSWORD }
+  t.equal((await call('PATCH', '/users/me/password', { as: ada, body: change })).status, 200)
+  await call('PATCH', `/users/${ada.id}`, { as: admin, body: { email, password } })
+  await call('POST', '/users/', { as: admin, body: { email: address(), password } })
+  const reset = { token: await resetToken(email), new_password: NEW_PASSWORD }
+  t.equal((await call('POST', '/reset-password/', { body: reset })).status, 200)
+  const { body: tokens } = await service.signIn(email, NEW_PASSWORD)
+  const refresh = () =>
+    call('POST', '/login/refresh-token', { body: { refresh_token: tokens.refresh_token } })
+  await refresh()
+  await rows(sql`update sessions set refreshed_at = now() - interval '2 minutes'`)
+  t.equal((await refresh()).status, 401, 'the session ends all the same')
+  t.strictSame(await rows(sql`select message from emails`), [])
+})

@@ -1,0 +1,49 @@
+import { bounded, digits, median, part, progress, row } from './report.ts'
+import { type Route, everybodys, fromCursor, list, one } from './requests.ts'
+import { type Server, startServer } from './servers.ts'
+import { round } from './versus.ts'
+import type { Rounds } from './versus.ts'
+import type { World } from './world.ts'
+
+/** The same requests where there is little and where there is much. */
+export async function flat(small: World, big: World, what: string, { rounds, seconds }: Rounds) {
+  part(`Flat: 1,000 items against ${what}`)
+  const [few, many] = await Promise.all(
+    [small, big].map(({ url }) => startServer({ what: 'service', env: { DATABASE_URL: url } })),
+  )
+  const p50s = async (route: Route, server: Server, world: World) =>
+    (await round(server, route, world, seconds)).p50
+  const compare = async (name: string, a: () => Promise<number>, b: () => Promise<number>, most: number) => {
+    const pairs: [number, number][] = []
+    for (let n = 1; n <= rounds; n += 1) {
+      progress(`${name}, round ${n} of ${rounds}`)
+      pairs.push([await a(), await b()])
+    }
+    const [small, big] = [median(pairs.map(([a]) => a)), median(pairs.map(([, b]) => b))]
+    const more = `${digits(small)} : ${digits(big)} ms`
+    bounded(`${name}: p50, ratio`, median(pairs.map(([a, b]) => b / a)), { most, more })
+  }
+  for (const route of [list, one])
+    await compare(
+      route.name,
+      () => p50s(route, few!, small),
+      () => p50s(route, many!, big),
+      1.2,
+    )
+  await compare(
+    everybodys.name,
+    () => p50s(everybodys, few!, small),
+    () => p50s(everybodys, many!, big),
+    1.5,
+  )
+  const deep = await fromCursor(many!.url, big)
+  if (deep)
+    await compare(
+      `${everybodys.name}, the last page by cursor`,
+      () => p50s(everybodys, many!, big),
+      () => p50s(deep, many!, big),
+      1.2,
+    )
+  else row('following cursor to the last item', 'skipped: lists have no next_cursor yet')
+  await Promise.all([few!.stop(), many!.stop()])
+}

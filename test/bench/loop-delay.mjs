@@ -1,0 +1,16 @@
+import { monitorEventLoopDelay } from 'node:perf_hooks'
+
+/**
+ * Loaded into measured servers before anything else: says on request how late the event loop was at the 99th
+ * percentile since the last time, in milliseconds. Its timer's own wait is taken off.
+ */
+const resolution = 5
+const histogram = monitorEventLoopDelay({ resolution })
+histogram.enable()
+
+process.on('message', (message) => {
+  if (message !== 'loop delay') return
+  process.send?.(Math.max(0, histogram.percentile(99) / 1e6 - resolution))
+  histogram.reset()
+})
+process.channel?.unref()

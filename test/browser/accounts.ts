@@ -1,0 +1,118 @@
+import type { Browser, BrowserContext, Page } from 'playwright-core'
+import { accessibilityFaults, openWindow, picture } from './browser.ts'
+import type { Checks } from './checks.ts'
+import { SwaggerUi } from './swagger-ui.ts'
+
+const FIRST = 'correct horse battery'
+const SECOND = 'four words nobody guesses'
+
+/**
+ * Somebody signs up, follows the link of the mail, forgets the password and chooses another.
+ *
+ * @param javaScript whether it runs on mails and pages; Swagger UI needs it in any case
+ */
+export async function accounts(
+  checks: Checks,
+  browser: Browser,
+  url: string,
+  { javaScript }: { javaScript: boolean },
+): Promise<void> {
+  const reader = await openWindow(browser)
+  const mailReader = await openWindow(browser, {
+    javaScriptEnabled: javaScript,
+    viewport: { width: 900, height: 900 },
+  })
+  const suffix = javaScript ? '' : '-without-javascript'
+  const email = `grace${suffix}@example.com`
+  const ui = new SwaggerUi(await reader.context.newPage())
+  const inbox = await mailReader.context.newPage()
+
+  /** A picture, and what a reader who can't see it would stumble over. */
+  async function look(page: Page, name: string) {
+    await picture(page, name + suffix)
+    if (!javaScript) return
+    const faults = await accessibilityFaults(page)
+    checks.seen(`${name}: accessible by day and by night`, faults.length === 0, faults.join('\n'))
+  }
+  const shows = async (page: Page, heading: string) => {
+    const found = await page.getByRole('heading', { level: 1 }).innerText()
+    checks.seen(`the page says: ${heading}`, found === heading, found)
+  }
+
+  await ui.open(url)
+  const body = JSON.stringify({ email, password: FIRST })
+  const signedUp = await ui.execute('users-register_user', { body })
+  checks.seen('signs up in Swagger UI', signedUp.status === 200, signedUp.shown)
+
+  await openNewest(inbox, url)
+  await shows(inbox, 'Confirm your address for Groundwork')
+  checks.seen('the mail is to them', (await inbox.locator('dl').innerText()).includes(email))
+  await look(inbox, 'mail-verification')
+  const verify = await follow(mailReader.context, inbox, 'Confirm address')
+  await shows(verify, 'Confirm your address')
+  await look(verify, 'verify-email')
+  await verify.getByRole('button').click()
+  await shows(verify, 'Your address is confirmed')
+  await look(verify, 'verify-email-done')
+
+  const recovery = await ui.execute('login-recover_password', { email })
+  checks.seen('asks for a recovery', recovery.status === 200, recovery.shown)
+  await openNewest(inbox, url)
+  await shows(inbox, 'Reset your password for Groundwork')
+  const reset = await follow(mailReader.context, inbox, 'Reset password')
+  await shows(reset, 'Choose a password')
+  await look(reset, 'reset-password')
+  const field = reset.getByLabel('New password')
+  checks.seen(
+    'the field waits for the keyboard',
+    await field.evaluate((input) => input === input.ownerDocument.activeElement),
+  )
+  await field.fill('password123')
+  await reset.keyboard.press('Enter')
+  const alert = await reset.getByRole('alert').innerText()
+  checks.seen('a common password is refused beside its field', alert.includes('among the most common'), alert)
+  await look(reset, 'reset-password-refused')
+  await reset.getByLabel('New password').fill(SECOND)
+  await reset.getByRole('button', { name: 'Save password' }).click()
+  await shows(reset, 'Your password was changed')
+  await look(reset, 'reset-password-done')
+
+  await openNewest(inbox, url)
+  await shows(inbox, 'Your password for Groundwork was changed')
+  await inbox.goto(`${url}/inbox`)
+  await look(inbox, 'inbox')
+  await inbox.getByRole('link', { name: 'Reset your password' }).first().click()
+  checks.seen(
+    'a mail whose link was used says so',
+    (await inbox.locator('main').innerText()).includes('Its link is used'),
+  )
+  await look(inbox, 'mail-dead-link')
+  await reset.goto(`${url}/reset-password?token=nonsense`)
+  await shows(reset, 'This link no longer works')
+  await look(reset, 'reset-password-dead-link')
+
+  await ui.authorize(email, SECOND)
+  const me = await ui.execute('login-test_token')
+  const { email: signedIn, is_verified } = JSON.parse(me.shown) as { email: string; is_verified: boolean }
+  checks.seen('signs in with the new password', signedIn === email && is_verified, me.shown)
+
+  const faults = [...reader.faults, ...mailReader.faults]
+  checks.seen('no error in the console, no violation of a policy', faults.length === 0, faults.join('\n'))
+  await reader.context.close()
+  await mailReader.context.close()
+}
+
+async function openNewest(inbox: Page, url: string): Promise<void> {
+  await inbox.goto(`${url}/inbox`)
+  await inbox.locator('.mails a').first().click()
+  await inbox.locator('dl').waitFor()
+}
+
+/** Clicks a link of the mail that is open, which opens a window of its own. */
+async function follow(context: BrowserContext, inbox: Page, name: string): Promise<Page> {
+  const opened = context.waitForEvent('page')
+  await inbox.frameLocator('iframe').getByRole('link', { name }).first().click()
+  const page = await opened
+  await page.waitForLoadState()
+  return page
+}

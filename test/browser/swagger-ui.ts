@@ -1,0 +1,57 @@
+import type { Locator, Page } from 'playwright-core'
+
+/** Swagger UI as people use it. */
+export class SwaggerUi {
+  readonly page: Page
+
+  constructor(page: Page) {
+    this.page = page
+  }
+
+  async open(url: string): Promise<void> {
+    await this.page.goto(`${url}/docs`)
+    await this.page.locator('.opblock').first().waitFor()
+  }
+
+  /** Signs in with the Authorize button, and closes its window. */
+  async authorize(username: string, password: string): Promise<void> {
+    await this.page.locator('.btn.authorize').click()
+    await this.page.getByLabel('username:').fill(username)
+    await this.page.getByLabel('password:', { exact: true }).fill(password)
+    await this.page.locator('.auth-btn-wrapper .authorize').click()
+    await this.page.getByRole('button', { name: 'Remove authorization' }).waitFor()
+    await this.page.locator('.btn-done').click()
+  }
+
+  async isAuthorized(): Promise<boolean> {
+    return (await this.page.locator('.btn.authorize.locked').count()) > 0
+  }
+
+  operation(operationId: string): Locator {
+    return this.page.locator(`#operations-${operationId.slice(0, operationId.indexOf('-'))}-${operationId}`)
+  }
+
+  /**
+   * Tries an operation out.
+   *
+   * @param input the body as text, and parameters by name
+   * @returns the status and the body, as the page shows them
+   */
+  async execute(
+    operationId: string,
+    { body, ...params }: { body?: string } & Record<string, string> = {},
+  ): Promise<{ status: number; shown: string }> {
+    const operation = this.operation(operationId)
+    const button = operation.locator('.execute')
+    if (!(await button.isVisible())) await operation.locator('.opblock-summary-control').click()
+    if (body !== undefined) await operation.locator('textarea').fill(body)
+    for (const [name, value] of Object.entries(params))
+      await operation.locator(`tr[data-param-name="${name}"] input`).fill(value)
+    const answered = this.page.waitForResponse((response) => response.url().includes('/api/v1/'))
+    await button.click()
+    const status = (await answered).status()
+    const live = operation.locator('.live-responses-table .response')
+    await live.locator('.response-col_status', { hasText: String(status) }).waitFor()
+    return { status, shown: await live.locator('.highlight-code pre').first().innerText() }
+  }
+}

@@ -1,0 +1,116 @@
+import postgres from 'postgres'
+import { type Test, test } from 'tap'
+import { key, cert } from '../support/certificate.ts'
+import { databaseEnv, launch, start, temporaryFolder } from '../support/process.ts'
+import { startMailServer } from '../support/mail-server.ts'
+import { onPostgres } from '../support/database.ts'
+
+const needsPostgres = { skip: !onPostgres && 'needs PostgreSQL: npm run test:postgres' }
+
+/** What the doctor says in an environment, and how it ends. */
+async function examine(t: Test, env: Record<string, string>, args: string[] = []) {
+  const running = await launch(t, { folder: temporaryFolder(t), env, script: 'scripts/doctor.ts', args })
+  const code = await running.exited
+  return { code, lines: running.output() }
+}
+
+void test('nothing set: nothing is in the way, and nothing is made', async (t) => {
+  const { code, lines } = await examine(t, {})
+  t.equal(code, 0, lines)
+  t.match(lines, /✓ secret +made at the first start/)
+  t.match(lines, 'Nothing is in the way.')
+})
+
+void test('an environment that stops the start is told, a line and a fix for each fault', async (t) => {
+  const server = await startMailServer(t, {
+    authOptional: false,
+    disabledCommands: [],
+    key,
+    cert,
+    onAuth: (_auth, _session, done) => done(new Error('no')),
+  })
+  const { code, lines } = await examine(t, {
+    ENVIRONMENT: 'production',
+    SECRET_KEY: 'a'.repeat(40),
+    TRUST_PROXY: '0.0.0.0/0',
+    BACKEND_CORS_ORIGINS: 'http://app.example.com',
+    DATABASE_URL: 'postgres://groundwork:hidden-password@127.0.0.1:1/groundwork',
+    SMTP_HOST: 'localhost',
+    SMTP_PORT: String(server.port),
+    SMTP_USER: 'me',
+    SMTP_PASSWORD: 'hidden-password',
+    EMAILS_FROM_EMAIL: 'a@example.com',
+    NODE_TLS_REJECT_UNAUTHORIZED: '0',
+  })
+  t.equal(code, 1)
+  for (const line of [
+    /^✗ environment FIRST_SUPERUSER_PASSWORD: "changethis" is known/m,
+    /^✗ environment FRONTEND_HOST or PUBLIC_URL: one is needed/m,
+    /^! secret +SECRET_KEY repeats itself .*openssl rand/m,
+    /^! cors +http:\/\/app\.example\.com is plain HTTP/m,
+    /^✗ proxy +TRUST_PROXY trusts everybody/m,
+    /^✗ database +The database can't be used \(ECONNREFUSED\)/m,
+    /^✗ mail +localhost:\d+ by STARTTLS: .*: see SMTP_USER and SMTP_PASSWORD$/m,
+    /^In the way: \d$/m,
+  ])
+    t.match(lines, line)
+  t.notMatch(lines, 'hidden-password')
+  t.notMatch(lines, 'aaaa')
+})
+
+void test('a mail server without the TLS that is asked for, and one that is not there', async (t) => {
+  const plain = await startMailServer(t)
+  const without = await examine(t, { ...plain.env, SMTP_TLS: 'true' })
+  t.match(without.lines, /^✗ mail .*STARTTLS.*SMTP_TLS=false for none$/m)
+  t.match(await examine(t, plain.env), { code: 0, lines: /^✓ mail +127\.0\.0\.1:\d+ by plain text$/m })
+  t.match(await examine(t, { ...plain.env, SMTP_PORT: '1' }), { code: 1, lines: /^✗ mail .*see SMTP_HOST/m })
+})
+
+void test('a database before and after its migration, and a running instance', needsPostgres, async (t) => {
+  const env: Record<string, string> = {
+    ...(await databaseEnv(t)),
+    SECRET_KEY: 'Zm9yIHRlc3RzIG9ubHkgYW5kIGxvbmcgZW5vdWdo',
+  }
+  const before = await examine(t, env)
+  t.equal(before.code, 0, before.lines)
+  t.match(before.lines, /^✓ database +PostgreSQL \d/m)
+  t.match(before.lines, /^! migrations +pending: 0000_initial/m)
+  t.match(before.lines, /^✓ clock +0\.\d s/m)
+
+  const running = await start(t, { folder: temporaryFolder(t), env })
+  const after = await examine(t, env, ['--url', running.url])
+  t.equal(after.code, 0, after.lines)
+  t.match(after.lines, /^✓ migrations +all \d+ are applied/m)
+  t.match(after.lines, /^✓ instance +is ready/m)
+  t.match(after.lines, /^✓ address +this client is seen as 127\.0\.0\.1/m)
+
+  await t.test('a proxy setting that lets clients choose their address is found', async (t) => {
+    const trusting = await start(t, { folder: temporaryFolder(t), env: { ...env, TRUST_PROXY: '127.0.0.1' } })
+    const { code, lines } = await examine(t, env, ['--url', trusting.url])
+    t.equal(code, 1)
+    t.match(lines, /^✗ address +a client chooses the address/m)
+  })
+
+  await t.test('what a role may not do is named, with the statement that mends it', async (t) => {
+    const sql = postgres(env.DATABASE_URL!, { max: 1, onnotice: () => undefined })
+    await sql`create role doctored login`
+    t.teardown(async () => {
+      await sql`drop role doctored`
+      await sql.end()
+    })
+    const url = new URL(env.DATABASE_URL!)
+    url.username = 'doctored'
+    const { code, lines } = await examine(t, { ...env, DATABASE_URL: url.href })
+    t.equal(code, 1)
+    t.match(
+      lines,
+      /^✗ privileges +doctored may create no tables: grant create on schema public to doctored$/m,
+    )
+    t.match(lines, /^✗ privileges +doctored may not use .*users.*: grant all on all tables/m)
+  })
+
+  t.match(await examine(t, env, ['--url', 'http://127.0.0.1:1']), {
+    code: 1,
+    lines: /^✗ instance +http:\/\/127\.0\.0\.1:1 does not answer \(\w+\)/m,
+  })
+})

@@ -1,0 +1,249 @@
+import { sql } from 'drizzle-orm'
+import type { InjectOptions } from 'light-my-request'
+import { test } from 'tap'
+import { isAnswer } from '../support/answers.ts'
+import { cheapHashing } from '../support/cheap-hashing.ts'
+import { ask, noDatabase, startWithoutData } from '../support/no-database.ts'
+import { address, startService } from '../support/service.ts'
+
+const NEW_PASSWORD = 'four words nobody guesses'
+const DEAD = 'This link no longer works'
+
+void test('mailed links work out of the box', async (t) => {
+  const service = await startService(t)
+  cheapHashing(service)
+  const { app, admin, call, rows, signIn, resetToken } = service
+  const get = (url: string, more: InjectOptions = {}) => ask(app, { url, ...more })
+  const open = (path: string, token: string) => get(`${path}?token=${token}`)
+  /** Sends a form as a browser does. */
+  const send = (url: string, fields: Record<string, string>, more: InjectOptions = {}) =>
+    ask(app, {
+      method: 'POST',
+      url,
+      headers: { 'content-type': 'application/x-www-form-urlencoded', origin: 'null' },
+      payload: new URLSearchParams(fields).toString(),
+      ...more,
+    })
+  /** Signs up, and gives the token that is mailed. */
+  async function signUp() {
+    const email = address()
+    await call('POST', '/users/signup', { body: { email, password: 'correct horse battery' } })
+    const [token] = await rows<{ id: string }>(sql`select id from one_time_tokens where email = ${email}`)
+    return { email, token: app.auth.oneTimeTokens.sign('verify_email', token?.id ?? '') }
+  }
+  const isVerified = async (email: string) =>
+    (await rows<{ is_verified: boolean }>(sql`select is_verified from users where email = ${email}`))[0]
+      ?.is_verified
+
+  await t.test('the link of a recovery leads to a form, which sets the password', async (t) => {
+    const ada = await service.person()
+    const token = await resetToken(ada.email)
+    const page = await open('/reset-password', token)
+    t.equal(page.status, 200)
+    t.match(page.text, `<input type="hidden" name="token" value="${token}" />`)
+    t.match(page.text, /<label for="new_password">/)
+    t.match(page.text, /autocomplete="new-password"/, 'password managers offer one')
+    t.notMatch(page.text, /aria-invalid=/)
+
+    const done = await send('/reset-password?', { token, new_password: NEW_PASSWORD })
+    t.equal(done.status, 200)
+    t.match(done.text, 'Your password was changed')
+    t.equal((await signIn(ada.email, NEW_PASSWORD)).status, 200)
+    t.equal((await call('GET', '/users/me', { as: ada })).status, 401, 'as with the API, sessions end')
+    t.equal(await isVerified(ada.email), true)
+    const notices = sql`select 1 from emails where recipient = ${ada.email} and message = 'password_changed'`
+    t.equal((await rows(notices)).length, 1, 'and the notice is mailed')
+
+    for (const again of [
+      await send('/reset-password', { token, new_password: NEW_PASSWORD }),
+      await open('/reset-password', token),
+    ]) {
+      t.equal(again.status, 400, 'once')
+      t.match(again.text, DEAD)
+      t.notMatch(again.text, '<form')
+    }
+  })
+
+  await t.test('the link of a signup leads to a button, which verifies the address', async (t) => {
+    const { email, token } = await signUp()
+    const page = await open('/verify-email/', token)
+    t.equal(page.status, 200)
+    t.match(page.text, '<button>Confirm address</button>')
+    t.equal(await isVerified(email), false)
+    const done = await send('/verify-email', { token })
+    t.equal(done.status, 200)
+    t.match(done.text, 'Your address is confirmed')
+    t.equal(await isVerified(email), true)
+    const again = await send('/verify-email', { token })
+    t.equal(again.status, 400)
+    t.match(again.text, /If you confirmed your address before, there is nothing to do/)
+  })
+
+  await t.test('fault 7: opening a link changes nothing, however often and by whom', async (t) => {
+    const ada = await service.person()
+    const { token: verify } = await signUp()
+    const reset = await resetToken(ada.email)
+    const state = () => rows(sql`select id, expires_at from one_time_tokens order by id`)
+    const before = await state()
+    for (const method of ['GET', 'HEAD', 'OPTIONS'] as const)
+      for (const url of [`/reset-password?token=${reset}`, `/verify-email?token=${verify}`])
+        for (let time = 0; time < 3; time += 1) await get(url, { method })
+    t.strictSame(await state(), before)
+    t.equal((await send('/verify-email', { token: verify })).status, 200)
+    t.equal((await send('/reset-password', { token: reset, new_password: NEW_PASSWORD })).status, 200)
+  })
+
+  await t.test(
+    'a password that is refused is explained beside its field, and the link stays good',
+    async (t) => {
+      const ada = await service.person()
+      const token = await resetToken(ada.email)
+      const refused: Record<string, [password: string, says: RegExp]> = {
+        'too short': ['1234567', /too short. Use 8 characters or more/],
+        nothing: ['', /too short/],
+        'too long': ['🦊'.repeat(129), /too long. Use 128 characters at most/],
+        common: ['password123', /among the most common ones/],
+        'not text': ['abcdefgh\0', /can’t be used/],
+      }
+      for (const [how, [new_password, says]] of Object.entries(refused)) {
+        const { status, text } = await send('/reset-password', { token, new_password })
+        t.equal(status, 422, how)
+        t.match(text, new RegExp(`<p class="error" id="error" role="alert">[^<]*${says.source}`), how)
+        t.match(text, /aria-describedby="error hint"\s+aria-invalid="true"/, 'assistive technology tells it')
+        t.match(text, /<title>Error: /)
+        t.match(text, `value="${token}"`, 'another try needs no other mail')
+        if (new_password) t.notOk(text.includes(new_password), 'it is not repeated')
+      }
+      const missing = await send('/reset-password', { token })
+      t.match(missing.text, 'Enter a password.')
+      t.equal((await send('/reset-password', { token, new_password: NEW_PASSWORD })).status, 200)
+    },
+  )
+
+  await t.test('links that are worth nothing say how to get another', async (t) => {
+    const ada = await service.person()
+    const { token: verify } = await signUp()
+    const reset = await resetToken(ada.email)
+    const expired = await resetToken((await service.person()).email)
+    await rows(
+      sql`update one_time_tokens set expires_at = now() - interval '1 s' where id = ${expired.split('.')[0]}`,
+    )
+    const dead = ['', 'nonsense', `${reset}x`, verify, expired, ada.token, '%00', '"><script>']
+    for (const token of dead) {
+      for (const page of [
+        await open('/reset-password', encodeURIComponent(token)),
+        await send('/reset-password', { token, new_password: NEW_PASSWORD }),
+      ]) {
+        t.ok([400, 422].includes(page.status), `${page.status} ${token}`)
+        t.match(page.text, DEAD)
+        t.match(page.text, /Ask for a password recovery again/)
+        t.notMatch(page.text, '<script>')
+      }
+    }
+    for (const token of ['', 'nonsense', reset, ada.token])
+      for (const page of [await open('/verify-email', token), await send('/verify-email', { token })]) {
+        t.equal(page.status, 400)
+        t.match(page.text, /ask for another mail/)
+      }
+    for (const url of [
+      '/reset-password',
+      '/verify-email',
+      '/verify-email?token=a&token=b',
+      '/reset-password?token=a&token=b',
+    ])
+      t.match((await get(url)).text, DEAD, url)
+    for (const url of ['/reset-password', '/verify-email']) t.match((await send(url, {})).text, DEAD, url)
+  })
+
+  await t.test('an account that is switched off is told so', async (t) => {
+    const ada = await service.person()
+    const token = await resetToken(ada.email)
+    await call('PATCH', `/users/${ada.id}`, { as: admin, body: { is_active: false } })
+    for (const page of [
+      await open('/reset-password', token),
+      await send('/reset-password', { token, new_password: NEW_PASSWORD }),
+    ]) {
+      t.equal(page.status, 400)
+      t.match(page.text, 'This account is switched off')
+    }
+  })
+
+  await t.test('the token stays between the browser and the service, and nothing runs', async (t) => {
+    const token = await resetToken((await service.person()).email)
+    const pages = [
+      await open('/reset-password', token),
+      await open('/verify-email', (await signUp()).token),
+      await open('/reset-password', 'nonsense'),
+      await send('/reset-password', { token, new_password: 'short' }),
+      await send('/reset-password', { token, new_password: NEW_PASSWORD }),
+    ]
+    for (const { headers, text } of pages) {
+      t.match(headers['content-type'], /^text\/html; charset=utf-8$/)
+      t.equal(headers['cache-control'], 'no-store')
+      t.equal(headers['referrer-policy'], 'no-referrer')
+      t.match(
+        headers['content-security-policy'],
+        /^default-src 'none';style-src 'sha256-[^']+';form-action 'self';base-uri 'none';frame-ancestors 'none'$/,
+      )
+      t.notMatch(text, /<script|\ssrc=|\son\w+=|https?:/i)
+      t.match(text, '<html lang="en">')
+    }
+  })
+
+  await t.test('only forms are taken', async (t) => {
+    const token = await resetToken((await service.person()).email)
+    for (const type of ['application/json', 'text/plain', 'multipart/form-data; boundary=x']) {
+      const payload = JSON.stringify({ token, new_password: NEW_PASSWORD })
+      const page = await send('/reset-password', {}, { headers: { 'content-type': type }, payload })
+      t.equal(page.status, 415, type)
+    }
+    isAnswer(t, await get('/reset-password', { method: 'DELETE' }), 405, 'Method Not Allowed')
+    t.equal((await open('/reset-password', token)).status, 200)
+  })
+
+  await t.test('when too much is asked of the service, the form can be sent again', async (t) => {
+    const token = await resetToken((await service.person()).email)
+    const { hash } = app.auth.passwords
+    app.auth.passwords.hash = () => Promise.reject(Object.assign(new Error('busy'), { code: '53300' }))
+    const page = await send('/reset-password', { token, new_password: NEW_PASSWORD })
+    app.auth.passwords.hash = hash
+    t.equal(page.status, 503)
+    t.equal(page.headers['retry-after'], '1')
+    t.match(page.text, 'The service is busy. Wait a moment, and try again.')
+    t.match(page.text, `value="${token}"`)
+  })
+})
+
+void test('a fault of ours is said in human words, and nothing of its inside', async (t) => {
+  const app = await startWithoutData(t, {}, noDatabase())
+  const { oneTimeTokens, links } = app.auth
+  const broken = () => Promise.reject(new Error('secret inside'))
+  oneTimeTokens.find = broken
+  links.resetPassword = broken
+  links.verifyEmail = broken
+  for (const url of ['/reset-password?token=x', '/verify-email?token=x']) {
+    const { status, text } = await ask(app, { url })
+    t.equal(status, 500)
+    t.match(text, 'Something went wrong')
+    t.notMatch(text, 'secret')
+  }
+})
+
+void test('the pages are there where links lead to them, and nowhere else', async (t) => {
+  const smtp = { SMTP_HOST: '127.0.0.1', SMTP_PORT: '1', EMAILS_FROM_EMAIL: 'hello@example.com' }
+  const outside = {
+    ENVIRONMENT: 'production',
+    DATABASE_URL: 'postgres://127.0.0.1/unused',
+    FIRST_SUPERUSER_PASSWORD: 'a password of its own',
+    PUBLIC_URL: 'https://api.example.com',
+  }
+  const status = async (env: Record<string, string>) => {
+    const app = await startWithoutData(t, env)
+    const answers = await Promise.all(['/reset-password', '/verify-email'].map((url) => ask(app, { url })))
+    return answers.map((answer) => answer.status).join()
+  }
+  t.equal(await status({ ...outside, ...smtp }), '400,400', 'in production too')
+  t.equal(await status({ ...outside, ...smtp, FRONTEND_HOST: 'https://app.example.com' }), '404,404')
+  t.equal(await status(outside), '404,404', 'without mail')
+  t.equal(await status({ FRONTEND_HOST: 'http://localhost:5173' }), '404,404')
+})
