@@ -23,6 +23,8 @@ void test('where nothing is set, the service runs on this machine alone', async 
     REFRESH_TOKEN_EXPIRE_DAYS: 30,
     EMAIL_RESET_TOKEN_EXPIRE_HOURS: 1,
     EMAIL_VERIFY_TOKEN_EXPIRE_HOURS: 48,
+    EMAIL_VERIFICATION: 'optional',
+    RATE_LIMIT_ENABLED: true,
     SMTP_PORT: 587,
     SMTP_TLS: true,
     SMTP_SSL: false,

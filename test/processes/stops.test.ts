@@ -9,7 +9,7 @@ type Headers = Awaited<ReturnType<typeof signIn>>
 
 void test('a service that is told to stop', async (t) => {
   const folder = temporaryFolder(t)
-  const env = { ...(await databaseEnv(t)), LOG_LEVEL: 'warn' }
+  const env = { ...(await databaseEnv(t)), LOG_LEVEL: 'warn', RATE_LIMIT_ENABLED: 'false' }
 
   await t.test(
     'SIGTERM with connections that ask nothing, or never finish: the end is in order all the same',

@@ -1,4 +1,5 @@
-import { readFile } from 'node:fs/promises'
+import { createHash } from 'node:crypto'
+import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { register } from 'node:module'
 
 /**
@@ -11,14 +12,26 @@ import { register } from 'node:module'
  */
 if (!process.features.typescript) register(import.meta.url)
 
-let stripper
+/** Each of a hundred processes would strip the same files: half a second each. */
+const CACHE = new URL('../../node_modules/.cache/groundwork-stripped/', import.meta.url)
 
 /** Node's hook, called in a thread of its own. */
 export async function load(url, context, nextLoad) {
   const file = new URL(url)
   if (file.protocol !== 'file:' || !file.pathname.endsWith('.ts')) return nextLoad(url, context)
-  stripper ??= (await import('amaro')).default
   file.search = '' // a query tells instances of a module apart
-  const { code } = stripper.transformSync(await readFile(file, 'utf8'), { mode: 'strip-only' })
-  return { format: 'module', source: code, shortCircuit: true }
+  return { format: 'module', source: await stripped(await readFile(file, 'utf8')), shortCircuit: true }
+}
+
+async function stripped(source) {
+  const place = new URL(createHash('sha1').update(source).digest('hex'), CACHE)
+  return readFile(place, 'utf8').catch(async () => {
+    const { default: stripper } = await import('amaro')
+    const { code } = stripper.transformSync(source, { mode: 'strip-only' })
+    const draft = new URL(`${place.href}.${process.pid}`)
+    await mkdir(CACHE, { recursive: true })
+    await writeFile(draft, code)
+    await rename(draft, place) // never half of one
+    return code
+  })
 }
