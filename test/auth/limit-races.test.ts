@@ -4,12 +4,11 @@ import { limits } from '../../src/limits.ts'
 import { connectPostgres } from '../../src/db/postgres.ts'
 import type { Connection } from '../../src/db/connect.ts'
 import { cheapHashing } from '../support/cheap-hashing.ts'
-import { createDatabase, dropDatabase, freshDatabase, onPostgres } from '../support/database.ts'
+import { createDatabase, dropDatabase, freshDatabase, needsPostgres } from '../support/database.ts'
 import { freshNetwork, letPass, limited } from '../support/limits.ts'
 import { type Answer, type Service, address, startService } from '../support/service.ts'
 
-/** Races need a real PostgreSQL: the embedded database has one connection, and shows only that nothing else breaks. */
-const ROUNDS = onPostgres ? 50 : 2
+const ROUNDS = 50
 const WRONG = 'wrong horse battery'
 
 /** Two connections to one database, as two replicas have them; the embedded one is shared. */
@@ -24,7 +23,7 @@ async function twoConnections(t: Test): Promise<Connection[]> {
   return [1, 2].map(() => connectPostgres({ url, migrationUrl: url, poolSize: 10 }))
 }
 
-void test('fault 22: limits of two replicas, with a hundred requests at once', async (t) => {
+void test('fault 22: limits of two replicas, with a hundred requests at once', needsPostgres, async (t) => {
   const replicas: Service[] = []
   for (const connection of await twoConnections(t)) {
     const replica = await startService(t, limited, { connection })

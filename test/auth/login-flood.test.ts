@@ -1,6 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { test } from 'tap'
-import { onPostgres } from '../support/database.ts'
+import { needsPostgres } from '../support/database.ts'
 import { freshNetwork, limited } from '../support/limits.ts'
 import { address, startService } from '../support/service.ts'
 
@@ -11,7 +11,6 @@ const MIB = 1024 * 1024
 const hashing = { running: 2, waiting: 6 }
 
 /** The embedded database works on the event loop: 200 at once hold it up, whatever is hashed. */
-const needsPostgres = { skip: !onPostgres && 'needs PostgreSQL: npm run test:postgres' }
 
 void test('fault 25: 200 logins at once leave the service as quick as before', needsPostgres, async (t) => {
   const { signIn, call, admin, app } = await startService(t, limited, { hashing })

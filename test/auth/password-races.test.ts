@@ -2,15 +2,14 @@ import { sql } from 'drizzle-orm'
 import { type Test, test } from 'tap'
 import { isAnswer, refusesToken } from '../support/answers.ts'
 import { cheapHashing, holdNext, outdatedHash } from '../support/cheap-hashing.ts'
-import { onPostgres } from '../support/database.ts'
+import { needsPostgres } from '../support/database.ts'
 import { type Answer, type Person, address, startService } from '../support/service.ts'
 
-/** Races need a real PostgreSQL; where a call is held back, its order is certain, and any database will do. */
-const ROUNDS = onPostgres ? 50 : 2
+const ROUNDS = 50
 const INCORRECT = 'Incorrect email or password'
 const [OWN, ADMINS, MAILED] = ['chosen by the owner', 'chosen by an administrator', 'chosen by a link']
 
-void test('races about passwords', async (t) => {
+void test('races about passwords', needsPostgres, async (t) => {
   const service = await startService(t)
   cheapHashing(service)
   const { call, admin, rows, signIn, again, resetToken } = service

@@ -2,11 +2,10 @@ import { sql } from 'drizzle-orm'
 import { test } from 'tap'
 import { isAnswer } from '../support/answers.ts'
 import { cheapHashing } from '../support/cheap-hashing.ts'
-import { onPostgres } from '../support/database.ts'
+import { needsPostgres } from '../support/database.ts'
 import { type Answer, type Person, address, startService } from '../support/service.ts'
 
-/** Races need a real PostgreSQL: the embedded database has one connection, and shows only that nothing else breaks. */
-const ROUNDS = onPostgres ? 50 : 2
+const ROUNDS = 50
 const LAST = 'The last active superuser cannot be removed'
 const GONE = 'Could not validate credentials'
 const password = 'correct horse battery'
@@ -17,7 +16,7 @@ const spelled = (email: string, number: number) =>
 
 const statuses = (answers: readonly Answer[]) => answers.map(({ status }) => status).toSorted((a, b) => a - b)
 
-void test('races', async (t) => {
+void test('races', needsPostgres, async (t) => {
   const service = await startService(t)
   cheapHashing(service)
   const { call, admin, rows } = service
@@ -158,7 +157,7 @@ void test('races', async (t) => {
   const blocked = sql`select from pg_stat_activity
     where datname = current_database() and wait_event_type = 'Lock'`
   /** One connection never waits. */
-  const held = onPostgres ? ROUNDS : 0
+  const held = ROUNDS
   await t.test('a change and a deletion that waited for one user do not block each other', async (t) => {
     for (let round = 0; round < held; round++) {
       const { id } = await service.person()

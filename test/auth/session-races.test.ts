@@ -3,18 +3,17 @@ import { test } from 'tap'
 import { reaper } from '../../src/db/expired.ts'
 import { refusesToken } from '../support/answers.ts'
 import { cheapHashing } from '../support/cheap-hashing.ts'
-import { onPostgres } from '../support/database.ts'
+import { needsPostgres } from '../support/database.ts'
 import { type Answer, type Person, startService } from '../support/service.ts'
 
-/** Races need a real PostgreSQL: the embedded database has one connection, and shows only that nothing else breaks. */
-const ROUNDS = onPostgres ? 50 : 2
+const ROUNDS = 50
 const NEW_PASSWORD = 'another horse battery'
 
 interface Signed extends Person {
   readonly refresh_token: string
 }
 
-void test('races about sessions', async (t) => {
+void test('races about sessions', needsPostgres, async (t) => {
   const service = await startService(t, { RATE_LIMIT_ENABLED: 'false' })
   cheapHashing(service)
   const { app, call, admin, rows, signIn, resetToken } = service
@@ -129,7 +128,7 @@ void test('races about sessions', async (t) => {
   const blocked = sql`select from pg_stat_activity
     where datname = current_database() and wait_event_type = 'Lock'`
   /** One connection never waits. */
-  const held = onPostgres ? ROUNDS : 0
+  const held = ROUNDS
   const endOthers = (as: Person) => call('DELETE', '/users/me/sessions', { as })
   await t.test(
     'devices that end each other, and a change of password, do not block each other',
@@ -155,7 +154,6 @@ void test('races about sessions', async (t) => {
   )
 
   await t.test('clearing away waits for nobody: what is locked is left for the next time', async (t) => {
-    if (!onPostgres) return
     const people = [await open(await service.person()), await open(await service.person())] as const
     const past = sql`update sessions set expires_at = now() - interval '1 second'`
     for (const person of people) await rows(sql`${past} where id = ${sessionOf(person)}`)

@@ -3,7 +3,7 @@ import postgres from 'postgres'
 import { type Test, test } from 'tap'
 import { isUnavailable } from '../../src/db/faults.ts'
 import { connectPostgres } from '../../src/db/postgres.ts'
-import { createDatabase, dropDatabase, onPostgres } from '../support/database.ts'
+import { createDatabase, dropDatabase, needsPostgres } from '../support/database.ts'
 import { startProxy } from '../support/proxy.ts'
 
 /** What a caller waits at most, and what a database that is back may take to be seen. */
@@ -11,7 +11,6 @@ const ANSWER_MS = 2_000
 const BACK_MS = 5_000
 
 const SIZE = 3
-const needsPostgres = { skip: !onPostgres && 'needs PostgreSQL: npm run test:postgres' }
 
 async function setUp(t: Test, way: (url: string) => Promise<string> = (url) => Promise.resolve(url)) {
   const server = process.env.TEST_DATABASE_URL!

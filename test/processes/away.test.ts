@@ -1,5 +1,5 @@
 import { test } from 'tap'
-import { createDatabase, dropDatabase, onPostgres } from '../support/database.ts'
+import { createDatabase, dropDatabase, needsPostgres } from '../support/database.ts'
 import { databaseEnv, launch, signIn, start, temporaryFolder } from '../support/process.ts'
 import { startProxy } from '../support/proxy.ts'
 import { startSentry } from '../support/sentry.ts'
@@ -8,8 +8,6 @@ const ANSWER_MS = 2_000
 const BACK_MS = 5_000
 /** A process takes a moment to start, on a machine that may be busy. */
 const START_MS = 60_000
-
-const needsPostgres = { skip: !onPostgres && 'needs PostgreSQL: npm run test:postgres' }
 
 void test(
   'fault 27: PostgreSQL is away at the start, comes, goes and comes back',

@@ -3,9 +3,7 @@ import { type Test, test } from 'tap'
 import { key, cert } from '../support/certificate.ts'
 import { databaseEnv, launch, start, temporaryFolder } from '../support/process.ts'
 import { startMailServer } from '../support/mail-server.ts'
-import { onPostgres } from '../support/database.ts'
-
-const needsPostgres = { skip: !onPostgres && 'needs PostgreSQL: npm run test:postgres' }
+import { needsPostgres } from '../support/database.ts'
 
 /** What the doctor says in an environment, and how it ends. */
 async function examine(t: Test, env: Record<string, string>, args: string[] = []) {

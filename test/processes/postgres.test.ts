@@ -1,10 +1,9 @@
 import { readFileSync } from 'node:fs'
 import postgres from 'postgres'
 import { test } from 'tap'
-import { onPostgres } from '../support/database.ts'
+import { needsPostgres } from '../support/database.ts'
 import { databaseEnv, signIn, start, temporaryFolder } from '../support/process.ts'
 
-const needsPostgres = { skip: !onPostgres && 'needs PostgreSQL: npm run test:postgres' }
 const SECRET_KEY = 'only for tests, and long enough for that'
 
 void test(

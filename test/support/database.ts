@@ -23,6 +23,9 @@ export const TIMEOUT_MS = 5_000
 /** Whether the tests run on a real PostgreSQL; races and faults can't be shown on the embedded database. */
 export const onPostgres = process.env.TEST_DATABASE_URL !== undefined
 
+/** For tests of those: they are skipped on the embedded database. */
+export const needsPostgres = { skip: !onPostgres && 'needs PostgreSQL: npm run test:postgres' }
+
 /** Migrating takes a second, unpacking a dump of what it leads to a third of that. */
 async function embedded(): Promise<Connection> {
   const dump = join(tmpdir(), `groundwork-test-${migrationsHash()}.tar`)
