@@ -24,6 +24,12 @@ export interface Verification {
 }
 
 export interface Passwords {
+  /**
+   * To be asked before anything else is done for a hash.
+   *
+   * @throws ServiceUnavailable when too many wait already
+   */
+  admit(): void
   /** @throws ServiceUnavailable when too many wait already */
   hash(password: string): Promise<string>
   /**
@@ -68,8 +74,12 @@ export function passwords(given: Partial<HashingLimits> = {}): Passwords {
   const queue = workQueue<unknown, () => Promise<unknown>, unknown>((work) => work(), limits.running)
   let bcrypt: ReturnType<typeof bcryptThreads> | undefined
 
-  async function bounded<T>(work: () => Promise<T>): Promise<T> {
+  function admit() {
     if (queue.running() >= limits.running && queue.length() >= limits.waiting) throw new ServiceUnavailable()
+  }
+
+  async function bounded<T>(work: () => Promise<T>): Promise<T> {
+    admit()
     return traced('hash', {}, () => queue.push(work) as Promise<T>)
   }
 
@@ -81,6 +91,7 @@ export function passwords(given: Partial<HashingLimits> = {}): Passwords {
   }
 
   return {
+    admit,
     hash: (password) => bounded(() => argon2Hash(password, PARAMETERS)),
     async verify(hash, password) {
       const end = performance.now() + limits.failing

@@ -98,7 +98,11 @@ void test('a database before and after its migration, and a running instance', n
     })
     const url = new URL(env.DATABASE_URL!)
     url.username = 'doctored'
-    const { code, lines } = await examine(t, { ...env, DATABASE_URL: url.href })
+    const { code, lines } = await examine(t, {
+      ...env,
+      DATABASE_URL: url.href,
+      MIGRATION_DATABASE_URL: url.href,
+    })
     t.equal(code, 1)
     t.match(
       lines,

@@ -2,14 +2,15 @@ import type { App } from '../../contract.ts'
 import { ServiceUnavailable } from '../../errors.ts'
 import { pinger } from './store.ts'
 
-const options = { schema: { hide: true }, config: { unprepared: true } }
+const schema = { hide: true }
+const config = { unprepared: true } as const
 
 /** For balancers and orchestrators: is the process there, and may it be sent requests. */
 export function health(app: App) {
   const answers = pinger(app.db)
   // Never throttled: a process that answers is not to be restarted.
-  app.get('/health/live', { ...options, config: { throttled: false } }, () => ({ status: 'live' }))
-  app.get('/health/ready', options, async () => {
+  app.get('/health/live', { schema, config: { ...config, throttled: false } }, () => ({ status: 'live' }))
+  app.get('/health/ready', { schema, config }, async () => {
     // Not stopping, migrated, and the database answers soon: it is away or overloaded otherwise.
     if (app.stopping.aborted || !app.preparation.done || !(await answers())) throw new ServiceUnavailable()
     return { status: 'ready' }

@@ -63,6 +63,7 @@ export function loginPublic(app: App) {
   const signIn = { schema: accessToken, config: { limit: 'login_network' } } as const
   app.post('/login/access-token', signIn, async (request, reply) => {
     if ([...request.body.password].length > PASSWORD_LENGTH) throw wrongPassword(request)
+    passwords.admit()
     // Another device may renew the hash meanwhile: then the password is still right, and the second try says so.
     const session = (await openSession(request)) ?? (await openSession(request))
     if (!session) throw wrongPassword(request)
