@@ -88,9 +88,13 @@ function parameters(id: string, path: string) {
   if (inPath ?? inHeader)
     return [...(inHeader ? [`header ${inHeader}`] : []), ...(inPath ? [`path ${inPath}`] : [])]
   if (id === 'utils-test_email') return ['query email_to']
-  return id === 'users-read_users' || id === 'items-read_items'
-    ? ['cursor', 'limit', 'q', 'skip', 'sort'].map((name) => `query ${name}`)
-    : []
+  const list = ['cursor', 'limit', 'q', 'skip', 'sort']
+  const more: Record<string, string[]> = {
+    'users-read_users': list,
+    'items-read_items': list,
+    'mails-read_mails': [...list, 'state'],
+  }
+  return (more[id] ?? []).map((name) => `query ${name}`)
 }
 
 function checkComponents(check: Check, root: Node) {

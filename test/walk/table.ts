@@ -39,6 +39,9 @@ items-create_item                   POST   /items/                              
 items-read_item                     GET    /items/{id}                            U - ItemPublic 401 403 404 422
 items-update_item                   PUT    /items/{id}                            U ItemUpdate ItemPublic 401 403 404 422
 items-delete_item                   DELETE /items/{id}                            U - Message 401 403 404 422
+mails-read_mails                    GET    /mails/                                S - MailsPublic 401 403 422
+mails-read_mail                     GET    /mails/{id}                            S - MailPublic 401 403 404 422
+mails-retry_mail                    POST   /mails/{id}/retry                      S - MailPublic 401 403 404 409 422
 utils-test_email                    POST   /utils/test-email/                     S - Message 401 403 422 503
 utils-health_check                  GET    /utils/health-check/                   P - true
 private-create_user                 POST   /private/users/                        P PrivateUserCreate UserPublic 400 422`
@@ -74,6 +77,8 @@ export const components: Record<string, string> = {
   RefreshToken: 'refresh_token',
   VerifyEmail: 'token',
   ResendVerification: 'email',
+  MailPublic: 'id message recipient state tries last_error created_at next_try_at sent_at',
+  MailsPublic: 'data count next_cursor',
   UsersPublic: 'data count next_cursor',
   ItemsPublic: 'data count next_cursor',
   Message: 'message',

@@ -16,6 +16,7 @@ import { document } from './document.ts'
 import { item } from './item.ts'
 import { items } from './items.ts'
 import { login } from './login.ts'
+import { mails } from './mails.ts'
 import { privateUsers } from './private.ts'
 import { protocol } from './protocol.ts'
 import { recovery } from './recovery.ts'
@@ -30,6 +31,7 @@ const tags = {
   login: [login, sessions, recovery, verification],
   users: [signup, account, users, administration],
   items: [items, item],
+  mails: [mails],
   utils: [utils],
   private: [privateUsers],
   'all routes': [protocol, bodies, document, lastSuperuser],
