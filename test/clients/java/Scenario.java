@@ -83,38 +83,38 @@ public final class Scenario {
     ItemsApi items = itemsOf(new LoginApi(client()).loginRefreshToken(body));
     seen("refresh");
 
-    ItemPublic item = items.itemsCreateItem(new ItemCreate().title("Engine"));
+    ItemPublic item = items.itemsCreateItem(new ItemCreate().title("Engine"), null);
     UUID id = item.getId();
     equal(item.getDescription(), null);
     seen("create");
 
-    ItemsPublic page = items.itemsReadItems(0, 10);
+    ItemsPublic page = items.itemsReadItems(0, 10, null, null, null);
     List<ItemPublic> data = page.getData();
     equal(page.getCount(), 1);
     equal(data, List.of(item));
     seen("list");
 
-    ItemPublic updated = items.itemsUpdateItem(id, new ItemUpdate().description("Brass"));
+    ItemPublic updated = items.itemsUpdateItem(id, new ItemUpdate().description("Brass"), null);
     equal(updated.getTitle() + " " + updated.getDescription(), "Engine Brass");
     seen("update");
 
     ItemsApi another = itemsOf(signIn(signUp()));
-    HTTPError forbidden = HTTPError.fromJson(errorOf(403, () -> another.itemsReadItem(id)));
+    HTTPError forbidden = HTTPError.fromJson(errorOf(403, () -> another.itemsReadItem(id, null)));
     equal(forbidden.getDetail(), "Not enough permissions");
     seen("read a 403");
 
     ItemCreate untitled = new ItemCreate().title("");
     HTTPValidationError invalid =
-        HTTPValidationError.fromJson(errorOf(422, () -> items.itemsCreateItem(untitled)));
+        HTTPValidationError.fromJson(errorOf(422, () -> items.itemsCreateItem(untitled, null)));
     ValidationError fault = invalid.getDetail().get(0);
     equal(fault.getLoc().get(0).getString() + "." + fault.getLoc().get(1).getString(), "body.title");
     equal(fault.getType(), "string_too_short");
     seen("read a 422");
 
-    equal(items.itemsDeleteItem(id).getMessage(), "Item deleted successfully");
+    equal(items.itemsDeleteItem(id, null).getMessage(), "Item deleted successfully");
     seen("delete");
 
-    HTTPError missing = HTTPError.fromJson(errorOf(404, () -> items.itemsReadItem(id)));
+    HTTPError missing = HTTPError.fromJson(errorOf(404, () -> items.itemsReadItem(id, null)));
     equal(missing.getDetail(), "Item not found");
     seen("read a 404");
 
