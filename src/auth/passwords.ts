@@ -10,12 +10,19 @@ import { traced } from '../tracing.ts'
  * argon2id with 64 MiB, three passes, four lanes: above OWASP's minimum (Password Storage Cheat Sheet), and the
  * parameters of the FastAPI template, so that hashes made there are current here.
  */
-const PARAMETERS = { memoryCost: 65_536, timeCost: 3, parallelism: 4 }
-const CURRENT = '$argon2id$v=19$m=65536,t=3,p=4$'
+export const COST: HashingCost = { memoryCost: 65_536, timeCost: 3, parallelism: 4 }
 
-/** A hash with the current parameters of a password that nobody knows: verifying against it fails as slowly. */
-const NOBODYS =
-  '$argon2id$v=19$m=65536,t=3,p=4$8eJPheyHmBlhgKGyNGhXxw$JWxDto8vbia2vsomlj7wtaEidaJL2O5lqXZAyHlNFHc'
+export interface HashingCost {
+  /** KiB. */
+  readonly memoryCost: number
+  /** Passes over them. */
+  readonly timeCost: number
+  /** Lanes, each a thread. */
+  readonly parallelism: number
+}
+
+/** Salt and hash of a password that nobody knows: verifying against it fails as slowly as against anybody's. */
+const NOBODYS = '8eJPheyHmBlhgKGyNGhXxw$JWxDto8vbia2vsomlj7wtaEidaJL2O5lqXZAyHlNFHc'
 
 /** How hashing went, and whether the stored hash should be replaced by one with the current parameters. */
 export interface Verification {
@@ -45,6 +52,8 @@ export interface Passwords {
 }
 
 export interface HashingLimits {
+  /** What a new hash costs; less only where a test is about something else. */
+  readonly cost: HashingCost
   /** Hashes at once: each takes 64 MiB and a thread. */
   readonly running: number
   /** Hashes that wait for their turn; at about 30 a second on two cores, the last one waits 2 s. */
@@ -57,7 +66,7 @@ export interface HashingLimits {
 }
 
 const cores = availableParallelism()
-const defaults: HashingLimits = { running: cores, waiting: 32 * cores, failing: 400 }
+const defaults: HashingLimits = { cost: COST, running: cores, waiting: 32 * cores, failing: 400 }
 
 /** bcryptjs is JavaScript and would stall the event loop, so it runs in threads that end when idle for a minute. */
 const bcryptThreads = () =>
@@ -71,6 +80,8 @@ const bcryptThreads = () =>
 /** Password hashing off the event loop, with a bound on how much of it runs and waits at once. */
 export function passwords(given: Partial<HashingLimits> = {}): Passwords {
   const limits = { ...defaults, ...given }
+  const { memoryCost, timeCost, parallelism } = limits.cost
+  const current = `$argon2id$v=19$m=${memoryCost},t=${timeCost},p=${parallelism}$`
   const queue = workQueue<unknown, () => Promise<unknown>, unknown>((work) => work(), limits.running)
   let bcrypt: ReturnType<typeof bcryptThreads> | undefined
 
@@ -92,12 +103,12 @@ export function passwords(given: Partial<HashingLimits> = {}): Passwords {
 
   return {
     admit,
-    hash: (password) => bounded(() => argon2Hash(password, PARAMETERS)),
+    hash: (password) => bounded(() => argon2Hash(password, limits.cost)),
     async verify(hash, password) {
       const end = performance.now() + limits.failing
-      const matched = await bounded(() => matches(hash ?? NOBODYS, password))
+      const matched = await bounded(() => matches(hash ?? current + NOBODYS, password))
       if (!matched) await pause(Math.max(0, end - performance.now()))
-      return { matches: matched, outdated: hash !== undefined && !hash.startsWith(CURRENT) }
+      return { matches: matched, outdated: hash !== undefined && !hash.startsWith(current) }
     },
     load: () => ({ running: queue.running(), waiting: queue.length() }),
     async close() {

@@ -2,6 +2,7 @@ import { createHash, randomUUID } from 'node:crypto'
 import { existsSync, readFileSync, readdirSync, renameSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { PGlite } from '@electric-sql/pglite'
 import postgres from 'postgres'
 import type { Connection } from '../../src/db/connect.ts'
 import { createPglite, overPglite } from '../../src/db/embedded.ts'
@@ -26,17 +27,70 @@ export const onPostgres = process.env.TEST_DATABASE_URL !== undefined
 /** For tests of those: they are skipped on the embedded database. */
 export const needsPostgres = { skip: !onPostgres && 'needs PostgreSQL: npm run test:postgres' }
 
-/** Migrating takes a second, unpacking a dump of what it leads to a third of that. */
-async function embedded(): Promise<Connection> {
-  const dump = join(tmpdir(), `groundwork-test-${migrationsHash()}.tar`)
-  if (existsSync(dump)) return overPglite(await createPglite({ loadDataDir: new Blob([readFileSync(dump)]) }))
-  const client = await createPglite()
+const embedded = async () => overPglite(await unpacked())
+
+/** Those that services of this process are done with, emptied. */
+const emptied: PGlite[] = []
+/** An open one keeps the process alive. */
+const KEPT_MS = 500
+
+/**
+ * A fresh database for a service of the same process as others: a new embedded one costs half a second of a core, so
+ * one that is closed is emptied, and used for the next.
+ */
+export async function databaseInTurn(): Promise<Connection> {
+  if (onPostgres) return freshDatabase()
+  const client = emptied.pop() ?? (await unpacked())
+  const shape = await shapeOf(client)
   const connection = overPglite(client)
-  await connection.migrate()
+  return {
+    ...connection,
+    async close() {
+      if ((await shapeOf(client)) !== shape) return connection.close()
+      await client.exec(`truncate ${await tablesOf(client)} restart identity`)
+      await client.exec('discard all')
+      emptied.push(client)
+      setTimeout(closeUnused, KEPT_MS, client).unref()
+    },
+  }
+}
+
+async function closeUnused(client: PGlite) {
+  const place = emptied.indexOf(client)
+  if (place === -1) return
+  emptied.splice(place, 1)
+  await client.close()
+}
+
+/** Migrating takes a second, unpacking a dump of what it leads to a third of that. */
+async function unpacked(): Promise<PGlite> {
+  const dump = join(tmpdir(), `groundwork-test-${migrationsHash()}.tar`)
+  if (existsSync(dump)) return createPglite({ loadDataDir: new Blob([readFileSync(dump)]) })
+  const client = await createPglite()
+  await overPglite(client).migrate()
   const draft = `${dump}.${randomUUID()}`
   writeFileSync(draft, Buffer.from(await (await client.dumpDataDir('none')).arrayBuffer()))
   renameSync(draft, dump)
-  return connection
+  return client
+}
+
+/** What it consists of: a database that a test made something in is not used again. */
+async function shapeOf(client: PGlite): Promise<unknown> {
+  const things = ['pg_class', 'pg_constraint', 'pg_trigger', 'pg_proc', 'pg_roles']
+  const oids = things.map((thing) => `select oid::text from ${thing}`).join(' union all ')
+  const columns = `select attrelid || attname from pg_attribute where not attisdropped`
+  const { rows } = await client.query<{ shape: string }>(
+    `select md5(string_agg(oid, ',' order by oid)) as shape from (${oids} union all ${columns})`,
+  )
+  return rows[0]?.shape
+}
+
+/** All but those that triggers keep right. */
+async function tablesOf(client: PGlite): Promise<string> {
+  const { rows } = await client.query<{ name: string }>(
+    `select relname as name from pg_class where relnamespace = 'public'::regnamespace and relkind = 'r' and relname <> 'row_counts'`,
+  )
+  return rows.map(({ name }) => name).join(', ')
 }
 
 function migrationsHash(): string {

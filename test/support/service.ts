@@ -5,7 +5,7 @@ import type { Test } from 'tap'
 import { type Dependencies, buildApp } from '../../src/app.ts'
 import { readConfig } from '../../src/config.ts'
 import type { App } from '../../src/contract.ts'
-import { freshDatabase } from './database.ts'
+import { databaseInTurn } from './database.ts'
 
 /** The production app on a database of its own, and the people who use it. */
 export interface Service {
@@ -54,6 +54,9 @@ export interface Person {
   readonly token: string
 }
 
+/** Argon2 at its least; tests about what a hash is say COST. */
+const CHEAP = { memoryCost: 8, timeCost: 1, parallelism: 1 }
+
 const PASSWORD = 'correct horse battery'
 const ADMIN = { email: 'admin@example.com', password: 'changethis' }
 
@@ -63,7 +66,7 @@ export async function startService(
   env: Record<string, string> = {},
   dependencies: Dependencies = {},
 ): Promise<Service> {
-  const connection = dependencies.connection ?? (await freshDatabase())
+  const connection = dependencies.connection ?? (await databaseInTurn())
   const config = readConfig({
     ENVIRONMENT: 'local',
     SECRET_KEY: 'only for tests, and long enough for that',
@@ -71,7 +74,7 @@ export async function startService(
     RATE_LIMIT_ENABLED: 'false',
     ...env,
   })
-  const hashing = { failing: 0, ...dependencies.hashing }
+  const hashing = { failing: 0, cost: CHEAP, ...dependencies.hashing }
   const app = await buildApp(config, { ...dependencies, connection, hashing })
   let closed: Promise<void> | undefined
   const close = () => (closed ??= app.close())
