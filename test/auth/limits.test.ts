@@ -137,6 +137,40 @@ void test('limits', async (t) => {
   })
 
   await t.test(
+    'fault 24: a right guess among too many at once is refused as the wrong ones are',
+    async (t) => {
+      const { passwords } = service.app.auth
+      const { verify } = passwords
+      /** What happens between the comparison of the next password and what comes of it. */
+      const meanwhile = (happens: () => Promise<unknown>) => {
+        passwords.verify = (hash, password, settle) => {
+          passwords.verify = verify
+          return verify(hash, password, async (matches) => {
+            await happens()
+            await settle?.(matches)
+          })
+        }
+      }
+      const [{ id, email, password }, from] = [await person(), freshNetwork()]
+      const sessions = async () => (await rows(sql`select from sessions where user_id = ${id}`)).length
+      const before = await sessions()
+      meanwhile(() => exhaust(() => signIn(email, WRONG, from)))
+      isLimited(t, await signIn(email, password, from), 'nobody learns that it was right')
+      t.equal(await sessions(), before)
+
+      const as = await person()
+      const change = (current_password: string) =>
+        call('PATCH', '/users/me/password', {
+          as,
+          body: { current_password, new_password: 'another horse battery' },
+        })
+      meanwhile(() => exhaust(() => change(WRONG)))
+      isLimited(t, await change(as.password))
+      t.equal((await signIn(as.email, as.password)).status, 200, 'and it is not changed')
+    },
+  )
+
+  await t.test(
     'fault 24: failures from everywhere stay under 100 an hour, and the owner gets in',
     async (t) => {
       const owner = await person()

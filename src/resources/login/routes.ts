@@ -28,7 +28,7 @@ const PASSWORD_LENGTH = 128
 export function loginPublic(app: App) {
   const { accounts, knownNetworks, links, passwords, refresh, sessions, recovery, verification } = app.auth
 
-  /** Counts a sign-in to an account, which may be nobody's, before it is tried. @throws TooManyRequests */
+  /** Limits sign-ins to an account, which may be nobody's. @throws TooManyRequests */
   async function limitSignIn(request: SignInRequest, user_id: string | undefined) {
     const { network, body } = request
     const account = user_id ?? body.username.toLowerCase()
@@ -42,7 +42,9 @@ export function loginPublic(app: App) {
     const { username, password } = request.body
     const user = await accounts.findByEmail(username)
     await limitSignIn(request, user?.id)
-    const { matches, outdated } = await passwords.verify(user?.hashed_password, password)
+    const { matches, outdated } = await passwords.verify(user?.hashed_password, password, (isRight) =>
+      request.settle(isRight),
+    )
     const refuse = (refusal: ApiErrorKind, reason: string) => {
       request.record('sign_in', { user_id: user?.id, reason })
       return new refusal()

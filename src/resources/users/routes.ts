@@ -74,7 +74,9 @@ export function usersSignedIn(app: App) {
     await request.limit('password_change', request.user.id)
     const change = async () => {
       const current = await users.hashOf(request.user.id)
-      const { matches } = await passwords.verify(current, current_password)
+      const { matches } = await passwords.verify(current, current_password, (isRight) =>
+        request.settle(isRight),
+      )
       if (!matches) {
         request.record('password_changed', { reason: 'password' })
         throw new IncorrectPassword()
