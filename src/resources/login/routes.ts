@@ -26,7 +26,7 @@ import {
 const PASSWORD_LENGTH = 128
 
 export function loginPublic(app: App) {
-  const { accounts, knownNetworks, links, passwords, refresh, sessions, recovery, verification } = app.auth
+  const { accounts, knownNetworks, passwords, refresh, sessions, recovery, verification } = app.auth
 
   /** Limits sign-ins to an account, which may be nobody's. @throws TooManyRequests */
   async function limitSignIn(request: SignInRequest, user_id: string | undefined) {
@@ -96,18 +96,12 @@ export function loginPublic(app: App) {
   })
 
   app.post('/reset-password/', { schema: resetPassword, config }, async (request) => {
-    const { token, new_password } = request.body
-    const user_id = await links.resetPassword(token, new_password, request.ip)
-    // Whom strangers keep from signing in on a new network gets in this way.
-    await knownNetworks.remember(user_id, request.network)
-    request.record('password_changed', { user_id })
-    app.mail.wake()
+    await request.resetPassword(request.body.token, request.body.new_password)
     return { message: 'Password updated successfully' }
   })
 
   app.post('/verify-email/', { schema: verifyEmail, config }, async (request) => {
-    const user_id = await links.verifyEmail(request.body.token)
-    request.record('address_verified', { user_id })
+    await request.verifyEmail(request.body.token)
     return { message: 'Email verified successfully' }
   })
 
