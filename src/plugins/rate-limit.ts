@@ -55,10 +55,12 @@ export const rateLimit = plugin(
     })
     app.decorateRequest('settle', async function (this: FastifyRequest, isRight: boolean) {
       const guesses = [...(this.guesses?.values() ?? [])]
-      if (isRight) return void (await Promise.all(guesses.map(check)))
-      this.guesses = null
-      // One after the other, the widest first: what one refuses, the next does not count.
-      for (const guess of guesses) await count(guess)
+      if (isRight) await Promise.all(guesses.map(check))
+      else {
+        this.guesses = null
+        // One after the other, the widest first: what one refuses, the next does not count.
+        for (const guess of guesses) await count(guess)
+      }
     })
 
     const routes: RouteOptions[] = []
@@ -90,7 +92,8 @@ export const rateLimit = plugin(
   { name: 'rate-limit', dependencies: ['database', 'throttle'] },
 )
 
-const isFailure = (status: number) => status === 400 || status === 401
+/** 409 too: it tells that an address is in use. */
+const isFailure = (status: number) => status === 400 || status === 401 || status === 409
 
 /** What was not even tried (403, 413, 422, 429, 5xx) does not count. */
 const isSpent = (status: number) => status < 400 || isFailure(status)

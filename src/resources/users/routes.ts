@@ -61,7 +61,11 @@ export function usersSignedIn(app: App) {
 
   app.get('/users/me', { schema: readUserMe }, (request) => request.user)
   app.patch('/users/me', { schema: updateUserMe }, async (request) => {
-    if (request.body.email !== undefined) await request.limit('mail', request.body.email.toLowerCase())
+    const address = request.body.email?.toLowerCase()
+    if (address !== undefined && address !== request.user.email.toLowerCase()) {
+      await request.limit('mail_network', request.network)
+      await request.limit('mail', address)
+    }
     const user = await users.updateOwn(request.user.id, request.body, request.ip)
     if (user.email.toLowerCase() !== request.user.email.toLowerCase()) {
       request.record('address_changed')
