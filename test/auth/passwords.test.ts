@@ -102,7 +102,7 @@ void test('passwords', async (t) => {
     }
   })
 
-  await t.test('the time of an answer does not tell whether an address is known', async (t) => {
+  await t.test('fault 1: the time of an answer does not tell whether an address is known', async (t) => {
     const times: Record<'known' | 'unknown', number[]> = { known: [], unknown: [] }
     for (let round = 0; round < 15; round++) {
       for (const kind of ['known', 'unknown'] as const) {
@@ -123,7 +123,7 @@ void test('passwords', async (t) => {
       const slow = passwords({ running: 1, waiting: 100, failing })
       t.teardown(() => slow.close())
       const right = await slow.hash(ada.password)
-    await slow.verify(bcrypt, 'x') // its thread starts
+      await slow.verify(bcrypt, 'x') // its thread starts
       const time = async (work: Promise<unknown>) => {
         const start = performance.now()
         await work.catch(() => undefined)
