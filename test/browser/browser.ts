@@ -54,7 +54,7 @@ const isExpected = (text: string) =>
 /** As on a small phone. */
 const NARROW = 360
 
-/** Keeps a picture of a page, in the colors of day and of night, and by day as a phone shows it. */
+/** Keeps a picture of a page, in the colors of day and of night, and as a phone shows it. */
 export async function picture(
   page: Page,
   name: string,
