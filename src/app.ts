@@ -6,29 +6,9 @@ import type { Config } from './config.ts'
 import type { App } from './contract.ts'
 import type { Connection } from './db/connect.ts'
 import { serverOptions } from './http.ts'
-import { auth } from './plugins/auth.ts'
-import { bodies } from './plugins/bodies.ts'
-import { conditions } from './plugins/conditions.ts'
-import { database } from './plugins/database.ts'
-import { errors } from './plugins/errors.ts'
-import { events } from './plugins/events.ts'
-import { housekeeping } from './plugins/housekeeping.ts'
-import { mail } from './plugins/mail.ts'
-import { metrics } from './plugins/metrics.ts'
-import { methods, otherMethods } from './plugins/methods.ts'
-import { openapi } from './plugins/openapi.ts'
-import { ownership } from './plugins/ownership.ts'
-import { preparation } from './plugins/preparation.ts'
-import { rateLimit } from './plugins/rate-limit.ts'
-import { reporting } from './plugins/reporting.ts'
-import { requestId } from './plugins/request-id.ts'
-import { scope, scopes } from './plugins/scopes.ts'
-import { security } from './plugins/security.ts'
-import { settings } from './plugins/settings.ts'
-import { stopping } from './plugins/stopping.ts'
-import { throttle } from './plugins/throttle.ts'
-import { tracing } from './plugins/tracing.ts'
-import { validation } from './plugins/validation.ts'
+import * as plugins from './plugins/index.ts'
+import { otherMethods } from './plugins/methods.ts'
+import { scope } from './plugins/scopes.ts'
 import { docs } from './resources/docs/routes.ts'
 import { health } from './resources/health/routes.ts'
 import { inbox } from './resources/inbox/routes.ts'
@@ -59,29 +39,30 @@ export async function buildApp(config: Config, dependencies: Dependencies = {}):
   const { connection, hashing, logger } = dependencies
   const app: App = fastify(serverOptions(config, logger)).withTypeProvider<TypeBoxTypeProvider>()
 
-  await app.register(settings, { config })
-  await app.register(tracing, { config })
-  await app.register(requestId)
-  await app.register(stopping)
-  await app.register(security, { config })
-  await app.register(throttle, { config })
-  await app.register(reporting, { config })
-  await app.register(errors)
-  await app.register(bodies)
-  await app.register(validation)
-  await app.register(openapi, { config })
-  await app.register(database, { config, connection })
-  await app.register(rateLimit, { config })
-  await app.register(auth, { config, hashing })
-  await app.register(events)
-  await app.register(preparation, { config })
-  await app.register(conditions)
-  await app.register(ownership)
-  await app.register(mail, { config })
-  await app.register(housekeeping)
-  await app.register(metrics, { config })
-  await app.register(scopes)
-  await app.register(methods)
+  await app.register(plugins.settings, { config })
+  await app.register(plugins.tracing, { config })
+  await app.register(plugins.requestId)
+  await app.register(plugins.stopping)
+  await app.register(plugins.security, { config })
+  await app.register(plugins.throttle, { config })
+  await app.register(plugins.reporting, { config })
+  await app.register(plugins.errors)
+  await app.register(plugins.bodies)
+  await app.register(plugins.validation)
+  await app.register(plugins.openapi, { config })
+  await app.register(plugins.database, { config, connection })
+  await app.register(plugins.rateLimit, { config })
+  await app.register(plugins.auth, { config, hashing })
+  await app.register(plugins.events)
+  await app.register(plugins.preparation, { config })
+  await app.register(plugins.conditions)
+  await app.register(plugins.ownership)
+  await app.register(plugins.mail, { config })
+  await app.register(plugins.links)
+  await app.register(plugins.housekeeping)
+  await app.register(plugins.metrics, { config })
+  await app.register(plugins.scopes)
+  await app.register(plugins.methods)
 
   const api = { prefix: '/api/v1' }
   const local = config.ENVIRONMENT === 'local'

@@ -15,7 +15,7 @@ export interface Limit {
   readonly every: number
   /** Seconds that the first try beyond the burst waits. */
   readonly pause: number
-  /** A try that fails (400, 401) always counts; one that succeeds only where this says so. */
+  /** A try that fails (400, 401, 409) always counts; one that succeeds only where this says so. */
   readonly counts: 'failures' | 'tries'
 }
 
@@ -28,7 +28,7 @@ export const limits = {
   login_network: { burst: 100, every: 36, pause: 36, counts: 'failures' },
   /** By user: guesses at the current password by somebody who found a device unlocked (ASVS 6.2.3). */
   password_change: { burst: 5, every: 1800, pause: 30, counts: 'failures' },
-  /** By address: mails that strangers can have sent to it (recovery, verification, signup), so that they flood nobody. */
+  /** By address: mails that strangers can have sent to it (recovery, verification, signup, change of address), so that they flood nobody. */
   mail: { burst: 5, every: 3600, pause: 60, counts: 'tries' },
   /** By network, to any address (ASVS 2.4.1). */
   mail_network: { burst: 50, every: 60, pause: 60, counts: 'tries' },

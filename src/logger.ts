@@ -24,29 +24,43 @@ const SECRETS = new Set([
   'refresh_token',
   'access_token',
   'email',
+  'hashed_password',
+  'authorization',
 ])
 
+/** Nothing that is logged is nested deeper; what is may go around in a circle. */
+const DEEPEST = 8
+const TOO_DEEP = '[too deep]'
+
 /**
- * Masks fields of these names, beside each other or one level deeper. pino's own redaction copies what every line
- * carries: the two lines of a request took 11 µs with it, and take 5 with this.
+ * Masks fields of these names, however deep they stand. pino's own redaction knows paths alone, and copies what every
+ * line carries: the two lines of a request took 11 µs with it, and take 5 with this.
  */
-function withoutSecrets(fields: Record<string, unknown>): Record<string, unknown> {
+const withoutSecrets = (fields: Record<string, unknown>) => maskedFields(fields, DEEPEST)
+
+function maskedFields(fields: Record<string, unknown>, depth: number): Record<string, unknown> {
   const masked: Record<string, unknown> = {}
-  for (const [name, field] of Object.entries(fields)) {
-    if (SECRETS.has(name)) masked[name] = '[redacted]'
-    else masked[name] = isPlain(field) ? withoutSecretsIn(field) : field
-  }
+  for (const name of Object.keys(fields))
+    masked[name] = SECRETS.has(name) ? '[redacted]' : maskedField(fields[name], depth - 1)
   return masked
 }
 
-const withoutSecretsIn = (fields: Record<string, unknown>) =>
-  Object.fromEntries(
-    Object.entries(fields).map(([name, field]) => [name, SECRETS.has(name) ? '[redacted]' : field]),
-  )
+function maskedField(field: unknown, depth: number): unknown {
+  if (Array.isArray(field))
+    return depth === 0 ? TOO_DEEP : field.map((one: unknown) => maskedField(one, depth - 1))
+  if (isPlain(field)) return depth === 0 ? TOO_DEEP : maskedFields(field, depth)
+  return field
+}
 
-/** Requests, answers and errors are not: what is told of these, the serializers decide. */
-const isPlain = (field: unknown): field is Record<string, unknown> =>
-  typeof field === 'object' && field !== null && Object.getPrototypeOf(field) === Object.prototype
+/**
+ * Parameters and queries have no prototype. Requests, answers and errors are not plain: what is told of these, the
+ * serializers decide.
+ */
+function isPlain(field: unknown): field is Record<string, unknown> {
+  if (typeof field !== 'object' || field === null) return false
+  const prototype: unknown = Object.getPrototypeOf(field)
+  return prototype === Object.prototype || prototype === null
+}
 
 /** pino-pretty is a tool of development and absent from the production image; without it, lines are JSON. */
 async function prettyStream() {

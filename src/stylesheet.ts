@@ -21,6 +21,7 @@ body.wide { max-width: 900px; }
 header { margin: 0 0 20px; font-size: 18px; font-weight: 600; }
 main, .card { padding: 36px; background: var(--card); border: 1px solid var(--line); border-radius: 12px; }
 .wide main { padding: 0; background: none; border: 0; }
+.wide .card { padding: 16px 20px; }
 h1 { margin: 0 0 16px; font-size: 24px; line-height: 32px; font-weight: 600; letter-spacing: -0.2px; overflow-wrap: anywhere; }
 h2 { margin: 28px 0 12px; font-size: 18px; font-weight: 600; }
 p { margin: 0 0 16px; }
@@ -54,16 +55,16 @@ ul.mails { margin: 0 0 16px; padding: 0; list-style: none; border: 1px solid var
 .mails strong { font-weight: 600; overflow-wrap: anywhere; }
 .mails span { grid-column: 1 / -1; color: var(--note); font-size: 14px; overflow-wrap: anywhere; }
 time { color: var(--note); font-size: 14px; white-space: nowrap; font-variant-numeric: tabular-nums; }
-dl { display: grid; grid-template-columns: auto 1fr; gap: 4px 20px; margin: 0; padding: 16px 20px; font-size: 14px; line-height: 22px; }
+dl { display: grid; grid-template-columns: auto 1fr; gap: 4px 20px; margin: 0; font-size: 14px; line-height: 22px; }
 dt { color: var(--note); }
 dd { margin: 0; overflow-wrap: anywhere; }
 dd time { color: inherit; white-space: normal; }
 p.dead { margin: 20px 0; }
 iframe { display: block; width: 100%; height: 760px; resize: vertical; border: 1px solid var(--line); border-radius: 12px; }
-pre { margin: 0; padding: 20px; font: 14px/22px ui-monospace, Menlo, Consolas, monospace; white-space: pre-wrap; overflow-wrap: anywhere; }
+pre { margin: 0; font: 14px/22px ui-monospace, Menlo, Consolas, monospace; white-space: pre-wrap; overflow-wrap: anywhere; }
 @media (max-width: 479px) {
   body { padding-top: 24px; }
-  main, .card { padding: 24px; }
+  main { padding: 24px; }
   .mails a { grid-template-columns: 1fr; }
   dl { grid-template-columns: 1fr; gap: 0; }
   dd { margin-bottom: 6px; }

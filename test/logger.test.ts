@@ -148,11 +148,22 @@ void test('in local nothing is told to Sentry', async (t) => {
   t.same(envelopes, [])
 })
 
-void test('whoever logs a secret by its name logs nothing of it', async (t) => {
+void test('fault 21: whoever logs a secret by its name logs nothing of it, however deep it stands', async (t) => {
   const { logger, lines } = await collectingLogger()
   const secrets = { password: 'a-secret', refresh_token: 'a-secret', email: 'a-secret' }
-  logger.info({ ...secrets, kept: 1, deeper: { ...secrets, kept: 2 } }, 'careless')
-  const [line = ''] = lines
-  t.notMatch(line, /a-secret/)
-  t.match(JSON.parse(line), { password: '[redacted]', kept: 1, deeper: { email: '[redacted]', kept: 2 } })
+  const bare = Object.assign(Object.create(null) as object, secrets) // as queries and parameters are
+  const circle: Record<string, unknown> = { ...secrets }
+  circle.self = circle
+  logger.info({ ...secrets, kept: 1, deeper: { ...secrets, kept: 2, yet: { deeper: secrets } } }, 'careless')
+  logger.info(
+    { list: [1, [secrets]], query: bare, headers: { authorization: 'Bearer a-secret' } },
+    'careless',
+  )
+  logger.info({ circle }, 'careless')
+  for (const line of lines) t.notMatch(line, /a-secret/)
+  const [first = '', second = '', third] = lines
+  const masked = { password: '[redacted]', refresh_token: '[redacted]', email: '[redacted]' }
+  t.match(JSON.parse(first), { ...masked, kept: 1, deeper: { ...masked, kept: 2, yet: { deeper: masked } } })
+  t.match(JSON.parse(second), { list: [1, [masked]], query: masked })
+  t.match(third, 'too deep', 'what goes around in a circle comes to an end')
 })

@@ -83,7 +83,7 @@ async function pathFor(service: Service, all: Described[], { path }: Described, 
   return collection + list.body.data[0].id + rest
 }
 
-void test('who may do what', async (t) => {
+void test('fault 9: who may do what', async (t) => {
   const service = await startService(t, { RATE_LIMIT_ENABLED: 'false' })
   cheapHashing(service)
   const document = documentOf(service.app)

@@ -8,17 +8,21 @@ import { type LimitName, limits } from '../limits.ts'
 import { macOf } from './signed-ids.ts'
 
 /**
- * Limits that hold over all replicas: a row for each limit and whom it counts, one statement a try. A try is counted
- * before it is made, so that a hundred at once do not pass where one may, and given back where it does not count.
+ * Limits that hold over all replicas: a row for each limit and whom it counts, one statement a try, so that a hundred
+ * at once do not pass where one may.
  */
 export interface Limiter {
-  /** @throws TooManyRequests, which says when to try again */
-  reserve(name: LimitName, by: readonly string[]): Promise<Reservation>
-  giveBack(reservation: Reservation): Promise<void>
+  counter(name: LimitName, by: readonly string[]): Counter
+  /** @throws TooManyRequests, which says when to try again, where a try would have to wait */
+  check(counter: Counter): Promise<void>
+  /** Counts a try. @throws TooManyRequests where it has to wait; then nothing is counted */
+  count(counter: Counter): Promise<void>
+  /** For a try that was counted and does not count in the end. */
+  giveBack(counter: Counter): Promise<void>
 }
 
-/** A try that was counted. */
-export interface Reservation {
+/** A limit, and whom it counts. */
+export interface Counter {
   readonly name: LimitName
   readonly key: string
 }
@@ -27,10 +31,14 @@ export function limiter(db: Database, config: Pick<Config, 'SECRET_KEY'>): Limit
   const mac = macOf(config.SECRET_KEY, 'rate-limit')
   const run = prepare(db)
   return {
-    async reserve(name, by) {
-      const key = mac(JSON.stringify([name, ...by]))
+    counter: (name, by) => ({ name, key: mac(JSON.stringify([name, ...by])) }),
+    async check({ name, key }) {
+      const [held] = await run.wait.execute({ key })
+      if (held) throw new TooManyRequests(name, held.seconds)
+    },
+    async count({ name, key }) {
       const taken = await run.take.execute({ key, ...limits[name] })
-      if (taken.length > 0) return { name, key }
+      if (taken.length > 0) return
       const [held] = await run.wait.execute({ key })
       throw new TooManyRequests(name, held?.seconds)
     },
@@ -74,12 +82,13 @@ function prepare(db: Database) {
       })
       .returning({ key: table.key })
       .prepare('limit_take'),
+    /** A row where the next try must wait. */
     wait: db
       .select({
         seconds: sql<number>`greatest(1, ceil(extract(epoch from ${table.resumes_at} - ${time})))::integer`,
       })
       .from(table)
-      .where(ofKey)
+      .where(sql`${ofKey} and ${table.resumes_at} > ${time}`)
       .prepare('limit_wait'),
     giveBack: db
       .update(table)

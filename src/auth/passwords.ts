@@ -43,9 +43,14 @@ export interface Passwords {
    * Compares a password with a stored hash (argon2, or bcrypt of older services). Without a hash it takes the
    * same time and never matches, so that an answer's time does not tell whether an address is known.
    *
+   * @param settle is told first whether it matches. What it throws is thrown, after the time of one that does not
    * @throws ServiceUnavailable when too many wait already
    */
-  verify(hash: string | undefined, password: string): Promise<Verification>
+  verify(
+    hash: string | undefined,
+    password: string,
+    settle?: (matches: boolean) => Promise<void>,
+  ): Promise<Verification>
   /** How many are hashed or compared at the moment, and how many wait for their turn. */
   load(): Pick<HashingLimits, 'running' | 'waiting'>
   close(): Promise<void>
@@ -104,10 +109,20 @@ export function passwords(given: Partial<HashingLimits> = {}): Passwords {
   return {
     admit,
     hash: (password) => bounded(() => argon2Hash(password, limits.cost)),
-    async verify(hash, password) {
-      const end = performance.now() + limits.failing
-      const matched = await bounded(() => matches(hash ?? current + NOBODYS, password))
-      if (!matched) await pause(Math.max(0, end - performance.now()))
+    async verify(hash, password, settle = () => Promise.resolve()) {
+      // From its turn on, as a queue takes longer than this.
+      let start = 0
+      const matched = await bounded(() => {
+        start = performance.now()
+        return matches(hash ?? current + NOBODYS, password)
+      })
+      let passes = false
+      try {
+        await settle(matched)
+        passes = matched
+      } finally {
+        if (!passes) await pause(Math.max(0, start + limits.failing - performance.now()))
+      }
       return { matches: matched, outdated: hash !== undefined && !hash.startsWith(current) }
     },
     load: () => ({ running: queue.running(), waiting: queue.length() }),

@@ -6,7 +6,7 @@ import { isAnswer } from '../support/answers.ts'
 import { cheapHashing } from '../support/cheap-hashing.ts'
 import { freshNetwork, letPass, limited, retryAfter } from '../support/limits.ts'
 import { noDatabase, startWithoutData } from '../support/no-database.ts'
-import { type Answer, type Service, address, startService } from '../support/service.ts'
+import { type Answer, type Person, type Service, address, startService } from '../support/service.ts'
 
 const INCORRECT = 'Incorrect email or password'
 const WRONG = 'wrong horse battery'
@@ -137,6 +137,40 @@ void test('limits', async (t) => {
   })
 
   await t.test(
+    'fault 24: a right guess among too many at once is refused as the wrong ones are',
+    async (t) => {
+      const { passwords } = service.app.auth
+      const { verify } = passwords
+      /** What happens between the comparison of the next password and what comes of it. */
+      const meanwhile = (happens: () => Promise<unknown>) => {
+        passwords.verify = (hash, password, settle) => {
+          passwords.verify = verify
+          return verify(hash, password, async (matches) => {
+            await happens()
+            await settle?.(matches)
+          })
+        }
+      }
+      const [{ id, email, password }, from] = [await person(), freshNetwork()]
+      const sessions = async () => (await rows(sql`select from sessions where user_id = ${id}`)).length
+      const before = await sessions()
+      meanwhile(() => exhaust(() => signIn(email, WRONG, from)))
+      isLimited(t, await signIn(email, password, from), 'nobody learns that it was right')
+      t.equal(await sessions(), before)
+
+      const as = await person()
+      const change = (current_password: string) =>
+        call('PATCH', '/users/me/password', {
+          as,
+          body: { current_password, new_password: 'another horse battery' },
+        })
+      meanwhile(() => exhaust(() => change(WRONG)))
+      isLimited(t, await change(as.password))
+      t.equal((await signIn(as.email, as.password)).status, 200, 'and it is not changed')
+    },
+  )
+
+  await t.test(
     'fault 24: failures from everywhere stay under 100 an hour, and the owner gets in',
     async (t) => {
       const owner = await person()
@@ -236,6 +270,36 @@ void test('limits', async (t) => {
     isLimited(t, await call('POST', path, { from, body: '{', headers: json }))
   })
 
+  await t.test('fault 22: who changes their address can have only so many mails sent', async (t) => {
+    const move = (as: Person, email: string, from: string) =>
+      call('PATCH', '/users/me', { as, body: { email }, from })
+    const [wanted, taken, from] = [address(), await person(), freshNetwork()]
+    const { passed, refusal } = await exhaust(async () => {
+      const ada = await person()
+      const moved = await move(ada, wanted, freshNetwork())
+      if (moved.status === 200) await move(ada, address(), freshNetwork())
+      return moved
+    })
+    t.equal(passed, limits.mail.burst, 'to one address, from everywhere')
+    isLimited(t, refusal)
+    isLimited(t, await recover(wanted), 'it is the same limit as that of other mails')
+
+    const ada = await person()
+    for (let round = 0; round < limits.mail_network.burst; round++) {
+      const to = round % 2 ? taken.email : address()
+      if (round % 2 && round > 2 * limits.mail.burst) {
+        t.equal((await move(ada, address(), from)).status, 200)
+        continue
+      }
+      const { status } = await move(ada, to, from)
+      t.equal(status, round % 2 ? 409 : 200, 'also where it is told that an address is in use')
+    }
+    isLimited(t, await move(ada, address(), from), 'to many addresses, from one network')
+    const me = await call('PATCH', '/users/me', { as: ada, body: { full_name: 'Ada L.' }, from })
+    t.equal(me.status, 200, 'a name is no mail')
+    t.equal((await move(ada, me.body.email.toUpperCase(), from)).status, 200, 'nor is the same address')
+  })
+
   await t.test('fault 11: no spelling of a path goes around a limit', async (t) => {
     const from = freshNetwork()
     await exhaust(() => recover(address(), from))
@@ -244,6 +308,39 @@ void test('limits', async (t) => {
     for (const method of ['GET', 'HEAD', 'PUT'] as const)
       t.equal((await call(method, paths[0]!, { from })).status, 405, 'other methods are told first')
     t.equal((await call('POST', `//api/v1${paths[0]}`, { from })).status, 404)
+
+    // The same network, so the same limit of mails.
+    const email = address()
+    const resend = (path: string) => call('POST', path, { from, body: { email } })
+    for (const path of [
+      '/verify-email/resend',
+      '/verify-email/resend/',
+      '/verify-email/%72esend',
+      '/%76erify-email/resend?x=1',
+    ])
+      isLimited(t, await resend(path), path)
+    for (const path of [
+      '/verify-email//resend',
+      '/verify-email/resend;x=1',
+      '/verify-email%2Fresend',
+      '//api/v1/verify-email/resend',
+    ])
+      t.equal((await resend(path)).status, 404, path)
+
+    const guesses = freshNetwork()
+    const guess = (path: string) =>
+      call('POST', path, { from: guesses, form: { username: email, password: WRONG } })
+    const ways = [
+      '/login/access-token',
+      '/login/access-token/',
+      '/login/%61ccess-token',
+      '/login/access%2Dtoken?x',
+    ]
+    let turn = 0
+    t.equal((await exhaust(() => guess(ways[(turn += 1) % ways.length]!))).passed, limits.login.burst)
+    for (const path of ways) isLimited(t, await guess(path), path)
+    for (const path of ['/login//access-token', '/login/access-token;a', '/LOGIN/access-token'])
+      t.equal((await guess(path)).status, 404, path)
   })
 
   await t.test('nobody is named in what is stored, and what no longer counts is reaped', async (t) => {

@@ -80,7 +80,7 @@ void test('races about passwords', needsPostgres, async (t) => {
     }
 
     await t.test(
-      `the same, ${ROUNDS} times at whatever moment: no session lives, nothing is undone`,
+      `fault 13: sign-ins while ${event}, ${ROUNDS} times at whatever moment: no session lives, nothing is undone`,
       async (t) => {
         for (let round = 0; round < ROUNDS; round++) {
           const person = await service.person()

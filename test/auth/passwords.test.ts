@@ -2,7 +2,7 @@ import { hash as argon2 } from '@node-rs/argon2'
 import { hashSync } from 'bcryptjs'
 import { sql } from 'drizzle-orm'
 import { test } from 'tap'
-import { COST } from '../../src/auth/passwords.ts'
+import { COST, passwords } from '../../src/auth/passwords.ts'
 import { isAnswer } from '../support/answers.ts'
 import { address, startService } from '../support/service.ts'
 
@@ -102,7 +102,7 @@ void test('passwords', async (t) => {
     }
   })
 
-  await t.test('the time of an answer does not tell whether an address is known', async (t) => {
+  await t.test('fault 1: the time of an answer does not tell whether an address is known', async (t) => {
     const times: Record<'known' | 'unknown', number[]> = { known: [], unknown: [] }
     for (let round = 0; round < 15; round++) {
       for (const kind of ['known', 'unknown'] as const) {
@@ -115,6 +115,43 @@ void test('passwords', async (t) => {
     const ratio = median(times.known) / median(times.unknown)
     t.ok(ratio > 0.5 && ratio < 2, `known takes ${ratio.toFixed(2)} of the time of unknown`)
   })
+
+  await t.test(
+    'fault 1: what is refused takes as long, whatever the hash, the reason and the queue',
+    async (t) => {
+      const failing = 300
+      const slow = passwords({ running: 1, waiting: 100, failing })
+      t.teardown(() => slow.close())
+      const right = await slow.hash(ada.password)
+      await slow.verify(bcrypt, 'x') // its thread starts
+      const time = async (work: Promise<unknown>) => {
+        const start = performance.now()
+        await work.catch(() => undefined)
+        return performance.now() - start
+      }
+      const refuse = () => Promise.reject(new Error('others reached a limit'))
+      const refused = {
+        nobody: () => slow.verify(undefined, 'x'),
+        'a current hash': () => slow.verify(right, 'x'),
+        'a cheap hash': () => slow.verify(bcrypt, 'x'),
+        'an unknown kind of hash': () => slow.verify('!', 'x'),
+        'a right password, beyond a limit': () => slow.verify(right, ada.password, refuse),
+      }
+      for (const [what, verify] of Object.entries(refused)) {
+        const took = await time(verify())
+        t.ok(took >= failing - 2 && took < failing + 250, `${what}: ${took.toFixed(0)} ms`)
+      }
+      // In the queue for longer than that, a cheap hash still shows nothing.
+      const before = Array.from({ length: 20 }, () => time(slow.hash('x')))
+      const last = time(slow.verify('!', 'x'))
+      const waited = Math.max(...(await Promise.all(before)))
+      t.ok(
+        (await last) >= waited + failing - 20,
+        `${(await last).toFixed(0)} ms after ${waited.toFixed(0)} ms`,
+      )
+      t.ok((await time(slow.verify(right, ada.password))) < failing, 'a right one does not wait')
+    },
+  )
 
   await t.test('more than can be hashed is turned away at once, and the service goes on', async (t) => {
     const slow = await argon2(ada.password, { memoryCost: 65_536, timeCost: 10, parallelism: 1 })

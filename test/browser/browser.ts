@@ -51,7 +51,10 @@ const isExpected = (text: string) =>
   /the server responded with a status of 4\d\d/.test(text) ||
   text.startsWith('Deprecated: escaping deep link whitespace')
 
-/** Keeps a picture of a page, in the colors of day and of night. */
+/** As on a small phone. */
+const NARROW = 360
+
+/** Keeps a picture of a page, in the colors of day and of night, and as a phone shows it. */
 export async function picture(
   page: Page,
   name: string,
@@ -61,6 +64,11 @@ export async function picture(
     await page.emulateMedia({ colorScheme })
     await page.screenshot({ path: join(SCREENSHOTS, `${name}-${colorScheme}.png`), fullPage: true })
   }
+  const viewport = page.viewportSize()
+  if (!viewport || schemes.length === 1) return
+  await page.setViewportSize({ ...viewport, width: NARROW })
+  await page.screenshot({ path: join(SCREENSHOTS, `${name}-narrow.png`), fullPage: true })
+  await page.setViewportSize(viewport)
 }
 
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { sql } from 'drizzle-orm'
+import { convert as htmlToText } from 'html-to-text'
 import { test } from 'tap'
 import { isAnswer } from '../support/answers.ts'
 import { cheapHashing } from '../support/cheap-hashing.ts'
@@ -18,6 +19,7 @@ void test('mails reach their reader', async (t) => {
     PROJECT_NAME: 'Atlas & Söhne',
     EMAILS_FROM_NAME: 'Atlas, "the" Crew',
     FRONTEND_HOST: 'https://app.example.com/',
+    TRUST_PROXY: '127.0.0.1',
   }
   const service = await startService(t, { ...server.env, ...settings }, { logger })
   cheapHashing(service)
@@ -76,6 +78,34 @@ void test('mails reach their reader', async (t) => {
       t.match((await next()).subject, /password.*changed/i)
     },
   )
+
+  await t.test('fault 6: who gets a link that they did not ask for is told how to take over', async (t) => {
+    const email = address()
+    const body = { email, password: 'chosen by somebody else' }
+    const headers = { 'x-forwarded-for': '203.0.113.7' }
+    const { body: user } = await call('POST', '/users/signup', { body, headers })
+    const mail = await next()
+    t.same(mail.envelope.to, [email])
+    const date = new Intl.DateTimeFormat('en-GB', { dateStyle: 'long', timeStyle: 'short', timeZone: 'UTC' })
+    const made = `The account was made on ${date.format(new Date(user.created_at))} UTC, from 203.0.113.7.`
+    const advice =
+      `If it was not you, do not confirm. To take the account over, ask Atlas & Söhne for a password recovery for ` +
+      `${email}: once you choose a password, whoever made the account is signed out and their password stops working.`
+    const html = htmlToText(String(mail.html), { wordwrap: false })
+    for (const part of [mail.text ?? '', html])
+      for (const words of [made, advice]) t.ok(part.replace(/\s+/g, ' ').includes(words), words)
+
+    // Done as it says.
+    const { body: theirs } = await service.signIn(email, body.password)
+    await call('POST', `/password-recovery/${email}`)
+    const [, , token = ''] = LINK.exec(String((await next()).html)) ?? []
+    t.equal((await call('POST', '/reset-password/', { body: { token, new_password: chosen } })).status, 200)
+    await next() // the notice
+    t.equal((await service.signIn(email, body.password)).status, 400)
+    const bearer = { headers: { authorization: `Bearer ${theirs.access_token}` } }
+    t.equal((await call('GET', '/users/me', bearer)).status, 401)
+    t.equal((await service.signIn(email, chosen)).status, 200)
+  })
 
   await t.test('each mail has the headers that mail servers look at', async (t) => {
     await call('POST', '/utils/test-email/?email_to=ops@example.com', { as: admin })

@@ -28,6 +28,11 @@ void test('HTTP as it comes over the wire', async (t) => {
       ...guarded,
       'http://evil.example/api/v1/items/',
       '/api/v1/users/%6de',
+      '/api/v1/users/me/sessions',
+      '/api/v1/users/me/sessions/',
+      '/api/v1/users/%6de/%73essions?x',
+      '/api/v1/%75sers/me/sessions#x',
+      '/api/v1/users/me%2Fsessions',
       '/api/v1/users/%2e%2e',
     ])
       t.match(await send(get(path)), says(401, 'Not authenticated'), path)
@@ -41,12 +46,36 @@ void test('HTTP as it comes over the wire', async (t) => {
       '/api/v1/./items/',
       '/api/v1/x/../items/',
       '/API/V1/ITEMS/',
+      '/api/v1/users//me/sessions',
+      '/api/v1/users/me/sessions;x=1',
+      '/api/v1/users/me/../me/sessions',
+      '//api/v1/users/me/sessions',
       '/api/v1/items%20',
       '/api/v1/items%5C',
       '/api/v1/items%00',
     ]
     for (const path of elsewhere) t.match(await send(get(path)), says(404, 'Not Found'), path)
     t.match(await send(get('*api/v1/items/')), { status: /40[014]/ })
+
+    const id = '00000000-0000-4000-8000-000000000000'
+    for (const path of ['sessions', 'sessions/', '%73essions', `sessions/${id}`, `%73essions/${id}/`]) {
+      const ending = get(`/api/v1/users/me/${path}`).replace('GET', 'DELETE')
+      t.match(await send(ending), says(401, 'Not authenticated'), ending)
+      t.equal((await send(ending.replace('DELETE', 'HEAD'))).status, path.includes(id) ? 405 : 401)
+    }
+    // A link is used by POST alone, and by no other path than its own.
+    const use = (method: string, path: string) => send(get(path).replace('GET', method))
+    for (const path of ['/api/v1/verify-email/', '/api/v1/verify-email', '/api/v1/%76erify-email/?x']) {
+      t.equal((await use('POST', path)).status, 422, `${path} is the route`)
+      for (const method of ['GET', 'HEAD', 'PUT']) t.equal((await use(method, path)).status, 405, path)
+    }
+    for (const path of [
+      '//api/v1/verify-email/',
+      '/api/v1//verify-email',
+      '/api/v1/verify-email;x',
+      '/api/v1/verify-email%2F',
+    ])
+      t.equal((await use('POST', path)).status, 404, path)
   })
 
   await t.test('a path parameter may be long', async (t) => {

@@ -73,7 +73,7 @@ void test('mails of a local service can be looked at', async (t) => {
     t.match(dead.text, 'Reset your password for Tom', 'it still says which mail it was')
     t.notMatch(dead.text, /<iframe|token=/)
     t.equal((await get(`${path}/html`)).status, 404)
-    t.match((await get('/inbox')).text, 'its link is dead')
+    t.match((await get('/inbox')).text, 'its link no longer works')
   })
 
   await t.test('a link that expired is dead too', async (t) => {

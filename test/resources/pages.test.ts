@@ -1,10 +1,11 @@
 import { sql } from 'drizzle-orm'
 import type { InjectOptions } from 'light-my-request'
 import { test } from 'tap'
+import { throttle } from '../../src/limits.ts'
 import { isAnswer } from '../support/answers.ts'
 import { cheapHashing } from '../support/cheap-hashing.ts'
 import { ask, noDatabase, startWithoutData } from '../support/no-database.ts'
-import { address, startService } from '../support/service.ts'
+import { type Answer, address, startService } from '../support/service.ts'
 
 const NEW_PASSWORD = 'four words nobody guesses'
 const DEAD = 'This link no longer works'
@@ -212,6 +213,35 @@ void test('mailed links work out of the box', async (t) => {
     t.match(page.text, 'The service is busy. Wait a moment, and try again.')
     t.match(page.text, `value="${token}"`)
   })
+})
+
+void test('beyond a limit, pages say so, and not that the link is dead', async (t) => {
+  for (const url of ['/reset-password', '/verify-email']) {
+    const app = await startWithoutData(t, { RATE_LIMIT_ENABLED: 'true' })
+    /** Asks until it is too much, as more is let through with each moment. */
+    async function exhaust(request: InjectOptions): Promise<Answer> {
+      for (let sent = 0; sent < 2 * throttle.burst; sent += 1) {
+        const page = await ask(app, request)
+        if (page.status === 429) return page
+        t.match(page.text, DEAD)
+      }
+      throw new Error('never refused')
+    }
+    const page = await exhaust({
+      method: 'POST',
+      url,
+      headers: { 'content-type': 'application/x-www-form-urlencoded' },
+      payload: 'token=x&new_password=four+words',
+    })
+    t.match(page.headers['retry-after'], /^[1-9]\d*$/)
+    t.match(page.headers['content-type'], /^text\/html/)
+    t.match(page.headers['content-security-policy'], /^default-src 'none'/)
+    t.match(page.text, 'There were too many tries. Wait a moment, and try again.')
+    t.match(page.text, /<h1>Wait a moment<\/h1>/)
+    t.notMatch(page.text, DEAD)
+    const opened = await exhaust({ url: `${url}?token=x` })
+    t.match(opened.text, 'value="x"', 'who opens the link can send the form in a moment')
+  }
 })
 
 void test('a fault of ours is said in human words, and nothing of its inside', async (t) => {

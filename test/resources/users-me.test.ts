@@ -63,7 +63,7 @@ void test('signup', async (t) => {
     t.equal((await signup({ email: address(), ...names })).status, 200, 'lengths count code points')
   })
 
-  await t.test('a person reads and changes their own account', async (t) => {
+  await t.test('fault 10: a person changes of their own account what is theirs to change', async (t) => {
     const ada = await service.person()
     const me = (await call('GET', ME, { as: ada })).body
     t.match(me, { id: ada.id, email: ada.email, full_name: 'Ada', created_at: TIME })

@@ -159,7 +159,7 @@ void test('users, for superusers', async (t) => {
     isRefused(t, await remove('1'), ['path.user_id'])
   })
 
-  await t.test('there is always somebody who can administer', async (t) => {
+  await t.test('fault 12: there is always somebody who can administer', async (t) => {
     await rows(sql`delete from users where is_superuser and id <> ${admin.id}`)
     const change = (body: unknown) => call('PATCH', `/users/${admin.id}`, { as: admin, body })
     isAnswer(t, await change({ is_superuser: false }), 403, LAST)

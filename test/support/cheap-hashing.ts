@@ -8,10 +8,11 @@ export function cheapHashing({ app }: Service): void {
   const { passwords } = app.auth
   const { verify } = passwords
   passwords.hash = (password) => Promise.resolve(CURRENT + password)
-  passwords.verify = (hash, password) => {
-    if (hash?.startsWith('$argon2')) return verify(hash, password)
+  passwords.verify = async (hash, password, settle) => {
+    if (hash?.startsWith('$argon2')) return verify(hash, password, settle)
     const matches = hash === CURRENT + password || hash === OUTDATED + password
-    return Promise.resolve({ matches, outdated: hash?.startsWith(OUTDATED) ?? false })
+    await settle?.(matches)
+    return { matches, outdated: hash?.startsWith(OUTDATED) ?? false }
   }
 }
 

@@ -36,7 +36,9 @@ const listed = ({ mail: { id, recipient, created_at, token_id, valid_until }, su
   html`<li>
     <a href="/inbox/${id}"
       ><strong>${subject}</strong> ${time(created_at)}
-      <span>to ${recipient}${token_id !== null && valid_until === null && ' · its link is dead'}</span></a
+      <span
+        >to ${recipient}${token_id !== null && valid_until === null && ' · its link no longer works'}</span
+      ></a
     >
   </li>`
 
@@ -48,7 +50,9 @@ export const mailPage = (
 ): WebPage => ({
   title: subject,
   wide: true,
-  main: html`<p><a href="/inbox">Inbox</a></p>
+  main: html`<p>
+      <a href="/inbox"><span aria-hidden="true">← </span>Inbox</a>
+    </p>
     <h1>${subject}</h1>
     <dl class="card">
       <dt>From</dt>
@@ -76,7 +80,7 @@ const parts = (id: string, { text }: RenderedMail) =>
     <pre class="card" tabindex="0">${linked(text)}</pre>`
 
 const deadLink = html`<p class="card dead">
-  Its link is used, replaced or expired. Links are kept nowhere, so the mail can't be shown any more.
+  Its link is used, replaced or expired. Links are kept nowhere, so the mail can’t be shown any more.
 </p>`
 
 /** Addresses in a text as links. Templates put each on a line of its own. */

@@ -26,9 +26,9 @@ import {
 const PASSWORD_LENGTH = 128
 
 export function loginPublic(app: App) {
-  const { accounts, knownNetworks, links, passwords, refresh, sessions, recovery, verification } = app.auth
+  const { accounts, knownNetworks, passwords, refresh, sessions, recovery, verification } = app.auth
 
-  /** Counts a sign-in to an account, which may be nobody's, before it is tried. @throws TooManyRequests */
+  /** Limits sign-ins to an account, which may be nobody's. @throws TooManyRequests */
   async function limitSignIn(request: SignInRequest, user_id: string | undefined) {
     const { network, body } = request
     const account = user_id ?? body.username.toLowerCase()
@@ -42,7 +42,9 @@ export function loginPublic(app: App) {
     const { username, password } = request.body
     const user = await accounts.findByEmail(username)
     await limitSignIn(request, user?.id)
-    const { matches, outdated } = await passwords.verify(user?.hashed_password, password)
+    const { matches, outdated } = await passwords.verify(user?.hashed_password, password, (isRight) =>
+      request.settle(isRight),
+    )
     const refuse = (refusal: ApiErrorKind, reason: string) => {
       request.record('sign_in', { user_id: user?.id, reason })
       return new refusal()
@@ -94,18 +96,12 @@ export function loginPublic(app: App) {
   })
 
   app.post('/reset-password/', { schema: resetPassword, config }, async (request) => {
-    const { token, new_password } = request.body
-    const user_id = await links.resetPassword(token, new_password, request.ip)
-    // Whom strangers keep from signing in on a new network gets in this way.
-    await knownNetworks.remember(user_id, request.network)
-    request.record('password_changed', { user_id })
-    app.mail.wake()
+    await request.resetPassword(request.body.token, request.body.new_password)
     return { message: 'Password updated successfully' }
   })
 
   app.post('/verify-email/', { schema: verifyEmail, config }, async (request) => {
-    const user_id = await links.verifyEmail(request.body.token)
-    request.record('address_verified', { user_id })
+    await request.verifyEmail(request.body.token)
     return { message: 'Email verified successfully' }
   })
 

@@ -2,7 +2,7 @@ import type { FastifyRequest } from 'fastify'
 import { InactiveUser, InvalidToken } from '../../errors.ts'
 import { html } from '../../html.ts'
 import type { ErrorBody, WebPage } from '../../web-page.ts'
-import { passingFault, somethingElse, tokenOf } from './errors.ts'
+import { passingPage, somethingElse, tokenOf } from './errors.ts'
 
 /** Choosing a password: after a recovery, or for a first sign-in. */
 
@@ -41,12 +41,11 @@ export const donePage: WebPage = {
 export function errorPage(error: ErrorBody, request: FastifyRequest): WebPage {
   const { detail } = error
   const token = tokenOf(request)
+  const passing = passingPage(error, token, formPage)
+  if (passing) return passing
   if (detail === InactiveUser.detail) return inactive
   if (token === undefined || detail === InvalidToken.detail) return deadLink
-  if (typeof detail === 'string') {
-    const passing = passingFault(error)
-    return passing === undefined ? somethingElse : formPage(token, passing)
-  }
+  if (typeof detail === 'string') return somethingElse
   const fault = detail.find(({ loc }) => loc[1] === 'new_password')
   return fault ? formPage(token, words[fault.type] ?? fault.msg) : deadLink
 }

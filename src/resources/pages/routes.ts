@@ -15,7 +15,7 @@ import * as verify from './verify-email.ts'
 const config = { limit: false } as const
 
 export function resetPasswordPage(app: App) {
-  const { knownNetworks, links, oneTimeTokens } = app.auth
+  const { oneTimeTokens } = app.auth
   answerWithPages(app, reset.errorPage)
 
   app.get('/reset-password', { schema: opened }, async ({ query: { token } }) => {
@@ -26,17 +26,13 @@ export function resetPasswordPage(app: App) {
   })
 
   app.post('/reset-password', { schema: resetPassword, config }, async (request) => {
-    const { token, new_password } = request.body
-    const user_id = await links.resetPassword(token, new_password, request.ip)
-    await knownNetworks.remember(user_id, request.network)
-    request.record('password_changed', { user_id })
-    app.mail.wake()
+    await request.resetPassword(request.body.token, request.body.new_password)
     return reset.donePage
   })
 }
 
 export function verifyEmailPage(app: App) {
-  const { links, oneTimeTokens } = app.auth
+  const { oneTimeTokens } = app.auth
   answerWithPages(app, verify.errorPage)
 
   app.get('/verify-email', { schema: opened }, async ({ query: { token } }) => {
@@ -45,8 +41,7 @@ export function verifyEmailPage(app: App) {
   })
 
   app.post('/verify-email', { schema: verifyEmail, config }, async (request) => {
-    const user_id = await links.verifyEmail(request.body.token)
-    request.record('address_verified', { user_id })
+    await request.verifyEmail(request.body.token)
     return verify.donePage
   })
 }

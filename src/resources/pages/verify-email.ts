@@ -1,7 +1,7 @@
 import type { FastifyRequest } from 'fastify'
 import { html } from '../../html.ts'
 import type { ErrorBody, WebPage } from '../../web-page.ts'
-import { passingFault, somethingElse, tokenOf } from './errors.ts'
+import { passingPage, somethingElse, tokenOf } from './errors.ts'
 import { InvalidToken } from '../../errors.ts'
 
 /** Confirming a mail address. */
@@ -24,9 +24,8 @@ export const donePage: WebPage = {
 }
 
 export function errorPage(error: ErrorBody, request: FastifyRequest): WebPage {
-  const token = tokenOf(request)
-  const passing = passingFault(error)
-  if (token !== undefined && passing !== undefined) return formPage(token, passing)
+  const passing = passingPage(error, tokenOf(request), formPage)
+  if (passing) return passing
   return typeof error.detail !== 'string' || error.detail === InvalidToken.detail ? deadLink : somethingElse
 }
 

@@ -61,7 +61,11 @@ export function usersSignedIn(app: App) {
 
   app.get('/users/me', { schema: readUserMe }, (request) => request.user)
   app.patch('/users/me', { schema: updateUserMe }, async (request) => {
-    if (request.body.email !== undefined) await request.limit('mail', request.body.email.toLowerCase())
+    const address = request.body.email?.toLowerCase()
+    if (address !== undefined && address !== request.user.email.toLowerCase()) {
+      await request.limit('mail_network', request.network)
+      await request.limit('mail', address)
+    }
     const user = await users.updateOwn(request.user.id, request.body, request.ip)
     if (user.email.toLowerCase() !== request.user.email.toLowerCase()) {
       request.record('address_changed')
@@ -74,7 +78,9 @@ export function usersSignedIn(app: App) {
     await request.limit('password_change', request.user.id)
     const change = async () => {
       const current = await users.hashOf(request.user.id)
-      const { matches } = await passwords.verify(current, current_password)
+      const { matches } = await passwords.verify(current, current_password, (isRight) =>
+        request.settle(isRight),
+      )
       if (!matches) {
         request.record('password_changed', { reason: 'password' })
         throw new IncorrectPassword()
