@@ -92,6 +92,12 @@ public final class Scenario {
     List<ItemPublic> data = page.getData();
     equal(page.getCount(), 1);
     equal(data, List.of(item));
+    String nextCursor = page.getNextCursor();
+    equal(nextCursor, null);
+    ItemPublic second = items.itemsCreateItem(new ItemCreate().title("Loom"), null);
+    ItemsPublic first = items.itemsReadItems(0, 1, null, null, null);
+    equal(first.getData(), List.of(second));
+    equal(items.itemsReadItems(null, 1, null, null, first.getNextCursor()).getData(), List.of(item));
     seen("list");
 
     ItemPublic updated = items.itemsUpdateItem(id, new ItemUpdate().description("Brass"), null);
