@@ -137,40 +137,35 @@ export const IdempotencyKey = Type.Object({
  * @param columns what it may be sorted by
  */
 export const listQuery = <const Column extends string>(searched: string, columns: readonly Column[]) =>
-  Type.Object(
-    {
-      skip: Type.Unsafe<number>(
-        Type.Optional(
-          Type.Integer({ minimum: 0, maximum: 2_147_483_647, default: 0, description: 'Rows to pass over.' }),
-        ),
+  Type.Object({
+    skip: Type.Unsafe<number>(
+      Type.Optional(
+        Type.Integer({ minimum: 0, maximum: 2_147_483_647, default: 0, description: 'Rows to pass over.' }),
       ),
-      limit: Type.Unsafe<number>(
-        Type.Optional(
-          Type.Integer({ minimum: 1, maximum: 1000, default: 100, description: 'Rows at most.' }),
-        ),
-      ),
-      q: Type.Optional(
-        Text(255, 0, { description: `Only rows with this text in ${searched}, whatever its case.` }),
-      ),
-      sort: Type.Unsafe<Column | `-${Column}`>(
-        Type.Optional(
-          Type.String({
-            enum: columns.flatMap((column) => [column, `-${column}`]),
-            default: '-created_at',
-            description: 'What the rows are in the order of, `-` for descending.',
-          }),
-        ),
-      ),
-      cursor: Type.Optional(
-        Text(4096, 0, {
-          description:
-            'The `next_cursor` of a page with the same `sort` and `q`, to go on from there; without `skip`.',
+    ),
+    limit: Type.Unsafe<number>(
+      Type.Optional(Type.Integer({ minimum: 1, maximum: 1000, default: 100, description: 'Rows at most.' })),
+    ),
+    q: Type.Optional(
+      Text(255, 0, { description: `Only rows with this text in ${searched}, whatever its case.` }),
+    ),
+    sort: Type.Unsafe<Column | `-${Column}`>(
+      Type.Optional(
+        Type.String({
+          enum: columns.flatMap((column) => [column, `-${column}`]),
+          default: '-created_at',
+          description: 'What the rows are in the order of, `-` for descending.',
         }),
       ),
-    },
-    // Looked at before defaults are filled in.
-    { not: { required: ['cursor', 'skip'] } },
-  )
+    ),
+    cursor: Type.Optional(
+      Text(4096, 1, {
+        pattern: '^[A-Za-z0-9_-]*$',
+        description:
+          'The `next_cursor` of a page with the same `sort` and `q`, to go on from there; without `skip`.',
+      }),
+    ),
+  })
 
 /** The answer of a list. */
 export const pageOf = <T extends TSchema>(row: T) =>

@@ -41,3 +41,9 @@ export class InvalidCursor extends InvalidInput {
     super(['query', 'cursor'], 'Input should be the next_cursor of the same list')
   }
 }
+
+export class CursorBesideSkip extends InvalidInput {
+  constructor() {
+    super(['query', 'cursor'], 'Value should not be sent together with skip')
+  }
+}

@@ -1,6 +1,6 @@
 import type { SQL } from 'drizzle-orm'
 import type { Database } from './connect.ts'
-import { InvalidCursor, type Position, readCursor, writeCursor } from './cursor.ts'
+import { CursorBesideSkip, InvalidCursor, type Position, readCursor, writeCursor } from './cursor.ts'
 import { isDataException } from './faults.ts'
 import { type Listed, columnOf, containing, preparePage } from './page-statement.ts'
 
@@ -44,7 +44,10 @@ export function preparePages<Row, Sort extends string = 'created_at'>(
     return made
   }
 
-  /** @throws InvalidCursor where the cursor is another list's, or made up */
+  /**
+   * @throws InvalidCursor where the cursor is another list's, or made up
+   * @throws CursorBesideSkip where both are asked for; `skip=0` is what some generated clients always send
+   */
   return async function read(
     request: PageRequest<Sort>,
     values: Record<string, unknown> = {},
@@ -52,6 +55,7 @@ export function preparePages<Row, Sort extends string = 'created_at'>(
     const { skip = 0, limit, q = '', sort = '-created_at', cursor } = request as PageRequest
     const list = { sort, q }
     const after = cursor === undefined ? undefined : readCursor(cursor, list)
+    if (after && skip > 0) throw new CursorBesideSkip()
     // One row more than is shown tells whether there is a next page.
     const given = { ...values, skip, limit: limit + 1, pattern: containing(q), ...after }
     const found = await refusingForged(after, prepared(sort, after !== undefined, q !== '').execute(given))

@@ -24,7 +24,6 @@ function where({ instancePath, params, keyword }: FastifySchemaValidationError):
     .split('/')
     .slice(1)
     .map((step) => (/^\d+$/.test(step) ? Number(step) : step.replaceAll('~1', '/').replaceAll('~0', '~')))
-  if (keyword === 'not') return [...way, 'cursor']
   return keyword === 'required' ? [...way, String(params.missingProperty)] : way
 }
 
@@ -66,8 +65,6 @@ const byKeyword: Record<string, (params: Record<string, unknown>) => Fault> = {
     type: 'enum',
     msg: `Input should be ${alternatives(allowedValues as unknown[])}`,
   }),
-  // The one thing that a schema forbids: a cursor beside skip.
-  not: () => ({ type: 'value_error', msg: 'Value should not be sent together with skip' }),
   text: () => ({ type: 'string_unicode', msg: 'Text should be valid Unicode without U+0000' }),
 }
 

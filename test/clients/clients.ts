@@ -22,14 +22,24 @@ const readme = readFileSync('README.md', 'utf8')
 const wanted = process.argv.slice(2)
 const root = mkdtempSync(join(tmpdir(), 'groundwork-clients-'))
 
+const told = [...readme.matchAll(/<!-- client: (\S+) -->/g)].map(([, name]) => name)
+if (told.join() !== clients.map(({ name }) => name).join())
+  throw new Error(`README tells of the clients ${told.join()}, and others are tried`)
+
 /** The fenced blocks of a client's part of README. */
 function instructions(name: string): { language: string; text: string }[] {
-  const [, part] = readme.split(new RegExp(`<!-- /?client: ${name} -->`))
-  if (part === undefined) throw new Error(`README says nothing of the client ${name}`)
+  const [, part = ''] = readme.split(new RegExp(`<!-- /?client: ${name} -->`))
   return [...part.matchAll(/^```(\w+)\n([^]*?)^```$/gm)].map(([, language = '', text = '']) => ({
     language,
     text,
   }))
+}
+
+/** A file of README begins with its name. */
+function fileName(text: string): string {
+  const [, name] = /^\/\/ (\S+)\n/.exec(text) ?? []
+  if (name === undefined) throw new Error(`README has a block that is neither a command nor a file:\n${text}`)
+  return name
 }
 
 /** @throws Error with all that was printed, where the command fails */
@@ -45,16 +55,16 @@ async function run(command: string, cwd: string, env: Record<string, string> = {
 }
 
 /** @returns the steps of the scenario that were seen */
-async function walk({ name, place, checks }: Client, { url }: Built): Promise<number> {
+async function walk({ name, sources, place, checks }: Client, { url }: Built): Promise<number> {
   const folder = join(root, name)
   mkdirSync(folder)
   cpSync('openapi.json', join(folder, 'openapi.json'))
   for (const { language, text } of instructions(name)) {
-    const [, file] = /^\/\/ (\S+)\n/.exec(text) ?? []
-    if (language !== 'sh' && file) writeFileSync(join(folder, file), text)
-    else if (language === 'sh') for (const line of text.trim().split('\n')) await run(line, folder)
+    if (language === 'sh') for (const line of text.trim().split('\n')) await run(line, folder)
+    else writeFileSync(join(folder, fileName(text)), text)
   }
-  cpSync(resolve('test/clients', name), join(folder, place), { recursive: true })
+  for (const source of sources)
+    cpSync(resolve('test/clients', source), join(folder, place), { recursive: true })
   let output = ''
   for (const check of checks)
     output += await run(check, folder, { BASE_URL: url, TSX: resolve('node_modules/.bin/tsx') })

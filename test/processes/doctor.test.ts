@@ -82,6 +82,18 @@ void test('a database before and after its migration, and a running instance', n
   t.match(after.lines, /^✓ instance +is ready/m)
   t.match(after.lines, /^✓ address +this client is seen as 127\.0\.0\.1/m)
 
+  await t.test('searches without their index are told, with the statements that make it', async (t) => {
+    t.match(after.lines, /^✓ search +is indexed/m)
+    const sql = postgres(env.DATABASE_URL!, { max: 1, onnotice: () => undefined })
+    t.teardown(() => sql.end())
+    await sql`drop extension pg_trgm cascade`
+    const { code, lines } = await examine(t, env)
+    t.equal(code, 0, 'the service works')
+    const [, statements] = /^! search +is not indexed, and reads all rows: (.*)$/m.exec(lines) ?? []
+    await sql.unsafe(statements!)
+    t.match((await examine(t, env)).lines, /^✓ search +is indexed/m)
+  })
+
   await t.test('a proxy setting that lets clients choose their address is found', async (t) => {
     const trusting = await start(t, { folder: temporaryFolder(t), env: { ...env, TRUST_PROXY: '127.0.0.1' } })
     const { code, lines } = await examine(t, env, ['--url', trusting.url])

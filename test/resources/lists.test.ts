@@ -194,7 +194,6 @@ void test('lists', async (t) => {
       'another order': { cursor: cursor!, sort: 'created_at' },
       'another search': { cursor: cursor!, q: 'a' },
       'skip beside it': { cursor: cursor!, skip: 1 },
-      'skip beside it, were it the default': { cursor: cursor!, skip: 0 },
       'nothing in it': { cursor: '' },
       'cut off': { cursor: cursor!.slice(0, -2) },
       'added to': { cursor: `${cursor}x` },
@@ -212,6 +211,8 @@ void test('lists', async (t) => {
     }
     for (const [what, query] of Object.entries(wrong))
       isRefused(t, await get('/items/', query, reader), ['query.cursor'], what)
+    const beside = await list({ cursor: cursor!, skip: 0, limit: 100, sort: '-created_at' }, reader)
+    t.equal(beside.data.length, 1, 'defaults beside it, which some generated clients send')
     for (const query of [
       { sort: '' },
       { sort: 'id' },

@@ -99,6 +99,14 @@ func TestScenario(t *testing.T) {
 	page, response, err := client.ItemsAPI.ItemsReadItems(me).Limit(10).Execute()
 	equal(t, must(t, page, response, err).Count, 1)
 	equal(t, page.Data[0].Id, item.Id)
+	var nextCursor NullableString = page.NextCursor
+	equal(t, nextCursor.Get(), nil)
+	second, response, err := client.ItemsAPI.ItemsCreateItem(me).ItemCreate(*NewItemCreate("Loom")).Execute()
+	equal(t, must(t, second, response, err).Title, "Loom")
+	page, response, err = client.ItemsAPI.ItemsReadItems(me).Limit(1).Execute()
+	equal(t, must(t, page, response, err).Data[0].Id, second.Id)
+	page, response, err = client.ItemsAPI.ItemsReadItems(me).Limit(1).Cursor(*page.NextCursor.Get()).Execute()
+	equal(t, must(t, page, response, err).Data[0].Id, item.Id)
 	seen("list")
 
 	change := NewItemUpdate()

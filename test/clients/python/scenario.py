@@ -81,7 +81,13 @@ seen("create")
 
 page = items_read_items.sync(client=client, limit=10)
 assert isinstance(page, ItemsPublic), page
-assert page.count == 1 and page.data == [item]
+next_cursor: str | None = page.next_cursor
+assert page.count == 1 and page.data == [item] and next_cursor is None
+second = items_create_item.sync(client=client, body=ItemCreate(title="Loom", description=None))
+first = items_read_items.sync(client=client, limit=1)
+assert isinstance(first, ItemsPublic) and first.data == [second] and first.next_cursor, first
+rest = items_read_items.sync(client=client, limit=1, cursor=first.next_cursor)
+assert isinstance(rest, ItemsPublic) and rest.data == [item] and rest.next_cursor is None, rest
 seen("list")
 
 updated = items_update_item.sync(item_id, client=client, body=ItemUpdate(description="Brass"))
