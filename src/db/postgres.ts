@@ -12,7 +12,7 @@ export interface PostgresOptions {
   readonly migrationUrl: string
   /** Connections at most. */
   readonly poolSize: number
-  /** Milliseconds that a statement may run; a second where left out. */
+  /** Milliseconds that a statement may run; 800 where left out. */
   readonly timeoutMs?: number
 }
 
@@ -27,7 +27,7 @@ const CLOSE_SECONDS = 1
  * can't be run in time fails (bounded-pool.ts).
  */
 export function connectPostgres(options: PostgresOptions): Connection {
-  const { url, migrationUrl, poolSize: size, timeoutMs: runMs = 1_000 } = options
+  const { url, migrationUrl, poolSize: size, timeoutMs: runMs = 800 } = options
   const parameters = url === migrationUrl ? { ...named, ...serverTimeouts(runMs) } : named
   const open = () => {
     const client = postgres(url, {
