@@ -59,6 +59,9 @@ function answerError(error: FastifyError, request: FastifyRequest, reply: Fastif
   if (answer.status >= 500) {
     request.log.error({ err: error, route: request.routeOptions.url }, 'request failed')
   }
+  if (answer instanceof ClientClosedRequest) {
+    request.log.info({ route: request.routeOptions.url }, 'the client went before its request was read')
+  }
   if (answer.status === 500) request.server.reportError(error, request)
   return sendApiError(reply, answer)
 }
