@@ -30,7 +30,7 @@ export interface Scene {
   /** Starts one more process of the service, from dist or another folder; resolves when it is ready. */
   startService(env?: Record<string, string>, build?: string): Promise<Running>
   /** People who live on it, as many as are named. */
-  live(url: string | (() => string), people: number): Promise<Load>
+  live(url: string | (() => string), people: number, explained?: readonly string[]): Promise<Load>
   /** Waits for the mails and holds the ledger against the rows; comments on the figures. */
   audit(rounds: number, what: string): Promise<Audit>
 }
@@ -80,9 +80,10 @@ export async function setScene(
       t.teardown(() => t.passing() || t.comment(service.output().slice(-OUTPUT_LENGTH)))
       return service
     },
-    live: async (url, people) => {
+    live: async (url, people, explained) => {
       const where = typeof url === 'string' ? () => url : url
-      const load = live({ url: where, ledger: book, post, admin: await signInAsAdmin(where()) }, people)
+      const admin = await signInAsAdmin(where())
+      const load = live({ url: where, ledger: book, post, admin, explained }, people)
       t.teardown(load.stop)
       return load
     },
