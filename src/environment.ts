@@ -29,7 +29,7 @@ export const Environment = Type.Object({
     URL_OF_POSTGRES,
   ),
   DATABASE_POOL_SIZE: Count('connections to PostgreSQL at most', 10, 1000),
-  DATABASE_TIMEOUT_MS: Count('milliseconds that a statement may run; beyond it 503', 1000, 60_000, 100),
+  DATABASE_TIMEOUT_MS: Count('milliseconds that a statement may run; beyond it 503', 800, 60_000, 100),
   DATA_DIR: Type.String({
     description: 'folder of the embedded database and the local secret',
     default: 'data',

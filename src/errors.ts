@@ -100,6 +100,8 @@ export const UnreadableBody = define(400, 'The body could not be read')
 export const NotFound = define(404, 'Not Found')
 export const PayloadTooLarge = define(413, 'Payload Too Large')
 export const UnsupportedMediaType = define(415, 'Unsupported Media Type')
+/** Gone before its request was read: it hears no answer, and this is nginx's status for it. */
+export const ClientClosedRequest = define(499, 'Client Closed Request')
 export const InternalServerError = define(500, 'Internal Server Error')
 /** Overloaded, or a dependency is away; worth another try in a second. */
 export const ServiceUnavailable = define(503, 'Service Unavailable', { 'retry-after': '1' })

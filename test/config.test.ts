@@ -15,7 +15,7 @@ void test('where nothing is set, the service runs on this machine alone', async 
     PORT: 8000,
     PUBLIC_URL: 'http://localhost:8000',
     DATABASE_POOL_SIZE: 10,
-    DATABASE_TIMEOUT_MS: 1000,
+    DATABASE_TIMEOUT_MS: 800,
     DATA_DIR,
     FIRST_SUPERUSER: 'admin@example.com',
     FIRST_SUPERUSER_PASSWORD: 'changethis',

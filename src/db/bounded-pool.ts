@@ -34,7 +34,7 @@ export interface PoolBounds {
   readonly runMs: number
 }
 
-/** A part of what it may run: an answer needs up to three statements, and should be there within 2 s by default. */
+/** A part of what it may run: by default an answer that waits twice, and then runs in vain, is there after 1.5 s of 2. */
 const WAIT_SHARE = 0.4
 /** More than that would not get their turn in time. */
 const WAITING_PER_CONNECTION = 50

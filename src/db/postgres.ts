@@ -12,7 +12,7 @@ export interface PostgresOptions {
   readonly migrationUrl: string
   /** Connections at most. */
   readonly poolSize: number
-  /** Milliseconds that a statement may run; a second where left out. */
+  /** Milliseconds that a statement may run; 800 where left out. */
   readonly timeoutMs?: number
 }
 
@@ -27,15 +27,15 @@ const CLOSE_SECONDS = 1
  * can't be run in time fails (bounded-pool.ts).
  */
 export function connectPostgres(options: PostgresOptions): Connection {
-  const { url, migrationUrl, poolSize: size, timeoutMs: runMs = 1_000 } = options
+  const { url, migrationUrl, poolSize: size, timeoutMs: runMs = 800 } = options
   const parameters = url === migrationUrl ? { ...named, ...serverTimeouts(runMs) } : named
   const open = () => {
     const client = postgres(url, {
       max: size,
       connect_timeout: CONNECT_SECONDS,
+      ...quiet,
       idle_timeout: 60,
       backoff: (attempts) => Math.min(0.1 * 2 ** attempts, 1),
-      onnotice: () => undefined,
       connection: parameters,
     })
     drizzle(client) // it sets how types are read on the client that it is given, and this may not be the first
@@ -53,6 +53,12 @@ export function connectPostgres(options: PostgresOptions): Connection {
     close: () => pool.end(CLOSE_SECONDS),
   }
 }
+
+/**
+ * Without `fetch_types: false`, postgres.js 3.4.9 asks on each new connection for types that Drizzle knows itself, and
+ * lets nobody catch that the connection breaks meanwhile, which ends the process.
+ */
+const quiet = { fetch_types: false, onnotice: () => undefined }
 
 const named = { application_name: 'groundwork' }
 
@@ -72,8 +78,8 @@ async function migrateUnderLock(url: string) {
   const client = postgres(url, {
     max: 1,
     connect_timeout: CONNECT_SECONDS,
+    ...quiet,
     idle_timeout: 0,
-    onnotice: () => undefined,
     connection: { application_name: 'groundwork migrations' },
   })
   try {

@@ -37,7 +37,13 @@ async function* asking(
   about: string,
   ask: (sql: Sql) => AsyncGenerator<Finding>,
 ): AsyncGenerator<Finding> {
-  const sql = postgres(url, { max: 1, connect_timeout: 5, onnotice: () => undefined, prepare: false })
+  const sql = postgres(url, {
+    max: 1,
+    connect_timeout: 5,
+    fetch_types: false,
+    onnotice: () => undefined,
+    prepare: false,
+  })
   try {
     yield* ask(sql)
   } catch (error) {

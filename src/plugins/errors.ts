@@ -5,6 +5,7 @@ import { isUnavailable } from '../db/faults.ts'
 import {
   ApiError,
   BadRequest,
+  ClientClosedRequest,
   InternalServerError,
   InvalidInput,
   UnreadableBody,
@@ -54,9 +55,12 @@ function answerError(error: FastifyError, request: FastifyRequest, reply: Fastif
   if (error.validation) {
     return reply.code(422).send({ detail: validationFaults(error, request) })
   }
-  const answer = toApiError(error)
+  const answer = toApiError(error, request)
   if (answer.status >= 500) {
     request.log.error({ err: error, route: request.routeOptions.url }, 'request failed')
+  }
+  if (answer instanceof ClientClosedRequest) {
+    request.log.info({ route: request.routeOptions.url }, 'the client went before its request was read')
   }
   if (answer.status === 500) request.server.reportError(error, request)
   return sendApiError(reply, answer)
@@ -73,8 +77,10 @@ export function sendApiError(reply: FastifyReply, error: ApiError) {
     })
 }
 
-function toApiError(error: FastifyError): ApiError {
+function toApiError(error: FastifyError, { raw }: FastifyRequest): ApiError {
   if (error instanceof ApiError) return error
+  // Its code is that of a connection of the database that broke.
+  if (error === raw.errored) return new ClientClosedRequest()
   const kind = known[error.code]
   if (kind) return new kind()
   if (isUnavailable(error)) return new ServiceUnavailable()

@@ -1,6 +1,6 @@
 import type { Server } from 'node:http'
-import type { Socket } from 'node:net'
-import { setTimeout as pause } from 'node:timers/promises'
+import { Server as NetServer, type Socket } from 'node:net'
+import { setImmediate as nextLook, setTimeout as pause } from 'node:timers/promises'
 import plugin from 'fastify-plugin'
 
 declare module 'fastify' {
@@ -12,32 +12,57 @@ declare module 'fastify' {
   }
 }
 
+/** So long all goes on as before, but for readiness: balancers that ask for it send new connections elsewhere. */
+const NOTICE_MS = 1_000
+
 /**
- * How long connections are still served. A connection that is closed while its client sends is a request lost, so each
+ * How long connections are still served after that. One that is closed while its client sends is a request lost, so each
  * gets the time to ask once more and to be answered with `Connection: close`; those that stay silent are closed then.
  */
 const GRACE_MS = 1_000
 
-/** While stopping, every answer asks its client to close the connection. */
+/**
+ * Connections are kept open until no new ones are taken: told to close earlier, a balancer makes a new one for each
+ * request, and those that were made and not yet accepted when a socket stops listening are reset.
+ */
 export const stopping = plugin(
   (app, _options, done) => {
     const controller = new AbortController()
-    const waiting = connectionsWithoutRequest(app.server)
+    const { server } = app
+    const waiting = connectionsWithoutRequest(server)
+    let leaving = false
     app.decorate('stopping', controller.signal)
     app.decorate('beginStopping', async () => {
+      leaving = !server.listening
       controller.abort()
-      const end = Date.now() + GRACE_MS
-      while (Date.now() < end && (await openConnections(app.server)) > 0) await pause(20)
+      await untilNoConnection(server, NOTICE_MS)
+      await stopListening(server)
+      leaving = true
+      await untilNoConnection(server, GRACE_MS)
       for (const socket of waiting) socket.destroy()
     })
     app.addHook('onSend', (_request, reply, payload, next) => {
-      if (controller.signal.aborted) reply.header('connection', 'close')
+      if (leaving) reply.header('connection', 'close')
       next(null, payload)
     })
     done()
   },
   { name: 'stopping' },
 )
+
+/** Takes no new connections, between two looks for them of which the last found none. Those that are open stay. */
+async function stopListening(server: Server) {
+  let accepted = server.listening
+  const note = () => (accepted = true)
+  server.on('connection', note)
+  for (const end = Date.now() + GRACE_MS; accepted && Date.now() < end;) {
+    accepted = false
+    await nextLook()
+  }
+  server.off('connection', note)
+  // That of HTTP closes idle connections too, whose clients may be sending.
+  NetServer.prototype.close.call(server)
+}
 
 /** Node counts a connection that never sent a request (a browser's preconnect) as busy, and would wait for it. */
 function connectionsWithoutRequest(server: Server): ReadonlySet<Socket> {
@@ -51,6 +76,11 @@ function connectionsWithoutRequest(server: Server): ReadonlySet<Socket> {
     response.once('close', () => !socket.destroyed && waiting.add(socket))
   })
   return waiting
+}
+
+async function untilNoConnection(server: Server, withinMs: number) {
+  for (const end = Date.now() + withinMs; Date.now() < end && (await openConnections(server)) > 0;)
+    await pause(20)
 }
 
 const openConnections = (server: Server) =>

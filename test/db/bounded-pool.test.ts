@@ -147,3 +147,14 @@ void test('fault 27: a database that falls silent', needsPostgres, async (t) => 
   const back = await untilDone(ask)
   t.ok(back < BACK_MS, `what was lost stays lost, and yet it is back after ${Math.round(back)} ms`)
 })
+
+void test('fault 28: a new connection asks nothing that nobody waits for', needsPostgres, async (t) => {
+  const { ask } = await setUp(t, async (url) => {
+    const proxy = await startProxy(t, url)
+    await proxy.open()
+    // As postgres.js does by itself; were the connection to break meanwhile, the process would end.
+    proxy.silence(/pg_catalog/)
+    return proxy.url
+  })
+  t.equal((await outcome(ask)).ended, 'done')
+})

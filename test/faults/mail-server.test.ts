@@ -14,17 +14,30 @@ interface Way {
   readonly server: MailServer
 }
 
+/** What a client of SMTP says, and is never answered (RFC 5321, 4.1.1). */
+const steps = {
+  EHLO: /^EHLO/i,
+  'MAIL FROM': /^MAIL FROM/i,
+  'RCPT TO': /^RCPT TO/i,
+  DATA: /^DATA/i,
+  'the end of a mail': /\r\n\.\r\n$/,
+}
+const silences = Object.entries(steps).map(
+  ([step, at]) => [`silent at ${step}`, ({ proxy }: Way) => proxy.silence(at)] as const,
+)
+
 /** Each breaks the way of the mails; `mend` makes it whole. */
 const faults: Record<string, (way: Way) => unknown> = {
   away: ({ proxy }) => proxy.cut(),
-  silent: ({ proxy }) => proxy.silence(),
+  'silent from the greeting': ({ proxy }) => (proxy.drop(), proxy.silence()),
+  ...Object.fromEntries(silences),
   'cut off again and again': async ({ proxy }) => {
     for (const end = Date.now() + PLAYED_MS; Date.now() < end; await pause(between(10, 100))) proxy.drop()
   },
   'refusing at any step': ({ server }) => {
     server.answer = (step) => (step === anyOf(['from', 'to', 'data']) ? reply(451, 'later') : undefined)
   },
-  'silent at any step': ({ server }) => {
+  'slow at any step': ({ server }) => {
     server.answer = async () => {
       await pause(between(0, 1_000))
       return undefined

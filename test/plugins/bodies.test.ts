@@ -20,7 +20,7 @@ void test('bodies', async (t) => {
   const unreadable = 'The body could not be read'
   const unsupported = 'Unsupported Media Type'
 
-  await t.test('JSON is taken however its type is spelled, and nothing else is', async (t) => {
+  await t.test('fault 15: JSON is taken however its type is spelled, and nothing else is', async (t) => {
     const json = [
       'application/json',
       'application/json; charset=utf-8',

@@ -1,10 +1,15 @@
 import { randomUUID } from 'node:crypto'
+import type { IncomingMessage } from 'node:http'
+import { connect } from 'node:net'
 import { sql } from 'drizzle-orm'
 import { test } from 'tap'
 import { isAnswer } from '../support/answers.ts'
 import { cheapHashing } from '../support/cheap-hashing.ts'
+import { collectingLogger } from '../support/log-lines.ts'
 import { ask, noDatabase, startWithoutData } from '../support/no-database.ts'
+import { freePort } from '../support/postgres.ts'
 import { type Person, type Request, startService } from '../support/service.ts'
+import { UNFINISHED, listen } from '../support/sockets.ts'
 
 type Case = [
   status: number,
@@ -133,4 +138,20 @@ void test('while the database is away, clients are told to come back', async (t)
     isAnswer(t, await ask(app, requests[0]), 500, 'Internal Server Error', `${code} does not pass by waiting`)
   code = undefined
   isAnswer(t, await ask(app, requests[1]), 401, 'Could not validate credentials', 'it is back')
+})
+
+void test('a client that goes before its request is read is no fault of ours, and wakes nobody', async (t) => {
+  const { logger, lines, told } = await collectingLogger()
+  const metrics = await freePort()
+  const app = await startWithoutData(t, { METRICS_PORT: String(metrics) }, noDatabase(), logger)
+  const reading = new Promise<void>((resolve) => {
+    app.server.once('request', (request: IncomingMessage) => request.once('resume', resolve))
+  })
+  const socket = connect(await listen(app), '127.0.0.1', () => socket.write(UNFINISHED))
+  await reading
+  socket.destroy()
+  await told(/the client went/)
+  t.notMatch(lines.join(''), /"level":[456]0/)
+  const answer = await fetch(`http://127.0.0.1:${metrics}/metrics`)
+  t.notMatch(await answer.text(), 'status="5', 'no alert counts it')
 })

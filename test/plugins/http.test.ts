@@ -144,7 +144,7 @@ void test('HTTP as it comes over the wire', async (t) => {
   })
 })
 
-void test('slow and silent clients lose their connection', async (t) => {
+void test('fault 26: slow and silent clients lose their connection', async (t) => {
   const app = await startWithoutData(t)
   const { server } = app
   for (const name of ['headersTimeout', 'requestTimeout', 'timeout', 'keepAliveTimeout'] as const)
@@ -154,6 +154,7 @@ void test('slow and silent clients lose their connection', async (t) => {
     headersTimeout: 100,
     requestTimeout: 200,
     timeout: 300,
+    keepAliveTimeout: 100,
     connectionsCheckingInterval: 20,
   })
   const port = await listen(app)
@@ -162,6 +163,8 @@ void test('slow and silent clients lose their connection', async (t) => {
   const post = 'POST /api/v1/reset-password/ HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n'
   t.match(parse(await exchange(t, port, `${post}Content-Length: 9\r\n\r\n{`)), late, 'a slow body')
   t.match(parse(await exchange(t, port, '')), late, 'no word at all')
+  const idle = await exchange(t, port, 'GET /health/live HTTP/1.1\r\nHost: a\r\n\r\n')
+  t.match(parse(idle), { status: 200 }, 'nothing more after an answer')
 })
 
 void test('every answer has an id, the one of the request where that is plain', async (t) => {

@@ -124,7 +124,7 @@ void test('inputs that do not fit their schema', async (t) => {
     isRefused(t, await create({ password: emoji(129) }), ['body.password'])
   })
 
-  await t.test('U+0000 and half characters are refused wherever there is text', async (t) => {
+  await t.test('fault 15: U+0000 and half characters are refused wherever there is text', async (t) => {
     for (const text of ['a\0', '\ud83e', '\udd8a\ud83e'])
       t.strictSame(faultsOf(await create({ full_name: text, password: PASSWORD + text })), {
         'body.full_name': noUnicode,
@@ -139,7 +139,7 @@ void test('inputs that do not fit their schema', async (t) => {
     t.equal((await call('GET', '/items/%00', { as: admin })).status, 422)
   })
 
-  await t.test('JSON made to hurt does not', async (t) => {
+  await t.test('fault 15: JSON made to hurt does not', async (t) => {
     const deep = (open: string, close: string) => open.repeat(100_000) + close.repeat(100_000)
     const user = (fields: string) =>
       `{"email": "${address()}", "password": "${PASSWORD}", "full_name": null, ${fields}}`

@@ -1,8 +1,11 @@
+import { Agent, get } from 'node:http'
+import { setTimeout as pause } from 'node:timers/promises'
 import { test } from 'tap'
 import { isAnswer } from '../support/answers.ts'
 import { freshDatabase } from '../support/database.ts'
 import { ask, noDatabase, startWithoutData } from '../support/no-database.ts'
 import { startService } from '../support/service.ts'
+import { listen } from '../support/sockets.ts'
 
 /** A balancer gives up on a slower answer, and cannot tell why. */
 const WITHIN_MS = 2_000
@@ -22,6 +25,25 @@ void test('a balancer sends requests only where they will be answered', async (t
   t.equal(ready.headers.connection, 'close', 'connections come to their end')
   isAnswer(t, await get('/health/live'), 200, { status: 'live' }, 'a restart would cut requests off')
   isAnswer(t, await get('/api/v1/utils/health-check/'), 200, true, 'what comes is still answered')
+  await stopping
+})
+
+void test('fault 33: connections are kept as long as new ones are taken, and then come to their end', async (t) => {
+  const app = await startWithoutData(t)
+  const port = await listen(app)
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 })
+  t.teardown(() => agent.destroy())
+  const connectionAfter = () =>
+    new Promise((resolve, reject) => {
+      get({ host: '127.0.0.1', port, path: '/health/live', agent }, (answer) => {
+        answer.resume().on('end', () => resolve(answer.headers.connection))
+      }).on('error', reject)
+    })
+  t.equal(await connectionAfter(), 'keep-alive')
+  const stopping = app.beginStopping()
+  t.equal(await connectionAfter(), 'keep-alive', 'or the next request would need a new one')
+  while (app.server.listening) await pause(10)
+  t.equal(await connectionAfter(), 'close', 'the one that is open is served all the same')
   await stopping
 })
 

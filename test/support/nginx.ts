@@ -8,7 +8,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import type { Test } from 'tap'
 import { freePort } from './postgres.ts'
 
-/** As a balancer is set up in front of replicas: connections kept open, and a write is never sent twice. */
+/** As README has it, with these replicas and on this port; the rest is what lets nginx run without rights. */
 const configOf = (folder: string, port: number, replicas: readonly string[]) => `
 daemon off;
 worker_processes 1;
@@ -16,32 +16,51 @@ pid ${folder}/pid;
 error_log ${folder}/error.log;
 events { worker_connections 1024; }
 http {
-  access_log off;
+  log_format upstreams '$status $upstream_addr $msec $request_time $request_method $uri';
+  access_log ${folder}/access.log upstreams;
   ${['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((kind) => `${kind}_temp_path ${folder}/${kind};`).join('\n  ')}
-  upstream service {
-    ${replicas.map((url) => `server ${new URL(url).host} fail_timeout=1s;`).join('\n    ')}
-    keepalive 16;
-  }
-  server {
-    listen 127.0.0.1:${port};
-    location / {
-      proxy_pass http://service;
-      proxy_http_version 1.1;
-      proxy_set_header Connection "";
-      proxy_set_header Host $http_host;
-      proxy_set_header X-Forwarded-For $remote_addr;
-      proxy_set_header X-Forwarded-Proto $scheme;
-      proxy_connect_timeout 1s;
-      proxy_next_upstream error timeout;
-    }
-  }
+  ${documented(replicas, port)}
 }
 `
+
+/** What README tells people to write, for these. */
+function documented(replicas: readonly string[], port: number): string {
+  const snippet = /```nginx\n(.*?)```/s.exec(readFileSync('README.md', 'utf8'))?.[1]
+  if (snippet === undefined) throw new Error('README has no configuration of nginx')
+  const hosts = replicas.values()
+  return snippet
+    .replaceAll(/10\.0\.0\.\d+:8000/g, () => new URL(hosts.next().value!).host)
+    .replace('listen 80', `listen 127.0.0.1:${port}`)
+}
+
+/** A request that nginx answered with 5xx. */
+export interface Failure {
+  readonly status: number
+  /** The replica that it was last sent to, as `host:port`. */
+  readonly upstream: string
+  /** When it came, in milliseconds since the epoch. */
+  readonly since: number
+  readonly what: string
+}
+
+function readFailures(log: string): Failure[] {
+  const lines = log.split('\n').filter((line) => line.startsWith('5'))
+  return lines.map((line) => {
+    const [, status, upstreams = '', end, seconds, what = ''] =
+      /^(\d+) (.*) (\d+\.\d+) (\d+\.\d+) (\w+ \S+)$/.exec(line) ?? []
+    return {
+      status: Number(status),
+      upstream: upstreams.split(', ').at(-1)!,
+      since: (Number(end) - Number(seconds)) * 1000,
+      what: `${what}: ${line}`,
+    }
+  })
+}
 
 /**
  * nginx in front of replicas, on loopback; it ends with the test.
  *
- * @returns its URL, and what it has to say about errors
+ * @returns its URL, the requests that failed, and what it has to say about errors
  */
 export async function startNginx(t: Test, replicas: readonly string[]) {
   const folder = mkdtempSync(join(tmpdir(), 'groundwork-nginx-'))
@@ -64,6 +83,7 @@ export async function startNginx(t: Test, replicas: readonly string[]) {
     if (Date.now() > end || nginx.exitCode !== null) throw new Error('nginx does not start')
   return {
     url: `http://127.0.0.1:${port}`,
+    failures: () => readFailures(readFileSync(join(folder, 'access.log'), 'utf8')),
     errors: () => readFileSync(join(folder, 'error.log'), 'utf8'),
   }
 }

@@ -1,5 +1,6 @@
 import { drizzle } from 'drizzle-orm/pg-proxy'
 import type { InjectOptions } from 'light-my-request'
+import type { Logger } from 'pino'
 import type { Test } from 'tap'
 import { buildApp } from '../../src/app.ts'
 import { readConfig } from '../../src/config.ts'
@@ -30,6 +31,7 @@ export async function startWithoutData(
   t: Test,
   env: Record<string, string> = {},
   connection = noDatabase(),
+  logger?: Logger,
 ): Promise<App> {
   const app = await buildApp(
     readConfig({
@@ -38,7 +40,7 @@ export async function startWithoutData(
       RATE_LIMIT_ENABLED: 'false', // nothing counts here
       ...env,
     }),
-    { connection },
+    { connection, ...(logger && { logger }) },
   )
   t.teardown(() => app.close())
   return app

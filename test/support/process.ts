@@ -28,8 +28,8 @@ export interface ProcessOptions {
   readonly script?: string
   /** What follows its name. */
   readonly args?: readonly string[]
-  /** Runs what `npm run build` made, as people do in production. */
-  readonly built?: boolean
+  /** Runs what `npm run build` made, as people do in production; or what is in another folder. */
+  readonly built?: boolean | string
 }
 
 const root = process.cwd()
@@ -62,9 +62,9 @@ const sourceArgs = (script: string) => [
   `--import=${join(root, 'test/support/typescript.mjs')}`,
   join(root, 'src', script),
 ]
-const builtArgs = (script: string) => [
+const builtArgs = (script: string, folder: string) => [
   '--enable-source-maps',
-  join(root, 'dist', script.replace(/\.ts$/, '.js')),
+  join(folder, script.replace(/\.ts$/, '.js')),
 ]
 
 /** Starts the process and does not wait. It is killed when the test ends. */
@@ -74,11 +74,16 @@ export async function launch(
 ): Promise<Running> {
   const port = env.PORT ?? String(await freePort())
   const { PATH, HOME, NODE_V8_COVERAGE } = process.env
-  const child = spawn(process.execPath, [...(built ? builtArgs(script) : sourceArgs(script)), ...args], {
-    cwd: folder,
-    env: { PATH, HOME, ...(NODE_V8_COVERAGE && { NODE_V8_COVERAGE }), PORT: port, ...env },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  })
+  const build = typeof built === 'string' ? built : join(root, 'dist')
+  const child = spawn(
+    process.execPath,
+    [...(built ? builtArgs(script, build) : sourceArgs(script)), ...args],
+    {
+      cwd: folder,
+      env: { PATH, HOME, ...(NODE_V8_COVERAGE && { NODE_V8_COVERAGE }), PORT: port, ...env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    },
+  )
   let text = ''
   for (const stream of [child.stdout, child.stderr])
     stream.on('data', (chunk: Buffer) => (text += chunk.toString()))

@@ -13,8 +13,8 @@ export interface Proxy {
   cut(): Promise<void>
   /** Cuts every connection; new ones are taken. */
   drop(): void
-  /** Takes connections, and passes nothing on, until told to speak. */
-  silence(): void
+  /** Takes connections, and passes nothing on, until told to speak; or only from where a client says `at`. */
+  silence(at?: RegExp): void
   speak(): void
 }
 
@@ -25,9 +25,12 @@ export async function startProxy(t: Test, target: string): Promise<Proxy> {
   const sockets = new Set<Socket>()
   let server: Server | undefined
   let silent = false
+  let silentAt: RegExp | undefined
 
   function join(client: Socket) {
     const behind = connect(Number(port), hostname)
+    let muted = false
+    client.on('data', (bytes) => (muted ||= silentAt?.test(bytes.toString('latin1')) ?? false))
     for (const [from, to] of [
       [client, behind],
       [behind, client],
@@ -35,7 +38,7 @@ export async function startProxy(t: Test, target: string): Promise<Proxy> {
       sockets.add(from)
       from.on('error', () => undefined)
       from.on('close', () => (sockets.delete(from), to.destroy()))
-      from.on('data', (bytes) => void (silent || to.write(bytes)))
+      from.on('data', (bytes) => void (silent || muted || to.write(bytes)))
     }
   }
   const proxy: Proxy = {
@@ -54,10 +57,13 @@ export async function startProxy(t: Test, target: string): Promise<Proxy> {
     drop: () => {
       for (const socket of sockets) socket.destroy()
     },
-    silence: () => void (silent = true),
-    /** What was lost meanwhile stays lost: connections of before are cut, as a network that lost packets would. */
+    silence(at) {
+      silent = at === undefined
+      silentAt = at
+    },
     speak() {
       silent = false
+      silentAt = undefined
     },
   }
   t.teardown(() => proxy.cut())

@@ -9,6 +9,8 @@ export interface Ledger {
   claim(kind: string, look: Look): Claim
   /** Of an answer that no fault explains. */
   surprise(text: string): void
+  /** How many were acknowledged so far. */
+  acknowledged(): number
   /** Holds all claims against the rows. */
   audit(rows: Rows): Audit
 }
@@ -39,6 +41,7 @@ export interface Audit {
 export function ledger(): Ledger {
   const claims: (Claim & { kind: string; look: Look; dropped: boolean })[] = []
   const surprises: string[] = []
+  const count = (outcome: Claim['outcome']) => claims.filter((claim) => claim.outcome === outcome).length
   return {
     claim(kind, look) {
       const claim = {
@@ -51,9 +54,9 @@ export function ledger(): Ledger {
       claims.push(claim)
       return claim
     },
+    acknowledged: () => count('acknowledged'),
     surprise: (text) => void surprises.push(text),
     audit(rows) {
-      const count = (outcome: Claim['outcome']) => claims.filter((claim) => claim.outcome === outcome).length
       const seen = claims
         .filter(({ dropped }) => !dropped)
         .map(({ kind, outcome, look }) => ({ kind, outcome, found: look(rows) }))
@@ -101,6 +104,7 @@ export interface Mail {
   message: string
   recipient: string
   token_id: string | null
+  attempts: number
   sent: boolean
   parked: boolean
   last_error: string | null
@@ -132,7 +136,7 @@ export async function readRows(query: Query): Promise<Rows> {
   const sessions = await query<Session>('select id, user_id, generation from sessions')
   const tokens = await query<Token>('select id, user_id, purpose from one_time_tokens')
   const mails = await query<Mail>(`
-    select id, user_id, message, recipient, token_id, sent_at is not null as sent, parked_at is not null as parked,
+    select id, user_id, message, recipient, token_id, attempts, sent_at is not null as sent, parked_at is not null as parked,
       last_error from emails`)
   const usersBy = group(users, ({ id, email }) => [id, email])
   const itemsBy = group(items, ({ id, title }) => [id, title])

@@ -12,6 +12,8 @@ export interface World {
   readonly post: Post
   /** A superuser's access token. */
   readonly admin: string
+  /** Answers that the fault explains, such as `DELETE 404`, beside those of a gateway. */
+  readonly explained?: readonly string[] | undefined
 }
 
 export interface Load {
@@ -100,7 +102,8 @@ class Life {
     const { status } = reply
     claim.outcome = status === undefined ? 'unanswered' : status < 300 ? 'acknowledged' : 'refused'
     // nginx says 502 and 504 where a replica ended before it answered.
-    if (status !== undefined && status >= 300 && ![502, 503, 504].includes(status))
+    const explained = this.world.explained?.includes(`${request.method} ${status}`) ?? false
+    if (status !== undefined && status >= 300 && ![502, 503, 504].includes(status) && !explained)
       this.world.ledger.surprise(`${kind}: ${status} ${JSON.stringify(reply.body)}`)
     return { claim, reply, acknowledged: claim.outcome === 'acknowledged' }
   }

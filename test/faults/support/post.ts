@@ -17,6 +17,8 @@ export interface PostAudit {
   readonly arrived: number
   /** That came more than once, each with one Message-ID. */
   readonly repeated: number
+  /** Those of them that were taken from the outbox only once: sent twice by one process. */
+  readonly doubled: readonly string[]
   /** Due, and did not arrive, or arrived as something else; each in words. */
   readonly lost: readonly string[]
 }
@@ -63,15 +65,23 @@ export function postOf({ mails }: Pick<MailServer, 'mails'>): Post {
           return recipients.every((one) => forgotten.has(one)) ? [] : `${messageId} is of no mail`
         return recipients.every((one) => one === recipient) ? [] : `${messageId} went to ${recipients.join()}`
       })
+      const repeated = [...arrived].flatMap(([messageId, { length }]) => (length > 1 ? messageId : []))
       return {
         due: due.length,
         arrived: arrived.size,
-        repeated: [...arrived.values()].filter(({ length }) => length > 1).length,
+        repeated: repeated.length,
+        doubled: due
+          .filter(({ id, attempts }) => attempts < 2 && repeated.includes(`<${id}@example.com>`))
+          .map(({ message }) => message),
         lost: [...lost, ...wrong],
       }
     },
   }
 }
+
+/** So many looks for what is being sent at the end; what is left then had been taken by a process that was killed. */
+const LOOKS_FOR_SENT = 8
+const LOOKS_BETWEEN = 40
 
 /** Waits until nothing is left to be sent; leases of processes that were killed end now instead of in 2 minutes. */
 export async function settle(query: Query, withinMs = 40_000): Promise<void> {
@@ -81,7 +91,8 @@ export async function settle(query: Query, withinMs = 40_000): Promise<void> {
     const [row] = await query<{ count: number }>(`select count(*)::int from emails where ${waiting}`)
     if (row?.count === 0) return
     // Not each time: what is being sent would be sent once more.
-    if (round % 40 === 0) await query(`update emails set next_attempt_at = now() where ${waiting}`)
+    if (round % LOOKS_BETWEEN === LOOKS_FOR_SENT)
+      await query(`update emails set next_attempt_at = now() where ${waiting}`)
     await pause(250)
   }
 }

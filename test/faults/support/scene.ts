@@ -27,13 +27,16 @@ export interface Scene {
   readonly ledger: Ledger
   readonly post: Post
   readonly env: Record<string, string>
-  /** Starts one more process of the service; resolves when it is ready. */
-  startService(env?: Record<string, string>): Promise<Running>
+  /** Starts one more process of the service, from dist or another folder; resolves when it is ready. */
+  startService(env?: Record<string, string>, build?: string): Promise<Running>
   /** People who live on it, as many as are named. */
-  live(url: string | (() => string), people: number): Promise<Load>
+  live(url: string | (() => string), people: number, explained?: readonly string[]): Promise<Load>
   /** Waits for the mails and holds the ledger against the rows; comments on the figures. */
   audit(rounds: number, what: string): Promise<Audit>
 }
+
+/** What is shown of what a service said, where a test fails. */
+const OUTPUT_LENGTH = 4_000
 
 export const SECRET_KEY = 'only for tests, and long enough for that'
 
@@ -72,10 +75,17 @@ export async function setScene(
     post,
     ledger: book,
     env,
-    startService: (more = {}) => start(t, { folder, built: true, env: { ...env, ...more } }),
-    live: async (url, people) => {
+    async startService(more = {}, built: string | true = true) {
+      const service = await start(t, { folder, built, env: { ...env, ...more } })
+      t.teardown(() => t.passing() || t.comment(service.output().slice(-OUTPUT_LENGTH)))
+      return service
+    },
+    live: async (url, people, explained) => {
       const where = typeof url === 'string' ? () => url : url
-      return live({ url: where, ledger: book, post, admin: await signInAsAdmin(where()) }, people)
+      const admin = await signInAsAdmin(where())
+      const load = live({ url: where, ledger: book, post, admin, explained }, people)
+      t.teardown(load.stop)
+      return load
     },
     async audit(rounds, what) {
       await settle(query)
@@ -87,6 +97,7 @@ export async function setScene(
       t.same(audit.halves, [], 'no refused write is half there')
       t.same(audit.surprises, [], 'every answer is one that the fault explains')
       t.same(mails.lost, [], 'every mail that was due arrived, under its one Message-ID')
+      t.same(mails.doubled, [], 'none came twice that was taken once')
       t.ok(audit.acknowledged > 0 && mails.arrived > 0, 'there was something to lose')
       return audit
     },
@@ -126,10 +137,7 @@ export async function untilStatus(url: string, status: number, withinMs: number)
   return performance.now() - start
 }
 
-/**
- * Milliseconds that the slowest answer took. That of an answer that needs nothing but the process (`/health/live`) is
- * what a busy machine makes of it, and not to be held against the others.
- */
+/** Milliseconds that the slowest answer took, as its client saw it. */
 export const slowestOf = (replies: readonly { readonly ms: number }[]) =>
   Math.max(0, ...replies.map(({ ms }) => ms))
 
