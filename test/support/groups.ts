@@ -10,6 +10,7 @@ const FOLDER = 'test/.groups'
 const SIZE = 8
 /** They look at what a process loads or holds, or start processes that take all the time there is. */
 const ALONE = /processes\/|plugins\/(tracing|metrics)|secrets|limits/
+const SLOWEST = /(stops|kills|start|auth\/limits)\.test/
 
 /** @returns what tap is to run */
 export function groupedTests(): string[] {
@@ -26,7 +27,12 @@ export function groupedTests(): string[] {
       together.filter((_, at) => at % count === group),
     ),
   )
-  return [...alone, ...groups]
+  // Those that wait for processes begin: others use the cores meanwhile.
+  return [
+    ...alone.filter((file) => SLOWEST.test(file)),
+    ...groups,
+    ...alone.filter((file) => !SLOWEST.test(file)),
+  ]
 }
 
 /** As .taprc has it. */
