@@ -73,7 +73,7 @@ async function* serverFindings(sql: Sql, config: Config): AsyncGenerator<Finding
     yield doubtful(
       'database',
       'the server ends no statement by itself, and through a pooler the service cannot ask it to',
-      "alter role … set statement_timeout = '5s', lock_timeout = '3s'",
+      "alter role … set statement_timeout = '5s'; alter role … set lock_timeout = '3s'",
     )
 }
 

@@ -108,7 +108,7 @@ void test('a database before and after its migration, and a running instance', n
       await sql`drop role doctored`
       await sql.end()
     })
-    const url = new URL(env.DATABASE_URL!)
+    const url = new URL(env.MIGRATION_DATABASE_URL!) // a pooler may sign in as somebody else
     url.username = 'doctored'
     const { code, lines } = await examine(t, {
       ...env,

@@ -11,6 +11,8 @@ export interface Ledger {
   surprise(text: string): void
   /** How many were acknowledged so far. */
   acknowledged(): number
+  /** Kinds of writes that were acknowledged so far. */
+  kinds(): string[]
   /** Holds all claims against the rows. */
   audit(rows: Rows): Audit
 }
@@ -42,6 +44,9 @@ export function ledger(): Ledger {
   const claims: (Claim & { kind: string; look: Look; dropped: boolean })[] = []
   const surprises: string[] = []
   const count = (outcome: Claim['outcome']) => claims.filter((claim) => claim.outcome === outcome).length
+  const kinds = () => [
+    ...new Set(claims.flatMap(({ outcome, kind }) => (outcome === 'acknowledged' ? kind : []))),
+  ]
   return {
     claim(kind, look) {
       const claim = {
@@ -55,6 +60,7 @@ export function ledger(): Ledger {
       return claim
     },
     acknowledged: () => count('acknowledged'),
+    kinds,
     surprise: (text) => void surprises.push(text),
     audit(rows) {
       const seen = claims
@@ -65,7 +71,7 @@ export function ledger(): Ledger {
         acknowledged: count('acknowledged'),
         refused: count('refused'),
         unanswered: count('unanswered'),
-        kinds: [...new Set(claims.flatMap(({ outcome, kind }) => (outcome === 'acknowledged' ? kind : [])))],
+        kinds: kinds(),
         lost: seen.flatMap(({ kind, outcome, found }) =>
           outcome === 'acknowledged' && found !== 'all' ? `${kind}: ${found}` : [],
         ),
