@@ -1,4 +1,4 @@
-import { randomUUID } from 'node:crypto'
+import { createHash, randomUUID } from 'node:crypto'
 import jwt from '@fastify/jwt'
 import fastify, { type FastifyRequest } from 'fastify'
 import postgres from 'postgres'
@@ -44,7 +44,11 @@ const object = (properties: Record<string, object>) => ({
   required: Object.keys(properties),
 })
 const item = object({ id: uuid, title: text, description: textOrNull, owner_id: uuid, created_at: time })
-const page = object({ data: { type: 'array', items: item }, count: { type: 'integer' } })
+const page = object({
+  data: { type: 'array', items: item },
+  count: { type: 'integer' },
+  next_cursor: textOrNull,
+})
 const user = object({
   id: uuid,
   email: text,
@@ -123,41 +127,50 @@ type Query = { Querystring: { skip: string; limit: string } }
 interface Found {
   count: number
   id: string | null
+  created_at: Date
 }
+const search = createHash('sha256').update('').digest('base64url').slice(0, 8)
+const cursorOf = ({ created_at, id }: Found) =>
+  Buffer.from(JSON.stringify(['-created_at', search, created_at.toISOString(), id])).toString('base64url')
 
 app.get<Query>('/api/v1/items/', { schema: { querystring, response: { 200: page } } }, async (request) => {
   const { asker } = request
-  const { skip, limit } = request.query
+  const { skip } = request.query
+  const limit = Number(request.query.limit)
   const rows = asker.is_superuser
     ? await sql<Found[]>`
       select total.count, page.*
-      from (select count(*)::int as count from items) total
+      from (select sum(delta)::int as count from row_counts where table_name = 'items') total
       left join (
         select id, title, description, owner_id, created_at from items
-        order by created_at desc, id desc limit ${limit} offset ${skip}
+        order by created_at desc, id desc limit ${limit + 1} offset ${skip}
       ) page on true order by created_at desc, id desc`
     : await sql<Found[]>`
       select total.count, page.*
       from (select count(*)::int as count from items where owner_id = ${asker.id}) total
       left join (
         select id, title, description, owner_id, created_at from items where owner_id = ${asker.id}
-        order by created_at desc, id desc limit ${limit} offset ${skip}
+        order by created_at desc, id desc limit ${limit + 1} offset ${skip}
       ) page on true order by created_at desc, id desc`
-  return { data: rows[0]!.id === null ? [] : rows, count: rows[0]!.count }
+  const { count, id } = rows[0]!
+  const next_cursor = rows.length > limit ? cursorOf(rows[limit - 1]!) : null
+  return { data: id === null ? [] : rows.slice(0, limit), count, next_cursor }
 })
 
 const params = { type: 'object', properties: { id: uuid } }
 type Id = { Params: { id: string } }
 interface Item {
   owner_id: string
+  version: string
 }
 
 app.get<Id>('/api/v1/items/:id', { schema: { params, response: { 200: item } } }, async (request, reply) => {
   const [row] = await sql<Item[]>`
-    select id, title, description, owner_id, created_at from items where id = ${request.params.id}`
+    select id, title, description, owner_id, created_at, xmin::text as version from items where id = ${request.params.id}`
   if (!row) return reply.code(404).send({ detail: 'Item not found' })
   if (row.owner_id !== request.asker.id && !request.asker.is_superuser)
     return reply.code(403).send({ detail: 'Not enough permissions' })
+  reply.header('etag', `"${row.version}"`)
   return row
 })
 
@@ -167,11 +180,12 @@ type Creation = { Body: { title: string; description?: string | null } }
 app.post<Creation>(
   '/api/v1/items/',
   { schema: { body: creation, response: { 200: item } } },
-  async ({ body, asker }) => {
-    const [row] = await sql`
+  async ({ body, asker }, reply) => {
+    const [row] = await sql<Item[]>`
       insert into items (title, description, owner_id)
       values (${body.title}, ${body.description ?? null}, ${asker.id})
-      returning id, title, description, owner_id, created_at`
+      returning id, title, description, owner_id, created_at, xmin::text as version`
+    reply.header('etag', `"${row!.version}"`)
     return row
   },
 )
@@ -190,11 +204,12 @@ app.put<Changes>(
           description = case when ${body.description !== undefined}::boolean
             then ${body.description ?? null} else description end
         where id = ${id} and (owner_id = ${asker.id} or ${asker.is_superuser}::boolean)
-        returning id, title, description, owner_id, created_at
+        returning id, title, description, owner_id, created_at, xmin::text as version
       )
       select items.owner_id as owner, written.* from items left join written on true where items.id = ${id}`
     if (!found) return reply.code(404).send({ detail: 'Item not found' })
     if (found.owner_id === null) return reply.code(403).send({ detail: 'Not enough permissions' })
+    reply.header('etag', `"${found.version}"`)
     return found
   },
 )

@@ -32,8 +32,7 @@ export async function roundTrips(server: string, world: World) {
   for (const route of [list, one, create, change]) {
     const few = await transactions(route, REQUESTS)
     const many = await transactions(route, 3 * REQUESTS)
-    // A little over two: once a minute a session notes that it is used.
-    bounded(route.name, (many - few) / (2 * REQUESTS), { most: 2.05 })
+    bounded(route.name, (many - few) / (2 * REQUESTS), { most: 2 })
   }
   await sql.end()
 }

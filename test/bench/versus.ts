@@ -75,8 +75,8 @@ async function answersAreEqual(world: World, service: Server, baseline: Server, 
     const told = (await sent.json()) as Record<string, unknown>
     // Of what is made anew, each has its own.
     if (method === 'POST') Object.assign(told, { id: '', created_at: '' })
-    const { 'x-request-id': _id, date: _date, ...rest } = Object.fromEntries(sent.headers)
-    return { status: sent.status, headers: rest, told }
+    const { 'x-request-id': _id, date: _date, etag, ...rest } = Object.fromEntries(sent.headers)
+    return { status: sent.status, headers: { ...rest, hasTag: etag !== undefined }, told }
   }
   const [ours, theirs] = [await answer(service), await answer(baseline)]
   if (isDeepStrictEqual(ours, theirs)) return
