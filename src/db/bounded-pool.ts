@@ -34,8 +34,8 @@ export interface PoolBounds {
   readonly runMs: number
 }
 
-/** A part of what it may run: by default an answer that waits twice, and then runs in vain, is there after 1.5 s of 2. */
-const WAIT_SHARE = 0.4
+/** A part of what it may run: by default an answer that waits twice, and then runs in vain, is there after 1.6 s of 2. */
+const WAIT_SHARE = 0.5
 /** More than that would not get their turn in time. */
 const WAITING_PER_CONNECTION = 50
 /** A statement that was cancelled ends at once; a connection that was being made has failed by then. */

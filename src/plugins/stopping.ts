@@ -50,14 +50,22 @@ export const stopping = plugin(
   { name: 'stopping' },
 )
 
-/** Takes no new connections, between two looks for them of which the last found none. Those that are open stay. */
+/** Within which a look at what has come in did nothing but look. */
+const QUICK_MS = 0.1
+
+/**
+ * Takes no new connections. It is done just after a look for them that was quick and found none, so that hardly any
+ * moment is left in which one could be made and not accepted. Those that are open stay.
+ */
 async function stopListening(server: Server) {
-  let accepted = server.listening
+  let accepted = false
   const note = () => (accepted = true)
   server.on('connection', note)
-  for (const end = Date.now() + GRACE_MS; accepted && Date.now() < end;) {
+  for (const end = Date.now() + GRACE_MS; server.listening && Date.now() < end;) {
     accepted = false
+    const start = performance.now()
     await nextLook()
+    if (!accepted && performance.now() - start < QUICK_MS) break
   }
   server.off('connection', note)
   // That of HTTP closes idle connections too, whose clients may be sending.
