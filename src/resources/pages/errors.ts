@@ -20,7 +20,7 @@ const waitPage = (fault: string): WebPage => ({
   title: 'Wait a moment',
   main: html`<h1>Wait a moment</h1>
     <p>${fault}</p>
-    <p>Go back and send the form again, or open the link of the mail again. It still works.</p>`,
+    <p>Go back and send the form again, or open the link of the mail again.</p>`,
 })
 
 /**
