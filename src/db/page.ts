@@ -57,11 +57,11 @@ export function preparePages<Row, Sort extends string = 'created_at'>(
     const after = cursor === undefined ? undefined : readCursor(cursor, list)
     if (after && skip > 0) throw new CursorBesideSkip()
     // One row more than is shown tells whether there is a next page.
-    const given = { ...values, skip, limit: limit + 1, pattern: containing(q), ...after }
+    const given = { ...values, skip, limit: limit + 1, pattern: q && containing(q), ...after }
     const found = await refusingForged(after, prepared(sort, after !== undefined, q !== '').execute(given))
-    const rows = found.flatMap(({ row }) => (row === null ? [] : [row as Record<string, unknown>]))
-    const data = rows.slice(0, limit)
-    const last = rows.length > limit ? data.at(-1) : undefined
+    const data: Record<string, unknown>[] = []
+    for (const { row } of found) if (row !== null && data.length < limit) data.push(row)
+    const last = found.length > limit ? data.at(-1) : undefined
     return {
       data: data as Row[],
       count: found[0]?.count ?? 0,

@@ -81,28 +81,60 @@ function given(values: Values, name: string): unknown {
 
 /** Makes an object of a row: fields beside each other, or one level deeper where a selection is nested. */
 function rowReader(fields: readonly Field[], always: Record<string, boolean> | undefined) {
-  const columns = fields.map(({ path, field }, index) => {
-    const [group, name] = path.length === 1 ? [undefined, path[0]!] : [path[0]!, path[1]!]
-    return { index, group, name, decoder: decoderOf(field) }
-  })
-  const first = new Map(
-    fields.map(({ path, field }, index) => [path[0]!, { field, index, path }] as const).toReversed(),
-  )
-  // As Drizzle has it: the row of a joined table is absent where its first column is null.
-  const optional = [...first].filter(
-    ([, { field, path }]) =>
-      always && path.length === 2 && is(field, Column) && !always[getTableName(field.table)],
-  )
-  return (row: unknown[]) => {
-    const result: Record<string, unknown> = {}
-    for (const { index, group, name, decoder } of columns) {
-      const value = row[index]
-      const target = group === undefined ? result : ((result[group] ??= {}) as Record<string, unknown>)
-      target[name] = value === null ? null : decoder.mapFromDriverValue(value)
+  const beside: Cell[] = []
+  const groups = new Map<string, Group>()
+  for (const [index, { path, field }] of fields.entries()) {
+    const cell = { index, name: path.at(-1)!, read: readerOf(field) }
+    if (path.length === 1) {
+      beside.push(cell)
+      continue
     }
-    for (const [group, { index }] of optional) if (row[index] === null) result[group] = null
+    const group = groups.get(path[0]!)
+    if (group) group.cells.push(cell)
+    else groups.set(path[0]!, { name: path[0]!, cells: [cell], mayLack: mayLack(field, always) })
+  }
+  const nested = [...groups.values()]
+  return (row: unknown[]) => {
+    const result = readCells(beside, row)
+    for (const { name, cells, mayLack } of nested)
+      result[name] = mayLack && row[cells[0]!.index] === null ? null : readCells(cells, row)
     return result
   }
+}
+
+interface Cell {
+  readonly index: number
+  readonly name: string
+  /** Undefined where the value stays as the driver gives it. */
+  readonly read: ((value: unknown) => unknown) | undefined
+}
+
+interface Group {
+  readonly name: string
+  readonly cells: Cell[]
+  /** As Drizzle has it: the row of a joined table is absent where its first column is null. */
+  readonly mayLack: boolean
+}
+
+function readCells(cells: readonly Cell[], row: unknown[]) {
+  const result: Record<string, unknown> = {}
+  for (const { index, name, read } of cells) {
+    const value = row[index]
+    result[name] = read === undefined || value === null ? value : read(value)
+  }
+  return result
+}
+
+const mayLack = (field: unknown, always: Record<string, boolean> | undefined) =>
+  always !== undefined && is(field, Column) && !always[getTableName(field.table)]
+
+/** Looked up once: columns of a subquery are proxies, and slow to ask. */
+function readerOf(field: unknown): Cell['read'] {
+  const decoder = decoderOf(field)
+  // oxlint-disable-next-line typescript/unbound-method -- compared, and bound below
+  const { mapFromDriverValue: read } = decoder
+  // oxlint-disable-next-line typescript/unbound-method -- what columns have that read nothing
+  return read === Column.prototype.mapFromDriverValue ? undefined : read.bind(decoder)
 }
 
 function decoderOf(field: unknown): Decoder {

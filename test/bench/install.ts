@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { copyFileSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs'
+import { copyFileSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { digits, part, progress, row } from './report.ts'
@@ -13,10 +13,11 @@ export function install() {
     for (const file of ['package.json', 'package-lock.json', '.npmrc']) copyFileSync(file, join(folder, file))
     execFileSync('npm', ['ci', '--omit=dev'], { cwd: folder, stdio: 'pipe' })
     const modules = join(folder, 'node_modules')
-    const list = execFileSync('npm', ['ls', '--all', '--parseable'], { cwd: folder }).toString()
-    const packages = list.trim().split('\n').slice(1)
-    row('npm ci --omit=dev', `${megabytes(modules).toFixed(0)} MB, ${packages.length} packages`)
+    const lock = readFileSync(join(modules, '.package-lock.json'), 'utf8')
+    const { packages } = JSON.parse(lock) as { packages: Record<string, unknown> }
+    row('npm ci --omit=dev', `${megabytes(modules).toFixed(0)} MB, ${Object.keys(packages).length} packages`)
     const largest = readdirSync(modules)
+      .filter((name) => !name.startsWith('.'))
       .map((name) => ({ name, size: megabytes(join(modules, name)) }))
       .toSorted((a, b) => b.size - a.size)
       .slice(0, 6)
