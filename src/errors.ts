@@ -105,6 +105,8 @@ export const ClientClosedRequest = define(499, 'Client Closed Request')
 export const InternalServerError = define(500, 'Internal Server Error')
 /** Overloaded, or a dependency is away; worth another try in a second. */
 export const ServiceUnavailable = define(503, 'Service Unavailable', { 'retry-after': '1' })
+/** There is more to do than can be done: nothing was begun, and nothing is wrong. */
+export class Overloaded extends ServiceUnavailable {}
 
 /** Too many tries (RFC 6585, section 4). */
 export class TooManyRequests extends ApiError {

@@ -14,11 +14,10 @@ export function serverOptions(config: Pick<Config, 'trustedProxies'>, logger: Lo
     genReqId: requestIdOf,
     trustProxy: config.trustedProxies.length > 0 && [...config.trustedProxies],
     bodyLimit: 1024 * 1024,
-    // A slow client, a forgotten connection, a stuck handler: each ends by itself.
+    // A slow client, a forgotten connection: each ends by itself; so does a stuck handler (plugins/deadline.ts).
     requestTimeout: 20_000,
     connectionTimeout: 30_000,
     keepAliveTimeout: 72_000, // longer than the minute that balancers commonly keep a connection
-    handlerTimeout: 10_000,
     // A request without a host is refused by plugins/errors.ts, in the contract's shape.
     http: { maxHeaderSize: 32 * 1024, headersTimeout: 10_000, requireHostHeader: false },
     // Requests that arrive on open connections while stopping are answered, not refused.

@@ -4,14 +4,17 @@ import { traced } from '../tracing.ts'
 /**
  * Statements in bounded time. postgres.js knows no bound for the wait for a connection (its connect_timeout is for the
  * making of one), sends statements down a connection that another one holds up, and waits for ever on a connection
- * whose other end fell silent. Here a statement gets a connection of its own soon or not at all, ends within its time, and
- * a pool that does not even let go of what it was told to cancel is replaced.
+ * whose other end fell silent. Here a statement gets a connection soon or not at all, ends within its time, and a
+ * connection that does not even let go of what it was told to cancel is replaced.
+ *
+ * Where all are in use, prepared statements, which are the service's own and short, go down one connection behind each
+ * other as long as it gets on: half of what a short statement costs both sides is to be woken for it.
  *
  * All of it is on this side of the wire, so that it holds through PgBouncer, which takes none of PostgreSQL's timeouts
  * when a connection starts.
  */
 export interface BoundedPool {
-  /** What Drizzle is given. Its transactions, which have no place on the request path, are not bounded. */
+  /** What Drizzle is given. */
   readonly client: Sql
   load(): PoolLoad
   /** Waits for running statements, at most so many seconds. */
@@ -22,6 +25,7 @@ export interface BoundedPool {
 export interface PoolLoad {
   /** Connections at most. */
   readonly size: number
+  /** Statements that were sent. */
   readonly running: number
   /** Statements that wait for a connection. */
   readonly waiting: number
@@ -34,12 +38,19 @@ export interface PoolBounds {
   readonly runMs: number
 }
 
-/** A part of what it may run: by default an answer that waits twice, and then runs in vain, is there after 1.6 s of 2. */
+/** A part of what it may run: by default an answer that waits twice, and then runs in vain, is there after 1.8 s of 2. */
 const WAIT_SHARE = 0.5
+/** What one behind another may take longer. */
+const BEHIND_SHARE = 0.25
 /** More than that would not get their turn in time. */
 const WAITING_PER_CONNECTION = 50
 /** A statement that was cancelled ends at once; a connection that was being made has failed by then. */
 const CANCELLED_WITHIN_MS = 1_500
+
+/** Statements that are sent down one connection before the first has ended; more bought nothing. */
+const DEEPEST = 4
+/** A connection on which nothing has ended for so long is held up, and gets no more. */
+const HELD_UP_MS = 25
 
 /** The database did not answer in time; the same call may work in a moment. */
 class DeadlineExceeded extends Error {
@@ -55,6 +66,8 @@ type Make = (client: Sql) => PromiseLike<unknown>
 /** A statement that waits for a connection, and then runs on one. */
 interface Statement {
   readonly make: Make
+  /** Prepared: it may share a connection. */
+  readonly isShort: boolean
   readonly resolve: (rows: unknown) => void
   readonly reject: (error: Error) => void
   /** When its wait or its run must be over. */
@@ -63,37 +76,59 @@ interface Statement {
   cancelled?: boolean
 }
 
-interface Generation {
+/** One connection, and what was sent down it, in that order. */
+interface Lane {
   readonly client: Sql
   readonly running: Set<Statement>
+  /** Whether all that runs is short. */
+  isShort: boolean
+  /** When something was begun or ended on it. */
+  movedAt: number
 }
 
-/** @param open makes a pool of postgres.js of `size` connections */
+/** @param open makes a client of postgres.js of one connection */
 export function boundedPool(open: () => Sql, { size, runMs }: PoolBounds): BoundedPool {
-  const generation = (): Generation => ({ client: open(), running: new Set() })
-  let pool = generation()
+  const lane = (): Lane => ({ client: open(), running: new Set(), isShort: true, movedAt: 0 })
+  let lanes = [lane()]
   const waiting = new Set<Statement>()
   const waitMs = runMs * WAIT_SHARE
   let looking: NodeJS.Timeout | undefined
 
-  const run = (make: Make): Promise<unknown> =>
+  const run = (make: Make, isShort: boolean): Promise<unknown> =>
     new Promise((resolve, reject) => {
       looking ??= setInterval(() => setImmediate(look), LOOK_EVERY_MS).unref()
-      const statement = { make, resolve, reject, deadline: performance.now() + waitMs }
-      if (pool.running.size < size) start(statement)
+      const now = performance.now()
+      const statement = { make, isShort, resolve, reject, deadline: now + waitMs }
+      const lane = waiting.size === 0 ? laneFor(statement, now) : undefined
+      if (lane) start(statement, lane, now)
       else if (waiting.size < size * WAITING_PER_CONNECTION) waiting.add(statement)
       else reject(new DeadlineExceeded('Too many statements wait for a connection'))
     })
 
-  function start(statement: Statement) {
-    const { client, running } = pool
-    const { make, resolve, reject } = statement
-    statement.deadline = performance.now() + runMs
+  /** A connection with nothing to do, else a new one, else the one that a short statement waits for least. */
+  function laneFor({ isShort }: Statement, now: number): Lane | undefined {
+    let shortest: Lane | undefined
+    for (const lane of lanes) {
+      if (lane.running.size === 0) return lane
+      if (isShort && isFreer(lane, shortest, now)) shortest = lane
+    }
+    if (lanes.length === size) return shortest
+    const another = lane()
+    lanes.push(another)
+    return another
+  }
+
+  function start(statement: Statement, lane: Lane, now: number) {
+    const { client, running } = lane
+    const { make, isShort, resolve, reject } = statement
+    if (running.size === 0) Object.assign(lane, { isShort, movedAt: now })
+    statement.deadline = now + (running.size === 0 ? runMs : runMs * (1 + BEHIND_SHARE))
     const query = (statement.query = make(client))
     running.add(statement)
     const end = () => {
       running.delete(statement)
-      next()
+      lane.movedAt = performance.now()
+      next(lane.movedAt)
     }
     query.then(
       (rows) => (end(), resolve(rows)),
@@ -101,11 +136,12 @@ export function boundedPool(open: () => Sql, { size, runMs }: PoolBounds): Bound
     )
   }
 
-  function next() {
+  function next(now: number) {
     for (const statement of waiting) {
-      if (pool.running.size >= size) return
+      const lane = laneFor(statement, now)
+      if (!lane) return
       waiting.delete(statement)
-      start(statement)
+      start(statement, lane, now)
     }
   }
 
@@ -117,14 +153,18 @@ export function boundedPool(open: () => Sql, { size, runMs }: PoolBounds): Bound
     const now = performance.now()
     for (const { reject } of late(waiting, now))
       reject(new DeadlineExceeded(`No connection was free within ${waitMs} ms`))
-    for (const statement of pool.running) {
-      if (statement.deadline > now) break
-      if (!statement.cancelled) giveUp(statement)
-      else if (statement.deadline + CANCELLED_WITHIN_MS <= now) return replace()
-    }
-    if (waiting.size > 0 || pool.running.size > 0) return
+    for (const held of lanes) giveUpOn(held, now)
+    if (waiting.size > 0 || lanes.some(({ running }) => running.size > 0)) return
     clearInterval(looking)
     looking = undefined
+  }
+
+  function giveUpOn(held: Lane, now: number) {
+    for (const statement of held.running) {
+      if (statement.deadline > now) return
+      if (!statement.cancelled) giveUp(statement)
+      else if (statement.deadline + CANCELLED_WITHIN_MS <= now) return replace(held, now)
+    }
   }
 
   function giveUp(statement: Statement) {
@@ -133,34 +173,47 @@ export function boundedPool(open: () => Sql, { size, runMs }: PoolBounds): Bound
     cancel(statement.query)
   }
 
-  /** The other end is silent: what still runs may end, and new statements get new connections. */
-  function replace() {
-    const { client } = pool
-    pool = generation()
-    client.end({ timeout: CANCELLED_WITHIN_MS / 1000 }).catch(() => undefined)
-    next()
+  /** The other end is silent: what still runs may end, and new statements get a new connection. */
+  function replace(held: Lane, now: number) {
+    lanes = lanes.filter((lane) => lane !== held)
+    held.client.end({ timeout: CANCELLED_WITHIN_MS / 1000 }).catch(() => undefined)
+    next(now)
   }
 
-  const tracedRun = (text: string, make: Make) =>
-    traced('query', { 'db.system.name': 'postgresql', 'db.query.text': text }, () => run(make))
+  const tracedRun = (text: string, make: Make, isShort = false) =>
+    traced('query', { 'db.system.name': 'postgresql', 'db.query.text': text }, () => run(make, isShort))
 
-  const unsafe: Sql['unsafe'] = ((...statement: Parameters<Sql['unsafe']>) => ({
-    values: () => tracedRun(statement[0], (client) => client.unsafe(...statement).values()),
-    // oxlint-disable-next-line unicorn/no-thenable -- as the queries of postgres.js, it runs when it is awaited
-    then: (...handlers: Parameters<Promise<unknown>['then']>) =>
-      tracedRun(statement[0], (client) => client.unsafe(...statement)).then(...handlers),
-  })) as never
+  const unsafe: Sql['unsafe'] = ((...statement: Parameters<Sql['unsafe']>) => {
+    const [text, , options] = statement
+    const isPrepared = options?.prepare === true
+    return {
+      values: () => tracedRun(text, (client) => client.unsafe(...statement).values(), isPrepared),
+      // oxlint-disable-next-line unicorn/no-thenable -- as the queries of postgres.js, it runs when it is awaited
+      then: (...handlers: Parameters<Promise<unknown>['then']>) =>
+        tracedRun(text, (client) => client.unsafe(...statement), isPrepared).then(...handlers),
+    }
+  }) as never
+
+  /** A transaction has a connection for itself, for as long as a statement may run. */
+  const begin: Sql['begin'] = ((...work: Parameters<Sql['begin']>) =>
+    tracedRun('begin', (client) => client.begin(...work))) as never
 
   return {
-    client: {
-      options: pool.client.options,
-      unsafe,
-      begin: (...work: Parameters<Sql['begin']>) => pool.client.begin(...work),
-    } as unknown as Sql,
-    load: () => ({ size, running: pool.running.size, waiting: waiting.size }),
-    end: (seconds) => pool.client.end({ timeout: seconds }),
+    client: { options: lanes[0]!.client.options, unsafe, begin } as unknown as Sql,
+    load: () => ({
+      size,
+      running: lanes.reduce((sum, { running }) => sum + running.size, 0),
+      waiting: waiting.size,
+    }),
+    async end(seconds) {
+      await Promise.all(lanes.map(({ client }) => client.end({ timeout: seconds })))
+    },
   }
 }
+
+/** Whether one more short statement is better sent down `lane` than down `other`. */
+const isFreer = (lane: Lane, other: Lane | undefined, now: number) =>
+  lane.isShort && lane.running.size < (other?.running.size ?? DEEPEST) && now - lane.movedAt < HELD_UP_MS
 
 function* late(waiting: Set<Statement>, now: number) {
   for (const statement of waiting) {
@@ -170,10 +223,11 @@ function* late(waiting: Set<Statement>, now: number) {
   }
 }
 
+/** A query of postgres.js; a transaction has neither. */
 interface Cancellable {
   /** The connection that it was sent on; null before. */
-  readonly state: object | null
-  canceller: ((query: unknown) => Promise<void>) | null
+  readonly state?: object | null
+  canceller?: ((query: unknown) => Promise<void>) | null
 }
 
 /**
@@ -182,7 +236,7 @@ interface Cancellable {
  */
 function cancel(query: unknown) {
   const { state, canceller } = query as Cancellable
-  if (state === null || canceller === null) return
+  if (!state || !canceller) return
   ;(query as Cancellable).canceller = null
   canceller(query).catch(() => undefined)
 }

@@ -31,7 +31,7 @@ export function connectPostgres(options: PostgresOptions): Connection {
   const parameters = url === migrationUrl ? { ...named, ...serverTimeouts(runMs) } : named
   const open = () => {
     const client = postgres(url, {
-      max: size,
+      max: 1,
       connect_timeout: CONNECT_SECONDS,
       ...quiet,
       idle_timeout: 60,

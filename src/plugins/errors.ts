@@ -10,6 +10,7 @@ import {
   InvalidInput,
   UnreadableBody,
   NotFound,
+  Overloaded,
   PayloadTooLarge,
   ServiceUnavailable,
   UnsupportedMediaType,
@@ -48,7 +49,6 @@ const known: Record<string, new () => ApiError> = {
   FST_ERR_CTP_BODY_TOO_LARGE: PayloadTooLarge,
   FST_ERR_CTP_INVALID_MEDIA_TYPE: UnsupportedMediaType,
   FST_ERR_CTP_INVALID_JSON_BODY: UnreadableBody,
-  FST_ERR_HANDLER_TIMEOUT: ServiceUnavailable,
 }
 
 function answerError(error: FastifyError, request: FastifyRequest, reply: FastifyReply) {
@@ -56,7 +56,7 @@ function answerError(error: FastifyError, request: FastifyRequest, reply: Fastif
     return reply.code(422).send({ detail: validationFaults(error, request) })
   }
   const answer = toApiError(error, request)
-  if (answer.status >= 500) {
+  if (answer.status >= 500 && !(answer instanceof Overloaded)) {
     request.log.error({ err: error, route: request.routeOptions.url }, 'request failed')
   }
   if (answer instanceof ClientClosedRequest) {

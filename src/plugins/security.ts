@@ -9,9 +9,12 @@ import type { Config } from '../config.ts'
 export const security = plugin(
   async (app, { config }: { config: Config }) => {
     const allowed = corsOptions(config)
-    await app.register(cors, () => (request: FastifyRequest, decide: Decide) => {
-      const answered = request.method !== 'OPTIONS' || isPreflight(request)
-      decide(null, answered ? allowed : { origin: false })
+    await app.register(cors, allowed)
+    app.addHook('onRequest', (request, reply, next) => {
+      if (!request.corsPreflightEnabled) return next()
+      if (isPreflight(request)) return void reply.code(204).header('content-length', '0').send()
+      request.corsPreflightEnabled = false // answered by the route: 405 with Allow
+      next()
     })
     const headers = securityHeaders(config)
     app.addHook('onRequest', (_request, reply, next) => {
@@ -22,7 +25,12 @@ export const security = plugin(
   { name: 'security' },
 )
 
-type Decide = (error: Error | null, options: FastifyCorsOptions) => void
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Set by @fastify/cors on OPTIONS requests, where there are origins at all. */
+    corsPreflightEnabled?: boolean
+  }
+}
 
 const corsOptions = ({ corsOrigins }: Config): FastifyCorsOptions => ({
   origin: corsOrigins.length > 0 && [...corsOrigins],
@@ -30,9 +38,12 @@ const corsOptions = ({ corsOrigins }: Config): FastifyCorsOptions => ({
   methods: ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'],
   exposedHeaders: ['X-Request-Id', 'Retry-After', 'ETag'],
   maxAge: 600,
+  // Any OPTIONS request counts as a preflight to the plugin, so these are answered here. (Options that depend on the
+  // request would say it too, and be worked out anew for each.)
+  preflightContinue: true,
+  strictPreflight: false,
 })
 
-/** Other OPTIONS requests are answered by the route, with 405 and Allow. */
 const isPreflight = ({ headers }: FastifyRequest) =>
   headers.origin !== undefined && headers['access-control-request-method'] !== undefined
 

@@ -1,0 +1,33 @@
+import plugin from 'fastify-plugin'
+import { Overloaded } from '../errors.ts'
+
+/** So many statements for each connection may wait for one; at more, they would wait longer than they take. */
+const WAITING_PER_CONNECTION = 8
+const TELL_EVERY_MS = 1_000
+
+/**
+ * Refuses what can't be served soon before anything is done for it. Let in, it would wait with all others until all are
+ * too late, and what was done for them in vain.
+ */
+export const overload = plugin(
+  (app, _options, done) => {
+    const { load } = app.connection
+    if (!load) return done() // the embedded database has nobody to wait for
+    let refused = 0
+    let toldAt = 0
+    app.addHook('onRequest', (request, _reply, next) => {
+      const { size, waiting } = load()
+      if (waiting < size * WAITING_PER_CONNECTION || request.routeOptions.config.unprepared) return next()
+      refused += 1
+      const now = performance.now()
+      if (now - toldAt > TELL_EVERY_MS) {
+        request.log.warn({ refused, waiting }, 'overloaded: requests are refused')
+        toldAt = now
+        refused = 0
+      }
+      next(new Overloaded())
+    })
+    done()
+  },
+  { name: 'overload', dependencies: ['database', 'errors'] },
+)
