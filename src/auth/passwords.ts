@@ -2,7 +2,7 @@ import { availableParallelism } from 'node:os'
 import { setTimeout as pause } from 'node:timers/promises'
 import { hash as argon2Hash, verify as argon2Verify } from '@node-rs/argon2'
 import { promise as workQueue } from 'fastq'
-import { Piscina } from 'piscina'
+import type { Piscina } from 'piscina'
 import { ServiceUnavailable } from '../errors.ts'
 import { traced } from '../tracing.ts'
 
@@ -73,14 +73,19 @@ export interface HashingLimits {
 const cores = availableParallelism()
 const defaults: HashingLimits = { cost: COST, running: cores, waiting: 32 * cores, failing: 400 }
 
-/** bcryptjs is JavaScript and would stall the event loop, so it runs in threads that end when idle for a minute. */
-const bcryptThreads = () =>
-  new Piscina<{ password: string; hash: string }, boolean>({
+/**
+ * bcryptjs is JavaScript and would stall the event loop, so it runs in threads that end when idle for a minute. Loaded
+ * for the first hash of an older service.
+ */
+async function bcryptThreads(): Promise<Piscina<{ password: string; hash: string }, boolean>> {
+  const { Piscina: Threads } = await import('piscina')
+  return new Threads({
     filename: new URL('./bcrypt-worker.mjs', import.meta.url).href,
     minThreads: 0,
     maxThreads: cores,
     idleTimeout: 60_000,
   })
+}
 
 /** Password hashing off the event loop, with a bound on how much of it runs and waits at once. */
 export function passwords(given: Partial<HashingLimits> = {}): Passwords {
@@ -102,7 +107,7 @@ export function passwords(given: Partial<HashingLimits> = {}): Passwords {
   async function matches(hash: string, password: string): Promise<boolean> {
     if (hash.startsWith('$argon2')) return argon2Verify(hash, password).catch(() => false) // a damaged hash
     if (/^\$2[aby]\$/.test(hash))
-      return (bcrypt ??= bcryptThreads()).run({ password, hash }).catch(() => false)
+      return (await (bcrypt ??= bcryptThreads())).run({ password, hash }).catch(() => false)
     return false // Another scheme, or an account that was closed by writing something else.
   }
 
@@ -128,7 +133,7 @@ export function passwords(given: Partial<HashingLimits> = {}): Passwords {
     load: () => ({ running: queue.running(), waiting: queue.length() }),
     async close() {
       await queue.drained()
-      await bcrypt?.destroy()
+      await (await bcrypt)?.destroy()
     },
   }
 }

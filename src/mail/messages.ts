@@ -77,7 +77,7 @@ function said({ from, made_at }: MailParams = {}, createdAt = new Date()) {
   }
 }
 
-const format = new Intl.DateTimeFormat('en-GB', { dateStyle: 'long', timeStyle: 'short', timeZone: 'UTC' })
+const style = { dateStyle: 'long', timeStyle: 'short', timeZone: 'UTC' } as const
 
 /** Such as "23 November 2026 at 10:15 UTC": right whenever the mail arrives, unlike "in one hour". */
-const readable = (time: Date) => `${format.format(time)} UTC`
+const readable = (time: Date) => `${time.toLocaleString('en-GB', style)} UTC`

@@ -1,4 +1,4 @@
-import { createTransport } from 'nodemailer'
+import type { Transporter, createTransport as create } from 'nodemailer'
 import type { Config } from '../config.ts'
 import type { RenderedMail } from './templates.ts'
 
@@ -54,7 +54,8 @@ export type MailConfig = Pick<
 /** SMTP with TLS from the first byte, STARTTLS (required, so that nobody in between can strip it), or plain. */
 export function transport(config: MailConfig): Transport {
   if (config.mail !== 'smtp') return inbox
-  const smtp = createTransport({ ...serverOptions(config), pool: true, maxConnections: 2 })
+  const options = { ...serverOptions(config), pool: true, maxConnections: 2 } as const
+  let smtp: Promise<Transporter> | undefined
   const address = config.EMAILS_FROM_EMAIL!
   const from = { name: config.EMAILS_FROM_NAME ?? config.PROJECT_NAME, address }
 
@@ -63,13 +64,20 @@ export function transport(config: MailConfig): Transport {
       const messageId = messageIdOf(id, address)
       try {
         // As an object, an address is one address, whatever characters it has.
-        await smtp.sendMail({ messageId, from, to: { name: '', address: to }, subject, html, text })
+        const out = await (smtp ??= createTransport(options))
+        await out.sendMail({ messageId, from, to: { name: '', address: to }, subject, html, text })
       } catch (error) {
         throw isPermanent(error) ? new PermanentFailure((error as Error).message) : error
       }
     },
-    close: () => smtp.close(),
+    close: () => void smtp?.then((out) => out.close()),
   }
+}
+
+/** nodemailer is loaded for the first mail: a start does not wait for it. */
+async function createTransport(options: Parameters<typeof create>[0]) {
+  const nodemailer = await import('nodemailer')
+  return nodemailer.createTransport(options)
 }
 
 /** How the mail server is spoken to. */
@@ -91,7 +99,7 @@ function serverOptions(config: MailConfig) {
 
 /** Goes as far as a mail would, without one: connects, STARTTLS, signs in. @throws what the server refuses with */
 export async function tryServer(config: MailConfig): Promise<void> {
-  const smtp = createTransport(serverOptions(config))
+  const smtp = await createTransport(serverOptions(config))
   try {
     await smtp.verify()
   } finally {

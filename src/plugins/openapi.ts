@@ -1,4 +1,3 @@
-import swagger from '@fastify/swagger'
 import plugin from 'fastify-plugin'
 import type { OpenAPIV3_1 } from 'openapi-types'
 import type { Config } from '../config.ts'
@@ -6,9 +5,11 @@ import { API_VERSION, SECURITY_SCHEME } from '../contract.ts'
 import { description, documented, tags } from '../document.ts'
 import { refusals } from './scopes.ts'
 
-/** The OpenAPI document, made of the routes' schemas, scopes and errors. Served by resources/docs. */
+/** The OpenAPI document, made of the routes' schemas, scopes and errors, where resources/docs serves it. */
 export const openapi = plugin(
   async (app, { config }: { config: Config }) => {
+    if (!config.DOCS_ENABLED) return
+    const { default: swagger } = await import('@fastify/swagger')
     await app.register(swagger, {
       openapi: {
         openapi: '3.1.0',

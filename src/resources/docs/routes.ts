@@ -1,4 +1,3 @@
-import swaggerUi from '@fastify/swagger-ui'
 import type { App } from '../../contract.ts'
 
 const hide = { hide: true }
@@ -7,6 +6,7 @@ const hide = { hide: true }
 export const docs = (title: string) => async (app: App) => {
   app.get('/', { schema: hide }, (_request, reply) => reply.redirect('/docs'))
   app.get('/api/v1/openapi.json', { schema: hide }, () => app.swagger())
+  const { default: swaggerUi } = await import('@fastify/swagger-ui')
   await app.register(swaggerUi, {
     routePrefix: '/docs',
     staticCSP: true,

@@ -89,9 +89,10 @@ const linked = (text: string): Html[] =>
     .split(/(https?:\/\/\S+)/)
     .map((part, index) => (index % 2 === 1 ? html`<a href="${part}">${part}</a>` : html`${part}`))
 
-const format = new Intl.DateTimeFormat('en-GB', { dateStyle: 'medium', timeStyle: 'medium', timeZone: 'UTC' })
+const style = { dateStyle: 'medium', timeStyle: 'medium', timeZone: 'UTC' } as const
 
-const time = (at: Date) => html`<time datetime="${at.toISOString()}">${format.format(at)} UTC</time>`
+const time = (at: Date) =>
+  html`<time datetime="${at.toISOString()}">${at.toLocaleString('en-GB', style)} UTC</time>`
 
 export function errorPage({ detail }: ErrorBody): WebPage {
   const title = typeof detail === 'string' ? detail : 'This is no address of a mail'
