@@ -39,6 +39,8 @@ export interface Passwords {
   admit(): void
   /** @throws ServiceUnavailable when too many wait already */
   hash(password: string): Promise<string>
+  /** Hashes a password that was found right, ahead of all that wait: a sign-in that has come so far is finished. */
+  renew(password: string): Promise<string>
   /**
    * Compares a password with a stored hash (argon2, or bcrypt of older services). Without a hash it takes the
    * same time and never matches, so that an answer's time does not tell whether an address is known.
@@ -114,6 +116,8 @@ export function passwords(given: Partial<HashingLimits> = {}): Passwords {
   return {
     admit,
     hash: (password) => bounded(() => argon2Hash(password, limits.cost)),
+    renew: (password) =>
+      traced('hash', {}, () => queue.unshift(() => argon2Hash(password, limits.cost)) as Promise<string>),
     async verify(hash, password, settle = () => Promise.resolve()) {
       // From its turn on, as a queue takes longer than this.
       let start = 0

@@ -147,8 +147,8 @@ function prepare(db: Database, config: Pick<Config, 'REFRESH_TOKEN_EXPIRE_DAYS'>
         is_verified: users.is_verified,
         full_name: users.full_name,
         created_at: users.created_at,
-        session_id: table.id,
-        session_idle: sql<boolean>`${table.last_used_at} < ${A_MINUTE_AGO}`,
+        session_id: sql<string>`${table.id}`.as('session_id'),
+        session_idle: sql<boolean>`${table.last_used_at} < ${A_MINUTE_AGO}`.as('session_idle'),
       })
       .from(table)
       .innerJoin(users, eq(users.id, table.user_id))

@@ -1,5 +1,6 @@
 import type { Sql } from 'postgres'
 import { traced } from '../tracing.ts'
+import type { Driver } from './prepared.ts'
 
 /**
  * Statements in bounded time. postgres.js knows no bound for the wait for a connection (its connect_timeout is for the
@@ -16,6 +17,8 @@ import { traced } from '../tracing.ts'
 export interface BoundedPool {
   /** What Drizzle is given. */
   readonly client: Sql
+  /** Runs prepared statements. */
+  readonly prepared: Driver
   load(): PoolLoad
   /** Waits for running statements, at most so many seconds. */
   end(seconds: number): Promise<void>
@@ -42,8 +45,8 @@ export interface PoolBounds {
 const WAIT_SHARE = 0.5
 /** What one behind another may take longer. */
 const BEHIND_SHARE = 0.25
-/** More than that would not get their turn in time. */
-const WAITING_PER_CONNECTION = 50
+/** More than that would not get their turn in time. Requests are refused at fewer (plugins/overload.ts). */
+const WAITING_PER_CONNECTION = 100
 /** A statement that was cancelled ends at once; a connection that was being made has failed by then. */
 const CANCELLED_WITHIN_MS = 1_500
 
@@ -57,6 +60,8 @@ class DeadlineExceeded extends Error {
   readonly code = 'DATABASE_DEADLINE'
   override readonly name = 'DeadlineExceeded'
 }
+
+const PREPARED = { prepare: true }
 
 /** How often it is looked whether something is late. One timer for all costs less than one for each. */
 const LOOK_EVERY_MS = 50
@@ -76,10 +81,14 @@ interface Statement {
   cancelled?: boolean
 }
 
-/** One connection, and what was sent down it, in that order. */
+/**
+ * One connection, and what was sent down it, in that order. Arrays and no sets: a set that is added to and deleted from
+ * all the time leaves tables behind that keep each other, and what was in them, from being collected young. It made
+ * collections three times as long.
+ */
 interface Lane {
   readonly client: Sql
-  readonly running: Set<Statement>
+  readonly running: Statement[]
   /** Whether all that runs is short. */
   isShort: boolean
   /** When something was begun or ended on it. */
@@ -88,9 +97,9 @@ interface Lane {
 
 /** @param open makes a client of postgres.js of one connection */
 export function boundedPool(open: () => Sql, { size, runMs }: PoolBounds): BoundedPool {
-  const lane = (): Lane => ({ client: open(), running: new Set(), isShort: true, movedAt: 0 })
+  const lane = (): Lane => ({ client: open(), running: [], isShort: true, movedAt: 0 })
   let lanes = [lane()]
-  const waiting = new Set<Statement>()
+  const waiting: Statement[] = []
   const waitMs = runMs * WAIT_SHARE
   let looking: NodeJS.Timeout | undefined
 
@@ -99,9 +108,9 @@ export function boundedPool(open: () => Sql, { size, runMs }: PoolBounds): Bound
       looking ??= setInterval(() => setImmediate(look), LOOK_EVERY_MS).unref()
       const now = performance.now()
       const statement = { make, isShort, resolve, reject, deadline: now + waitMs }
-      const lane = waiting.size === 0 ? laneFor(statement, now) : undefined
+      const lane = waiting.length === 0 ? laneFor(statement, now) : undefined
       if (lane) start(statement, lane, now)
-      else if (waiting.size < size * WAITING_PER_CONNECTION) waiting.add(statement)
+      else if (waiting.length < size * WAITING_PER_CONNECTION) waiting.push(statement)
       else reject(new DeadlineExceeded('Too many statements wait for a connection'))
     })
 
@@ -109,7 +118,7 @@ export function boundedPool(open: () => Sql, { size, runMs }: PoolBounds): Bound
   function laneFor({ isShort }: Statement, now: number): Lane | undefined {
     let shortest: Lane | undefined
     for (const lane of lanes) {
-      if (lane.running.size === 0) return lane
+      if (lane.running.length === 0) return lane
       if (isShort && isFreer(lane, shortest, now)) shortest = lane
     }
     if (lanes.length === size) return shortest
@@ -121,12 +130,12 @@ export function boundedPool(open: () => Sql, { size, runMs }: PoolBounds): Bound
   function start(statement: Statement, lane: Lane, now: number) {
     const { client, running } = lane
     const { make, isShort, resolve, reject } = statement
-    if (running.size === 0) Object.assign(lane, { isShort, movedAt: now })
-    statement.deadline = now + (running.size === 0 ? runMs : runMs * (1 + BEHIND_SHARE))
+    if (running.length === 0) Object.assign(lane, { isShort, movedAt: now })
+    statement.deadline = now + (running.length === 0 ? runMs : runMs * (1 + BEHIND_SHARE))
     const query = (statement.query = make(client))
-    running.add(statement)
+    running.push(statement)
     const end = () => {
-      running.delete(statement)
+      running.splice(running.indexOf(statement), 1)
       lane.movedAt = performance.now()
       next(lane.movedAt)
     }
@@ -137,24 +146,24 @@ export function boundedPool(open: () => Sql, { size, runMs }: PoolBounds): Bound
   }
 
   function next(now: number) {
-    for (const statement of waiting) {
-      const lane = laneFor(statement, now)
+    for (let first = waiting[0]; first; first = waiting[0]) {
+      const lane = laneFor(first, now)
       if (!lane) return
-      waiting.delete(statement)
-      start(statement, lane, now)
+      waiting.shift()
+      start(first, lane, now)
     }
   }
 
   /**
-   * Ends what is late; each set is in the order of its deadlines. Called after what has come in was read, so that a
+   * Ends what is late; each list is in the order of its deadlines. Called after what has come in was read, so that a
    * process that was held up itself does not take an answer that is there for one that is late.
    */
   function look() {
     const now = performance.now()
-    for (const { reject } of late(waiting, now))
-      reject(new DeadlineExceeded(`No connection was free within ${waitMs} ms`))
+    while (waiting[0] && waiting[0].deadline <= now)
+      waiting.shift()?.reject(new DeadlineExceeded(`No connection was free within ${waitMs} ms`))
     for (const held of lanes) giveUpOn(held, now)
-    if (waiting.size > 0 || lanes.some(({ running }) => running.size > 0)) return
+    if (waiting.length > 0 || lanes.some(({ running }) => running.length > 0)) return
     clearInterval(looking)
     looking = undefined
   }
@@ -183,16 +192,12 @@ export function boundedPool(open: () => Sql, { size, runMs }: PoolBounds): Bound
   const tracedRun = (text: string, make: Make, isShort = false) =>
     traced('query', { 'db.system.name': 'postgresql', 'db.query.text': text }, () => run(make, isShort))
 
-  const unsafe: Sql['unsafe'] = ((...statement: Parameters<Sql['unsafe']>) => {
-    const [text, , options] = statement
-    const isPrepared = options?.prepare === true
-    return {
-      values: () => tracedRun(text, (client) => client.unsafe(...statement).values(), isPrepared),
-      // oxlint-disable-next-line unicorn/no-thenable -- as the queries of postgres.js, it runs when it is awaited
-      then: (...handlers: Parameters<Promise<unknown>['then']>) =>
-        tracedRun(text, (client) => client.unsafe(...statement), isPrepared).then(...handlers),
-    }
-  }) as never
+  const unsafe: Sql['unsafe'] = ((...statement: Parameters<Sql['unsafe']>) => ({
+    values: () => tracedRun(statement[0], (client) => client.unsafe(...statement).values()),
+    // oxlint-disable-next-line unicorn/no-thenable -- as the queries of postgres.js, it runs when it is awaited
+    then: (...handlers: Parameters<Promise<unknown>['then']>) =>
+      tracedRun(statement[0], (client) => client.unsafe(...statement)).then(...handlers),
+  })) as never
 
   /** A transaction has a connection for itself, for as long as a statement may run. */
   const begin: Sql['begin'] = ((...work: Parameters<Sql['begin']>) =>
@@ -200,10 +205,16 @@ export function boundedPool(open: () => Sql, { size, runMs }: PoolBounds): Bound
 
   return {
     client: { options: lanes[0]!.client.options, unsafe, begin } as unknown as Sql,
+    prepared: {
+      objects: (text, params) =>
+        tracedRun(text, (client) => client.unsafe(text, params as never, PREPARED), true) as never,
+      arrays: (text, params) =>
+        tracedRun(text, (client) => client.unsafe(text, params as never, PREPARED).values(), true) as never,
+    },
     load: () => ({
       size,
-      running: lanes.reduce((sum, { running }) => sum + running.size, 0),
-      waiting: waiting.size,
+      running: lanes.reduce((sum, { running }) => sum + running.length, 0),
+      waiting: waiting.length,
     }),
     async end(seconds) {
       await Promise.all(lanes.map(({ client }) => client.end({ timeout: seconds })))
@@ -213,15 +224,7 @@ export function boundedPool(open: () => Sql, { size, runMs }: PoolBounds): Bound
 
 /** Whether one more short statement is better sent down `lane` than down `other`. */
 const isFreer = (lane: Lane, other: Lane | undefined, now: number) =>
-  lane.isShort && lane.running.size < (other?.running.size ?? DEEPEST) && now - lane.movedAt < HELD_UP_MS
-
-function* late(waiting: Set<Statement>, now: number) {
-  for (const statement of waiting) {
-    if (statement.deadline > now) return
-    waiting.delete(statement)
-    yield statement
-  }
-}
+  lane.isShort && lane.running.length < (other?.running.length ?? DEEPEST) && now - lane.movedAt < HELD_UP_MS
 
 /** A query of postgres.js; a transaction has neither. */
 interface Cancellable {

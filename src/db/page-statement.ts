@@ -21,6 +21,9 @@ import { rowCounts } from './tables.ts'
 /** A table that can be listed. */
 export type Listed = PgTable & Record<'id' | 'created_at', PgColumn>
 
+/** What a row of the answer has beside its table's columns: the number of rows on all pages. */
+export const TOTAL = 'rows_on_all_pages'
+
 /** One kind of page of a table. */
 interface PageKind {
   /** A column, `-` before it for descending. */
@@ -58,7 +61,7 @@ export function preparePage(db: Database, listed: Listed, kind: PageKind) {
   // The total is one row, so a page past the end still has its count.
   return db
     .with(...ctes)
-    .select({ count: total.count, row: columns })
+    .select({ ...columns, [TOTAL]: sql<number>`${total.count}::double precision`.as(TOTAL) })
     .from(total)
     .leftJoin(page, sql`true`)
     .orderBy(...order.by(order.key(columns), columns.id!))
@@ -101,7 +104,7 @@ function amongAll(db: Database, table: Columns, { key, by, past }: Order, { wher
 /** The number of all rows: as the writes of them have summed it up, or counted where they do not (tables.ts). */
 function maintained(db: Database, table: PgTable) {
   const summed = sql`select sum(delta) from ${rowCounts} where table_name = ${sql.raw(`'${getTableName(table)}'`)}`
-  const sumOrCount = sql`coalesce((${summed}), (select count(*) from ${table}))`.mapWith(Number)
+  const sumOrCount = sql`coalesce((${summed}), (select count(*) from ${table}))`
   return db.select({ count: sumOrCount.as('count') }).from(sql`(values (1)) as one`)
 }
 

@@ -2,7 +2,7 @@ import type { SQL } from 'drizzle-orm'
 import type { Database } from './connect.ts'
 import { CursorBesideSkip, InvalidCursor, type Position, readCursor, writeCursor } from './cursor.ts'
 import { isDataException } from './faults.ts'
-import { type Listed, columnOf, containing, preparePage } from './page-statement.ts'
+import { type Listed, TOTAL, columnOf, containing, preparePage } from './page-statement.ts'
 
 /** Which rows of a list: `limit` at most, past the first `skip`, or past the page that gave `cursor`. */
 export interface PageRequest<Sort extends string = string> {
@@ -58,17 +58,22 @@ export function preparePages<Row, Sort extends string = 'created_at'>(
     if (after && skip > 0) throw new CursorBesideSkip()
     // One row more than is shown tells whether there is a next page.
     const given = { ...values, skip, limit: limit + 1, pattern: q && containing(q), ...after }
-    const found = await refusingForged(after, prepared(sort, after !== undefined, q !== '').execute(given))
-    const data: Record<string, unknown>[] = []
-    for (const { row } of found) if (row !== null && data.length < limit) data.push(row)
-    const last = found.length > limit ? data.at(-1) : undefined
+    const page = prepared(sort, after !== undefined, q !== '').execute(given)
+    const found: Found[] = await refusingForged(after, page)
+    const count = found[0]?.[TOTAL] ?? 0
+    if (found[0]?.id === null) found.length = 0 // past the end, the total stands alone
+    const last = found.length > limit ? found[limit - 1] : undefined
+    if (last) found.length = limit
     return {
-      data: data as Row[],
-      count: found[0]?.count ?? 0,
+      data: found as unknown[] as Row[],
+      count,
       next_cursor: last ? writeCursor(list, positionOf(last, columnOf(sort))) : null,
     }
   }
 }
+
+/** A row of the table, all null past the end, and the total. */
+type Found = Record<string, unknown> & Record<typeof TOTAL, number>
 
 function positionOf(row: Record<string, unknown>, column: string): Position {
   const key = row[column]

@@ -43,9 +43,7 @@ export function connectPostgres(options: PostgresOptions): Connection {
   }
   const pool = boundedPool(open, { size, runMs })
   const db = drizzle(pool.client)
-  const run = (text: string, params: unknown[]) =>
-    pool.client.unsafe(text, params as never[], { prepare: true }).values()
-  runPreparedBy(db, run)
+  runPreparedBy(db, pool.prepared)
   return {
     db,
     load: pool.load,

@@ -7,9 +7,15 @@ import type { Database } from './connect.ts'
  * That is the same each time, so here it is worked out once a statement.
  */
 
-/** Runs a statement on the driver; a row is an array of values as the database writes them. */
-type Run = (text: string, params: unknown[]) => PromiseLike<unknown[][]>
+/** How the driver runs a statement. Values are as the database writes them. */
+export interface Driver {
+  /** A row is an array of values. */
+  readonly arrays: (text: string, params: unknown[]) => PromiseLike<unknown[][]>
+  /** A row is an object by the names that columns have in the answer. */
+  readonly objects: (text: string, params: unknown[]) => PromiseLike<Row[]>
+}
 
+type Row = Record<string, unknown>
 type Values = Record<string, unknown>
 
 /** What of Drizzle's objects is used beyond its types. */
@@ -31,8 +37,8 @@ interface Decoder {
   mapFromDriverValue(value: unknown): unknown
 }
 
-/** Has statements that `db` prepares by name run by `run`; others stay as they are. */
-export function runPreparedBy(db: Database, run: Run): void {
+/** Has statements that `db` prepares by name run by `driver`; others stay as they are. */
+export function runPreparedBy(db: Database, driver: Driver): void {
   const { session } = db as unknown as { session: { prepareQuery(...args: unknown[]): Statement } }
   const prepareQuery = session.prepareQuery.bind(session)
   session.prepareQuery = (...args) => {
@@ -40,20 +46,19 @@ export function runPreparedBy(db: Database, run: Run): void {
     const name = args[2]
     const custom = args[4]
     if (name === undefined || !statement.fields || custom !== undefined) return statement
-    return Object.assign(statement, { execute: executor(statement, statement.fields, run) })
+    return Object.assign(statement, { execute: executor(statement, statement.fields, driver) })
   }
 }
 
-function executor(statement: Statement, fields: readonly Field[], run: Run) {
+function executor(statement: Statement, fields: readonly Field[], driver: Driver) {
   const { queryString, params } = statement
   const bind = binder(params)
-  let read: ((row: unknown[]) => unknown) | undefined
+  let ask: ((values: unknown[]) => Promise<Row[]>) | undefined
   return async (values: Values = {}) => {
     const bound = bind(values)
     try {
-      const rows = await run(queryString, bound)
-      read ??= rowReader(fields, statement.joinsNotNullableMap)
-      return rows.map(read)
+      ask ??= isAsAnswered(fields) ? inPlace(statement, fields, driver) : rebuilt(statement, fields, driver)
+      return await ask(bound)
     } catch (error) {
       throw new DrizzleQueryError(queryString, bound, error as Error)
     }
@@ -77,6 +82,37 @@ function binder(params: readonly unknown[]): (values: Values) => unknown[] {
 function given(values: Values, name: string): unknown {
   if (name in values) return values[name]
   throw new Error(`No value for placeholder "${name}" was provided`)
+}
+
+/** Whether a selection has fields beside each other alone, each by the name that the answer has for it. */
+const isAsAnswered = (fields: readonly Field[]) =>
+  fields.every(({ path, field }) => path.length === 1 && path[0] === nameInAnswer(field))
+
+function nameInAnswer(field: unknown): string | undefined {
+  if (is(field, SQL.Aliased)) return field.fieldAlias
+  return is(field, Column) ? field.name : undefined
+}
+
+/** The driver's objects are the rows, and what has to be read is read in its place: half of what `rebuilt` costs. */
+function inPlace({ queryString }: Statement, fields: readonly Field[], { objects }: Driver) {
+  const reads = fields.flatMap(({ path: [name = ''], field }) => {
+    const read = readerOf(field)
+    return read === undefined ? [] : [(row: Row) => (row[name] = row[name] === null ? null : read(row[name]))]
+  })
+  return async (params: unknown[]) => {
+    const rows = await objects(queryString, params)
+    for (const read of reads) rows.forEach(read)
+    return rows
+  }
+}
+
+function rebuilt(
+  { queryString, joinsNotNullableMap }: Statement,
+  fields: readonly Field[],
+  { arrays }: Driver,
+) {
+  const read = rowReader(fields, joinsNotNullableMap)
+  return async (params: unknown[]) => (await arrays(queryString, params)).map(read)
 }
 
 /** Makes an object of a row: fields beside each other, or one level deeper where a selection is nested. */
@@ -117,7 +153,7 @@ interface Group {
 }
 
 function readCells(cells: readonly Cell[], row: unknown[]) {
-  const result: Record<string, unknown> = {}
+  const result: Row = {}
   for (const { index, name, read } of cells) {
     const value = row[index]
     result[name] = read === undefined || value === null ? value : read(value)

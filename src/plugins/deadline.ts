@@ -2,6 +2,13 @@ import type { FastifyReply } from 'fastify'
 import plugin from 'fastify-plugin'
 import { ServiceUnavailable } from '../errors.ts'
 
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Where it stands among the unanswered. */
+    place: number
+  }
+}
+
 /** Longer than whatever is bounded by itself: statements, and passwords that wait to be hashed. */
 const ANSWER_WITHIN_MS = 10_000
 const LOOK_EVERY_MS = 1_000
@@ -13,21 +20,24 @@ const LOOK_EVERY_MS = 1_000
  */
 export const deadline = plugin(
   (app, _options, done) => {
-    const unanswered = new Set<FastifyReply>()
-    app.addHook('onRequest', (_request, reply, next) => {
-      unanswered.add(reply)
+    // No set: bounded-pool.ts says why.
+    const unanswered: FastifyReply[] = []
+    app.decorateRequest('place', 0)
+    app.addHook('onRequest', (request, reply, next) => {
+      request.place = unanswered.push(reply) - 1
       next()
     })
-    app.addHook('onResponse', (_request, reply, next) => {
-      unanswered.delete(reply)
+    app.addHook('onResponse', ({ place }, reply, next) => {
+      const last = unanswered.pop()
+      if (last && last !== reply) {
+        unanswered[place] = last
+        last.request.place = place
+      }
       next()
     })
     const looking = setInterval(() => {
-      for (const reply of unanswered) {
-        if (reply.elapsedTime < ANSWER_WITHIN_MS) return // those after it came later
-        unanswered.delete(reply)
-        if (!reply.sent) reply.send(new ServiceUnavailable())
-      }
+      const late = unanswered.filter((reply) => !reply.sent && reply.elapsedTime > ANSWER_WITHIN_MS)
+      for (const reply of late) reply.send(new ServiceUnavailable())
     }, LOOK_EVERY_MS).unref()
     app.addHook('onClose', async () => clearInterval(looking))
     done()

@@ -1,9 +1,12 @@
 import plugin from 'fastify-plugin'
 import { Overloaded } from '../errors.ts'
 
-/** So many statements for each connection may wait for one; at more, they would wait longer than they take. */
-const WAITING_PER_CONNECTION = 8
+/** So many statements for each connection may wait for one: a burst is served, and none waits in vain. */
+const WAITING_PER_CONNECTION = 60
 const TELL_EVERY_MS = 1_000
+
+/** One for all: where it was made tells nothing, and to find that out would be half of what a refusal costs. */
+const OVERLOADED = new Overloaded()
 
 /**
  * Refuses what can't be served soon before anything is done for it. Let in, it would wait with all others until all are
@@ -25,7 +28,7 @@ export const overload = plugin(
         toldAt = now
         refused = 0
       }
-      next(new Overloaded())
+      next(OVERLOADED)
     })
     done()
   },

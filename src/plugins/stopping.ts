@@ -39,7 +39,7 @@ export const stopping = plugin(
       await stopListening(server)
       leaving = true
       await untilNoConnection(server, GRACE_MS)
-      for (const socket of waiting) socket.destroy()
+      for (const socket of waiting()) socket.destroy()
     })
     app.addHook('onSend', (_request, reply, payload, next) => {
       if (leaving) reply.header('connection', 'close')
@@ -73,18 +73,21 @@ async function stopListening(server: Server) {
 }
 
 /** Node counts a connection that never sent a request (a browser's preconnect) as busy, and would wait for it. */
-function connectionsWithoutRequest(server: Server): ReadonlySet<Socket> {
-  const waiting = new Set<Socket>()
-  server.on('connection', (socket: Socket) => {
-    waiting.add(socket)
-    socket.once('close', () => waiting.delete(socket))
+function connectionsWithoutRequest(server: Server): () => Socket[] {
+  const open = new Set<Connection>()
+  server.on('connection', (socket: Connection) => {
+    open.add(socket)
+    socket.once('close', () => open.delete(socket))
   })
-  server.on('request', ({ socket }, response) => {
-    waiting.delete(socket)
-    response.once('close', () => !socket.destroyed && waiting.add(socket))
+  server.on('request', ({ socket }: { socket: Connection }, response) => {
+    socket[isAsking] = true
+    response.once('close', () => (socket[isAsking] = false))
   })
-  return waiting
+  return () => [...open].filter((socket) => !socket[isAsking])
 }
+
+const isAsking = Symbol('is asking')
+type Connection = Socket & { [isAsking]?: boolean }
 
 async function untilNoConnection(server: Server, withinMs: number) {
   for (const end = Date.now() + withinMs; Date.now() < end && (await openConnections(server)) > 0;)

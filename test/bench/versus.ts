@@ -35,8 +35,9 @@ export async function versus(world: World, service: Server, baseline: Server, { 
   for (const route of routes) {
     await answersAreEqual(world, service, baseline, route)
     const pairs: { ours: Round; theirs: Round }[] = []
-    await round(service, route, world, 1)
-    await round(baseline, route, world, 1)
+    progress(`${route.name}, warming up`) // V8 compiles what is hot in the first seconds, on the same two cores
+    await round(service, route, world, 2 * seconds)
+    await round(baseline, route, world, 2 * seconds)
     for (let n = 1; n <= rounds; n += 1) {
       progress(`${route.name}, round ${n} of ${rounds}`)
       if (n % 2 === 0) {

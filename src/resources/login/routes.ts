@@ -56,7 +56,7 @@ export function loginPublic(app: App) {
     return sessions.open({
       user_id: user.id,
       verified_hash: user.hashed_password,
-      renewed_hash: outdated ? await passwords.hash(password) : undefined,
+      renewed_hash: outdated ? await passwords.renew(password) : undefined,
       user_agent: request.headers['user-agent'],
       ip_address: request.ip,
     })
