@@ -11,7 +11,13 @@ declare module 'fastify' {
 
 /** Longer than whatever is bounded by itself: statements, and passwords that wait to be hashed. */
 const ANSWER_WITHIN_MS = 10_000
-const LOOK_EVERY_MS = 1_000
+/** In that time it is looked so often. */
+const LOOKS = 10
+
+interface DeadlineOptions {
+  /** Less only where a test is about it. */
+  readonly withinMs?: number
+}
 
 /**
  * No request goes without an answer: a handler that is stuck for reasons that nobody thought of is answered for, 503.
@@ -19,7 +25,7 @@ const LOOK_EVERY_MS = 1_000
  * a tenth of what a small write costs.
  */
 export const deadline = plugin(
-  (app, _options, done) => {
+  (app, { withinMs = ANSWER_WITHIN_MS }: DeadlineOptions, done) => {
     // No set: bounded-pool.ts says why.
     const unanswered: FastifyReply[] = []
     app.decorateRequest('place', 0)
@@ -36,9 +42,9 @@ export const deadline = plugin(
       next()
     })
     const looking = setInterval(() => {
-      const late = unanswered.filter((reply) => !reply.sent && reply.elapsedTime > ANSWER_WITHIN_MS)
+      const late = unanswered.filter((reply) => !reply.sent && reply.elapsedTime > withinMs)
       for (const reply of late) reply.send(new ServiceUnavailable())
-    }, LOOK_EVERY_MS).unref()
+    }, withinMs / LOOKS).unref()
     app.addHook('onClose', async () => clearInterval(looking))
     done()
   },

@@ -8,6 +8,8 @@ import type { World } from './world.ts'
 /** The same requests where there is little and where there is much. */
 export async function flat(small: World, big: World, what: string, { rounds, seconds }: Rounds) {
   part(`Flat: 1,000 items against ${what}`)
+  // As autovacuum would have, which is off so that it strikes no round.
+  for (const { sql } of [small, big]) await sql`vacuum`
   const [few, many] = await Promise.all(
     [small, big].map(({ url }) => startServer({ what: 'service', env: { DATABASE_URL: url } })),
   )

@@ -37,6 +37,16 @@ export interface ServerOptions {
 }
 
 const here = import.meta.dirname
+
+/** The options of Node that `npm start` has. */
+function startOptions(): string[] {
+  const { scripts } = JSON.parse(readFileSync(join(here, '../../package.json'), 'utf8')) as Package
+  return scripts.start.split(' ').filter((word) => word.startsWith('--'))
+}
+interface Package {
+  readonly scripts: { readonly start: string }
+}
+
 const TICKS_A_SECOND = 100
 const READY_WITHIN_MS = 60_000
 
@@ -45,7 +55,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
   const { what, env = {}, folder = process.cwd(), node = process.execPath, flags = [] } = options
   const port = String(await freePort())
   const scripts = {
-    service: ['--enable-source-maps', join(here, '../../dist/server.js')],
+    service: [...startOptions(), join(here, '../../dist/server.js')],
     baseline: [`--import=${join(here, '../support/typescript.mjs')}`, join(here, 'baseline.ts')],
   }
   const settings = {
