@@ -67,7 +67,7 @@ void test('races about passwords', needsPostgres, async (t) => {
           const person = await service.person()
           const token = (await prepare?.(person)) ?? ''
           if (outdated) await makeOutdated(person)
-          const { reached, release } = holdNext(service, outdated ? 'hash' : 'verify')
+          const { reached, release } = holdNext(service, outdated ? 'renew' : 'verify')
           const login = signIn(person.email, person.password)
           await reached
           t.equal((await happens(person, token)).status, 200)
