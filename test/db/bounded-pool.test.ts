@@ -204,3 +204,24 @@ void test('fault 28: a new connection asks nothing that nobody waits for', needs
   })
   t.equal((await outcome(ask)).ended, 'done')
 })
+
+void test(
+  'fault 28: a connection that breaks in the middle of an answer spoils none that comes after',
+  needsPostgres,
+  async (t) => {
+    let proxy!: Awaited<ReturnType<typeof startProxy>>
+    const { pool } = await setUp(t, async (url) => {
+      proxy = await startProxy(t, url)
+      await proxy.open()
+      return proxy.url
+    })
+    const read = pool.db
+      .select({ count: sql<number>`count`.as('count') })
+      .from(sql`counters`)
+      .prepare('read')
+    t.strictSame([...(await read.execute())], [{ count: 0 }])
+    proxy.cutBeforeTheEnd()
+    t.equal((await outcome(() => read.execute())).ended, 'unavailable')
+    t.strictSame([...(await read.execute())], [{ count: 0 }], 'a row, and nothing before it')
+  },
+)

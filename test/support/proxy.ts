@@ -16,7 +16,12 @@ export interface Proxy {
   /** Takes connections, and passes nothing on, until told to speak; or only from where a client says `at`. */
   silence(at?: RegExp): void
   speak(): void
+  /** Cuts the next connection that is answered with a command's end, just before it: the rows have come. */
+  cutBeforeTheEnd(): void
 }
+
+/** A message of PostgreSQL's begins with its kind, a byte, and its length, four. */
+const LENGTH_OF_HEADER = 5
 
 /** @param target URL of the server behind */
 export async function startProxy(t: Test, target: string): Promise<Proxy> {
@@ -26,6 +31,7 @@ export async function startProxy(t: Test, target: string): Promise<Proxy> {
   let server: Server | undefined
   let silent = false
   let silentAt: RegExp | undefined
+  let cutsAtEnd = false
 
   function join(client: Socket) {
     const behind = connect(Number(port), hostname)
@@ -38,7 +44,13 @@ export async function startProxy(t: Test, target: string): Promise<Proxy> {
       sockets.add(from)
       from.on('error', () => undefined)
       from.on('close', () => (sockets.delete(from), to.destroy()))
-      from.on('data', (bytes) => void (silent || muted || to.write(bytes)))
+      from.on('data', (bytes) => {
+        const end = cutsAtEnd && from === behind ? bytes.indexOf('SELECT ') : -1
+        if (end >= 0) {
+          cutsAtEnd = false
+          to.end(bytes.subarray(0, end - LENGTH_OF_HEADER))
+        } else if (!silent && !muted) to.write(bytes)
+      })
     }
   }
   const proxy: Proxy = {
@@ -65,6 +77,7 @@ export async function startProxy(t: Test, target: string): Promise<Proxy> {
       silent = false
       silentAt = undefined
     },
+    cutBeforeTheEnd: () => void (cutsAtEnd = true),
   }
   t.teardown(() => proxy.cut())
   return proxy
