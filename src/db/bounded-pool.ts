@@ -9,7 +9,8 @@ import type { Driver } from './prepared.ts'
  * connection that does not even let go of what it was told to cancel is replaced.
  *
  * Where all are in use, prepared statements, which are the service's own and short, go down one connection behind each
- * other as long as it gets on: half of what a short statement costs both sides is to be woken for it.
+ * other as long as it gets on: much of what a short statement costs is that each side is woken for it. (With 32 clients,
+ * GET /users/me costs the service a seventh less CPU, and PostgreSQL a fourth.)
  *
  * All of it is on this side of the wire, so that it holds through PgBouncer, which takes none of PostgreSQL's timeouts
  * when a connection starts.
@@ -50,7 +51,7 @@ const WAITING_PER_CONNECTION = 100
 /** A statement that was cancelled ends at once; a connection that was being made has failed by then. */
 const CANCELLED_WITHIN_MS = 1_500
 
-/** Statements that are sent down one connection before the first has ended; more bought nothing. */
+/** Statements that are sent down one connection before the first has ended. */
 const DEEPEST = 4
 /** A connection on which nothing has ended for so long is held up, and gets no more. */
 const HELD_UP_MS = 25
@@ -84,7 +85,7 @@ interface Statement {
 /**
  * One connection, and what was sent down it, in that order. Arrays and no sets: a set that is added to and deleted from
  * all the time leaves tables behind that keep each other, and what was in them, from being collected young. It made
- * collections three times as long.
+ * collections a third longer.
  */
 interface Lane {
   readonly client: Sql
