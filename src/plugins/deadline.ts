@@ -34,13 +34,16 @@ export const deadline = plugin(
       next()
     })
     app.addHook('onResponse', ({ place }, reply, next) => {
-      const last = unanswered.pop()
-      if (last && last !== reply) {
-        unanswered[place] = last
-        last.request.place = place
-      }
+      if (unanswered[place] === reply) remove(place)
       next()
     })
+    /** The last one takes its place, as order does not matter. */
+    function remove(place: number) {
+      const last = unanswered.pop()!
+      if (place === unanswered.length) return
+      unanswered[place] = last
+      last.request.place = place
+    }
     const looking = setInterval(() => {
       const late = unanswered.filter((reply) => !reply.sent && reply.elapsedTime > withinMs)
       for (const reply of late) reply.send(new ServiceUnavailable())
