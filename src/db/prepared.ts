@@ -93,7 +93,7 @@ function nameInAnswer(field: unknown): string | undefined {
   return is(field, Column) ? field.name : undefined
 }
 
-/** The driver's objects are the rows, and what has to be read is read in its place: half of what `rebuilt` costs. */
+/** The driver's objects are the rows, and what has to be read is read in its place. */
 function inPlace({ queryString }: Statement, fields: readonly Field[], { objects }: Driver) {
   const reads = fields.flatMap(({ path: [name = ''], field }) => {
     const read = readerOf(field)

@@ -22,7 +22,7 @@ interface DeadlineOptions {
 /**
  * No request goes without an answer: a handler that is stuck for reasons that nobody thought of is answered for, 503.
  * One timer for all. Fastify's own `handlerTimeout` sets one for each request and aborts a signal at its end, which was
- * a tenth of what a small write costs.
+ * a fifteenth of what a small write cost.
  */
 export const deadline = plugin(
   (app, { withinMs = ANSWER_WITHIN_MS }: DeadlineOptions, done) => {

@@ -5,7 +5,7 @@ import { Overloaded } from '../errors.ts'
 const WAITING_PER_CONNECTION = 60
 const TELL_EVERY_MS = 1_000
 
-/** One for all: where it was made tells nothing, and to find that out would be half of what a refusal costs. */
+/** One for all: where it was made tells nothing, and to find that out took a fifth of a refusal. */
 const OVERLOADED = new Overloaded()
 
 /**
