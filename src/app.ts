@@ -50,6 +50,7 @@ export async function buildApp(config: Config, dependencies: Dependencies = {}):
   await app.register(plugins.errors)
   await app.register(plugins.bodies)
   await app.register(plugins.validation)
+  await app.register(plugins.serialization)
   await app.register(plugins.openapi, { config })
   await app.register(plugins.database, { config, connection })
   await app.register(plugins.overload)

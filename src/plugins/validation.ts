@@ -33,12 +33,13 @@ export const validation = plugin(
     const compile = buildCompiler(app.getSchemas(), { customOptions: ajv, onCreate: addFormats })
     app.setValidatorCompiler<TSchema>(({ schema, httpPart }) => {
       const isHeaders = httpPart === 'headers'
-      const validate = compile({ schema: isHeaders ? inLowerCase(schema as TObject) : schema })
+      let validate: Validate | undefined // compiled when it is first used: no start waits for all of them
       const read = (input: unknown) =>
         httpPart === 'body' ? input : readProperties(schema as TObject, input)
       return (input: unknown) => {
         // Of headers a copy, as what no schema names is dropped, and others than the handler look at them.
         const data = isHeaders ? { ...(input as object) } : read(input)
+        validate ??= compile({ schema: isHeaders ? inLowerCase(schema as TObject) : schema })
         const faults = validate(data) ? [] : (validate.errors ?? [])
         const all = [...faults, ...textFaults(data, new Set(faults.map((fault) => fault.instancePath)))]
         if (all.length > 0) return { error: all.slice(0, MOST_FAULTS) as unknown as Error }
@@ -58,7 +59,9 @@ interface FormatTaker {
 type CompilerFactory = (
   schemas: Record<string, unknown>,
   options: { customOptions: typeof ajv; onCreate: typeof addFormats },
-) => (route: { schema: object }) => {
+) => (route: { schema: object }) => Validate
+
+interface Validate {
   (data: unknown): boolean
   errors?: FastifySchemaValidationError[] | null
 }

@@ -81,6 +81,9 @@ void test('passwords', async (t) => {
       ]) {
         await setHash(hash)
         isAnswer(t, await signIn(ada.email, ada.password), 400, INCORRECT, hash)
+      }
+      for (const hash of ['', '$argon2id$broken', '$2b$04$short']) {
+        await setHash(hash)
         isAnswer(t, await signIn(ada.email, ''), 400, INCORRECT, hash)
       }
       await setHash(bcrypt)
@@ -104,14 +107,14 @@ void test('passwords', async (t) => {
 
   await t.test('fault 1: the time of an answer does not tell whether an address is known', async (t) => {
     const times: Record<'known' | 'unknown', number[]> = { known: [], unknown: [] }
-    for (let round = 0; round < 15; round++) {
+    for (let round = 0; round < 9; round++) {
       for (const kind of ['known', 'unknown'] as const) {
         const start = performance.now()
         await signIn(kind === 'known' ? admin.email : address(), 'wrong horse battery')
         times[kind].push(performance.now() - start)
       }
     }
-    const median = (values: number[]) => values.toSorted((a, b) => a - b)[7]!
+    const median = (values: number[]) => values.toSorted((a, b) => a - b)[4]!
     const ratio = median(times.known) / median(times.unknown)
     t.ok(ratio > 0.5 && ratio < 2, `known takes ${ratio.toFixed(2)} of the time of unknown`)
   })
@@ -142,7 +145,7 @@ void test('passwords', async (t) => {
         t.ok(took >= failing, `${what}: ${took.toFixed(0)} ms`)
       }
       // In the queue for longer than that, a cheap hash still shows nothing.
-      const before = Array.from({ length: 20 }, () => time(() => slow.hash('x')))
+      const before = Array.from({ length: 8 }, () => time(() => slow.hash('x')))
       const last = time(() => slow.verify('!', 'x'))
       const waited = Math.max(...(await Promise.all(before)))
       t.ok(

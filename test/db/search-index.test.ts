@@ -5,6 +5,7 @@ import { type Test, test } from 'tap'
 import { overPglite } from '../../src/db/embedded.ts'
 import { connectPostgres } from '../../src/db/postgres.ts'
 import { createDatabase, dropDatabase, onPostgres } from '../support/database.ts'
+import { fileOf } from '../support/dumps.ts'
 import { type Service, startService } from '../support/service.ts'
 
 const INDEXES = ['items_search_index', 'users_search_index']
@@ -24,7 +25,7 @@ async function finds(t: Test, { call, admin }: Service) {
 }
 
 void test('where there is no pg_trgm, searching goes without an index', { skip: onPostgres }, async (t) => {
-  const service = await startService(t, {}, { connection: overPglite(await PGlite.create()) })
+  const service = await startService(t, {}, { connection: overPglite(await PGlite.create({ loadDataDir: await fileOf('empty') })) })
   t.same(await indexesOf(service), [])
   await finds(t, service)
 })

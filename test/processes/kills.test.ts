@@ -1,6 +1,6 @@
 import { connect } from 'node:net'
 import { test } from 'tap'
-import { type Running, databaseEnv, launch, signIn, start, temporaryFolder } from '../support/process.ts'
+import { type Running, databaseEnv, folderWith, launch, signIn, start } from '../support/process.ts'
 import { UNFINISHED } from '../support/sockets.ts'
 
 type Headers = Awaited<ReturnType<typeof signIn>>
@@ -8,7 +8,7 @@ type Headers = Awaited<ReturnType<typeof signIn>>
 const WRITES = 1000
 
 void test('a service that is migrated and killed', async (t) => {
-  const folder = temporaryFolder(t)
+  const folder = await folderWith(t, 'empty')
   const database = await databaseEnv(t)
   const env = { ...database, LOG_LEVEL: 'warn' }
 

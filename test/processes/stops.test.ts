@@ -1,14 +1,14 @@
 import { Agent, request } from 'node:http'
 import { connect } from 'node:net'
 import { test } from 'tap'
-import { type Running, databaseEnv, signIn, start, temporaryFolder } from '../support/process.ts'
+import { type Running, databaseEnv, folderWith, signIn, start } from '../support/process.ts'
 import { startMailServer } from '../support/mail-server.ts'
 import { UNFINISHED } from '../support/sockets.ts'
 
 type Headers = Awaited<ReturnType<typeof signIn>>
 
 void test('a service that is told to stop', async (t) => {
-  const folder = temporaryFolder(t)
+  const folder = await folderWith(t, 'migrated')
   const env = { ...(await databaseEnv(t)), LOG_LEVEL: 'warn', RATE_LIMIT_ENABLED: 'false' }
 
   await t.test(

@@ -1,13 +1,10 @@
-import { createHash, randomUUID } from 'node:crypto'
-import { existsSync, readFileSync, readdirSync, renameSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { randomUUID } from 'node:crypto'
 import type { PGlite } from '@electric-sql/pglite'
 import postgres from 'postgres'
 import type { Connection } from '../../src/db/connect.ts'
-import { createPglite, overPglite } from '../../src/db/embedded.ts'
-import { migrations } from '../../src/db/migrations.ts'
+import { overPglite } from '../../src/db/embedded.ts'
 import { connectPostgres } from '../../src/db/postgres.ts'
+import { unpacked } from './dumps.ts'
 
 /**
  * A database of its own for each test file, migrated and empty: embedded by default, and in the PostgreSQL of
@@ -27,7 +24,7 @@ export const onPostgres = process.env.TEST_DATABASE_URL !== undefined
 /** For tests of those: they are skipped on the embedded database. */
 export const needsPostgres = { skip: !onPostgres && 'needs PostgreSQL: npm run test:postgres' }
 
-const embedded = async () => overPglite(await unpacked())
+const embedded = async () => overPglite(await unpacked('migrated'))
 
 /** Those that services of this process are done with, emptied. */
 const emptied: PGlite[] = []
@@ -40,7 +37,7 @@ const KEPT_MS = 500
  */
 export async function databaseInTurn(): Promise<Connection> {
   if (onPostgres) return freshDatabase()
-  const client = emptied.pop() ?? (await unpacked())
+  const client = emptied.pop() ?? (await unpacked('migrated'))
   const shape = await shapeOf(client)
   const connection = overPglite(client)
   return {
@@ -62,18 +59,6 @@ async function closeUnused(client: PGlite) {
   await client.close()
 }
 
-/** Migrating takes a second, unpacking a dump of what it leads to a third of that. */
-async function unpacked(): Promise<PGlite> {
-  const dump = join(tmpdir(), `groundwork-test-${migrationsHash()}.tar`)
-  if (existsSync(dump)) return createPglite({ loadDataDir: new Blob([readFileSync(dump)]) })
-  const client = await createPglite()
-  await overPglite(client).migrate()
-  const draft = `${dump}.${randomUUID()}`
-  writeFileSync(draft, Buffer.from(await (await client.dumpDataDir('none')).arrayBuffer()))
-  renameSync(draft, dump)
-  return client
-}
-
 /** What it consists of: a database that a test made something in is not used again. */
 async function shapeOf(client: PGlite): Promise<unknown> {
   const things = ['pg_class', 'pg_constraint', 'pg_trigger', 'pg_proc', 'pg_roles']
@@ -93,13 +78,6 @@ async function tablesOf(client: PGlite): Promise<string> {
   return rows.map(({ name }) => name).join(', ')
 }
 
-function migrationsHash(): string {
-  const hash = createHash('sha256')
-  const files = readdirSync(migrations.migrationsFolder).filter((name) => name.endsWith('.sql'))
-  for (const file of files.toSorted()) hash.update(readFileSync(join(migrations.migrationsFolder, file)))
-  return hash.digest('hex').slice(0, 16)
-}
-
 async function inServer(server: string): Promise<Connection> {
   const connection = await emptyInServer(server)
   await connection.migrate()
@@ -109,7 +87,7 @@ async function inServer(server: string): Promise<Connection> {
 /** A database of its own without any table, for what happens before and while it is migrated. */
 export async function emptyDatabase(): Promise<Connection> {
   const server = process.env.TEST_DATABASE_URL
-  return server === undefined ? overPglite(await createPglite()) : emptyInServer(server)
+  return server === undefined ? overPglite(await unpacked('empty')) : emptyInServer(server)
 }
 
 async function emptyInServer(server: string): Promise<Connection> {

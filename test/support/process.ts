@@ -5,7 +5,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Test } from 'tap'
-import { TIMEOUT_MS, createDatabase, dropDatabase, pooled } from './database.ts'
+import { TIMEOUT_MS, createDatabase, dropDatabase, onPostgres, pooled } from './database.ts'
+import { unpackInto } from './dumps.ts'
 import { freePort } from './postgres.ts'
 
 /** The service as people run it: a process of its own, in a folder of its own, with nothing but what it is given. */
@@ -44,6 +45,13 @@ export function temporaryFolder(t: Test): string {
   return folder
 }
 
+/** One with an embedded database in it, for tests that are not about how that is made. */
+export async function folderWith(t: Test, database: 'empty' | 'migrated'): Promise<string> {
+  const folder = temporaryFolder(t)
+  if (!onPostgres) await unpackInto(folder, database)
+  return folder
+}
+
 /** What a process needs for a new database: in the PostgreSQL under test where there is one, or embedded. */
 export async function databaseEnv(t: Test): Promise<Record<string, string>> {
   const server = process.env.TEST_DATABASE_URL
@@ -58,7 +66,6 @@ export async function databaseEnv(t: Test): Promise<Record<string, string>> {
 }
 
 const sourceArgs = (script: string) => [
-  '--liftoff-only',
   `--import=${join(root, 'test/support/typescript.mjs')}`,
   join(root, 'src', script),
 ]
