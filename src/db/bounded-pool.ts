@@ -1,5 +1,6 @@
 import type { Sql } from 'postgres'
 import { traced } from '../tracing.ts'
+import { type Lane, type Make, type Statement, giveUp, isFreer, openLane, send } from './lane.ts'
 import type { Driver } from './prepared.ts'
 
 /**
@@ -51,11 +52,6 @@ const WAITING_PER_CONNECTION = 100
 /** A statement that was cancelled ends at once; a connection that was being made has failed by then. */
 const CANCELLED_WITHIN_MS = 1_500
 
-/** Statements that are sent down one connection before the first has ended. */
-const DEEPEST = 4
-/** A connection on which nothing has ended for so long is held up, and gets no more. */
-const HELD_UP_MS = 25
-
 /** The database did not answer in time; the same call may work in a moment. */
 class DeadlineExceeded extends Error {
   readonly code = 'DATABASE_DEADLINE'
@@ -67,39 +63,9 @@ const PREPARED = { prepare: true }
 /** How often it is looked whether something is late. One timer for all costs less than one for each. */
 const LOOK_EVERY_MS = 50
 
-type Make = (client: Sql) => PromiseLike<unknown>
-
-/** A statement that waits for a connection, and then runs on one. */
-interface Statement {
-  readonly make: Make
-  /** Prepared: it may share a connection. */
-  readonly isShort: boolean
-  readonly resolve: (rows: unknown) => void
-  readonly reject: (error: Error) => void
-  /** When its wait or its run must be over. */
-  deadline: number
-  query?: unknown
-  cancelled?: boolean
-}
-
-/**
- * One connection, and what was sent down it, in that order. Arrays and no sets: a set that is added to and deleted from
- * all the time leaves tables behind that keep each other, and what was in them, from being collected young. It made
- * collections a third longer.
- */
-interface Lane {
-  readonly client: Sql
-  readonly running: Statement[]
-  /** Whether all that runs is short. */
-  isShort: boolean
-  /** When something was begun or ended on it. */
-  movedAt: number
-}
-
 /** @param open makes a client of postgres.js of one connection */
 export function boundedPool(open: () => Sql, { size, runMs }: PoolBounds): BoundedPool {
-  const lane = (): Lane => ({ client: open(), running: [], isShort: true, movedAt: 0 })
-  let lanes = [lane()]
+  let lanes = [openLane(open())]
   const waiting: Statement[] = []
   const waitMs = runMs * WAIT_SHARE
   let looking: NodeJS.Timeout | undefined
@@ -123,27 +89,14 @@ export function boundedPool(open: () => Sql, { size, runMs }: PoolBounds): Bound
       if (isShort && isFreer(lane, shortest, now)) shortest = lane
     }
     if (lanes.length === size) return shortest
-    const another = lane()
+    const another = openLane(open())
     lanes.push(another)
     return another
   }
 
   function start(statement: Statement, lane: Lane, now: number) {
-    const { client, running } = lane
-    const { make, isShort, resolve, reject } = statement
-    if (running.length === 0) Object.assign(lane, { isShort, movedAt: now })
-    statement.deadline = now + (running.length === 0 ? runMs : runMs * (1 + BEHIND_SHARE))
-    const query = (statement.query = make(client))
-    running.push(statement)
-    const end = () => {
-      running.splice(running.indexOf(statement), 1)
-      lane.movedAt = performance.now()
-      next(lane.movedAt)
-    }
-    query.then(
-      (rows) => (end(), resolve(isShort ? movedOut(rows as unknown[]) : rows)),
-      (error: unknown) => (end(), reject(error as Error)),
-    )
+    statement.deadline = now + (lane.running.length === 0 ? runMs : runMs * (1 + BEHIND_SHARE))
+    send(statement, lane, now, () => next(lane.movedAt))
   }
 
   function next(now: number) {
@@ -172,15 +125,10 @@ export function boundedPool(open: () => Sql, { size, runMs }: PoolBounds): Bound
   function giveUpOn(held: Lane, now: number) {
     for (const statement of held.running) {
       if (statement.deadline > now) return
-      if (!statement.cancelled) giveUp(statement)
+      if (!statement.cancel)
+        giveUp(statement, held, new DeadlineExceeded(`A statement did not end within ${runMs} ms`))
       else if (statement.deadline + CANCELLED_WITHIN_MS <= now) return replace(held, now)
     }
-  }
-
-  function giveUp(statement: Statement) {
-    statement.cancelled = true
-    statement.reject(new DeadlineExceeded(`A statement did not end within ${runMs} ms`))
-    cancel(statement.query)
   }
 
   /** The other end is silent: what still runs may end, and new statements get a new connection. */
@@ -221,36 +169,4 @@ export function boundedPool(open: () => Sql, { size, runMs }: PoolBounds): Bound
       await Promise.all(lanes.map(({ client }) => client.end({ timeout: seconds })))
     },
   }
-}
-
-/**
- * Results of postgres.js are held until the next full collection, and all that is in them. What is moved out of them is
- * collected young: a third as much survives. And after a connection broke in the middle of an answer, postgres.js 3.4.9
- * goes on counting where it was: the next answer on it begins with as many holes.
- */
-function movedOut(rows: unknown[]): unknown[] {
-  const moved = rows.splice(0)
-  return moved.length === 0 || 0 in moved ? moved : moved.filter(() => true)
-}
-
-/** Whether one more short statement is better sent down `lane` than down `other`. */
-const isFreer = (lane: Lane, other: Lane | undefined, now: number) =>
-  lane.isShort && lane.running.length < (other?.running.length ?? DEEPEST) && now - lane.movedAt < HELD_UP_MS
-
-/** A query of postgres.js; a transaction has neither. */
-interface Cancellable {
-  /** The connection that it was sent on; null before. */
-  readonly state?: object | null
-  canceller?: ((query: unknown) => Promise<void>) | null
-}
-
-/**
- * As `query.cancel()` of postgres.js, with two faults of 3.4.9 avoided: it lets nobody catch that the server could not
- * be reached, which ends the process; and it loses a connection that is still being made, so that one is left alone.
- */
-function cancel(query: unknown) {
-  const { state, canceller } = query as Cancellable
-  if (!state || !canceller) return
-  ;(query as Cancellable).canceller = null
-  canceller(query).catch(() => undefined)
 }

@@ -149,6 +149,27 @@ void test('fault 29: a statement that is slow', needsPostgres, async (t) => {
   t.equal((await outcome(ask)).ended, 'done')
 })
 
+void test('fault 29: a cancel that is late hits no other statement', needsPostgres, async (t) => {
+  let proxy!: Awaited<ReturnType<typeof startProxy>>
+  const { pool, other, ask } = await setUp(t, async (url) => {
+    proxy = await startProxy(t, url)
+    await proxy.open()
+    return proxy.url
+  })
+  await Promise.all(Array.from({ length: SIZE }, () => ask()))
+  const letGo = proxy.holdCancels()
+  await other.begin(async (holding) => {
+    await holding`lock table counters`
+    const held = await Promise.all(Array.from({ length: SIZE }, () => outcome(ask)))
+    for (const { ended } of held) t.equal(ended, 'unavailable')
+  })
+  // The lock is gone, and with it what was to be cancelled.
+  const next = Array.from({ length: SIZE }, () => outcome(() => pool.db.execute(sql`select pg_sleep(0.1)`)))
+  await other`select pg_sleep(0.02)`
+  letGo()
+  for (const { ended } of await Promise.all(next)) t.equal(ended, 'done')
+})
+
 void test(
   'fault 27: a database that refuses, and one whose connections are cut',
   needsPostgres,

@@ -25,7 +25,11 @@ async function finds(t: Test, { call, admin }: Service) {
 }
 
 void test('where there is no pg_trgm, searching goes without an index', { skip: onPostgres }, async (t) => {
-  const service = await startService(t, {}, { connection: overPglite(await PGlite.create({ loadDataDir: await fileOf('empty') })) })
+  const service = await startService(
+    t,
+    {},
+    { connection: overPglite(await PGlite.create({ loadDataDir: await fileOf('empty') })) },
+  )
   t.same(await indexesOf(service), [])
   await finds(t, service)
 })

@@ -9,7 +9,7 @@ import { join, relative } from 'node:path'
 const FOLDER = 'test/.groups'
 const SIZE = 8
 /** They look at what a process loads or holds, or start processes that take all the time there is. */
-const ALONE = /processes\/|plugins\/(tracing|metrics)|secrets|limits/
+const ALONE = /processes\/(stops|kills|start)|plugins\/(tracing|metrics)|secrets|auth\/limits/
 const SLOWEST = /(stops|kills|start|auth\/limits)\.test/
 
 /** @returns what tap is to run */
