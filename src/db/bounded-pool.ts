@@ -125,9 +125,8 @@ export function boundedPool(open: () => Sql, { size, runMs }: PoolBounds): Bound
   function giveUpOn(held: Lane, now: number) {
     for (const statement of held.running) {
       if (statement.deadline > now) return
-      if (!statement.cancel)
-        giveUp(statement, held, new DeadlineExceeded(`A statement did not end within ${runMs} ms`))
-      else if (statement.deadline + CANCELLED_WITHIN_MS <= now) return replace(held, now)
+      if (statement.deadline + CANCELLED_WITHIN_MS <= now) return replace(held, now)
+      giveUp(statement, held, () => new DeadlineExceeded(`A statement did not end within ${runMs} ms`))
     }
   }
 

@@ -10,8 +10,9 @@ export interface Statement {
   /** When its wait or its run must be over. */
   deadline: number
   query?: unknown
-  /** Under way once it was given up; never fails. */
-  cancel?: Promise<void>
+  isGivenUp?: boolean
+  /** Under way once it was given up and had its turn; never fails. */
+  cancel?: Promise<void> | undefined
 }
 
 export type Make = (client: Sql) => PromiseLike<unknown>
@@ -27,8 +28,8 @@ export interface Lane {
   readonly running: Statement[]
   /** Whether all that runs is short. */
   isShort: boolean
-  /** Whether one that runs was cancelled: a cancel goes to a connection, and would hit what is sent down it next. */
-  isCancelling: boolean
+  /** Whether one that runs was given up: a cancel goes to a connection, and would hit what is sent down it next. */
+  isGivingUp: boolean
   /** When something was begun or ended on it. */
   movedAt: number
 }
@@ -42,14 +43,14 @@ export const openLane = (client: Sql): Lane => ({
   client,
   running: [],
   isShort: true,
-  isCancelling: false,
+  isGivingUp: false,
   movedAt: 0,
 })
 
 /** Whether one more short statement is better sent down `lane` than down `other`. */
 export const isFreer = (lane: Lane, other: Lane | undefined, now: number) =>
   lane.isShort &&
-  !lane.isCancelling &&
+  !lane.isGivingUp &&
   lane.running.length < (other?.running.length ?? DEEPEST) &&
   now - lane.movedAt < HELD_UP_MS
 
@@ -61,7 +62,7 @@ export function send(statement: Statement, lane: Lane, now: number, left: () => 
   lane.running.push(statement)
   const leave = () => {
     lane.running.splice(lane.running.indexOf(statement), 1)
-    lane.isCancelling = lane.running.some(({ cancel }) => cancel !== undefined)
+    lane.isGivingUp = lane.running.some(({ isGivenUp }) => isGivenUp)
     lane.movedAt = performance.now()
     left()
   }
@@ -72,11 +73,16 @@ export function send(statement: Statement, lane: Lane, now: number, left: () => 
   )
 }
 
-/** Gives a statement up that runs too long. It leaves the lane when it has ended, and its cancel can hit no other. */
-export function giveUp(statement: Statement, lane: Lane, error: Error): void {
-  lane.isCancelling = true
-  statement.cancel = cancel(statement.query)
-  statement.reject(error)
+/**
+ * Gives a statement up that runs too long; called again until it has left the lane, which is when it has ended and its
+ * cancel can hit no other.
+ *
+ * @param late makes what it is rejected with
+ */
+export function giveUp(statement: Statement, lane: Lane, late: () => Error): void {
+  if (!statement.isGivenUp) statement.reject(late())
+  lane.isGivingUp = statement.isGivenUp = true
+  statement.cancel ??= cancel(statement.query as Cancellable)
 }
 
 /**
@@ -89,22 +95,24 @@ function movedOut(rows: unknown[]): unknown[] {
   return moved.length === 0 || 0 in moved ? moved : moved.filter(() => true)
 }
 
-/** A query of postgres.js; a transaction has neither. */
+/** A query of postgres.js; a transaction has none of this. */
 interface Cancellable {
-  /** The connection that it was sent on; null before. */
-  readonly state?: object | null
+  /** Whether it is the one that the server is at. */
+  readonly active?: boolean
   canceller?: ((query: unknown) => Promise<void>) | null
 }
 
 /**
- * As `query.cancel()` of postgres.js, with two faults of 3.4.9 avoided: it lets nobody catch that the server could not
- * be reached, which ends the process; and it loses a connection that is still being made, so that one is left alone.
+ * As `query.cancel()` of postgres.js, with three faults of 3.4.9 avoided: it lets nobody catch that the server could not
+ * be reached, which ends the process; it loses a connection that is still being made; and where a query waits behind
+ * another, its answer goes to the one behind it. So only that which the server is at is cancelled.
  *
- * @returns what ends when the server has closed the connection that a cancel takes: it has been passed on then
+ * @returns what ends when the server has closed the connection that a cancel takes: it has been passed on then.
+ *   Undefined where there is nothing to cancel yet
  */
-async function cancel(query: unknown): Promise<void> {
-  const { state, canceller } = query as Cancellable
-  if (!state || !canceller) return
-  ;(query as Cancellable).canceller = null
-  await canceller(query).catch(() => undefined)
+function cancel(query: Cancellable): Promise<void> | undefined {
+  const { active, canceller } = query
+  if (!active || !canceller) return undefined
+  query.canceller = null
+  return canceller(query).catch(() => undefined)
 }

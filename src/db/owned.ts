@@ -7,7 +7,7 @@ import {
 import type { Database } from './connect.ts'
 import { isForeignKeyViolation } from './faults.ts'
 import { keyValues } from './idempotency.ts'
-import { prepareOwned } from './owned-statements.ts'
+import { VERSION, prepareOwned } from './owned-statements.ts'
 import { type OwnedTable, reveal } from './owned-table.ts'
 import type { PageOf, PageRequest } from './page.ts'
 import { assignments } from './statements.ts'
@@ -92,7 +92,8 @@ export function ownedRows<Row, Field extends string, Sort extends string>(
 
   async function create(given: Record<string, unknown>) {
     const [made] = await run.create.execute(given)
-    return made as unknown as Versioned<Row>
+    const { [VERSION]: version, ...row } = made!
+    return { row, version } as unknown as Versioned<Row>
   }
 
   async function createOnce(given: Record<string, unknown>, key: string) {

@@ -32,14 +32,13 @@ export const validation = plugin(
     const buildCompiler = AjvCompiler() as unknown as CompilerFactory
     const compile = buildCompiler(app.getSchemas(), { customOptions: ajv, onCreate: addFormats })
     app.setValidatorCompiler<TSchema>(({ schema, httpPart }) => {
-      const isHeaders = httpPart === 'headers'
       let validate: Validate | undefined // compiled when it is first used: no start waits for all of them
-      const read = (input: unknown) =>
-        httpPart === 'body' ? input : readProperties(schema as TObject, input)
+      const isHeaders = httpPart === 'headers'
+      const used = isHeaders ? inLowerCase(schema as TObject) : schema
+      const read = reader(used as TObject, httpPart)
       return (input: unknown) => {
-        // Of headers a copy, as what no schema names is dropped, and others than the handler look at them.
-        const data = isHeaders ? { ...(input as object) } : read(input)
-        validate ??= compile({ schema: isHeaders ? inLowerCase(schema as TObject) : schema })
+        validate ??= compile({ schema: used })
+        const data = read(input)
         const faults = validate(data) ? [] : (validate.errors ?? [])
         const all = [...faults, ...textFaults(data, new Set(faults.map((fault) => fault.instancePath)))]
         if (all.length > 0) return { error: all.slice(0, MOST_FAULTS) as unknown as Error }
@@ -64,6 +63,26 @@ type CompilerFactory = (
 interface Validate {
   (data: unknown): boolean
   errors?: FastifySchemaValidationError[] | null
+}
+
+/** What of an input is checked, of these parts of a request. */
+function reader(schema: TObject, part: string | undefined): (input: unknown) => unknown {
+  if (part === 'body') return (body) => body
+  if (part === 'headers') return namedIn(schema)
+  return (input) => readProperties(schema, input)
+}
+
+/** Of headers a copy, as others than the handler look at them, and of those alone that the schema names. */
+function namedIn({ properties }: TObject) {
+  const names = Object.keys(properties)
+  return (input: unknown) => {
+    const named: Record<string, unknown> = {}
+    for (const name of names) {
+      const value = (input as Record<string, unknown>)[name]
+      if (value !== undefined) named[name] = value
+    }
+    return named
+  }
 }
 
 /** As Node names headers. */

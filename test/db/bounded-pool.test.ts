@@ -12,11 +12,15 @@ const BACK_MS = 5_000
 
 const SIZE = 3
 
-async function setUp(t: Test, way: (url: string) => Promise<string> = (url) => Promise.resolve(url)) {
+async function setUp(
+  t: Test,
+  way: (url: string) => Promise<string> = (url) => Promise.resolve(url),
+  poolSize = SIZE,
+) {
   const server = process.env.TEST_DATABASE_URL!
   const direct = await createDatabase(server)
   const url = await way(direct)
-  const pool = connectPostgres({ url, migrationUrl: url, poolSize: SIZE, timeoutMs: 1_000 })
+  const pool = connectPostgres({ url, migrationUrl: url, poolSize, timeoutMs: 1_000 })
   const other = postgres(direct, { max: SIZE + 1, onnotice: () => undefined })
   t.teardown(async () => {
     await pool.close()
@@ -169,6 +173,41 @@ void test('fault 29: a cancel that is late hits no other statement', needsPostgr
   letGo()
   for (const { ended } of await Promise.all(next)) t.equal(ended, 'done')
 })
+
+void test(
+  'fault 29: what was sent behind one that is late gets its own answers',
+  needsPostgres,
+  async (t) => {
+    let proxy!: Awaited<ReturnType<typeof startProxy>>
+    const { pool, other } = await setUp(
+      t,
+      async (url) => {
+        proxy = await startProxy(t, url)
+        await proxy.open()
+        return proxy.url
+      },
+      1,
+    )
+    const number = { number: sql<number>`number`.as('number') }
+    const given = sql`(select ${sql.placeholder('number')}::int as number) as given`
+    const read = pool.db.select(number).from(given).prepare('read')
+    const lock = pool.db
+      .select({ number: sql<number>`count`.as('number') })
+      .from(sql`counters for update`)
+      .prepare('lock')
+    const letGo = proxy.holdCancels()
+    await Promise.all([lock.execute(), read.execute({ number: 0 })])
+    await other.begin(async (holding) => {
+      await holding`update counters set count = 7`
+      const held = outcome(() => lock.execute())
+      const behind = [1, 2, 3].map((number) => outcome(() => read.execute({ number })))
+      const late = await Promise.all([held, ...behind])
+      for (const { ended } of late) t.equal(ended, 'unavailable')
+    })
+    letGo()
+    for (const number of [4, 5, 6]) t.strictSame([...(await read.execute({ number }))], [{ number }])
+  },
+)
 
 void test(
   'fault 27: a database that refuses, and one whose connections are cut',
