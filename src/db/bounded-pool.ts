@@ -9,9 +9,9 @@ import type { Driver } from './prepared.ts'
  * whose other end fell silent. Here a statement gets a connection soon or not at all, ends within its time, and a
  * connection that does not even let go of what it was told to cancel is replaced.
  *
- * Where all are in use, prepared statements, which are the service's own and short, go down one connection behind each
- * other as long as it gets on: much of what a short statement costs is that each side is woken for it. (With 32 clients,
- * GET /users/me costs the service a seventh less CPU, and PostgreSQL a fourth.)
+ * Prepared statements, which are the service's own and short, go down one connection behind each other where they are
+ * sent in the same moment, or all connections are in use, as long as it gets on: much of what a short statement costs is
+ * that each side is woken for it. (With 32 clients, a list costs the service a tenth less CPU, an item a seventh.)
  *
  * All of it is on this side of the wire, so that it holds through PgBouncer, which takes none of PostgreSQL's timeouts
  * when a connection starts.
@@ -69,6 +69,8 @@ export function boundedPool(open: () => Sql, { size, runMs }: PoolBounds): Bound
   const waiting: Statement[] = []
   const waitMs = runMs * WAIT_SHARE
   let looking: NodeJS.Timeout | undefined
+  /** The connection whose next packet is not yet sent: one more statement in it costs no more packets. */
+  let sending: Lane | undefined
 
   const run = (make: Make, isShort: boolean): Promise<unknown> =>
     new Promise((resolve, reject) => {
@@ -81,8 +83,12 @@ export function boundedPool(open: () => Sql, { size, runMs }: PoolBounds): Bound
       else reject(new DeadlineExceeded('Too many statements wait for a connection'))
     })
 
-  /** A connection with nothing to do, else a new one, else the one that a short statement waits for least. */
+  /**
+   * What goes along with others that are sent in the same moment, else a connection with nothing to do, else a new one,
+   * else the one that a short statement waits for least.
+   */
   function laneFor({ isShort }: Statement, now: number): Lane | undefined {
+    if (isShort && sending && isFreer(sending, undefined, now)) return sending
     let shortest: Lane | undefined
     for (const lane of lanes) {
       if (lane.running.length === 0) return lane
@@ -97,6 +103,8 @@ export function boundedPool(open: () => Sql, { size, runMs }: PoolBounds): Bound
   function start(statement: Statement, lane: Lane, now: number) {
     statement.deadline = now + (lane.running.length === 0 ? runMs : runMs * (1 + BEHIND_SHARE))
     send(statement, lane, now, () => next(lane.movedAt))
+    if (sending === undefined) setImmediate(() => (sending = undefined))
+    sending = lane
   }
 
   function next(now: number) {

@@ -35,7 +35,7 @@ export interface Lane {
 }
 
 /** Statements that are sent down one connection before the first has ended. */
-const DEEPEST = 4
+const DEEPEST = 8
 /** A connection on which nothing has ended for so long is held up, and gets no more. */
 const HELD_UP_MS = 25
 
@@ -91,8 +91,10 @@ export function giveUp(statement: Statement, lane: Lane, late: () => Error): voi
  * goes on counting where it was: the next answer on it begins with as many holes.
  */
 function movedOut(rows: unknown[]): unknown[] {
-  const moved = rows.splice(0)
-  return moved.length === 0 || 0 in moved ? moved : moved.filter(() => true)
+  const moved: unknown[] = []
+  for (const row of rows) if (row !== undefined) moved.push(row)
+  rows.length = 0
+  return moved
 }
 
 /** A query of postgres.js; a transaction has none of this. */
