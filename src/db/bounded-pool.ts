@@ -88,7 +88,7 @@ export function boundedPool(open: () => Sql, { size, runMs }: PoolBounds): Bound
    * else the one that a short statement waits for least.
    */
   function laneFor({ isShort }: Statement, now: number): Lane | undefined {
-    if (isShort && sending && isFreer(sending, undefined, now)) return sending
+    if (isShort && sending?.isUp && isFreer(sending, undefined, now)) return sending
     let shortest: Lane | undefined
     for (const lane of lanes) {
       if (lane.running.length === 0) return lane
@@ -102,7 +102,7 @@ export function boundedPool(open: () => Sql, { size, runMs }: PoolBounds): Bound
 
   function start(statement: Statement, lane: Lane, now: number) {
     statement.deadline = now + (lane.running.length === 0 ? runMs : runMs * (1 + BEHIND_SHARE))
-    send(statement, lane, now, () => next(lane.movedAt))
+    send(statement, lane, now, { left: () => next(lane.movedAt), mixedUp: () => abandon(lane) })
     if (sending === undefined) setImmediate(() => (sending = undefined))
     sending = lane
   }
@@ -133,7 +133,7 @@ export function boundedPool(open: () => Sql, { size, runMs }: PoolBounds): Bound
   function giveUpOn(held: Lane, now: number) {
     for (const statement of held.running) {
       if (statement.deadline > now) return
-      if (statement.deadline + CANCELLED_WITHIN_MS <= now) return replace(held, now)
+      if (statement.isGivenUp && statement.deadline + CANCELLED_WITHIN_MS <= now) return replace(held, now)
       giveUp(statement, held, () => new DeadlineExceeded(`A statement did not end within ${runMs} ms`))
     }
   }
@@ -141,8 +141,15 @@ export function boundedPool(open: () => Sql, { size, runMs }: PoolBounds): Bound
   /** The other end is silent: what still runs may end, and new statements get a new connection. */
   function replace(held: Lane, now: number) {
     lanes = lanes.filter((lane) => lane !== held)
+    if (sending === held) sending = undefined
     held.client.end({ timeout: CANCELLED_WITHIN_MS / 1000 }).catch(() => undefined)
     next(now)
+  }
+
+  /** Nobody is given what comes on it. */
+  function abandon(lane: Lane) {
+    for (const { reject } of lane.running) reject(new DeadlineExceeded('The connection lost its statements'))
+    replace(lane, performance.now())
   }
 
   const tracedRun = (text: string, make: Make, isShort = false) =>

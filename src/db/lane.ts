@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises'
 import type { Sql } from 'postgres'
 
 /** A statement that waits for a connection, and then runs on one. */
@@ -9,7 +10,7 @@ export interface Statement {
   readonly reject: (error: Error) => void
   /** When its wait or its run must be over. */
   deadline: number
-  query?: unknown
+  query?: Query
   isGivenUp?: boolean
   /** Under way once it was given up and had its turn; never fails. */
   cancel?: Promise<void> | undefined
@@ -28,8 +29,13 @@ export interface Lane {
   readonly running: Statement[]
   /** Whether all that runs is short. */
   isShort: boolean
-  /** Whether one that runs was given up: a cancel goes to a connection, and would hit what is sent down it next. */
-  isGivingUp: boolean
+  /**
+   * Whether it takes no more until one that runs has left: one that was given up, as a cancel goes to a connection and
+   * would hit what is sent down it next; or one that postgres.js tries again, as that mixes up what is sent behind it.
+   */
+  isBarred: boolean
+  /** Whether the last that was heard of it was an answer. */
+  isUp: boolean
   /** When something was begun or ended on it. */
   movedAt: number
 }
@@ -43,46 +49,75 @@ export const openLane = (client: Sql): Lane => ({
   client,
   running: [],
   isShort: true,
-  isGivingUp: false,
+  isBarred: false,
+  isUp: false,
   movedAt: 0,
 })
 
 /** Whether one more short statement is better sent down `lane` than down `other`. */
 export const isFreer = (lane: Lane, other: Lane | undefined, now: number) =>
   lane.isShort &&
-  !lane.isGivingUp &&
+  !lane.isBarred &&
   lane.running.length < (other?.running.length ?? DEEPEST) &&
   now - lane.movedAt < HELD_UP_MS
 
-/** @param left is called when the statement has left the lane, whatever came of it */
-export function send(statement: Statement, lane: Lane, now: number, left: () => void): void {
+/** What the pool is told of a lane. */
+export interface Ends {
+  /** A statement has left it, whatever came of it. */
+  left(): void
+  /** Answers on it may be mixed up: it is not to be used again. */
+  mixedUp(): void
+}
+
+export function send(statement: Statement, lane: Lane, now: number, ends: Ends): void {
   const { make, isShort, resolve, reject } = statement
   if (lane.running.length === 0) Object.assign(lane, { isShort, movedAt: now })
-  const query = (statement.query = make(lane.client))
+  const query = make(lane.client) as PromiseLike<unknown> & Query
+  statement.query = query
   lane.running.push(statement)
+  query[onRetry] = () => {
+    lane.isBarred = true
+    if (lane.running.length > 1) ends.mixedUp()
+  }
+  heedRetries(query)
   const leave = () => {
     lane.running.splice(lane.running.indexOf(statement), 1)
-    lane.isGivingUp = lane.running.some(({ isGivenUp }) => isGivenUp)
+    lane.isBarred = lane.running.some(({ isGivenUp, query }) => isGivenUp ?? query?.retried)
     lane.movedAt = performance.now()
-    left()
+    ends.left()
   }
-  const end = () => (statement.cancel ? void statement.cancel.then(leave) : leave())
   query.then(
-    (rows) => (end(), resolve(isShort ? movedOut(rows as unknown[]) : rows)),
-    (error: unknown) => (end(), reject(error as Error)),
+    (rows) => {
+      lane.isUp = true
+      if (statement.cancel) void statement.cancel.then(leave)
+      else leave()
+      return resolve(isShort ? movedOut(rows as unknown[]) : rows)
+    },
+    (error: unknown) => {
+      lane.isUp = isFromServer(error)
+      if (statement.cancel) void statement.cancel.then(leave)
+      else if (lane.isUp) leave()
+      else setTimeout(leave, CLOSED_AFTER_MS) // until then postgres.js would send more down what is broken
+      return reject(error as Error)
+    },
   )
 }
 
+const CLOSED_AFTER_MS = 1
+
+const isFromServer = (error: unknown) => error instanceof Error && 'severity' in error
+
 /**
  * Gives a statement up that runs too long; called again until it has left the lane, which is when it has ended and its
- * cancel can hit no other.
+ * cancel can hit none that comes later. (One that was sent behind it before may be hit where the statement ends just
+ * then: that one is not done, and says so.)
  *
  * @param late makes what it is rejected with
  */
 export function giveUp(statement: Statement, lane: Lane, late: () => Error): void {
   if (!statement.isGivenUp) statement.reject(late())
-  lane.isGivingUp = statement.isGivenUp = true
-  statement.cancel ??= cancel(statement.query as Cancellable)
+  lane.isBarred = statement.isGivenUp = true
+  statement.cancel ??= statement.query && cancel(statement.query)
 }
 
 /**
@@ -98,11 +133,39 @@ function movedOut(rows: unknown[]): unknown[] {
 }
 
 /** A query of postgres.js; a transaction has none of this. */
-interface Cancellable {
+interface Query {
   /** Whether it is the one that the server is at. */
   readonly active?: boolean
   canceller?: ((query: unknown) => Promise<void>) | null
+  /** Set when it is tried again. */
+  retried?: unknown
+  [onRetry]?: () => void
 }
+
+const onRetry = Symbol('on retry')
+const retried = Symbol('retried')
+
+/**
+ * Where a prepared statement is unknown to the server (a pooler that keeps none) or its result would be another than
+ * before, postgres.js 3.4.9 prepares it again, behind what was sent meanwhile, and takes the answers in the old order:
+ * callers would get each other's rows. It tells nobody, so it is noticed by what it notes.
+ */
+function heedRetries(query: Query): void {
+  const prototype = Object.getPrototypeOf(query) as Query
+  if (Object.hasOwn(prototype, 'retried')) return
+  Object.defineProperty(prototype, 'retried', {
+    get(this: Query & { [retried]?: unknown }) {
+      return this[retried]
+    },
+    set(this: Query & { [retried]?: unknown }, error: unknown) {
+      this[retried] = error
+      this[onRetry]?.()
+    },
+  })
+}
+
+/** A pooler or TLS may keep from us when it was passed on. */
+const PASSED_ON_MS = 250
 
 /**
  * As `query.cancel()` of postgres.js, with three faults of 3.4.9 avoided: it lets nobody catch that the server could not
@@ -112,9 +175,9 @@ interface Cancellable {
  * @returns what ends when the server has closed the connection that a cancel takes: it has been passed on then.
  *   Undefined where there is nothing to cancel yet
  */
-function cancel(query: Cancellable): Promise<void> | undefined {
+function cancel(query: Query): Promise<void> | undefined {
   const { active, canceller } = query
   if (!active || !canceller) return undefined
   query.canceller = null
-  return canceller(query).catch(() => undefined)
+  return Promise.race([canceller(query).catch(() => undefined), pause(PASSED_ON_MS)])
 }

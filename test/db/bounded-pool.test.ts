@@ -210,6 +210,27 @@ void test(
 )
 
 void test(
+  'fault 37: where the server has lost prepared statements, nobody gets the answer of another',
+  needsPostgres,
+  async (t) => {
+    const { pool } = await setUp(t, undefined, 1)
+    const number = { number: sql<number>`number`.as('number') }
+    const given = sql`(select ${sql.placeholder('number')}::int as number) as given`
+    const [read, other] = ['read', 'other'].map((name) => pool.db.select(number).from(given).prepare(name))
+    const ask = (number: number) => (number % 2 === 0 ? read! : other!).execute({ number })
+    for (let round = 0; round < 20; round += 1) {
+      await Promise.all([ask(0), ask(1)])
+      await pool.db.execute(sql`discard all`)
+      const answers = await Promise.allSettled([1, 2, 3, 4, 5].map(ask))
+      for (const [index, answer] of answers.entries())
+        if (answer.status === 'fulfilled') t.strictSame([...answer.value], [{ number: index + 1 }])
+        else t.ok(isUnavailable(answer.reason), String(answer.reason))
+      t.strictSame([...(await ask(6))], [{ number: 6 }], 'the next one is right')
+    }
+  },
+)
+
+void test(
   'fault 27: a database that refuses, and one whose connections are cut',
   needsPostgres,
   async (t) => {

@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process'
 import { createHash, randomUUID } from 'node:crypto'
-import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { PGlite, PGliteOptions } from '@electric-sql/pglite'
@@ -40,9 +40,13 @@ export async function dump(kind: Kind): Promise<string> {
   if (!existsSync(path)) {
     const client = await makers[kind]()
     const draft = `${path}.${randomUUID()}`
-    writeFileSync(draft, Buffer.from(await (await client.dumpDataDir('none')).arrayBuffer()))
-    renameSync(draft, path) // others may make it as well: never half of one
-    await client.close()
+    try {
+      writeFileSync(draft, Buffer.from(await (await client.dumpDataDir('none')).arrayBuffer()))
+      renameSync(draft, path) // others may make it as well: never half of one
+    } finally {
+      rmSync(draft, { force: true })
+      await client.close()
+    }
   }
   return path
 }
