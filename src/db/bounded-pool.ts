@@ -65,7 +65,8 @@ const LOOK_EVERY_MS = 50
 
 /** @param open makes a client of postgres.js of one connection */
 export function boundedPool(open: () => Sql, { size, runMs }: PoolBounds): BoundedPool {
-  let lanes = [openLane(open())]
+  const ends = { left: (lane: Lane) => next(lane.movedAt), mixedUp: abandon }
+  let lanes = [openLane(open(), ends)]
   const waiting: Statement[] = []
   const waitMs = runMs * WAIT_SHARE
   let looking: NodeJS.Timeout | undefined
@@ -95,14 +96,14 @@ export function boundedPool(open: () => Sql, { size, runMs }: PoolBounds): Bound
       if (isShort && isFreer(lane, shortest, now)) shortest = lane
     }
     if (lanes.length === size) return shortest
-    const another = openLane(open())
+    const another = openLane(open(), ends)
     lanes.push(another)
     return another
   }
 
   function start(statement: Statement, lane: Lane, now: number) {
     statement.deadline = now + (lane.running.length === 0 ? runMs : runMs * (1 + BEHIND_SHARE))
-    send(statement, lane, now, { left: () => next(lane.movedAt), mixedUp: () => abandon(lane) })
+    send(statement, lane, now)
     if (sending === undefined) setImmediate(() => (sending = undefined))
     sending = lane
   }

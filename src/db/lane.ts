@@ -18,6 +18,14 @@ export interface Statement {
 
 export type Make = (client: Sql) => PromiseLike<unknown>
 
+/** What the pool is told of a lane. */
+export interface Ends {
+  /** A statement has left it, whatever came of it. */
+  left(lane: Lane): void
+  /** Answers on it may be mixed up: it is not to be used again. */
+  mixedUp(lane: Lane): void
+}
+
 /**
  * One connection, and what was sent down it, in that order. Arrays and no sets: a set that is added to and deleted from
  * all the time leaves tables behind that keep each other, and what was in them, from being collected young. It made
@@ -26,6 +34,7 @@ export type Make = (client: Sql) => PromiseLike<unknown>
 export interface Lane {
   /** Of postgres.js, with this connection alone. */
   readonly client: Sql
+  readonly ends: Ends
   readonly running: Statement[]
   /** Whether all that runs is short. */
   isShort: boolean
@@ -45,8 +54,9 @@ const DEEPEST = 8
 /** A connection on which nothing has ended for so long is held up, and gets no more. */
 const HELD_UP_MS = 25
 
-export const openLane = (client: Sql): Lane => ({
+export const openLane = (client: Sql, ends: Ends): Lane => ({
   client,
+  ends,
   running: [],
   isShort: true,
   isBarred: false,
@@ -61,30 +71,19 @@ export const isFreer = (lane: Lane, other: Lane | undefined, now: number) =>
   lane.running.length < (other?.running.length ?? DEEPEST) &&
   now - lane.movedAt < HELD_UP_MS
 
-/** What the pool is told of a lane. */
-export interface Ends {
-  /** A statement has left it, whatever came of it. */
-  left(): void
-  /** Answers on it may be mixed up: it is not to be used again. */
-  mixedUp(): void
-}
-
-export function send(statement: Statement, lane: Lane, now: number, ends: Ends): void {
+export function send(statement: Statement, lane: Lane, now: number): void {
   const { make, isShort, resolve, reject } = statement
   if (lane.running.length === 0) Object.assign(lane, { isShort, movedAt: now })
   const query = make(lane.client) as PromiseLike<unknown> & Query
   statement.query = query
   lane.running.push(statement)
-  query[onRetry] = () => {
-    lane.isBarred = true
-    if (lane.running.length > 1) ends.mixedUp()
-  }
+  query[ofLane] = lane
   heedRetries(query)
   const leave = () => {
     lane.running.splice(lane.running.indexOf(statement), 1)
     lane.isBarred = lane.running.some(({ isGivenUp, query }) => isGivenUp ?? query?.retried)
     lane.movedAt = performance.now()
-    ends.left()
+    lane.ends.left(lane)
   }
   query.then(
     (rows) => {
@@ -139,10 +138,11 @@ interface Query {
   canceller?: ((query: unknown) => Promise<void>) | null
   /** Set when it is tried again. */
   retried?: unknown
-  [onRetry]?: () => void
+  [ofLane]?: Lane
 }
 
-const onRetry = Symbol('on retry')
+/** No closure: postgres.js holds queries until a full collection, and with them all that they know. */
+const ofLane = Symbol('of lane')
 const retried = Symbol('retried')
 
 /**
@@ -159,7 +159,10 @@ function heedRetries(query: Query): void {
     },
     set(this: Query & { [retried]?: unknown }, error: unknown) {
       this[retried] = error
-      this[onRetry]?.()
+      const lane = this[ofLane]
+      if (!lane) return
+      lane.isBarred = true
+      if (lane.running.length > 1) lane.ends.mixedUp(lane)
     },
   })
 }
