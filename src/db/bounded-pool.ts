@@ -41,7 +41,11 @@ export interface PoolBounds {
   readonly size: number
   /** Milliseconds that a statement may run. */
   readonly runMs: number
+  /** Prepared statements that are sent down one connection before the first has ended; 8 where left out. */
+  readonly depth?: number | undefined
 }
+
+const DEPTH = 8
 
 /** A part of what it may run: by default an answer that waits twice, and then runs in vain, is there after 1.8 s of 2. */
 const WAIT_SHARE = 0.5
@@ -64,7 +68,7 @@ const PREPARED = { prepare: true }
 const LOOK_EVERY_MS = 50
 
 /** @param open makes a client of postgres.js of one connection */
-export function boundedPool(open: () => Sql, { size, runMs }: PoolBounds): BoundedPool {
+export function boundedPool(open: () => Sql, { size, runMs, depth = DEPTH }: PoolBounds): BoundedPool {
   const ends = { left: (lane: Lane) => next(lane.movedAt), mixedUp: abandon }
   let lanes = [openLane(open(), ends)]
   const waiting: Statement[] = []
@@ -89,11 +93,11 @@ export function boundedPool(open: () => Sql, { size, runMs }: PoolBounds): Bound
    * else the one that a short statement waits for least.
    */
   function laneFor({ isShort }: Statement, now: number): Lane | undefined {
-    if (isShort && sending?.isUp && isFreer(sending, undefined, now)) return sending
+    if (isShort && sending?.isUp && isFreer(sending, undefined, depth, now)) return sending
     let shortest: Lane | undefined
     for (const lane of lanes) {
       if (lane.running.length === 0) return lane
-      if (isShort && isFreer(lane, shortest, now)) shortest = lane
+      if (isShort && isFreer(lane, shortest, depth, now)) shortest = lane
     }
     if (lanes.length === size) return shortest
     const another = openLane(open(), ends)

@@ -49,8 +49,6 @@ export interface Lane {
   movedAt: number
 }
 
-/** Statements that are sent down one connection before the first has ended. */
-const DEEPEST = 8
 /** A connection on which nothing has ended for so long is held up, and gets no more. */
 const HELD_UP_MS = 25
 
@@ -64,11 +62,11 @@ export const openLane = (client: Sql, ends: Ends): Lane => ({
   movedAt: 0,
 })
 
-/** Whether one more short statement is better sent down `lane` than down `other`. */
-export const isFreer = (lane: Lane, other: Lane | undefined, now: number) =>
+/** Whether one more short statement is better sent down `lane` than down `other`, or than to wait at that depth. */
+export const isFreer = (lane: Lane, other: Lane | undefined, depth: number, now: number) =>
   lane.isShort &&
   !lane.isBarred &&
-  lane.running.length < (other?.running.length ?? DEEPEST) &&
+  lane.running.length < (other?.running.length ?? depth) &&
   now - lane.movedAt < HELD_UP_MS
 
 export function send(statement: Statement, lane: Lane, now: number): void {

@@ -14,6 +14,8 @@ export interface PostgresOptions {
   readonly poolSize: number
   /** Milliseconds that a statement may run; 800 where left out. */
   readonly timeoutMs?: number
+  /** As `PoolBounds` has it. */
+  readonly depth?: number | undefined
 }
 
 /** Any number, as long as all versions of the service agree on it. */
@@ -27,7 +29,7 @@ const CLOSE_SECONDS = 1
  * can't be run in time fails (bounded-pool.ts).
  */
 export function connectPostgres(options: PostgresOptions): Connection {
-  const { url, migrationUrl, poolSize: size, timeoutMs: runMs = 800 } = options
+  const { url, migrationUrl, poolSize: size, timeoutMs: runMs = 800, depth } = options
   const parameters = url === migrationUrl ? { ...named, ...serverTimeouts(runMs) } : named
   const open = () => {
     const client = postgres(url, {
@@ -41,7 +43,7 @@ export function connectPostgres(options: PostgresOptions): Connection {
     drizzle(client) // it sets how types are read on the client that it is given, and this may not be the first
     return client
   }
-  const pool = boundedPool(open, { size, runMs })
+  const pool = boundedPool(open, { size, runMs, depth })
   const db = drizzle(pool.client)
   runPreparedBy(db, pool.prepared)
   return {
