@@ -11,7 +11,7 @@ import type { Driver } from './prepared.ts'
  *
  * Prepared statements, which are the service's own and short, go down one connection behind each other where they are
  * sent in the same moment, or all connections are in use, as long as it gets on: much of what a short statement costs is
- * that each side is woken for it. (With 32 clients, a list costs the service a tenth less CPU, an item a seventh.)
+ * that each side is woken for it. (With 32 clients, a list and an item cost the service a tenth less CPU.)
  *
  * All of it is on this side of the wire, so that it holds through PgBouncer, which takes none of PostgreSQL's timeouts
  * when a connection starts.
