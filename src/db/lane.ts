@@ -75,8 +75,7 @@ export function send(statement: Statement, lane: Lane, now: number): void {
   const query = make(lane.client) as PromiseLike<unknown> & Query
   statement.query = query
   lane.running.push(statement)
-  query[ofLane] = lane
-  heedRetries(query)
+  if (isShort) heedRetries(query, lane)
   const leave = () => {
     lane.running.splice(lane.running.indexOf(statement), 1)
     lane.isBarred = lane.running.some(({ isGivenUp, query }) => isGivenUp ?? query?.retried)
@@ -148,7 +147,8 @@ const retried = Symbol('retried')
  * before, postgres.js 3.4.9 prepares it again, behind what was sent meanwhile, and takes the answers in the old order:
  * callers would get each other's rows. It tells nobody, so it is noticed by what it notes.
  */
-function heedRetries(query: Query): void {
+function heedRetries(query: Query, lane: Lane): void {
+  query[ofLane] = lane
   const prototype = Object.getPrototypeOf(query) as Query
   if (Object.hasOwn(prototype, 'retried')) return
   Object.defineProperty(prototype, 'retried', {
