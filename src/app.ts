@@ -7,7 +7,7 @@ import type { App } from './contract.ts'
 import type { Connection } from './db/connect.ts'
 import { serverOptions } from './http.ts'
 import * as plugins from './plugins/index.ts'
-import { otherMethods } from './plugins/methods.ts'
+import { fixedPaths } from './plugins/methods.ts'
 import { scope } from './plugins/scopes.ts'
 import { docs } from './resources/docs/routes.ts'
 import { health } from './resources/health/routes.ts'
@@ -48,6 +48,7 @@ export async function buildApp(config: Config, dependencies: Dependencies = {}):
   await app.register(plugins.throttle, { config })
   await app.register(plugins.reporting, { config })
   await app.register(plugins.errors)
+  await app.register(plugins.methods)
   await app.register(plugins.bodies)
   await app.register(plugins.validation)
   await app.register(plugins.serialization)
@@ -65,7 +66,6 @@ export async function buildApp(config: Config, dependencies: Dependencies = {}):
   await app.register(plugins.housekeeping)
   await app.register(plugins.metrics, { config })
   await app.register(plugins.scopes)
-  await app.register(plugins.methods)
 
   const api = { prefix: '/api/v1' }
   const local = config.ENVIRONMENT === 'local'
@@ -80,7 +80,7 @@ export async function buildApp(config: Config, dependencies: Dependencies = {}):
   if (config.mail === 'inbox') await app.register(scope('public', [inbox]))
   if (config.mail !== 'off' && config.FRONTEND_HOST === undefined)
     await app.register(scope('public', [resetPasswordPage, verifyEmailPage]))
-  await app.register(scope('public', [otherMethods]))
+  await app.register(scope('public', [fixedPaths]))
 
   await app.ready()
   return app

@@ -131,7 +131,7 @@ export class IdempotencyKeyReused extends InvalidInput {
 
 /** The path has other methods (RFC 9110, section 15.5.6). */
 export class MethodNotAllowed extends ApiError {
-  constructor(allowed: readonly string[]) {
-    super(405, 'Method Not Allowed', { allow: allowed.join(', ') })
+  constructor(allowed: Iterable<string>) {
+    super(405, 'Method Not Allowed', { allow: [...allowed].toSorted().join(', ') })
   }
 }

@@ -7,6 +7,9 @@ import { requestIdOf } from './plugins/request-id.ts'
 
 type Options = FastifyHttpOptions<Server>
 
+/** How paths are read. */
+export const routerOptions = { ignoreTrailingSlash: true, maxParamLength: 8 * 1024 } as const
+
 /** How HTTP is spoken: sizes and times are bounded, and what can't even be routed is answered in the contract's shape. */
 export function serverOptions(config: Pick<Config, 'trustedProxies'>, logger: Logger | undefined): Options {
   return {
@@ -23,7 +26,7 @@ export function serverOptions(config: Pick<Config, 'trustedProxies'>, logger: Lo
     // Requests that arrive on open connections while stopping are answered, not refused.
     return503OnClosing: false,
     forceCloseConnections: 'idle',
-    routerOptions: { ignoreTrailingSlash: true, maxParamLength: 8 * 1024 },
+    routerOptions,
     frameworkErrors: (_error, request, reply) => {
       const answer = reply as unknown as FastifyReply
       void answer.code(400).header('x-request-id', request.id).send({ detail: 'Bad Request' })

@@ -9,7 +9,6 @@ import {
   InternalServerError,
   InvalidInput,
   UnreadableBody,
-  NotFound,
   Overloaded,
   PayloadTooLarge,
   ServiceUnavailable,
@@ -21,14 +20,7 @@ import { validationFaults } from './validation-faults.ts'
 export const errors = plugin(
   (app, _options, done) => {
     app.setErrorHandler<FastifyError>(answerError)
-    app.setNotFoundHandler(() => {
-      throw new NotFound()
-    })
-    // In onRequest, before the body of an unknown path is looked at.
-    app.addHook('onRequest', (request, _reply, next) => {
-      if (lacksHost(request)) next(new BadRequest())
-      else next(request.is404 ? new NotFound() : undefined)
-    })
+    app.addHook('onRequest', (request, _reply, next) => next(lacksHost(request) ? new BadRequest() : undefined))
     // `Expect` with anything but 100-continue, which Node would answer by itself (RFC 9110, 10.1.1).
     app.server.on('checkExpectation', (_request, response: ServerResponse) => {
       const body = JSON.stringify({ detail: STATUS_CODES[417] })

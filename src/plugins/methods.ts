@@ -1,50 +1,80 @@
-import { METHODS } from 'node:http'
-import type { RouteOptions } from 'fastify'
+import type { FastifyRequest, RouteOptions } from 'fastify'
 import plugin from 'fastify-plugin'
+import findMyWay, { type HTTPMethod } from 'find-my-way'
 import type { App } from '../contract.ts'
-import { MethodNotAllowed } from '../errors.ts'
+import { type ApiError, MethodNotAllowed, NotFound } from '../errors.ts'
+import { routerOptions } from '../http.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
     /** The methods that each path has. */
-    readonly methodsByPath: ReadonlyMap<string, Set<string>>
+    readonly methodsByPath: ReadonlyMap<string, ReadonlySet<HTTPMethod>>
+  }
+  interface FastifyContextConfig {
+    /** The route answers for methods that its path does not have. */
+    refuses?: true
   }
 }
 
-/** Keeps a list of what methods each path has. */
+/** Where @fastify/cors has OPTIONS answered. */
+const EVERY_PATH = '*'
+
+/** What is found is looked at, never run. */
+const nothing = () => undefined
+
+/**
+ * Answers what no route is for, before anything else of it is looked at: 405 with Allow where the path has other
+ * methods, else 404. A router of paths alone knows that; as routes of their own, methods that paths lack would be two
+ * thousand.
+ */
 export const methods = plugin(
   (app, _options, done) => {
-    const byPath = new Map<string, Set<string>>()
-    app.addHook('onRoute', ({ method, url }: RouteOptions) => {
-      const known = byPath.get(url) ?? new Set<string>()
-      for (const one of [method].flat()) known.add(one)
+    const byPath = new Map<string, Set<HTTPMethod>>()
+    const paths = findMyWay(routerOptions)
+    app.addHook('onRoute', ({ method, url, config }: RouteOptions) => {
+      if (url === EVERY_PATH || config?.refuses) return
+      const known = byPath.get(url) ?? new Set<HTTPMethod>()
+      if (known.size === 0) paths.on('GET', url, nothing, known)
+      for (const one of [method].flat()) known.add(one as HTTPMethod)
       byPath.set(url, known)
     })
     app.decorate('methodsByPath', byPath)
-    for (const method of METHODS) {
-      if (!app.supportedMethods.includes(method)) app.addHttpMethod(method)
+
+    const refusal = ({ url }: FastifyRequest): ApiError => {
+      const found = paths.find('GET', url)
+      return found ? new MethodNotAllowed(found.store as Set<string>) : new NotFound()
     }
+    app.addHook('onRequest', (request, reply, next) => {
+      if (request.routeOptions.url === EVERY_PATH) reply.callNotFound()
+      else next(request.is404 ? refusal(request) : undefined)
+    })
+    app.setNotFoundHandler((request) => {
+      throw refusal(request)
+    })
     done()
   },
-  { name: 'methods' },
+  { name: 'methods', dependencies: ['errors'] },
 )
 
 /**
- * Answers 405 with Allow for every method that a path does not have. They are routes rather than a look-up in the 404
- * handler, so that a fixed path (`/users/signup`) goes before a pattern (`/users/:user_id`) whatever the method.
- * The last resource of the last scope: it sees the routes that are there when its turn comes.
+ * A fixed path (`/users/signup`) goes before a pattern (`/users/:user_id`) whatever the method: where the pattern would
+ * get what the fixed path lacks, a route refuses it. The last resource of the last scope: it sees the routes that are
+ * there when its turn comes.
  */
-export function otherMethods(app: App): void {
+export function fixedPaths(app: App): void {
+  const routes = findMyWay(routerOptions)
+  for (const [url, known] of app.methodsByPath) routes.on([...known], url, nothing)
+  const served = [...new Set([...app.methodsByPath.values()].flatMap((known) => [...known]))]
+
   const schema = { hide: true }
-  const config = { limit: false, throttled: false } as const
-  for (const [url, known] of new Map(app.methodsByPath)) {
-    if (url === '*') continue
-    const allowed = [...known].toSorted()
+  const config = { refuses: true, limit: false, throttled: false } as const
+  for (const [url, known] of app.methodsByPath) {
+    if (url.includes(':')) continue
+    const method = served.filter((one) => !known.has(one) && routes.find(one, url))
     const refuse = () => {
-      throw new MethodNotAllowed(allowed)
+      throw new MethodNotAllowed(known)
     }
-    const missing = METHODS.filter((method) => method !== 'CONNECT' && !known.has(method))
     // In onRequest, before the body is looked at.
-    app.route({ method: missing, url, schema, config, onRequest: refuse, handler: refuse })
+    if (method.length > 0) app.route({ method, url, schema, config, onRequest: refuse, handler: refuse })
   }
 }
