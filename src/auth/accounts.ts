@@ -1,7 +1,7 @@
 import { type InferSelectModel, sql } from 'drizzle-orm'
 import type { Config } from '../config.ts'
 import type { Database } from '../db/connect.ts'
-import { value } from '../db/statements.ts'
+import { value, whenNeeded } from '../db/statements.ts'
 import { users } from '../db/tables.ts'
 import { queuedMail } from '../mail/outbox.ts'
 import { tokenFor } from './one-time-tokens.ts'
@@ -31,7 +31,7 @@ export function accounts(
   db: Database,
   config: Pick<Config, 'mail' | 'EMAIL_VERIFY_TOKEN_EXPIRE_HOURS'>,
 ): Accounts {
-  const run = prepare(db, config)
+  const run = whenNeeded(() => prepare(db, config))
   const values = (account: NewAccount) => ({
     full_name: null,
     is_active: true,
@@ -41,16 +41,16 @@ export function accounts(
   })
   return {
     async create(account) {
-      const [user] = await run.create.execute(values(account))
+      const [user] = await run().create.execute(values(account))
       return user
     },
     async createWithWelcome(account) {
-      const statement = config.mail === 'off' ? run.create : run.createWithWelcome
+      const statement = config.mail === 'off' ? run().create : run().createWithWelcome
       const [user] = await statement.execute(values(account))
       return user
     },
     async findByEmail(email) {
-      const [user] = await run.findByEmail.execute({ email })
+      const [user] = await run().findByEmail.execute({ email })
       return user
     },
   }

@@ -1,7 +1,7 @@
 import { desc, eq, sql } from 'drizzle-orm'
 import type { Config } from '../config.ts'
 import type { Database } from '../db/connect.ts'
-import { newRow, value } from '../db/statements.ts'
+import { newRow, value, whenNeeded } from '../db/statements.ts'
 import { knownNetworks as table, users } from '../db/tables.ts'
 import { knownNetworks as limit } from '../limits.ts'
 import { macOf } from './signed-ids.ts'
@@ -20,15 +20,15 @@ const NOBODY = '00000000-0000-0000-0000-000000000000'
 
 export function knownNetworks(db: Database, config: Pick<Config, 'SECRET_KEY'>): KnownNetworks {
   const mac = macOf(config.SECRET_KEY, 'known-network')
-  const run = prepare(db)
+  const run = whenNeeded(() => prepare(db))
   const row = (user_id: string, network: string) => ({ user_id, network: mac(`${user_id} ${network}`) })
   return {
     async isKnown(user_id = NOBODY, network) {
-      const found = await run.isKnown.execute(row(user_id, network))
+      const found = await run().isKnown.execute(row(user_id, network))
       return found.length > 0
     },
     async remember(user_id, network) {
-      await run.remember.execute(row(user_id, network))
+      await run().remember.execute(row(user_id, network))
     },
   }
 }

@@ -1,7 +1,7 @@
 import { sql } from 'drizzle-orm'
 import type { Config } from '../config.ts'
 import type { Database } from '../db/connect.ts'
-import { value } from '../db/statements.ts'
+import { value, whenNeeded } from '../db/statements.ts'
 import { rateLimits as table } from '../db/tables.ts'
 import { TooManyRequests } from '../errors.ts'
 import { type LimitName, limits } from '../limits.ts'
@@ -29,21 +29,21 @@ export interface Counter {
 
 export function limiter(db: Database, config: Pick<Config, 'SECRET_KEY'>): Limiter {
   const mac = macOf(config.SECRET_KEY, 'rate-limit')
-  const run = prepare(db)
+  const run = whenNeeded(() => prepare(db))
   return {
     counter: (name, by) => ({ name, key: mac(JSON.stringify([name, ...by])) }),
     async check({ name, key }) {
-      const [held] = await run.wait.execute({ key })
+      const [held] = await run().wait.execute({ key })
       if (held) throw new TooManyRequests(name, held.seconds)
     },
     async count({ name, key }) {
-      const taken = await run.take.execute({ key, ...limits[name] })
+      const taken = await run().take.execute({ key, ...limits[name] })
       if (taken.length > 0) return
-      const [held] = await run.wait.execute({ key })
+      const [held] = await run().wait.execute({ key })
       throw new TooManyRequests(name, held?.seconds)
     },
     async giveBack({ name, key }) {
-      await run.giveBack.execute({ key, ...limits[name] })
+      await run().giveBack.execute({ key, ...limits[name] })
     },
   }
 }

@@ -3,7 +3,7 @@ import type { PgColumn } from 'drizzle-orm/pg-core'
 import type { WithSubquery } from 'drizzle-orm/subquery'
 import type { Config } from '../config.ts'
 import type { Database } from '../db/connect.ts'
-import { inMinutes, newRow, value } from '../db/statements.ts'
+import { inMinutes, newRow, value, whenNeeded } from '../db/statements.ts'
 import { type TokenPurpose, oneTimeTokens as tokens, users } from '../db/tables.ts'
 import { signedIds } from './signed-ids.ts'
 
@@ -30,7 +30,21 @@ export function oneTimeTokens(db: Database, config: Pick<Config, 'SECRET_KEY'>):
     reset_password: signedIds(config.SECRET_KEY, 'one-time-token/reset_password'),
     verify_email: signedIds(config.SECRET_KEY, 'one-time-token/verify_email'),
   } satisfies Record<TokenPurpose, unknown>
-  const find = db
+  const find = whenNeeded(() => prepareFind(db))
+
+  return {
+    sign: (purpose, id) => keys[purpose].sign(id),
+    async find(purpose, text) {
+      const id = keys[purpose].open(text)
+      if (id === undefined) return undefined
+      const [token] = await find().execute({ id, purpose })
+      return token
+    },
+  }
+}
+
+function prepareFind(db: Database) {
+  return db
     .select({ id: tokens.id, user_id: users.id, user_is_active: users.is_active })
     .from(tokens)
     .innerJoin(users, eq(users.id, tokens.user_id))
@@ -43,16 +57,6 @@ export function oneTimeTokens(db: Database, config: Pick<Config, 'SECRET_KEY'>):
       ),
     )
     .prepare('token_find')
-
-  return {
-    sign: (purpose, id) => keys[purpose].sign(id),
-    async find(purpose, text) {
-      const id = keys[purpose].open(text)
-      if (id === undefined) return undefined
-      const [token] = await find.execute({ id, purpose })
-      return token
-    },
-  }
 }
 
 const SLOTS = 3

@@ -1,7 +1,7 @@
 import { type SQL, and, inArray, sql } from 'drizzle-orm'
 import type { Config } from '../config.ts'
 import type { Database } from '../db/connect.ts'
-import { value } from '../db/statements.ts'
+import { value, whenNeeded } from '../db/statements.ts'
 import { oneTimeTokens as tokens, sessions, users } from '../db/tables.ts'
 import { queuedMail } from '../mail/outbox.ts'
 import { hasEmail } from './accounts.ts'
@@ -24,18 +24,18 @@ export interface Recovery {
 type RecoveryConfig = Pick<Config, 'mail' | 'EMAIL_RESET_TOKEN_EXPIRE_HOURS'>
 
 export function recovery(db: Database, config: RecoveryConfig): Recovery {
-  const run = prepare(db, config)
+  const run = whenNeeded(() => prepare(db, config))
   return {
     async request(email) {
-      if (config.mail !== 'off') await run.request.execute({ email })
+      if (config.mail !== 'off') await run().request.execute({ email })
     },
     async issue(email) {
-      const [issued] = await run.issue.execute({ email })
+      const [issued] = await run().issue.execute({ email })
       return issued
     },
     async reset(token, hashed_password, ip_address) {
       const values = { token: token.id, user: token.user_id, hashed_password, ip_address }
-      const rows = await run.reset.execute(values)
+      const rows = await run().reset.execute(values)
       return rows.length > 0
     },
   }

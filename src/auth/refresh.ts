@@ -1,7 +1,7 @@
 import { and, eq, inArray, sql } from 'drizzle-orm'
 import type { Config } from '../config.ts'
 import type { Database } from '../db/connect.ts'
-import { value } from '../db/statements.ts'
+import { value, whenNeeded } from '../db/statements.ts'
 import { sessions, users } from '../db/tables.ts'
 import { from, queuedMail } from '../mail/outbox.ts'
 import { type OpenSession, type RefreshTokens, sessionEnd } from './sessions.ts'
@@ -33,11 +33,11 @@ export function refresh(
   config: Pick<Config, 'mail' | 'REFRESH_TOKEN_EXPIRE_DAYS'>,
   tokens: RefreshTokens,
 ): Refresh {
-  const statement = prepare(db, config)
+  const statement = whenNeeded(() => prepare(db, config))
   return async (refreshToken, ip_address) => {
     const named = tokens.open(refreshToken)
     if (!named) return undefined
-    const [found] = await statement.execute({ ...named, ip_address })
+    const [found] = await statement().execute({ ...named, ip_address })
     if (!found) return undefined
     const { id, user_id, generation } = found
     const session = generation === null ? undefined : tokens.signed({ id, user_id, generation })

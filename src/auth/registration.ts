@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { sql } from 'drizzle-orm'
 import type { Database } from '../db/connect.ts'
-import { value } from '../db/statements.ts'
+import { value, whenNeeded } from '../db/statements.ts'
 import { users } from '../db/tables.ts'
 import { from, queuedMail } from '../mail/outbox.ts'
 import { type User, hasEmail } from './accounts.ts'
@@ -27,9 +27,9 @@ export interface Registered {
 export type Register = (registration: Registration) => Promise<Registered>
 
 export function register(db: Database, config: VerificationConfig): Register {
-  const statement = prepare(db, config)
+  const statement = whenNeeded(() => prepare(db, config))
   return async ({ full_name = null, ...registration }) => {
-    const [user] = await statement.execute({ ...registration, full_name })
+    const [user] = await statement().execute({ ...registration, full_name })
     return { user: user ?? madeUp(registration.email, full_name), isMadeUp: !user }
   }
 }

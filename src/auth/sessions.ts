@@ -1,7 +1,7 @@
 import { type SQLWrapper, and, eq, sql } from 'drizzle-orm'
 import type { Config } from '../config.ts'
 import type { Database } from '../db/connect.ts'
-import { inMinutes, newRow, value } from '../db/statements.ts'
+import { inMinutes, newRow, value, whenNeeded } from '../db/statements.ts'
 import { sessions as table, users } from '../db/tables.ts'
 import type { AccessClaims } from './access-tokens.ts'
 import { signedIds } from './signed-ids.ts'
@@ -89,20 +89,20 @@ export function sessions(
   config: Pick<Config, 'REFRESH_TOKEN_EXPIRE_DAYS'>,
   tokens: RefreshTokens,
 ): Sessions {
-  const run = prepare(db, config)
+  const run = whenNeeded(() => prepare(db, config))
   return {
     async open({ renewed_hash, user_agent, ...signIn }) {
-      const statement = renewed_hash === undefined ? run.open : run.renewAndOpen
+      const statement = renewed_hash === undefined ? run().open : run().renewAndOpen
       const values = { ...signIn, renewed_hash, user_agent: user_agent?.slice(0, USER_AGENT_LENGTH) ?? null }
       const [session] = await statement.execute(values)
       return session && tokens.signed(session)
     },
     async authenticate(claims) {
-      const [user] = await run.authenticate.execute({ user: claims.sub, session: claims.sid })
+      const [user] = await run().authenticate.execute({ user: claims.sub, session: claims.sid })
       return user
     },
-    touch: async (id) => void (await run.touch.execute({ id })),
-    end: async (id) => void (await run.end.execute({ id })),
+    touch: async (id) => void (await run().touch.execute({ id })),
+    end: async (id) => void (await run().end.execute({ id })),
   }
 }
 

@@ -2,7 +2,7 @@ import { type SQLWrapper, and, eq, inArray, sql } from 'drizzle-orm'
 import type { WithSubquery } from 'drizzle-orm/subquery'
 import type { Config } from '../config.ts'
 import type { Database } from '../db/connect.ts'
-import { value } from '../db/statements.ts'
+import { value, whenNeeded } from '../db/statements.ts'
 import { oneTimeTokens as tokens, users } from '../db/tables.ts'
 import { queuedMail } from '../mail/outbox.ts'
 import { hasEmail } from './accounts.ts'
@@ -29,13 +29,13 @@ export const verifies = (config: VerificationConfig) =>
   config.mail !== 'off' && config.EMAIL_VERIFICATION !== 'off'
 
 export function verification(db: Database, config: VerificationConfig): Verification {
-  const run = { request: prepareRequest(db, config), verify: prepareVerify(db) }
+  const run = whenNeeded(() => ({ request: prepareRequest(db, config), verify: prepareVerify(db) }))
   return {
     async request(email) {
-      if (verifies(config)) await run.request.execute({ email })
+      if (verifies(config)) await run().request.execute({ email })
     },
     async verify(token) {
-      const verified = await run.verify.execute({ token: token.id, user: token.user_id })
+      const verified = await run().verify.execute({ token: token.id, user: token.user_id })
       return verified.length > 0
     },
   }

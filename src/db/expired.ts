@@ -2,6 +2,7 @@ import { type SQLWrapper, inArray, sql } from 'drizzle-orm'
 import type { PgColumn } from 'drizzle-orm/pg-core'
 import { knownNetworks as known } from '../limits.ts'
 import type { Database } from './connect.ts'
+import { whenNeeded } from './statements.ts'
 import { emails, knownNetworks, oneTimeTokens, rateLimits, sessions } from './tables.ts'
 
 /** Mails stay so long after they were sent; superusers may look at them until then. */
@@ -13,11 +14,18 @@ const MAILS_STAY = sql`interval '30 days'`
  * way.
  */
 export function reaper(db: Database): () => Promise<void> {
+  const statements = whenNeeded(() => prepare(db))
+  return async () => {
+    for (const statement of statements()) await statement.execute()
+  }
+}
+
+function prepare(db: Database) {
   const over = (key: PgColumn, ended: SQLWrapper) => {
     const free = db.select({ key }).from(key.table).where(ended.getSQL()).for('update', { skipLocked: true })
     return db.delete(key.table).where(inArray(key, free))
   }
-  const statements = [
+  return [
     over(sessions.id, sql`${sessions.expires_at} < now()`).prepare('reap_sessions'),
     over(oneTimeTokens.id, sql`${oneTimeTokens.expires_at} < now()`).prepare('reap_one_time_tokens'),
     over(emails.id, sql`${emails.sent_at} < now() - ${MAILS_STAY}`).prepare('reap_emails'),
@@ -31,7 +39,4 @@ export function reaper(db: Database): () => Promise<void> {
       .where(sql`${knownNetworks.signed_in_at} < now() - make_interval(days => ${known.days}::integer)`)
       .prepare('reap_known_networks'),
   ]
-  return async () => {
-    for (const statement of statements) await statement.execute()
-  }
 }

@@ -6,6 +6,12 @@ import type { PgColumn, PgTable } from 'drizzle-orm/pg-core'
  * call to call is decided in SQL.
  */
 
+/** What `prepare` makes, made when it is first asked for: no start waits for statements that it does not need. */
+export function whenNeeded<T>(prepare: () => T): () => T {
+  let prepared: T | undefined
+  return () => (prepared ??= prepare())
+}
+
 /** The value of a name at execution. */
 export const value = (name: string) => sql.placeholder(name)
 

@@ -1,7 +1,7 @@
 import { type SQL, type SQLWrapper, eq, sql } from 'drizzle-orm'
 import type { WithSubquery } from 'drizzle-orm/subquery'
 import type { Database } from '../db/connect.ts'
-import { newRow, value } from '../db/statements.ts'
+import { newRow, value, whenNeeded } from '../db/statements.ts'
 import { type MessageName, emails, oneTimeTokens } from '../db/tables.ts'
 import type { MailParams } from './messages.ts'
 
@@ -97,6 +97,22 @@ const isWaiting = sql`${emails.sent_at} is null and ${emails.parked_at} is null`
 const ERROR_LENGTH = 500
 
 export function outbox(db: Database): Outbox {
+  const run = whenNeeded(() => prepare(db))
+  return {
+    add: async (message, recipient) => void (await run().add.execute({ message, recipient })),
+    claim: () => run().claim.execute(),
+    async backlog() {
+      const [found] = await run().backlog.execute()
+      return found ?? { waiting: 0, oldest_seconds: 0, parked: 0 }
+    },
+    sent: async (id) => void (await run().sent.execute({ id })),
+    failed: async (id, error, seconds) =>
+      void (await run().failed.execute({ id, error: kept(error), seconds })),
+    parked: async (id, error) => void (await run().parked.execute({ id, error: kept(error) })),
+  }
+}
+
+function prepare(db: Database) {
   const due = db.$with('due').as(
     db
       .select({ id: emails.id })
@@ -132,20 +148,7 @@ export function outbox(db: Database): Outbox {
     next_attempt_at: sql`now() + make_interval(secs => ${value('seconds')}::integer)`,
     last_error: error,
   })
-
-  const backlog = prepareBacklog(db)
-
-  return {
-    add: async (message, recipient) => void (await add.execute({ message, recipient })),
-    claim: () => claim.execute(),
-    async backlog() {
-      const [found] = await backlog.execute()
-      return found ?? { waiting: 0, oldest_seconds: 0, parked: 0 }
-    },
-    sent: async (id) => void (await sent.execute({ id })),
-    failed: async (id, error, seconds) => void (await failed.execute({ id, error: kept(error), seconds })),
-    parked: async (id, error) => void (await parked.execute({ id, error: kept(error) })),
-  }
+  return { add, claim, sent, parked, failed, backlog: prepareBacklog(db) }
 }
 
 /** What is kept of an error: mail servers that refuse a mail may quote its link. */

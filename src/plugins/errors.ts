@@ -20,7 +20,9 @@ import { validationFaults } from './validation-faults.ts'
 export const errors = plugin(
   (app, _options, done) => {
     app.setErrorHandler<FastifyError>(answerError)
-    app.addHook('onRequest', (request, _reply, next) => next(lacksHost(request) ? new BadRequest() : undefined))
+    app.addHook('onRequest', (request, _reply, next) =>
+      next(lacksHost(request) ? new BadRequest() : undefined),
+    )
     // `Expect` with anything but 100-continue, which Node would answer by itself (RFC 9110, 10.1.1).
     app.server.on('checkExpectation', (_request, response: ServerResponse) => {
       const body = JSON.stringify({ detail: STATUS_CODES[417] })

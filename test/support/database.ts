@@ -44,7 +44,7 @@ export async function databaseInTurn(): Promise<Connection> {
     ...connection,
     async close() {
       if ((await shapeOf(client)) !== shape) return connection.close()
-      await client.exec(`truncate ${await tablesOf(client)} restart identity`)
+      await emptyTables(client)
       await client.exec('discard all')
       emptied.push(client)
       setTimeout(closeUnused, KEPT_MS, client).unref()
@@ -59,23 +59,27 @@ async function closeUnused(client: PGlite) {
   await client.close()
 }
 
-/** What it consists of: a database that a test made something in is not used again. */
-async function shapeOf(client: PGlite): Promise<unknown> {
-  const things = ['pg_class', 'pg_constraint', 'pg_trigger', 'pg_proc', 'pg_roles']
-  const oids = things.map((thing) => `select oid::text from ${thing}`).join(' union all ')
-  const columns = `select attrelid || attname from pg_attribute where not attisdropped`
-  const { rows } = await client.query<{ shape: string }>(
-    `select md5(string_agg(oid, ',' order by oid)) as shape from (${oids} union all ${columns})`,
-  )
-  return rows[0]?.shape
+/** What it consists of, by the newest of each kind of thing: a database that a test made something in is not used again. */
+async function shapeOf(client: PGlite): Promise<string> {
+  const { rows } = await client.query(SHAPE)
+  return JSON.stringify(rows)
 }
 
-/** All but those that triggers keep right. */
-async function tablesOf(client: PGlite): Promise<string> {
+const FIRST_OWN_OID = 16_384
+const SHAPE = [
+  ...['class', 'constraint', 'trigger', 'proc'].map((kind) => `pg_${kind} where oid >= ${FIRST_OWN_OID}`),
+  `pg_attribute where attrelid >= ${FIRST_OWN_OID}`,
+  'pg_authid',
+]
+  .map((things) => `select count(*)::int, max(xmin::text::bigint)::text as newest from ${things}`)
+  .join(' union all ')
+
+/** All but those that triggers keep right. Emptied row by row: to truncate them takes twenty times as long. */
+async function emptyTables(client: PGlite): Promise<void> {
   const { rows } = await client.query<{ name: string }>(
     `select relname as name from pg_class where relnamespace = 'public'::regnamespace and relkind = 'r' and relname <> 'row_counts'`,
   )
-  return rows.map(({ name }) => name).join(', ')
+  await client.exec(rows.map(({ name }) => `delete from ${name}`).join(';'))
 }
 
 async function inServer(server: string): Promise<Connection> {

@@ -1,6 +1,6 @@
 import { desc, eq } from 'drizzle-orm'
 import type { Database } from '../../db/connect.ts'
-import { value } from '../../db/statements.ts'
+import { value, whenNeeded } from '../../db/statements.ts'
 import { emails } from '../../db/tables.ts'
 import { mailContent } from '../../mail/outbox.ts'
 
@@ -9,17 +9,23 @@ const MOST = 100
 
 /** The outbox, to look at. */
 export function keptMails(db: Database) {
-  const mails = () => db.select(mailContent).from(emails)
-  const newest = mails().orderBy(desc(emails.created_at), desc(emails.id)).limit(MOST).prepare('inbox_newest')
-  const one = mails()
-    .where(eq(emails.id, value('id')))
-    .prepare('inbox_one')
+  const run = whenNeeded(() => prepare(db))
   return {
-    newest: () => newest.execute(),
+    newest: () => run().newest.execute(),
     async find(id: string) {
-      const [mail] = await one.execute({ id })
+      const [mail] = await run().one.execute({ id })
       return mail
     },
+  }
+}
+
+function prepare(db: Database) {
+  const mails = () => db.select(mailContent).from(emails)
+  return {
+    newest: mails().orderBy(desc(emails.created_at), desc(emails.id)).limit(MOST).prepare('inbox_newest'),
+    one: mails()
+      .where(eq(emails.id, value('id')))
+      .prepare('inbox_one'),
   }
 }
 

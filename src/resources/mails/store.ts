@@ -2,7 +2,7 @@ import { type SQL, and, eq, sql } from 'drizzle-orm'
 import type { Database } from '../../db/connect.ts'
 import { columnsIn } from '../../db/page-statement.ts'
 import { type PageOf, type PageRequest, preparePages } from '../../db/page.ts'
-import { value } from '../../db/statements.ts'
+import { value, whenNeeded } from '../../db/statements.ts'
 import { emails } from '../../db/tables.ts'
 import { MailNotFound, MailNotParked } from '../../errors.ts'
 
@@ -43,30 +43,32 @@ export function mailStore(db: Database): MailStore {
     sent: pages(ofState.sent),
     parked: pages(ofState.parked),
   }
-  const get = db
-    .select()
-    .from(emails)
-    .where(eq(emails.id, value('id')))
-    .prepare('mail_get')
-  const retry = prepareRetry(db)
+  const run = whenNeeded(() => ({ get: prepareGet(db), retry: prepareRetry(db) }))
   return {
     async page(request, state) {
       const { data, ...rest } = await read[state ?? 'all'](request)
       return { data: data.map(shown), ...rest }
     },
     async get(id) {
-      const [row] = await get.execute({ id })
+      const [row] = await run().get.execute({ id })
       if (!row) throw new MailNotFound()
       return shown(row)
     },
     async retry(id) {
-      const [found] = await retry.execute({ id })
+      const [found] = await run().retry.execute({ id })
       if (!found) throw new MailNotFound()
       if (!found.row) throw new MailNotParked()
       return shown(found.row)
     },
   }
 }
+
+const prepareGet = (db: Database) =>
+  db
+    .select()
+    .from(emails)
+    .where(eq(emails.id, value('id')))
+    .prepare('mail_get')
 
 function prepareRetry(db: Database) {
   const due = { parked_at: null, attempts: 0, next_attempt_at: sql`now()` }

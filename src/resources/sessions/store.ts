@@ -1,6 +1,6 @@
 import { and, desc, eq, inArray, ne, sql } from 'drizzle-orm'
 import type { Database } from '../../db/connect.ts'
-import { value } from '../../db/statements.ts'
+import { value, whenNeeded } from '../../db/statements.ts'
 import { sessions as table, users } from '../../db/tables.ts'
 import { SessionNotFound } from '../../errors.ts'
 
@@ -24,18 +24,18 @@ export interface SessionStore {
 }
 
 export function sessionStore(db: Database): SessionStore {
-  const run = prepare(db)
+  const run = whenNeeded(() => prepare(db))
   return {
     async list({ id, session_id }) {
-      const data = await run.list.execute({ user: id, current: session_id })
+      const data = await run().list.execute({ user: id, current: session_id })
       return { data, count: data.length }
     },
     async end({ id }, session) {
-      const ended = await run.end.execute({ user: id, session })
+      const ended = await run().end.execute({ user: id, session })
       if (ended.length === 0) throw new SessionNotFound()
     },
     endOthers: async ({ id, session_id }) =>
-      void (await run.endOthers.execute({ user: id, current: session_id })),
+      void (await run().endOthers.execute({ user: id, current: session_id })),
   }
 }
 

@@ -2,7 +2,7 @@ import type { VerificationConfig } from '../../auth/verification.ts'
 import type { Database } from '../../db/connect.ts'
 import { uniqueViolation } from '../../db/faults.ts'
 import { type PageOf, type PageRequest, preparePages } from '../../db/page.ts'
-import { assignments } from '../../db/statements.ts'
+import { assignments, whenNeeded } from '../../db/statements.ts'
 import { users } from '../../db/tables.ts'
 import {
   EmailTakenAtChange,
@@ -55,34 +55,34 @@ export interface UserStore {
 }
 
 export function userStore(db: Database, config: VerificationConfig): UserStore {
-  const run = prepareUserStatements(db, config)
+  const run = whenNeeded(() => prepareUserStatements(db, config))
   /** Asked where a write found nothing to do: was it refused, or was the user deleted meanwhile? */
-  const exists = async (id: string) => (await run.get.execute({ id })).length > 0
+  const exists = async (id: string) => (await run().get.execute({ id })).length > 0
   return {
     page: preparePages<User, Sort>(db, users, ['email', 'full_name']),
     async get(id) {
-      const [user] = await run.get.execute({ id })
+      const [user] = await run().get.execute({ id })
       if (!user) throw new UserNotFound()
       return user
     },
     async hashOf(id) {
-      const [user] = await run.get.execute({ id })
+      const [user] = await run().get.execute({ id })
       return user?.hashed_password
     },
     async updateOwn(id, changes, ip_address) {
       const [user] = await refusingTakenEmail(
-        run.updateOwn.execute({ id, ip_address, ...assignments(['email', 'full_name'], changes) }),
+        run().updateOwn.execute({ id, ip_address, ...assignments(['email', 'full_name'], changes) }),
       )
       if (!user) throw new InvalidCredentials()
       return user
     },
     async changePassword({ id, session_id }, change) {
-      const changed = await run.changePassword.execute({ id, session_id, ...change })
+      const changed = await run().changePassword.execute({ id, session_id, ...change })
       return changed.length > 0
     },
     async update(id, changes) {
       const [found] = await refusingTakenEmail(
-        run.update.execute({ id, ip_address: null, ...assignments(CHANGEABLE, changes) }),
+        run().update.execute({ id, ip_address: null, ...assignments(CHANGEABLE, changes) }),
       )
       if (!found) throw new UserToUpdateNotFound()
       if (found.user) return found.user
@@ -91,17 +91,17 @@ export function userStore(db: Database, config: VerificationConfig): UserStore {
     async checkUpdate(id, { email, is_active, is_superuser }) {
       if (!(await exists(id))) throw new UserToUpdateNotFound()
       const removes = is_active === false || is_superuser === false
-      if (removes && (await run.isLast.execute({ id })).length > 0) throw new LastSuperuser()
-      const [holder] = email === undefined ? [] : await run.holder.execute({ email })
+      if (removes && (await run().isLast.execute({ id })).length > 0) throw new LastSuperuser()
+      const [holder] = email === undefined ? [] : await run().holder.execute({ email })
       if (holder && holder.id !== id.toLowerCase()) throw new EmailTakenAtChange()
     },
     async deleteOwn(id) {
-      const deleted = await run.deleteOwn.execute({ id })
+      const deleted = await run().deleteOwn.execute({ id })
       if (deleted.length > 0) return
       throw (await exists(id)) ? new SuperuserDeletesSelf() : new InvalidCredentials()
     },
     async delete(id) {
-      const [found] = await run.delete.execute({ id })
+      const [found] = await run().delete.execute({ id })
       if (!found) throw new UserNotFound()
       if (found.deleted !== null) return
       throw (await exists(id)) ? new LastSuperuser() : new UserNotFound()
