@@ -3,12 +3,10 @@ import type { Socket } from 'node:net'
 import type { FastifyHttpOptions, FastifyReply } from 'fastify'
 import type { Logger } from 'pino'
 import type { Config } from './config.ts'
+import { routerOptions } from './plugins/methods.ts'
 import { requestIdOf } from './plugins/request-id.ts'
 
 type Options = FastifyHttpOptions<Server>
-
-/** How paths are read. */
-export const routerOptions = { ignoreTrailingSlash: true, maxParamLength: 8 * 1024 } as const
 
 /** How HTTP is spoken: sizes and times are bounded, and what can't even be routed is answered in the contract's shape. */
 export function serverOptions(config: Pick<Config, 'trustedProxies'>, logger: Logger | undefined): Options {

@@ -3,7 +3,6 @@ import plugin from 'fastify-plugin'
 import findMyWay, { type HTTPMethod } from 'find-my-way'
 import type { App } from '../contract.ts'
 import { type ApiError, MethodNotAllowed, NotFound } from '../errors.ts'
-import { routerOptions } from '../http.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -15,6 +14,9 @@ declare module 'fastify' {
     refuses?: true
   }
 }
+
+/** How paths are read, here as by Fastify itself. */
+export const routerOptions = { ignoreTrailingSlash: true, maxParamLength: 8 * 1024 } as const
 
 /** Where @fastify/cors has OPTIONS answered. */
 const EVERY_PATH = '*'
@@ -40,9 +42,9 @@ export const methods = plugin(
     })
     app.decorate('methodsByPath', byPath)
 
-    const refusal = ({ url }: FastifyRequest): ApiError => {
-      const found = paths.find('GET', url)
-      return found ? new MethodNotAllowed(found.store as Set<string>) : new NotFound()
+    const refusal = ({ method, url }: FastifyRequest): ApiError => {
+      const known = paths.find('GET', url)?.store as Set<string> | undefined
+      return known === undefined || known.has(method) ? new NotFound() : new MethodNotAllowed(known)
     }
     app.addHook('onRequest', (request, reply, next) => {
       if (request.routeOptions.url === EVERY_PATH) reply.callNotFound()
@@ -64,13 +66,14 @@ export const methods = plugin(
 export function fixedPaths(app: App): void {
   const routes = findMyWay(routerOptions)
   for (const [url, known] of app.methodsByPath) routes.on([...known], url, nothing)
-  const served = [...new Set([...app.methodsByPath.values()].flatMap((known) => [...known]))]
+  const served = new Set<HTTPMethod>()
+  for (const known of app.methodsByPath.values()) for (const method of known) served.add(method)
 
   const schema = { hide: true }
   const config = { refuses: true, limit: false, throttled: false } as const
   for (const [url, known] of app.methodsByPath) {
     if (url.includes(':')) continue
-    const method = served.filter((one) => !known.has(one) && routes.find(one, url))
+    const method = [...served].filter((one) => !known.has(one) && routes.find(one, url))
     const refuse = () => {
       throw new MethodNotAllowed(known)
     }

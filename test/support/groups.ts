@@ -7,7 +7,7 @@ import { join, relative } from 'node:path'
  */
 
 const FOLDER = 'test/.groups'
-const SIZE = 8
+const SIZE = 22
 /** They look at what a process loads or holds, or start processes that take all the time there is. */
 const ALONE = /processes\/(stops|kills|start)|plugins\/(tracing|metrics)|secrets|auth\/limits/
 const SLOWEST = /(stops|kills|start|auth\/limits)\.test/
