@@ -32,7 +32,7 @@ export async function createPglite(options: PGliteOptions = {}): Promise<PGlite>
     import('@electric-sql/pglite'),
     import('@electric-sql/pglite/contrib/pg_trgm'),
   ])
-  const startParams = [...PGlite.defaultStartParams, '-c', `shared_buffers=${SHARED_BUFFERS}`]
+  const startParams = [...PGlite.defaultStartParams, ...SETTINGS.flatMap((setting) => ['-c', setting])]
   return PGlite.create({ ...options, extensions: { pg_trgm }, startParams })
 }
 
@@ -42,8 +42,12 @@ export async function createPglite(options: PGliteOptions = {}): Promise<PGlite>
  */
 const COMPILE_ONCE = '--liftoff-only'
 
-/** PGlite's 128 MB would all be written at each start, and take 150 ms and 130 MB of memory. */
-const SHARED_BUFFERS = '16MB'
+const SETTINGS = [
+  // PGlite's 128 MB would all be written at each start, and take 150 ms and 130 MB of memory.
+  'shared_buffers=16MB',
+  // A timer that tells how the start goes keeps the process alive for 10 s.
+  'log_startup_progress_interval=0',
+]
 
 /** A connection over a PGlite that is open already. */
 export function overPglite(client: PGlite, afterClose: () => void = () => undefined): Connection {

@@ -9,8 +9,6 @@ import { reply, startMailServer } from '../support/mail-server.ts'
 import { startMailing } from '../support/mailing.ts'
 import { address, startService } from '../support/service.ts'
 
-/** Longer than any answer may take, and shorter than a mail server is waited for. */
-const AT_ONCE_MS = 2_000
 /** A stop may take 10 s in all. */
 const STOP_MS = 5_000
 
@@ -48,11 +46,10 @@ void test('what happens to mails when things break', async (t) => {
       '/users/',
       '/utils/test-email/?email_to=ops@example.com',
     ]) {
-      const start = performance.now()
       t.ok((await call('POST', path, { as: admin, ...(path === '/users/' && { body }) })).status < 300, path)
-      t.ok(performance.now() - start < AT_ONCE_MS, 'at once')
     }
     await reached
+    t.equal(log.count(sent) + log.count(failed), 0, 'the mail server was still silent')
     const row = await rowOf(email)
     t.match(row, { attempts: 1, sent: false, parked: false })
     t.ok(row.due_in > 60, 'and no other process takes it meanwhile')

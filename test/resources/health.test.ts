@@ -2,7 +2,7 @@ import { Agent, get } from 'node:http'
 import { setTimeout as pause } from 'node:timers/promises'
 import { test } from 'tap'
 import { isAnswer } from '../support/answers.ts'
-import { freshDatabase } from '../support/database.ts'
+import { databaseThatGoes } from '../support/database.ts'
 import { ask, noDatabase, startWithoutData } from '../support/no-database.ts'
 import { startService } from '../support/service.ts'
 import { listen } from '../support/sockets.ts'
@@ -48,7 +48,7 @@ void test('fault 33: connections are kept as long as new ones are taken, and the
 })
 
 void test('a service without its database says so, and lives', async (t) => {
-  const connection = await freshDatabase()
+  const connection = await databaseThatGoes()
   let open = true
   const close = async () => {
     if (open) await connection.close()

@@ -7,12 +7,17 @@ import { connectPostgres } from '../../src/db/postgres.ts'
 import { unpacked } from './dumps.ts'
 
 /**
- * A database of its own for each test file, migrated and empty: embedded by default, and in the PostgreSQL of
- * TEST_DATABASE_URL where that is set (`npm run test:postgres` sets it).
+ * A database of its own for each test file or service, migrated and empty: embedded by default, and in the PostgreSQL
+ * of TEST_DATABASE_URL where that is set (`npm run test:postgres` sets it).
  */
 export function freshDatabase(): Promise<Connection> {
   const server = process.env.TEST_DATABASE_URL
-  return server === undefined ? embedded() : inServer(server)
+  return server === undefined ? embeddedInTurn() : inServer(server)
+}
+
+/** One that answers nobody any more once it is closed. */
+export async function databaseThatGoes(): Promise<Connection> {
+  return onPostgres ? freshDatabase() : overPglite(await unpacked('migrated'))
 }
 
 /** A machine that is busy with other tests is not a database that is away. */
@@ -24,19 +29,11 @@ export const onPostgres = process.env.TEST_DATABASE_URL !== undefined
 /** For tests of those: they are skipped on the embedded database. */
 export const needsPostgres = { skip: !onPostgres && 'needs PostgreSQL: npm run test:postgres' }
 
-const embedded = async () => overPglite(await unpacked('migrated'))
-
-/** Those that services of this process are done with, emptied. */
+/** Those that others of this process are done with, emptied. */
 const emptied: PGlite[] = []
-/** An open one keeps the process alive. */
-const KEPT_MS = 500
 
-/**
- * A fresh database for a service of the same process as others: a new embedded one costs half a second of a core, so
- * one that is closed is emptied, and used for the next.
- */
-export async function databaseInTurn(): Promise<Connection> {
-  if (onPostgres) return freshDatabase()
+/** A new one costs half a second of a core, so one that is closed is emptied, and used for the next. */
+async function embeddedInTurn(): Promise<Connection> {
   const client = emptied.pop() ?? (await unpacked('migrated'))
   const shape = await shapeOf(client)
   const connection = overPglite(client)
@@ -47,16 +44,8 @@ export async function databaseInTurn(): Promise<Connection> {
       await emptyTables(client)
       await client.exec('discard all')
       emptied.push(client)
-      setTimeout(closeUnused, KEPT_MS, client).unref()
     },
   }
-}
-
-async function closeUnused(client: PGlite) {
-  const place = emptied.indexOf(client)
-  if (place === -1) return
-  emptied.splice(place, 1)
-  await client.close()
 }
 
 /** What it consists of, by the newest of each kind of thing: a database that a test made something in is not used again. */

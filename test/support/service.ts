@@ -5,7 +5,7 @@ import type { Test } from 'tap'
 import { type Dependencies, buildApp } from '../../src/app.ts'
 import { readConfig } from '../../src/config.ts'
 import type { App } from '../../src/contract.ts'
-import { databaseInTurn } from './database.ts'
+import { freshDatabase } from './database.ts'
 
 /** The production app on a database of its own, and the people who use it. */
 export interface Service {
@@ -66,7 +66,7 @@ export async function startService(
   env: Record<string, string> = {},
   dependencies: Dependencies = {},
 ): Promise<Service> {
-  const connection = dependencies.connection ?? (await databaseInTurn())
+  const connection = dependencies.connection ?? (await freshDatabase())
   const config = readConfig({
     ENVIRONMENT: 'local',
     SECRET_KEY: 'only for tests, and long enough for that',
