@@ -1,5 +1,5 @@
 import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
-import { join, relative } from 'node:path'
+import { basename, join, relative } from 'node:path'
 
 /**
  * The files of the suite, several a process: starting Node, the service and its database costs more than most of them
@@ -7,32 +7,26 @@ import { join, relative } from 'node:path'
  */
 
 const FOLDER = 'test/.groups'
-const SIZE = 22
+const GROUPS = 3
 /** They look at what a process loads or holds, or start processes that take all the time there is. */
 const ALONE = /processes\/(stops|kills|start)|plugins\/(tracing|metrics)|secrets|auth\/limits/
-const SLOWEST = /(stops|kills|start|auth\/limits)\.test/
+/** These wait more than they work: the first, so that others use the cores meanwhile. */
+const WAITING = /processes\/(stops|kills|start)/
 
 /** @returns what tap is to run */
 export function groupedTests(): string[] {
   const files = testFiles()
-  const alone = files.filter((file) => ALONE.test(file))
   const together = files.filter((file) => !ALONE.test(file))
+  // Neighbours take about as long: dealt out, groups do too.
+  const groups = Array.from({ length: GROUPS }, (_, group) =>
+    together.filter((_, at) => at % GROUPS === group),
+  )
+  const alone = files.filter((file) => ALONE.test(file)).map((file) => [file])
+  const waiting = alone.filter(([file]) => WAITING.test(file!))
+  const inOrder = [...waiting, ...groups, ...alone.filter((group) => !waiting.includes(group))]
   rmSync(FOLDER, { recursive: true, force: true })
   mkdirSync(FOLDER, { recursive: true })
-  const count = Math.ceil(together.length / SIZE)
-  const groups = Array.from({ length: count }, (_, group) =>
-    write(
-      join(FOLDER, `${group + 1}.test.mjs`),
-      // Neighbours take about as long: dealt out, groups do too.
-      together.filter((_, at) => at % count === group),
-    ),
-  )
-  // Those that wait for processes begin: others use the cores meanwhile.
-  return [
-    ...alone.filter((file) => SLOWEST.test(file)),
-    ...groups,
-    ...alone.filter((file) => !SLOWEST.test(file)),
-  ]
+  return inOrder.map(write)
 }
 
 /** As .taprc has it. */
@@ -45,7 +39,11 @@ const testFiles = () =>
     .map((file) => join('test', file))
     .toSorted()
 
-function write(group: string, files: string[]): string {
+/** tap runs files by their names. */
+function write(files: readonly string[], at: number): string {
+  const [only, ...others] = files
+  const name = others.length > 0 ? 'several' : basename(only!, '.test.ts')
+  const group = join(FOLDER, `${String(at + 1).padStart(2, '0')}-${name}.test.mjs`)
   const imports = files.map((file) => `import './${relative(FOLDER, file)}'\n`)
   writeFileSync(group, imports.join(''))
   return group
