@@ -34,7 +34,7 @@ void test('fault 32: kill -9 of the service at any moment, on the embedded datab
   const mailServer = await startMailServer(t)
   const [book, post, folder] = [ledger(), postOf(mailServer), temporaryFolder(t)]
   const env = { RATE_LIMIT_ENABLED: 'false', LOG_LEVEL: 'warn', ...mailServer.env }
-  const begin = () => start(t, { folder, built: true, env })
+  const begin = () => start(t, { folder, env })
   let service = await begin()
   const world = { url: () => service.url, ledger: book, post, admin: await signInAsAdmin(service.url) }
   let rounds = 0

@@ -107,7 +107,7 @@ void test('README: a secret, the migration alone, and the doctor, in production'
     ['doctor', 'Nothing is in the way.'],
   ] as const) {
     t.match(operation, `node dist/scripts/${script}.js`)
-    const running = await launch(t, { folder, built: true, script: `scripts/${script}.ts`, env })
+    const running = await launch(t, { folder, script: `scripts/${script}.ts`, env })
     t.equal(await running.exited, 0, running.output())
     t.match(running.output(), wanted)
   }

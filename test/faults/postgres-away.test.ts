@@ -12,7 +12,7 @@ void test('fault 27: PostgreSQL is away at the start, comes, and goes under load
   const scene = await setScene(t)
   const { server, env } = scene
   await server.halt('SIGINT')
-  const service = await launch(t, { folder: temporaryFolder(t), built: true, env })
+  const service = await launch(t, { folder: temporaryFolder(t), env })
   const health = (path: string) => ask(`${service.url}/health/${path}`)
   await untilStatus(`${service.url}/health/live`, 200, START_MS)
   t.equal((await health('ready')).status, 503)

@@ -62,7 +62,7 @@ void test('a service that is told to stop', async (t) => {
     async (t) => {
       const running = await start(t, { folder, env })
       const headers = await signIn(running)
-      const logins = Array.from({ length: 20 }, () => signIn(running))
+      const logins = Array.from({ length: 8 }, () => signIn(running))
       const clients = Array.from({ length: 8 }, () => keepAsking(running, headers))
       await Promise.race(logins)
 

@@ -31,7 +31,8 @@ export async function fileOf(kind: Kind): Promise<NonNullable<PGliteOptions['loa
 export async function unpackInto(folder: string, kind: Kind): Promise<void> {
   const database = join(folder, 'data', 'database')
   mkdirSync(database, { recursive: true })
-  execFileSync('tar', ['-x', '--strip-components=1', '-f', await dump(kind), '-C', database])
+  // It warns that it takes the names, which begin with a slash, for ones below the folder.
+  execFileSync('tar', ['-x', '-f', await dump(kind), '-C', database], { stdio: 'ignore' })
 }
 
 /** @returns the path of its tar file, which is there then */

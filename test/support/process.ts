@@ -29,8 +29,8 @@ export interface ProcessOptions {
   readonly script?: string
   /** What follows its name. */
   readonly args?: readonly string[]
-  /** Runs what `npm run build` made, as people do in production; or what is in another folder. */
-  readonly built?: boolean | string
+  /** The folder of the build to run; where left out `dist`, or src itself where coverage is measured. */
+  readonly build?: string | undefined
 }
 
 const root = process.cwd()
@@ -77,14 +77,14 @@ const builtArgs = (script: string, folder: string) => [
 /** Starts the process and does not wait. It is killed when the test ends. */
 export async function launch(
   t: Test,
-  { folder, env = {}, script = 'server.ts', args = [], built = false }: ProcessOptions,
+  { folder, env = {}, script = 'server.ts', args = [], build }: ProcessOptions,
 ): Promise<Running> {
   const port = env.PORT ?? String(await freePort())
   const { PATH, HOME, NODE_V8_COVERAGE } = process.env
-  const build = typeof built === 'string' ? built : join(root, 'dist')
+  const from = build ?? (NODE_V8_COVERAGE ? undefined : join(root, 'dist'))
   const child = spawn(
     process.execPath,
-    [...(built ? builtArgs(script, build) : sourceArgs(script)), ...args],
+    [...(from === undefined ? sourceArgs(script) : builtArgs(script, from)), ...args],
     {
       cwd: folder,
       env: { PATH, HOME, ...(NODE_V8_COVERAGE && { NODE_V8_COVERAGE }), PORT: port, ...env },

@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { existsSync, readFileSync, rmSync } from 'node:fs'
 import { once } from 'node:events'
 import { tmpdir } from 'node:os'
@@ -37,6 +37,7 @@ export async function runSuite(args: string[], options: SuiteOptions = {}): Prom
     )
   try {
     if (!isBuilt()) await run('build')
+    if (!coverage) execFileSync(process.execPath, ['src/scripts/build-if-changed.mjs'], { stdio: 'inherit' })
     const code = await run(
       `--reporter=${process.stdout.isTTY ? 'terse' : 'min'}`,
       `--output-file=${output}`,

@@ -75,8 +75,8 @@ export async function setScene(
     post,
     ledger: book,
     env,
-    async startService(more = {}, built: string | true = true) {
-      const service = await start(t, { folder, built, env: { ...env, ...more } })
+    async startService(more = {}, build?: string) {
+      const service = await start(t, { folder, build, env: { ...env, ...more } })
       t.teardown(() => t.passing() || t.comment(service.output().slice(-OUTPUT_LENGTH)))
       return service
     },
