@@ -1,3 +1,4 @@
+import { groupedTests } from './support/groups.ts'
 import { coverageSuffices } from './support/coverage.ts'
 import { startPostgres } from './support/postgres.ts'
 import { finish, runSuite } from './support/suite.ts'
@@ -12,7 +13,10 @@ const whole = files.length === 0
 const server = await startPostgres()
 console.log(`On PostgreSQL ${server.version}`)
 try {
-  const totals = await runSuite(files, { env: { TEST_DATABASE_URL: server.url }, coverage: whole })
+  const totals = await runSuite(whole ? groupedTests() : files, {
+    env: { TEST_DATABASE_URL: server.url },
+    coverage: whole,
+  })
   const suffices = !whole || (await coverageSuffices())
   finish(suffices ? totals : { ...totals, failed: totals.failed + 1 })
 } finally {

@@ -80,14 +80,14 @@ export async function launch(
   { folder, env = {}, script = 'server.ts', args = [], build }: ProcessOptions,
 ): Promise<Running> {
   const port = env.PORT ?? String(await freePort())
-  const { PATH, HOME, NODE_V8_COVERAGE } = process.env
-  const from = build ?? (NODE_V8_COVERAGE ? undefined : join(root, 'dist'))
+  const { PATH, HOME, TEST_FROM_SOURCE } = process.env
+  const from = build ?? (TEST_FROM_SOURCE ? undefined : join(root, 'dist'))
   const child = spawn(
     process.execPath,
     [...(from === undefined ? sourceArgs(script) : builtArgs(script, from)), ...args],
     {
       cwd: folder,
-      env: { PATH, HOME, ...(NODE_V8_COVERAGE && { NODE_V8_COVERAGE }), PORT: port, ...env },
+      env: { PATH, HOME, PORT: port, ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
     },
   )

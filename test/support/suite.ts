@@ -41,7 +41,7 @@ export async function runSuite(args: string[], options: SuiteOptions = {}): Prom
     const code = await run(
       `--reporter=${process.stdout.isTTY ? 'terse' : 'min'}`,
       `--output-file=${output}`,
-      ...(coverage ? ['--coverage-report=none'] : ['--disable-coverage']),
+      ...(coverage ? ['--coverage-report=none', '--test-env=TEST_FROM_SOURCE=true'] : ['--disable-coverage']),
       ...args,
     )
     const tap = existsSync(output) ? readFileSync(output, 'utf8') : ''
