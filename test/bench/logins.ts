@@ -10,6 +10,8 @@ import { ADMIN, startServer } from './servers.ts'
 import type { World } from './world.ts'
 
 const AT_ONCE = 64
+/** Of ceiling, sign-ins, ceiling: the speed of a machine changes from one minute to the next. */
+const ROUNDS = 5
 
 const login = (username: string): Request[] => [
   {
@@ -50,11 +52,17 @@ export async function logins(world: World, seconds: number) {
 
   await sign(ADMIN.username)
   progress('the ceiling of argon2')
-  const before = await ceiling(seconds)
-  const argon2 = await sign(ADMIN.username)
-  const limit = Math.max(before, await ceiling(seconds))
-  const more = `${digits(argon2.perSecond)} : ${digits(limit)} /s`
-  bounded('logins a second, ratio to the ceiling of argon2', argon2.perSecond / limit, { least: 0.95, more })
+  const rounds: { ratio: number; more: string }[] = []
+  let before = await ceiling(seconds)
+  for (let round = 0; round < ROUNDS; round++) {
+    const { perSecond } = await sign(ADMIN.username)
+    const after = await ceiling(seconds)
+    const limit = (before + after) / 2
+    rounds.push({ ratio: perSecond / limit, more: `${digits(perSecond)} : ${digits(limit)} /s` })
+    before = after
+  }
+  const { ratio, more } = rounds.toSorted((a, b) => a.ratio - b.ratio)[Math.floor(ROUNDS / 2)]!
+  bounded('logins a second, ratio to the ceiling of argon2', ratio, { least: 0.95, more })
 
   for (const [name, username] of [
     ['argon2', ADMIN.username],
