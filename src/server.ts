@@ -13,7 +13,10 @@ const ANSWER_WITHIN_MS = 5_000
 /** The process ends by then, whatever is still under way. */
 const STOP_WITHIN_MS = 9_000
 
-/** Connections that may wait to be accepted; Node's 511 are few for a burst, and who is dropped tries again after 1 s, 3 s, 7 s. */
+/**
+ * Connections that may wait to be accepted, where the system allows as many (Linux: net.core.somaxconn). Node's 511 are
+ * few for a burst, and who is dropped tries again after 1 s, 3 s, 7 s.
+ */
 const BACKLOG = 4_096
 
 let config: Config | undefined

@@ -21,6 +21,10 @@ export const routerOptions = { ignoreTrailingSlash: true, maxParamLength: 8 * 10
 /** Where @fastify/cors has OPTIONS answered. */
 const EVERY_PATH = '*'
 
+/** Whether it is about to be answered with 404 or 405. */
+export const isRefused = ({ is404, routeOptions: { url, config } }: FastifyRequest) =>
+  is404 || url === EVERY_PATH || config.refuses === true
+
 /** What is found is looked at, never run. */
 const nothing = () => undefined
 
@@ -34,7 +38,7 @@ export const methods = plugin(
     const byPath = new Map<string, Set<HTTPMethod>>()
     const paths = findMyWay(routerOptions)
     app.addHook('onRoute', ({ method, url, config }: RouteOptions) => {
-      if (url === EVERY_PATH || config?.refuses) return
+      if (config?.refuses) return
       const known = byPath.get(url) ?? new Set<HTTPMethod>()
       if (known.size === 0) paths.on('GET', url, nothing, known)
       for (const one of [method].flat()) known.add(one as HTTPMethod)
@@ -43,12 +47,14 @@ export const methods = plugin(
     app.decorate('methodsByPath', byPath)
 
     const refusal = ({ method, url }: FastifyRequest): ApiError => {
-      const known = paths.find('GET', url)?.store as Set<string> | undefined
+      const found = url.startsWith('/') ? paths.find('GET', url) : null
+      const known = found?.store as Set<string> | undefined
       return known === undefined || known.has(method) ? new NotFound() : new MethodNotAllowed(known)
     }
     app.addHook('onRequest', (request, reply, next) => {
+      // Errors of that route would not be ours to answer: it is older than our handler.
       if (request.routeOptions.url === EVERY_PATH) reply.callNotFound()
-      else next(request.is404 ? refusal(request) : undefined)
+      else next(isRefused(request) ? refusal(request) : undefined)
     })
     app.setNotFoundHandler((request) => {
       throw refusal(request)
@@ -64,20 +70,18 @@ export const methods = plugin(
  * there when its turn comes.
  */
 export function fixedPaths(app: App): void {
-  const routes = findMyWay(routerOptions)
-  for (const [url, known] of app.methodsByPath) routes.on([...known], url, nothing)
   const served = new Set<HTTPMethod>()
   for (const known of app.methodsByPath.values()) for (const method of known) served.add(method)
 
   const schema = { hide: true }
-  const config = { refuses: true, limit: false, throttled: false } as const
+  const config = { refuses: true, limit: false } as const
   for (const [url, known] of app.methodsByPath) {
-    if (url.includes(':')) continue
-    const method = [...served].filter((one) => !known.has(one) && routes.find(one, url))
-    const refuse = () => {
-      throw new MethodNotAllowed(known)
-    }
-    // In onRequest, before the body is looked at.
-    if (method.length > 0) app.route({ method, url, schema, config, onRequest: refuse, handler: refuse })
+    const isTaken = (method: HTTPMethod) => !known.has(method) && isFound(app, method, url)
+    const method = [...served].filter(isTaken)
+    if (method.length > 0) app.route({ method, url, schema, config, handler: nothing })
   }
 }
+
+/** Its type does not say that nothing may be found. */
+const isFound = (app: App, method: HTTPMethod, url: string) =>
+  (app.findRoute({ method, url }) as object | null) !== null

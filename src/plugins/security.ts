@@ -11,10 +11,8 @@ export const security = plugin(
     const allowed = corsOptions(config)
     await app.register(cors, allowed)
     app.addHook('onRequest', (request, reply, next) => {
-      if (!request.corsPreflightEnabled) return next()
-      if (isPreflight(request)) return void reply.code(204).header('content-length', '0').send()
-      request.corsPreflightEnabled = false // answered by the route: 405 with Allow
-      next()
+      if (!request.corsPreflightEnabled || !isPreflight(request)) return next()
+      reply.code(204).header('content-length', '0').send()
     })
     const headers = securityHeaders(config)
     app.addHook('onRequest', (_request, reply, next) => {

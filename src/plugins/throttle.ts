@@ -4,6 +4,7 @@ import type { Config } from '../config.ts'
 import { TooManyRequests } from '../errors.ts'
 import { throttle as limit } from '../limits.ts'
 import { networkOf } from '../network.ts'
+import { isRefused } from './methods.ts'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -35,7 +36,7 @@ export const throttle = plugin(
 
 /** 404 and 405 go before 429. */
 const isThrottled = (request: FastifyRequest) =>
-  !request.is404 && request.routeOptions.config.throttled !== false
+  !isRefused(request) && request.routeOptions.config.throttled !== false
 
 /** Behind a proxy that is not named, everybody would be counted as one. */
 function warnOfProxies(app: FastifyInstance) {

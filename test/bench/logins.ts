@@ -57,7 +57,7 @@ export async function logins(world: World, seconds: number) {
   for (let round = 0; round < ROUNDS; round++) {
     const { perSecond } = await sign(ADMIN.username)
     const after = await ceiling(seconds)
-    const limit = (before + after) / 2
+    const limit = Math.max(before, after)
     rounds.push({ ratio: perSecond / limit, more: `${digits(perSecond)} : ${digits(limit)} /s` })
     before = after
   }

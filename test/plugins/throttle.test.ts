@@ -27,8 +27,10 @@ void test('too many requests of one network', async (t) => {
   t.match(refused.headers, { 'retry-after': '1', 'access-control-allow-origin': 'https://app.example.com' })
 
   isAnswer(t, await get(from, '/api/v1/nowhere'), 404, 'Not Found', 'what is not there is told first')
-  const other = await ask(app, { method: 'PUT', url: '/api/v1/users/me', remoteAddress: from })
-  isAnswer(t, other, 405, 'Method Not Allowed')
+  for (const method of ['PUT', 'OPTIONS'] as const) {
+    const other = await ask(app, { method, url: '/api/v1/users/me', remoteAddress: from })
+    isAnswer(t, other, 405, 'Method Not Allowed', method)
+  }
   t.equal((await get(from, '/health/live')).status, 200, 'the process is not taken for dead')
   t.equal((await getUntilRefused(`::ffff:${from}`)).status, 429, 'the same network')
   t.equal(

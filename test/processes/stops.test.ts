@@ -1,5 +1,6 @@
 import { Agent, request } from 'node:http'
 import { connect } from 'node:net'
+import { availableParallelism } from 'node:os'
 import { test } from 'tap'
 import { type Running, databaseEnv, folderWith, signIn, start } from '../support/process.ts'
 import { startMailServer } from '../support/mail-server.ts'
@@ -62,7 +63,7 @@ void test('a service that is told to stop', async (t) => {
     async (t) => {
       const running = await start(t, { folder, env })
       const headers = await signIn(running)
-      const logins = Array.from({ length: 8 }, () => signIn(running))
+      const logins = Array.from({ length: 4 * availableParallelism() }, () => signIn(running))
       const clients = Array.from({ length: 8 }, () => keepAsking(running, headers))
       await Promise.race(logins)
 

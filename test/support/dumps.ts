@@ -32,7 +32,7 @@ export async function unpackInto(folder: string, kind: Kind): Promise<void> {
   const database = join(folder, 'data', 'database')
   mkdirSync(database, { recursive: true })
   // It warns that it takes the names, which begin with a slash, for ones below the folder.
-  execFileSync('tar', ['-x', '-f', await dump(kind), '-C', database], { stdio: 'ignore' })
+  execFileSync('tar', ['-x', '-f', await dump(kind), '-C', database], { stdio: 'pipe' })
 }
 
 /** @returns the path of its tar file, which is there then */
