@@ -29,6 +29,5 @@ USER node
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s \
   CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.PORT}/health/live`).then((answer) => process.exit(answer.ok ? 0 : 1), () => process.exit(1))"]
-# The options of `npm start`: by itself V8 takes more for young objects the more memory the machine has, and lets the heap
-# grow fourfold before it collects (30 MB that live held 70 to 130).
-CMD ["node", "--max-semi-space-size=16", "--heap-growing-percent=50", "--enable-source-maps", "dist/server.js"]
+# The options of `npm start`: by itself V8 takes more for young objects the more memory the machine has.
+CMD ["node", "--max-semi-space-size=16", "--enable-source-maps", "dist/server.js"]

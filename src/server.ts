@@ -1,3 +1,4 @@
+import { setFlagsFromString } from 'node:v8'
 import { buildApp } from './app.ts'
 import { banner } from './banner.ts'
 import { type Config, loadConfig } from './config.ts'
@@ -18,6 +19,12 @@ const STOP_WITHIN_MS = 9_000
  * few for a burst, and who is dropped tries again after 1 s, 3 s, 7 s.
  */
 const BACKLOG = 4_096
+
+/**
+ * V8 lets a small heap grow fourfold before it collects: 30 MB that live held 70 to 130. Not from the beginning, as a first
+ * start would take a second longer.
+ */
+const GROW_BY_HALF = '--heap-growing-percent=50'
 
 let config: Config | undefined
 
@@ -43,6 +50,7 @@ async function main() {
     })
   }
 
+  setFlagsFromString(GROW_BY_HALF)
   await app.listen({ host: config.HOST, port: config.PORT, backlog: BACKLOG })
   void greetWhenReady(app, config) // not caught: what fails there is a fault of ours
 }
