@@ -13,7 +13,7 @@ export function serverOptions(config: Pick<Config, 'trustedProxies'>, logger: Lo
   return {
     ...(logger ? { loggerInstance: logger } : { logger: false }),
     genReqId: requestIdOf,
-    // A busy machine may need more than the usual 10 s to make an embedded database. (Nothing else is waited for as long.)
+    // A busy machine may need more than the usual 10 s to make an embedded database.
     pluginTimeout: 60_000,
     trustProxy: config.trustedProxies.length > 0 && [...config.trustedProxies],
     bodyLimit: 1024 * 1024,

@@ -1,4 +1,3 @@
-import { execFileSync } from 'node:child_process'
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { finish, runSuite } from './support/suite.ts'
@@ -13,7 +12,6 @@ const folder = join('test', 'faults')
 const named = process.argv.slice(2)
 const files = readdirSync(folder).filter((name) => name.endsWith('.test.ts'))
 
-execFileSync('npm', ['run', '--silent', 'build'], { stdio: 'inherit' })
 finish(
   await runSuite([
     // One after another: what is measured is time.

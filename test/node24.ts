@@ -1,5 +1,5 @@
 import { delimiter } from 'node:path'
-import { groupedTests } from './support/groups.ts'
+import { chosenTests } from './support/groups.ts'
 import { installNode24 } from './support/node24.ts'
 import { finish, runSuite } from './support/suite.ts'
 
@@ -9,8 +9,7 @@ const { bin, node, version, remove } = installNode24()
 try {
   console.log(`On Node ${version}`)
   const env = { PATH: `${bin}${delimiter}${process.env.PATH}` }
-  const files = process.argv.slice(2)
-  finish(await runSuite(files.length > 0 ? files : groupedTests(), { node, env }))
+  finish(await runSuite(chosenTests(process.argv.slice(2)), { node, env }))
 } finally {
   remove()
 }

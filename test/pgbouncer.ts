@@ -1,4 +1,4 @@
-import { groupedTests } from './support/groups.ts'
+import { chosenTests } from './support/groups.ts'
 import { startPgbouncer } from './support/pgbouncer.ts'
 import { startPostgres } from './support/postgres.ts'
 import { finish, runSuite } from './support/suite.ts'
@@ -10,8 +10,7 @@ const pooler = await startPgbouncer(server.url)
 console.log(`Through PgBouncer ${pooler.version}, on PostgreSQL ${server.version}`)
 try {
   const env = { TEST_DATABASE_URL: server.url, TEST_POOLER_URL: pooler.url }
-  const files = process.argv.slice(2)
-  const totals = await runSuite(files.length > 0 ? files : groupedTests(), { env })
+  const totals = await runSuite(chosenTests(process.argv.slice(2)), { env })
   const { queries, databases } = await pooler.statistics()
   console.log(`${queries} queries of ${databases} databases went through PgBouncer`)
   finish(queries > 0 ? totals : { ...totals, failed: totals.failed + 1 })

@@ -1,4 +1,4 @@
-import { groupedTests } from './support/groups.ts'
+import { chosenTests } from './support/groups.ts'
 import { coverageSuffices } from './support/coverage.ts'
 import { startPostgres } from './support/postgres.ts'
 import { finish, runSuite } from './support/suite.ts'
@@ -13,7 +13,7 @@ const whole = files.length === 0
 const server = await startPostgres()
 console.log(`On PostgreSQL ${server.version}`)
 try {
-  const totals = await runSuite(whole ? groupedTests() : files, {
+  const totals = await runSuite(chosenTests(files), {
     env: { TEST_DATABASE_URL: server.url },
     coverage: whole,
   })

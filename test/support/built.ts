@@ -1,8 +1,9 @@
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
+import { buildIfChanged } from './build.ts'
 import { createDatabase } from './database.ts'
 import { type ThrowawayPostgres, freePort, startPostgres } from './postgres.ts'
 
@@ -22,8 +23,7 @@ export async function withBuilt<T>(
   count: number,
   use: (services: Built[], postgres: ThrowawayPostgres) => Promise<T>,
 ): Promise<T> {
-  if (spawnSync('node', ['src/scripts/build-if-changed.mjs'], { stdio: 'inherit' }).status !== 0)
-    throw new Error('it does not build')
+  buildIfChanged()
   const postgres = await startPostgres()
   const folder = mkdtempSync(join(tmpdir(), 'groundwork-built-'))
   const children: ChildProcess[] = []

@@ -70,7 +70,8 @@ const fingerprints: Record<Kind, () => string> = {
     return devDependencies['@electric-sql/pglite']
   },
   migrated() {
-    const hash = createHash('sha256').update(`${fingerprints.empty()} alone`)
+    // And of how it is made, above.
+    const hash = createHash('sha256').update(`${fingerprints.empty()} without templates`)
     const files = readdirSync(migrations.migrationsFolder).filter((name) => name.endsWith('.sql'))
     for (const file of files.toSorted()) hash.update(readFileSync(join(migrations.migrationsFolder, file)))
     return hash.digest('hex').slice(0, 16)

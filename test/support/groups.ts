@@ -8,22 +8,27 @@ import { basename, join, relative } from 'node:path'
 
 const FOLDER = 'test/.groups'
 const GROUPS = 3
-/** They look at what a process loads or holds, or start processes that take all the time there is. */
-const ALONE = /processes\/(stops|kills|start)|plugins\/(tracing|metrics)|secrets|auth\/limits/
-/** These wait more than they work: the first, so that others use the cores meanwhile. */
+/** They wait more than they work: alone, and the first, so that others use the cores meanwhile. */
 const WAITING = /processes\/(stops|kills|start)/
+/** Alone as well: they look at what a process loads or holds, or take long. */
+const ALONE = /plugins\/(tracing|metrics)|secrets|auth\/limits/
 
-/** @returns what tap is to run */
-export function groupedTests(): string[] {
+/**
+ * @param named what is to be run; none: the whole suite
+ * @returns what tap is to run
+ */
+export const chosenTests = (named: string[]): string[] => (named.length > 0 ? named : groupedTests())
+
+function groupedTests(): string[] {
   const files = testFiles()
-  const together = files.filter((file) => !ALONE.test(file))
+  const waiting = files.filter((file) => WAITING.test(file))
+  const alone = files.filter((file) => ALONE.test(file))
+  const together = files.filter((file) => !waiting.includes(file) && !alone.includes(file))
   // Neighbours take about as long: dealt out, groups do too.
   const groups = Array.from({ length: GROUPS }, (_, group) =>
     together.filter((_, at) => at % GROUPS === group),
   )
-  const alone = files.filter((file) => ALONE.test(file)).map((file) => [file])
-  const waiting = alone.filter(([file]) => WAITING.test(file!))
-  const inOrder = [...waiting, ...groups, ...alone.filter((group) => !waiting.includes(group))]
+  const inOrder = [waiting.map((file) => [file]), groups, alone.map((file) => [file])].flat()
   rmSync(FOLDER, { recursive: true, force: true })
   mkdirSync(FOLDER, { recursive: true })
   return inOrder.map(write)

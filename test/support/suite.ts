@@ -1,8 +1,9 @@
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { existsSync, readFileSync, rmSync } from 'node:fs'
 import { once } from 'node:events'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { buildIfChanged } from './build.ts'
 
 export interface Totals {
   readonly passed: number
@@ -37,7 +38,7 @@ export async function runSuite(args: string[], options: SuiteOptions = {}): Prom
     )
   try {
     if (!isBuilt()) await run('build')
-    if (!coverage) execFileSync(process.execPath, ['src/scripts/build-if-changed.mjs'], { stdio: 'inherit' })
+    if (!coverage) buildIfChanged()
     const code = await run(
       `--reporter=${process.stdout.isTTY ? 'terse' : 'min'}`,
       `--output-file=${output}`,
