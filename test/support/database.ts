@@ -34,7 +34,7 @@ const emptied: PGlite[] = []
 
 /** A new one costs half a second of a core, so one that is closed is emptied, and used for the next. */
 async function embeddedInTurn(): Promise<Connection> {
-  const client = emptied.pop() ?? (await unpacked('migrated'))
+  const client = emptied.pop() ?? (await untilTheLastTest())
   const shape = await shapeOf(client)
   const connection = overPglite(client)
   return {
@@ -46,6 +46,14 @@ async function embeddedInTurn(): Promise<Connection> {
       emptied.push(client)
     },
   }
+}
+
+/** An open one has timers, which would keep the process alive for another 10 s. */
+async function untilTheLastTest(): Promise<PGlite> {
+  // Not above: benchmarks, which are no tests, import this file as well.
+  const [{ t: all }, client] = await Promise.all([import('tap'), unpacked('migrated')])
+  all.teardown(() => (client.closed ? undefined : client.close()))
+  return client
 }
 
 /** What it consists of, by the newest of each kind of thing: a database that a test made something in is not used again. */
