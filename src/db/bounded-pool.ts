@@ -93,7 +93,7 @@ export function boundedPool(open: () => Sql, { size, runMs, depth = DEPTH }: Poo
    * else the one that a short statement waits for least.
    */
   function laneFor({ isShort }: Statement, now: number): Lane | undefined {
-    if (isShort && sending?.isUp && isFreer(sending, undefined, depth, now)) return sending
+    if (isShort && sending && isFreer(sending, undefined, depth, now)) return sending
     let shortest: Lane | undefined
     for (const lane of lanes) {
       if (lane.running.length === 0) return lane

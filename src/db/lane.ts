@@ -1,5 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import type { Sql } from 'postgres'
+import postgres, { type Sql } from 'postgres'
 
 /** A statement that waits for a connection, and then runs on one. */
 export interface Statement {
@@ -62,8 +62,13 @@ export const openLane = (client: Sql, ends: Ends): Lane => ({
   movedAt: 0,
 })
 
-/** Whether one more short statement is better sent down `lane` than down `other`, or than to wait at that depth. */
+/**
+ * Whether one more short statement is better sent down `lane` than down `other`, or than to wait at that depth. None is
+ * sent behind the one for which a connection is being made: postgres.js 3.4.9 would keep it, make an attempt for each
+ * where they fail, and go on with that once the lane was replaced, which leaves a connection behind.
+ */
 export const isFreer = (lane: Lane, other: Lane | undefined, depth: number, now: number) =>
+  lane.isUp &&
   lane.isShort &&
   !lane.isBarred &&
   lane.running.length < (other?.running.length ?? depth) &&
@@ -90,7 +95,7 @@ export function send(statement: Statement, lane: Lane, now: number): void {
       return resolve(isShort ? movedOut(rows as unknown[]) : rows)
     },
     (error: unknown) => {
-      lane.isUp = isFromServer(error)
+      lane.isUp = isAnswer(error)
       if (statement.cancel) void statement.cancel.then(leave)
       else if (lane.isUp) leave()
       else setTimeout(leave, CLOSED_AFTER_MS) // until then postgres.js would send more down what is broken
@@ -101,7 +106,8 @@ export function send(statement: Statement, lane: Lane, now: number): void {
 
 const CLOSED_AFTER_MS = 1
 
-const isFromServer = (error: unknown) => error instanceof Error && 'severity' in error
+/** FATAL and PANIC end the connection, or say that there is none. */
+const isAnswer = (error: unknown) => error instanceof postgres.PostgresError && error.severity === 'ERROR'
 
 /**
  * Gives a statement up that runs too long; called again until it has left the lane, which is when it has ended and its
