@@ -48,7 +48,7 @@ export interface PoolBounds {
 const DEPTH = 8
 
 /** A part of what it may run: by default an answer that waits twice, and then runs in vain, is there after 1.8 s of 2. */
-const WAIT_SHARE = 0.5
+const WAIT_SHARE = 0.25
 /** What one behind another may take longer. */
 const BEHIND_SHARE = 0.25
 /** More than that would not get their turn in time. Requests are refused at fewer (plugins/overload.ts). */

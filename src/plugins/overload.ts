@@ -1,34 +1,77 @@
+import { AsyncResource } from 'node:async_hooks'
 import plugin from 'fastify-plugin'
 import { Overloaded } from '../errors.ts'
 
-/** So many statements for each connection may wait for one: a burst is served, and none waits in vain. */
-const WAITING_PER_CONNECTION = 60
+/** So many statements for each connection may wait for one: none of them ever has nothing to do. */
+const STATEMENTS_PER_CONNECTION = 6
+/** So many requests for each connection may wait to be let in, for so long: an answer is due within 2 s. */
+const REQUESTS_PER_CONNECTION = 200
+const WAIT_MS = 500
+/** How often it is looked whose time is over. */
+const LOOK_EVERY_MS = 25
 const TELL_EVERY_MS = 1_000
 
 /** One for all: where it was made tells nothing, and to find that out took a fifth of a refusal. */
 const OVERLOADED = new Overloaded()
 
+interface Waiting {
+  readonly next: (error?: Error) => void
+  /** Milliseconds, by the clock of the process. */
+  readonly until: number
+}
+
 /**
- * Refuses what can't be served soon before anything is done for it. Let in, it would wait with all others until all are
- * too late, and what was done for them in vain.
+ * Lets in what the database can take. A burst waits outside, where it costs next to nothing: inside, all would wait for
+ * each other, and what was done for those that are too late in the end would be in vain. What does not get in soon is
+ * refused.
  */
 export const overload = plugin(
   (app, _options, done) => {
     const { load } = app.connection
     if (!load) return done() // the embedded database has nobody to wait for
-    let refused = 0
-    let toldAt = 0
-    app.addHook('onRequest', (request, _reply, next) => {
-      const { size, waiting } = load()
-      if (waiting < size * WAITING_PER_CONNECTION || request.routeOptions.config.unprepared) return next()
-      refused += 1
+    const waiting: Waiting[] = []
+    let looking: NodeJS.Timeout | undefined
+    let [refused, toldAt] = [0, 0]
+
+    function places() {
+      const { size, waiting } = load!()
+      return size * STATEMENTS_PER_CONNECTION - waiting
+    }
+
+    function letIn() {
+      // Who is let in asks the database at once, or not at all.
+      for (let free = waiting.length > 0 ? places() : 0; free > 0; free--) waiting.shift()?.next()
+    }
+
+    function look() {
+      letIn()
       const now = performance.now()
+      while (waiting[0] && waiting[0].until <= now) refuse(waiting.shift()!.next, now)
+      if (waiting.length > 0) return
+      clearInterval(looking)
+      looking = undefined
+    }
+
+    function refuse(next: Waiting['next'], now: number) {
+      refused += 1
       if (now - toldAt > TELL_EVERY_MS) {
-        request.log.warn({ refused, waiting }, 'overloaded: requests are refused')
-        toldAt = now
-        refused = 0
+        app.log.warn({ refused, waiting: waiting.length }, 'overloaded: requests are refused')
+        ;[refused, toldAt] = [0, now]
       }
       next(OVERLOADED)
+    }
+
+    app.addHook('onRequest', (request, _reply, next) => {
+      if (request.routeOptions.config.unprepared || (waiting.length === 0 && places() > 0)) return next()
+      const now = performance.now()
+      if (waiting.length >= load().size * REQUESTS_PER_CONNECTION) return refuse(next, now)
+      // It goes on where another request ends, and is not to be traced as a part of that.
+      waiting.push({ next: AsyncResource.bind(next), until: now + WAIT_MS })
+      looking ??= setInterval(look, LOOK_EVERY_MS).unref()
+    })
+    app.addHook('onResponse', (_request, _reply, next) => {
+      letIn()
+      next()
     })
     done()
   },
