@@ -2,8 +2,8 @@ import { AsyncResource } from 'node:async_hooks'
 import plugin from 'fastify-plugin'
 import { Overloaded } from '../errors.ts'
 
-/** So many statements for each connection may wait for one: none of them ever has nothing to do. */
-const STATEMENTS_PER_CONNECTION = 6
+/** So many statements at once keep each connection at work; more of them wait for each other. */
+const STATEMENTS_PER_CONNECTION = 8
 /** So many requests for each connection may wait to be let in, for so long: an answer is due within 2 s. */
 const REQUESTS_PER_CONNECTION = 200
 const WAIT_MS = 500
@@ -34,8 +34,8 @@ export const overload = plugin(
     let [refused, toldAt] = [0, 0]
 
     function places() {
-      const { size, waiting } = load!()
-      return size * STATEMENTS_PER_CONNECTION - waiting
+      const { size, running, waiting } = load!()
+      return size * STATEMENTS_PER_CONNECTION - running - waiting
     }
 
     function letIn() {
