@@ -1,9 +1,10 @@
-import { type InferSelectModel, sql } from 'drizzle-orm'
+import { type InferSelectModel, getTableColumns, sql } from 'drizzle-orm'
 import type { Config } from '../config.ts'
 import type { Database } from '../db/connect.ts'
 import { value, whenNeeded } from '../db/statements.ts'
 import { users } from '../db/tables.ts'
 import { queuedMail } from '../mail/outbox.ts'
+import { knownToUser } from './known-networks.ts'
 import { tokenFor } from './one-time-tokens.ts'
 
 export type User = InferSelectModel<typeof users>
@@ -23,6 +24,12 @@ export interface Accounts {
   /** The same, and in the same statement a mail with a link to choose a password. */
   createWithWelcome(account: NewAccount): Promise<User | undefined>
   findByEmail(email: string): Promise<User | undefined>
+  findForSignIn(email: string): Promise<SigningIn | undefined>
+}
+
+/** Whose password is tried, and the names of the networks that they know (known-networks.ts). */
+export interface SigningIn extends User {
+  readonly known_networks: readonly string[]
 }
 
 export const hasEmail = sql`lower(${users.email}) = lower(${value('email')})`
@@ -51,6 +58,10 @@ export function accounts(
     },
     async findByEmail(email) {
       const [user] = await run().findByEmail.execute({ email })
+      return user
+    },
+    async findForSignIn(email) {
+      const [user] = await run().findForSignIn.execute({ email })
       return user
     },
   }
@@ -93,5 +104,10 @@ function prepare(db: Database, config: Pick<Config, 'EMAIL_VERIFY_TOKEN_EXPIRE_H
       .from(account)
       .prepare('account_create_with_welcome'),
     findByEmail: db.select().from(users).where(hasEmail).prepare('account_find_by_email'),
+    findForSignIn: db
+      .select({ ...getTableColumns(users), known_networks: knownToUser })
+      .from(users)
+      .where(hasEmail)
+      .prepare('account_find_for_sign_in'),
   }
 }

@@ -1,4 +1,4 @@
-import { desc, eq, sql } from 'drizzle-orm'
+import { type SQLWrapper, eq, sql } from 'drizzle-orm'
 import type { Config } from '../config.ts'
 import type { Database } from '../db/connect.ts'
 import { newRow, value, whenNeeded } from '../db/statements.ts'
@@ -11,56 +11,56 @@ import { macOf } from './signed-ids.ts'
  * (NIST SP 800-63B-4, 3.2.2). Few, as each adds to what can be tried against the account.
  */
 export interface KnownNetworks {
-  /** Takes the same way where nobody has the address and there is no user. */
-  isKnown(user_id: string | undefined, network: string): Promise<boolean>
+  /** How a network is written down: of the same one, each account knows another. */
+  nameOf(user_id: string, network: string): string
   remember(user_id: string, network: string): Promise<void>
 }
-
-const NOBODY = '00000000-0000-0000-0000-000000000000'
 
 export function knownNetworks(db: Database, config: Pick<Config, 'SECRET_KEY'>): KnownNetworks {
   const mac = macOf(config.SECRET_KEY, 'known-network')
   const run = whenNeeded(() => prepare(db))
-  const row = (user_id: string, network: string) => ({ user_id, network: mac(`${user_id} ${network}`) })
+  const nameOf = (user_id: string, network: string) => mac(`${user_id} ${network}`)
   return {
-    async isKnown(user_id = NOBODY, network) {
-      const found = await run().isKnown.execute(row(user_id, network))
-      return found.length > 0
-    },
+    nameOf,
     async remember(user_id, network) {
-      await run().remember.execute(row(user_id, network))
+      await run().execute({ user_id, network: nameOf(user_id, network) })
     },
   }
 }
 
+const latest = sql`(
+  select ${table.network} from ${table} where ${table.user_id} = ${users.id}
+  order by ${table.signed_in_at} desc limit ${sql.raw(String(limit.most))}
+) latest`
+
+/** A column of a selection from users: the names of the networks that each knows. */
+export const knownToUser = sql<string>`(select coalesce(string_agg(network, ' '), '') from ${latest})`
+  .mapWith((names: string) => names.split(' '))
+  .as('known_networks')
+
+/** Notes the value of `network` as one that `account` knows; to be run, or to be part of a statement that does more. */
+export const rememberedNetwork = (
+  db: Pick<Database, 'insert'>,
+  account: Parameters<Database['with']>[0] & { readonly id: SQLWrapper },
+) =>
+  db
+    .insert(table)
+    .select((qb) =>
+      qb
+        .select(newRow(table, { user_id: account.id, network: sql`${value('network')}` }) as never)
+        .from(account),
+    )
+    .onConflictDoUpdate({ target: [table.user_id, table.network], set: { signed_in_at: sql`now()` } })
+    .returning({ network: table.network })
+
 function prepare(db: Database) {
-  const latest = db
-    .select({ network: table.network })
-    .from(table)
-    .where(eq(table.user_id, value('user_id')))
-    .orderBy(desc(table.signed_in_at))
-    .limit(limit.most)
-    .as('latest')
   // Held until the row is there: a deletion waits, or this finds nobody.
-  const user = db.$with('account').as(
+  const account = db.$with('account').as(
     db
       .select({ id: users.id })
       .from(users)
       .where(eq(users.id, value('user_id')))
       .for('key share'),
   )
-  const row = newRow(table, { user_id: user.id, network: sql`${value('network')}` })
-  return {
-    isKnown: db
-      .select()
-      .from(latest)
-      .where(eq(latest.network, value('network')))
-      .prepare('known_network_find'),
-    remember: db
-      .with(user)
-      .insert(table)
-      .select((qb) => qb.select(row as never).from(user))
-      .onConflictDoUpdate({ target: [table.user_id, table.network], set: { signed_in_at: sql`now()` } })
-      .prepare('known_network_remember'),
-  }
+  return rememberedNetwork(db.with(account), account).prepare('known_network_remember')
 }

@@ -4,6 +4,7 @@ import type { Database } from '../db/connect.ts'
 import { inMinutes, newRow, value, whenNeeded } from '../db/statements.ts'
 import { sessions as table, users } from '../db/tables.ts'
 import type { AccessClaims } from './access-tokens.ts'
+import { rememberedNetwork } from './known-networks.ts'
 import { signedIds } from './signed-ids.ts'
 
 /** Who is asking, and in which session. */
@@ -29,6 +30,8 @@ export interface SignIn {
   readonly renewed_hash: string | undefined
   readonly user_agent: string | undefined
   readonly ip_address: string
+  /** Its name, which the account knows from now on. */
+  readonly network: string
 }
 
 export interface OpenSession {
@@ -39,7 +42,7 @@ export interface OpenSession {
 }
 
 export interface Sessions {
-  /** Opens a session, and renews the hash, in one statement. Undefined where password or state changed meanwhile. */
+  /** Opens a session, renews the hash, and notes the network, in one statement. Undefined where password or state changed meanwhile. */
   open(signIn: SignIn): Promise<OpenSession | undefined>
   /** Whose token this is; undefined where the session or its user is gone, inactive, or has other credentials now. */
   authenticate(claims: AccessClaims): Promise<CurrentUser | undefined>
@@ -127,8 +130,9 @@ function prepare(db: Database, config: Pick<Config, 'REFRESH_TOKEN_EXPIRE_DAYS'>
       ip_address: sql`${value('ip_address')}`,
       expires_at: sessionEnd(config),
     })
+    const known = db.$with('known').as(rememberedNetwork(db, source))
     return db
-      .with(source)
+      .with(source, known)
       .insert(table)
       .select((qb) => qb.select(row as never).from(source))
       .returning({ id: table.id, user_id: table.user_id, generation: table.generation })

@@ -1,5 +1,6 @@
 import type { Static } from '@sinclair/typebox'
 import type { FastifyRequest } from 'fastify'
+import type { SigningIn } from '../../auth/accounts.ts'
 import type { App } from '../../contract.ts'
 import {
   type ApiErrorKind,
@@ -29,19 +30,19 @@ export function loginPublic(app: App) {
   const { accounts, knownNetworks, passwords, refresh, sessions, recovery, verification } = app.auth
 
   /** Limits sign-ins to an account, which may be nobody's. @throws TooManyRequests */
-  async function limitSignIn(request: SignInRequest, user_id: string | undefined) {
+  async function limitSignIn(request: SignInRequest, user: SigningIn | undefined) {
     const { network, body } = request
-    const account = user_id ?? body.username.toLowerCase()
-    const known = await knownNetworks.isKnown(user_id, network)
+    const account = user?.id ?? body.username.toLowerCase()
     await request.limit('login', account, network)
-    if (!known) await request.limit('login_by_strangers', account)
+    if (!user?.known_networks.includes(knownNetworks.nameOf(user.id, network)))
+      await request.limit('login_by_strangers', account)
   }
 
   /** Undefined where the hash changed after it was verified. */
   async function openSession(request: SignInRequest) {
     const { username, password } = request.body
-    const user = await accounts.findByEmail(username)
-    await limitSignIn(request, user?.id)
+    const user = await accounts.findForSignIn(username)
+    await limitSignIn(request, user)
     const { matches, outdated } = await passwords.verify(user?.hashed_password, password, (isRight) =>
       request.settle(isRight),
     )
@@ -59,6 +60,7 @@ export function loginPublic(app: App) {
       renewed_hash: outdated ? await passwords.renew(password) : undefined,
       user_agent: request.headers['user-agent'],
       ip_address: request.ip,
+      network: knownNetworks.nameOf(user.id, request.network),
     })
   }
 
@@ -69,7 +71,6 @@ export function loginPublic(app: App) {
     // Another device may renew the hash meanwhile: then the password is still right, and the second try says so.
     const session = (await openSession(request)) ?? (await openSession(request))
     if (!session) throw wrongPassword(request)
-    await knownNetworks.remember(session.user_id, request.network)
     request.record('sign_in', { user_id: session.user_id, session_id: session.id })
     return reply.header('cache-control', 'no-store').send(app.auth.tokens(session))
   })
