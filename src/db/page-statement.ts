@@ -21,7 +21,7 @@ import { rowCounts } from './tables.ts'
 /** A table that can be listed. */
 export type Listed = PgTable & Record<'id' | 'created_at', PgColumn>
 
-/** What a row of the answer has beside its table's columns: the number of rows on all pages. */
+/** What a row of the answer has beside its table's columns: the number of rows on all pages; null where it is to be counted. */
 export const TOTAL = 'rows_on_all_pages'
 
 /** One kind of page of a table. */
@@ -61,7 +61,7 @@ export function preparePage(db: Database, listed: Listed, kind: PageKind) {
   // The total is one row, so a page past the end still has its count.
   return db
     .with(...ctes)
-    .select({ ...columns, [TOTAL]: sql<number>`${total.count}::double precision`.as(TOTAL) })
+    .select({ ...columns, [TOTAL]: sql<number | null>`${total.count}::double precision`.as(TOTAL) })
     .from(total)
     .leftJoin(page, sql`true`)
     .orderBy(...order.by(order.key(columns), columns.id!))
@@ -101,12 +101,22 @@ function amongAll(db: Database, table: Columns, { key, by, past }: Order, { wher
   return { ctes: [], total, page }
 }
 
-/** The number of all rows: as the writes of them have summed it up, or counted where they do not (tables.ts). */
+/**
+ * The number of all rows, as the writes of them have summed it up; null where they do not (tables.ts). (To count them
+ * here in that case would be a part of each plan: of a large table, one of several processes, four times as slow to
+ * start although it is not run.)
+ */
 function maintained(db: Database, table: PgTable) {
-  const summed = sql`select sum(delta) from ${rowCounts} where table_name = ${sql.raw(`'${getTableName(table)}'`)}`
-  const sumOrCount = sql`coalesce((${summed}), (select count(*) from ${table}))`
-  return db.select({ count: sumOrCount.as('count') }).from(sql`(values (1)) as one`)
+  const summed = sql`(select sum(delta) from ${rowCounts} where table_name = ${sql.raw(`'${getTableName(table)}'`)})`
+  return db.select({ count: summed.as('count') }).from(sql`(values (1)) as one`)
 }
+
+/** Prepares the count of all rows, for where nothing has summed it up. */
+export const prepareCount = (db: Database, table: PgTable) =>
+  db
+    .select({ count: count() })
+    .from(table)
+    .prepare(`${getTableName(table)}_count`)
 
 /**
  * What is searched is found once, for page and count together. (Asked for a few matches in order, PostgreSQL would

@@ -2,7 +2,8 @@ import type { SQL } from 'drizzle-orm'
 import type { Database } from './connect.ts'
 import { CursorBesideSkip, InvalidCursor, type Position, readCursor, writeCursor } from './cursor.ts'
 import { isDataException } from './faults.ts'
-import { type Listed, TOTAL, columnOf, containing, preparePage } from './page-statement.ts'
+import { type Listed, TOTAL, columnOf, containing, prepareCount, preparePage } from './page-statement.ts'
+import { whenNeeded } from './statements.ts'
 
 /** Which rows of a list: `limit` at most, past the first `skip`, or past the page that gave `cursor`. */
 export interface PageRequest<Sort extends string = string> {
@@ -36,6 +37,7 @@ export function preparePages<Row, Sort extends string = 'created_at'>(
   where?: SQL,
 ) {
   const statements = new Map<string, ReturnType<typeof preparePage>>()
+  const countAll = whenNeeded(() => prepareCount(db, table))
   const prepared = (sort: string, follows: boolean, searches: boolean) => {
     const kind = `${sort} ${follows} ${searches}`
     const made =
@@ -60,7 +62,7 @@ export function preparePages<Row, Sort extends string = 'created_at'>(
     const given = { ...values, skip, limit: limit + 1, pattern: q && containing(q), ...after }
     const page = prepared(sort, after !== undefined, q !== '').execute(given)
     const found: Found[] = await refusingForged(after, page)
-    const count = found[0]?.[TOTAL] ?? 0
+    const count = found[0]?.[TOTAL] ?? (await countAll().execute({}))[0]?.count ?? 0
     if (found[0]?.id === null) found.length = 0 // past the end, the total stands alone
     const last = found.length > limit ? found[limit - 1] : undefined
     if (last) found.length = limit
@@ -73,7 +75,7 @@ export function preparePages<Row, Sort extends string = 'created_at'>(
 }
 
 /** A row of the table, all null past the end, and the total. */
-type Found = Record<string, unknown> & Record<typeof TOTAL, number>
+type Found = Record<string, unknown> & Record<typeof TOTAL, number | null>
 
 function positionOf(row: Record<string, unknown>, column: string): Position {
   const key = row[column]

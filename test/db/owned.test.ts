@@ -17,13 +17,13 @@ import { freshDatabase } from '../support/database.ts'
 
 const ROWS = 4000
 
-/** A statement as it would be sent, its values in place. */
+/** The first statement as it would be sent, its values in place. */
 async function statementOf(run: (db: Database) => Promise<unknown>): Promise<string> {
   let statement = ''
   const literal = (value: unknown) => (typeof value === 'string' ? `'${value}'` : String(value))
   await run(
     drizzle((text, values: unknown[]) => {
-      statement = text.replace(/\$(\d+)/g, (_, place: string) => literal(values[Number(place) - 1]))
+      statement ||= text.replace(/\$(\d+)/g, (_, place: string) => literal(values[Number(place) - 1]))
       return Promise.resolve({ rows: [] })
     }),
   )
