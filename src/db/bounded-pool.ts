@@ -30,6 +30,8 @@ export interface BoundedPool {
 export interface PoolLoad {
   /** Connections at most. */
   readonly size: number
+  /** Milliseconds that a statement may run. */
+  readonly runMs: number
   /** Statements that were sent. */
   readonly running: number
   /** Statements that wait for a connection. */
@@ -47,7 +49,10 @@ export interface PoolBounds {
 
 const DEPTH = 8
 
-/** A part of what it may run: by default an answer that waits twice, and then runs in vain, is there after 1.8 s of 2. */
+/**
+ * A part of what it may run: by default an answer that waited to be let in (plugins/overload.ts), waits twice, and then
+ * runs in vain, is there after 1.9 s of 2.
+ */
 const WAIT_SHARE = 0.25
 /** What one behind another may take longer. */
 const BEHIND_SHARE = 0.25
@@ -181,6 +186,7 @@ export function boundedPool(open: () => Sql, { size, runMs, depth = DEPTH }: Poo
     },
     load: () => ({
       size,
+      runMs,
       running: lanes.reduce((sum, { running }) => sum + running.length, 0),
       waiting: waiting.length,
     }),

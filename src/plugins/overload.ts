@@ -4,9 +4,9 @@ import { Overloaded } from '../errors.ts'
 
 /** So many statements at once keep each connection at work; more of them wait for each other. */
 const STATEMENTS_PER_CONNECTION = 8
-/** So many requests for each connection may wait to be let in, for so long: an answer is due within 2 s. */
+/** So many requests for each connection may wait to be let in, for so long, as a part of what a statement may run. */
 const REQUESTS_PER_CONNECTION = 200
-const WAIT_MS = 500
+const WAIT_SHARE = 0.6
 /** How often it is looked whose time is over. */
 const LOOK_EVERY_MS = 25
 const TELL_EVERY_MS = 1_000
@@ -64,9 +64,10 @@ export const overload = plugin(
     app.addHook('onRequest', (request, _reply, next) => {
       if (request.routeOptions.config.unprepared || (waiting.length === 0 && places() > 0)) return next()
       const now = performance.now()
-      if (waiting.length >= load().size * REQUESTS_PER_CONNECTION) return refuse(next, now)
+      const { size, runMs } = load()
+      if (waiting.length >= size * REQUESTS_PER_CONNECTION) return refuse(next, now)
       // It goes on where another request ends, and is not to be traced as a part of that.
-      waiting.push({ next: AsyncResource.bind(next), until: now + WAIT_MS })
+      waiting.push({ next: AsyncResource.bind(next), until: now + runMs * WAIT_SHARE })
       looking ??= setInterval(look, LOOK_EVERY_MS).unref()
     })
     app.addHook('onResponse', (_request, _reply, next) => {

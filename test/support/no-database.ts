@@ -8,7 +8,8 @@ import type { App } from '../../src/contract.ts'
 import type { Connection } from '../../src/db/connect.ts'
 import type { Answer } from './service.ts'
 
-const LOOKS_FOR_AN_ADDRESS = /^select [^]*lower\("users"\."email"\)/
+/** As the start does; a sign-in wants more than whether there is somebody. */
+const LOOKS_FOR_AN_ADDRESS = /^select (?![^]*known_networks)[^]*lower\("users"\."email"\)/
 
 /**
  * A database that holds the first superuser and nothing else, for what is answered before rows matter: starting
