@@ -36,7 +36,7 @@ export const metrics = plugin(
       server.closeAllConnections()
     })
   },
-  { name: 'metrics', dependencies: ['auth', 'database', 'mail', 'preparation'] },
+  { name: 'metrics', dependencies: ['auth', 'database', 'mail', 'overload', 'preparation'] },
 )
 
 /** By the route's pattern, as paths would be without number. What limits refused has status 429. */
@@ -66,13 +66,18 @@ function measureQueues(app: FastifyInstance, { Gauge }: Prometheus, register: Re
         this.set(read())
       },
     })
-  const { connection, auth, preparation } = app
+  const { connection, auth, preparation, requestsWaiting } = app
   if (connection.load) {
     const { load } = connection
     gauge('database_pool_size', 'Connections at most.', () => load().size)
     gauge('database_statements_running', 'Statements that have a connection.', () => load().running)
     gauge('database_statements_waiting', 'Statements that wait for a connection.', () => load().waiting)
   }
+  gauge(
+    'requests_waiting',
+    'Requests that wait to be let in, as the database has enough to do.',
+    requestsWaiting,
+  )
   gauge('hashing_running', 'Passwords that are being hashed.', () => auth.passwords.load().running)
   gauge('hashing_waiting', 'Passwords that wait to be hashed.', () => auth.passwords.load().waiting)
   gauge('prepared', '1 when the schema is up to date, 0 before.', () => Number(preparation.done))

@@ -14,6 +14,13 @@ const TELL_EVERY_MS = 1_000
 /** One for all: where it was made tells nothing, and to find that out took a fifth of a refusal. */
 const OVERLOADED = new Overloaded()
 
+declare module 'fastify' {
+  interface FastifyInstance {
+    /** How many requests wait to be let in. */
+    readonly requestsWaiting: () => number
+  }
+}
+
 interface Waiting {
   readonly next: (error?: Error) => void
   /** Milliseconds, by the clock of the process. */
@@ -28,8 +35,9 @@ interface Waiting {
 export const overload = plugin(
   (app, _options, done) => {
     const { load } = app.connection
-    if (!load) return done() // the embedded database has nobody to wait for
     const waiting: Waiting[] = []
+    app.decorate('requestsWaiting', () => waiting.length)
+    if (!load) return done() // the embedded database has nobody to wait for
     let looking: NodeJS.Timeout | undefined
     let [refused, toldAt] = [0, 0]
 
