@@ -46,10 +46,11 @@ try {
     readdirSync(app).join(),
   )
 
-  const { devDependencies } = JSON.parse(readFileSync('package.json', 'utf8')) as {
-    devDependencies: Record<string, string>
+  // What a dependency of the service needs as well (yaml) is not marked so.
+  const { packages } = JSON.parse(readFileSync('package-lock.json', 'utf8')) as {
+    packages: Record<string, { dev?: boolean }>
   }
-  const tools = Object.keys(devDependencies).filter((name) => existsSync(join(modules, name)))
+  const tools = Object.keys(packages).filter((name) => packages[name]!.dev && existsSync(join(app, name)))
   seen('tools of development are absent', tools.length === 0, tools.join(', '))
 
   const port = String(await freePort())
