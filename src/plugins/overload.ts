@@ -47,7 +47,7 @@ export const overload = plugin(
     }
 
     function letIn() {
-      // Who is let in asks the database at once, or not at all.
+      // Counted down: who is let in may ask the database a moment later.
       for (let free = waiting.length > 0 ? places() : 0; free > 0; free--) waiting.shift()?.next()
     }
 

@@ -6,7 +6,7 @@ import { RECOVERY_MS, ROUNDS, type Scene, anyOf, between, setScene, untilStatus 
 const PEOPLE = 6
 const KINDS = 16
 /** A slow machine plays more rounds until every kind of write was acknowledged, and not for ever. */
-const MOST_ROUNDS = Math.max(60, ROUNDS)
+const MOST_ROUNDS = 3 * Math.max(20, ROUNDS)
 
 void test('fault 28: PostgreSQL restarted, and backends killed, in the middle of every kind of write', async (t) => {
   const scene = await setScene(t)
