@@ -61,7 +61,7 @@ export interface Passwords {
 export interface HashingLimits {
   /** What a new hash costs; less only where a test is about something else. */
   readonly cost: HashingCost
-  /** Hashes at once: each takes 64 MiB and a thread. */
+  /** Comparisons and hashes whose turn it is, as many as there are cores. */
   readonly running: number
   /** Hashes that wait for their turn; at about 30 a second on two cores, the last one waits 2 s. */
   readonly waiting: number
@@ -89,12 +89,18 @@ async function bcryptThreads(): Promise<Piscina<{ password: string; hash: string
   })
 }
 
+type Work = () => Promise<unknown>
+const turns = (atOnce: number) => workQueue<unknown, Work, unknown>((work) => work(), atOnce)
+
 /** Password hashing off the event loop, with a bound on how much of it runs and waits at once. */
 export function passwords(given: Partial<HashingLimits> = {}): Passwords {
   const limits = { ...defaults, ...given }
   const { memoryCost, timeCost, parallelism } = limits.cost
   const current = `$argon2id$v=19$m=${memoryCost},t=${timeCost},p=${parallelism}$`
-  const queue = workQueue<unknown, () => Promise<unknown>, unknown>((work) => work(), limits.running)
+  const queue = turns(limits.running)
+  // The lanes of one hash keep two cores busy. Those of two get in each other's way there: 7 % more CPU for each (`npm
+  // run bench -- logins`), and twice the memory.
+  const argon2 = turns(Math.ceil(limits.running / 2))
   let bcrypt: ReturnType<typeof bcryptThreads> | undefined
 
   function admit() {
@@ -106,8 +112,11 @@ export function passwords(given: Partial<HashingLimits> = {}): Passwords {
     return traced('hash', {}, () => queue.push(work) as Promise<T>)
   }
 
+  const argon2Of = (password: string) => () => argon2Hash(password, limits.cost)
+
   async function matches(hash: string, password: string): Promise<boolean> {
-    if (hash.startsWith('$argon2')) return argon2Verify(hash, password).catch(() => false) // a damaged hash
+    if (hash.startsWith('$argon2'))
+      return argon2.push(() => argon2Verify(hash, password).catch(() => false)) as Promise<boolean> // a damaged hash
     if (/^\$2[aby]\$/.test(hash))
       return (await (bcrypt ??= bcryptThreads())).run({ password, hash }).catch(() => false)
     return false // Another scheme, or an account that was closed by writing something else.
@@ -115,9 +124,9 @@ export function passwords(given: Partial<HashingLimits> = {}): Passwords {
 
   return {
     admit,
-    hash: (password) => bounded(() => argon2Hash(password, limits.cost)),
+    hash: (password) => bounded(() => argon2.push(argon2Of(password)) as Promise<string>),
     renew: (password) =>
-      traced('hash', {}, () => queue.unshift(() => argon2Hash(password, limits.cost)) as Promise<string>),
+      traced('hash', {}, () => queue.unshift(() => argon2.unshift(argon2Of(password))) as Promise<string>),
     async verify(hash, password, settle = () => Promise.resolve()) {
       // From its turn on, as a queue takes longer than this.
       let start = 0

@@ -31,8 +31,7 @@ export interface Loaded {
 export async function load({ urls, requests, connections, seconds, amount, rate }: Load): Promise<Loaded> {
   const [times, refusals] = [createHistogram(), createHistogram()]
   const statuses: Record<string, number> = {}
-  const begun = performance.now()
-  let last = begun
+  const good = createRate()
   let connection = 0
   // One after the other, so that every connection has a number of its own.
   const runs = urls.map((url) => {
@@ -49,7 +48,7 @@ export async function load({ urls, requests, connections, seconds, amount, rate 
       const microseconds = Math.max(1, Math.round(milliseconds * 1000))
       ;(status === 503 ? refusals : times).record(microseconds)
       statuses[status] = (statuses[status] ?? 0) + 1
-      last = performance.now()
+      if (status < 300) good.record()
     }
     return new Promise<Result>((resolve, reject) => {
       const done = (error: Error | null, result: Result) => (error ? reject(error) : resolve(result))
@@ -57,14 +56,25 @@ export async function load({ urls, requests, connections, seconds, amount, rate 
     })
   })
   for (const { errors } of await Promise.all(runs)) if (errors > 0) statuses.errors = errors
-  const good = Object.entries(statuses).reduce((sum, [status, n]) => sum + (Number(status) < 300 ? n : 0), 0)
   return {
     answers: times.count + refusals.count,
-    perSecond: good / ((last - begun) / 1000),
+    perSecond: good.perSecond(),
     p50: times.percentile(50) / 1000,
     p99: times.percentile(99) / 1000,
     p99OfRefusals: refusals.count > 0 ? refusals.percentile(99) / 1000 : 0,
     statuses,
+  }
+}
+
+/** How often something happens, from its first time to its last: what comes before and after is no part of it. */
+export function createRate() {
+  let [times, first, last] = [0, 0, 0]
+  return {
+    record() {
+      last = performance.now()
+      if ((times += 1) === 1) first = last
+    },
+    perSecond: () => (times > 1 ? ((times - 1) * 1000) / (last - first) : 0),
   }
 }
 

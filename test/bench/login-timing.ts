@@ -3,7 +3,7 @@ import { hash as bcrypt } from 'bcryptjs'
 import { sql } from 'drizzle-orm'
 import { buildApp } from '../../src/app.ts'
 import { readConfig } from '../../src/config.ts'
-import { freshDatabase } from '../support/database.ts'
+import { databaseThatGoes } from '../support/database.ts'
 import { freshNetwork } from '../support/limits.ts'
 import { address } from '../support/service.ts'
 
@@ -35,7 +35,7 @@ async function measure(
 ): Promise<boolean> {
   const config = readConfig({ ENVIRONMENT: 'local', SECRET_KEY: 'only for a measurement, and long enough' })
   const hashing = failing === undefined ? {} : { failing }
-  const app = await buildApp(config, { connection: await freshDatabase(), hashing })
+  const app = await buildApp(config, { connection: await databaseThatGoes(), hashing })
   const failedLogin = async (username: string) => {
     const start = performance.now()
     const { statusCode } = await app.inject({

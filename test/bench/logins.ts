@@ -3,14 +3,15 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { hash, verify } from '@node-rs/argon2'
 import { hashSync } from 'bcryptjs'
 import type { Request } from 'autocannon'
-import { type Loaded, load } from './load.ts'
+import { type Loaded, createRate, load } from './load.ts'
+import { COST } from '../../src/auth/passwords.ts'
 import { bounded, digits, part, progress, row } from './report.ts'
 import { list } from './requests.ts'
 import { ADMIN, startServer } from './servers.ts'
 import type { World } from './world.ts'
 
 const AT_ONCE = 64
-/** Of ceiling, sign-ins, ceiling: the speed of a machine changes from one minute to the next. */
+const cores = availableParallelism()
 const ROUNDS = 5
 
 const login = (username: string): Request[] => [
@@ -53,17 +54,16 @@ export async function logins(world: World, seconds: number) {
   // Cold code costs a sign-in twice as much.
   for (let round = 0; round < ROUNDS; round++) await sign(ADMIN.username)
   progress('the ceiling of argon2')
-  const rounds: { ratio: number; more: string }[] = []
-  let before = await ceiling(seconds)
-  for (let round = 0; round < ROUNDS; round++) {
-    const { perSecond } = await sign(ADMIN.username)
-    const after = await ceiling(seconds)
-    const limit = (before + after) / 2
-    rounds.push({ ratio: perSecond / limit, more: `${digits(perSecond)} : ${digits(limit)} /s` })
-    before = after
-  }
-  const { ratio, more } = rounds.toSorted((a, b) => a.ratio - b.ratio)[Math.floor(ROUNDS / 2)]!
-  bounded('logins a second, ratio to the ceiling of argon2', ratio, { least: 0.95, more })
+  const apiece: Ceiling = { atOnce: cores, seconds, rounds: [] }
+  const shared: Ceiling = { atOnce: Math.ceil(cores / 2), seconds: seconds / 2, rounds: [] }
+  await against([apiece, shared], async () => (await sign(ADMIN.username)).perSecond)
+  const [ratio, more] = median(apiece)
+  bounded('logins a second, ratio to hashes, one a core', ratio, { least: 0.95, more })
+  const [ofShared, moreOfShared] = median(shared)
+  row(
+    'ratio to hashes whose lanes share two cores, one after the other',
+    `${digits(ofShared)} (${moreOfShared})`,
+  )
 
   for (const [name, username] of [
     ['argon2', ADMIN.username],
@@ -97,17 +97,48 @@ async function untilDrained(url: string): Promise<void> {
   }
 }
 
-/** Hashes a second on all cores, with nothing else beside. */
-async function ceiling(seconds: number): Promise<number> {
-  const stored = await hash(ADMIN.password, { memoryCost: 65_536, timeCost: 3, parallelism: 4 })
-  const begun = performance.now()
-  let hashes = 0
+/** What the cores can hash with nothing else beside, so many at once, and how sign-ins compare. */
+interface Ceiling {
+  readonly atOnce: number
+  readonly seconds: number
+  readonly rounds: { ratio: number; more: string }[]
+}
+
+/** Measures sign-ins between ceilings: the speed of a machine changes from one minute to the next. */
+async function against(ceilings: readonly Ceiling[], signIns: () => Promise<number>): Promise<void> {
+  const all = async () => {
+    const rates: number[] = []
+    for (const { atOnce, seconds } of ceilings) rates.push(await hashing(atOnce, seconds))
+    return rates
+  }
+  let before = await all()
+  for (let round = 0; round < ROUNDS; round++) {
+    const perSecond = await signIns()
+    const after = await all()
+    for (const [at, { rounds }] of ceilings.entries()) {
+      const limit = (before[at]! + after[at]!) / 2
+      rounds.push({ ratio: perSecond / limit, more: `${digits(perSecond)} : ${digits(limit)} /s` })
+    }
+    before = after
+  }
+}
+
+function median({ rounds }: Ceiling): [ratio: number, more: string] {
+  const { ratio, more } = rounds.toSorted((a, b) => a.ratio - b.ratio)[Math.floor(rounds.length / 2)]!
+  return [ratio, more]
+}
+
+/** Hashes a second. */
+async function hashing(atOnce: number, seconds: number): Promise<number> {
+  const stored = await hash(ADMIN.password, COST)
+  const end = performance.now() + seconds * 1000
+  const rate = createRate()
   const work = async () => {
-    while (performance.now() - begun < seconds * 1000) {
+    while (performance.now() < end) {
       await verify(stored, ADMIN.password)
-      hashes += 1
+      rate.record()
     }
   }
-  await Promise.all(Array.from({ length: availableParallelism() }, work))
-  return hashes / ((performance.now() - begun) / 1000)
+  await Promise.all(Array.from({ length: atOnce }, work))
+  return rate.perSecond()
 }
