@@ -8,7 +8,16 @@ import postgres from 'postgres'
  * postgres.js, the same check of token, session and user, the same SQL, the same schemas; the same headers, as
  * constants; the same two lines of log a request. No errors of the contract, no layers, no document.
  */
-const sql = postgres(process.env.DATABASE_URL!, { max: 10, onnotice: () => undefined })
+/**
+ * In turn, each a client of its own: in one of several connections, postgres.js 3.4.9 keeps a list of those that are busy
+ * which only grows, and looks through all of it for each statement.
+ */
+const connections = Array.from({ length: 10 }, () =>
+  postgres(process.env.DATABASE_URL!, { max: 1, onnotice: () => undefined }),
+)
+let turn = 0
+const sql = ((...statement: Parameters<postgres.Sql>) =>
+  connections[(turn = (turn + 1) % connections.length)]!(...statement)) as postgres.Sql
 const app = fastify({
   logger: true,
   keepAliveTimeout: 72_000,
