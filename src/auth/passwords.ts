@@ -53,7 +53,7 @@ export interface Passwords {
     password: string,
     settle?: (matches: boolean) => Promise<void>,
   ): Promise<Verification>
-  /** How many are hashed or compared at the moment, and how many wait for their turn. */
+  /** How many have their turn, and how many wait for it. */
   load(): Pick<HashingLimits, 'running' | 'waiting'>
   close(): Promise<void>
 }
@@ -61,7 +61,7 @@ export interface Passwords {
 export interface HashingLimits {
   /** What a new hash costs; less only where a test is about something else. */
   readonly cost: HashingCost
-  /** Comparisons and hashes whose turn it is, as many as there are cores. */
+  /** Passwords whose turn it is, as many as there are cores. Half as many are argon2's at a time, each in 64 MiB. */
   readonly running: number
   /** Hashes that wait for their turn; at about 30 a second on two cores, the last one waits 2 s. */
   readonly waiting: number
@@ -98,8 +98,8 @@ export function passwords(given: Partial<HashingLimits> = {}): Passwords {
   const { memoryCost, timeCost, parallelism } = limits.cost
   const current = `$argon2id$v=19$m=${memoryCost},t=${timeCost},p=${parallelism}$`
   const queue = turns(limits.running)
-  // The lanes of one hash keep two cores busy. Those of two get in each other's way there: 7 % more CPU for each (`npm
-  // run bench -- logins`), and twice the memory.
+  // The lanes of one hash keep two cores busy. Those of two at once get in each other's way there, in twice the memory:
+  // eight sign-ins a hundred less.
   const argon2 = turns(Math.ceil(limits.running / 2))
   let bcrypt: ReturnType<typeof bcryptThreads> | undefined
 

@@ -78,7 +78,7 @@ function measureQueues(app: FastifyInstance, { Gauge }: Prometheus, register: Re
     'Requests that wait to be let in, as the database has enough to do.',
     requestsWaiting,
   )
-  gauge('hashing_running', 'Passwords that are being hashed.', () => auth.passwords.load().running)
+  gauge('hashing_running', 'Passwords whose turn it is to be hashed.', () => auth.passwords.load().running)
   gauge('hashing_waiting', 'Passwords that wait to be hashed.', () => auth.passwords.load().waiting)
   gauge('prepared', '1 when the schema is up to date, 0 before.', () => Number(preparation.done))
 }

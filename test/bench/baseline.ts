@@ -8,6 +8,7 @@ import postgres from 'postgres'
  * postgres.js, the same check of token, session and user, the same SQL, the same schemas; the same headers, as
  * constants; the same two lines of log a request. No errors of the contract, no layers, no document.
  */
+
 /**
  * In turn, each a client of its own: in one of several connections, postgres.js 3.4.9 keeps a list of those that are busy
  * which only grows, and looks through all of it for each statement.

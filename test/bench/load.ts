@@ -17,8 +17,10 @@ export interface Load {
 /** How it went. Latencies in milliseconds, of every answer. */
 export interface Loaded {
   readonly answers: number
-  /** Answers a second whose status is below 300. */
+  /** Answers a second whose status is below 300, from the beginning to the last answer of any kind. */
   readonly perSecond: number
+  /** The same from the first of them to the last: what opening connections costs is no part of it. */
+  readonly steadyPerSecond: number
   readonly p50: number
   readonly p99: number
   /** Of answers with 503. */
@@ -31,7 +33,9 @@ export interface Loaded {
 export async function load({ urls, requests, connections, seconds, amount, rate }: Load): Promise<Loaded> {
   const [times, refusals] = [createHistogram(), createHistogram()]
   const statuses: Record<string, number> = {}
-  const good = createRate()
+  const steady = createRate()
+  const begun = performance.now()
+  let last = begun
   let connection = 0
   // One after the other, so that every connection has a number of its own.
   const runs = urls.map((url) => {
@@ -48,7 +52,8 @@ export async function load({ urls, requests, connections, seconds, amount, rate 
       const microseconds = Math.max(1, Math.round(milliseconds * 1000))
       ;(status === 503 ? refusals : times).record(microseconds)
       statuses[status] = (statuses[status] ?? 0) + 1
-      if (status < 300) good.record()
+      if (status < 300) steady.record()
+      last = performance.now()
     }
     return new Promise<Result>((resolve, reject) => {
       const done = (error: Error | null, result: Result) => (error ? reject(error) : resolve(result))
@@ -56,9 +61,11 @@ export async function load({ urls, requests, connections, seconds, amount, rate 
     })
   })
   for (const { errors } of await Promise.all(runs)) if (errors > 0) statuses.errors = errors
+  const good = Object.entries(statuses).reduce((sum, [status, n]) => sum + (Number(status) < 300 ? n : 0), 0)
   return {
     answers: times.count + refusals.count,
-    perSecond: good.perSecond(),
+    perSecond: good / ((last - begun) / 1000),
+    steadyPerSecond: steady.perSecond(),
     p50: times.percentile(50) / 1000,
     p99: times.percentile(99) / 1000,
     p99OfRefusals: refusals.count > 0 ? refusals.percentile(99) / 1000 : 0,
@@ -66,7 +73,7 @@ export async function load({ urls, requests, connections, seconds, amount, rate 
   }
 }
 
-/** How often something happens, from its first time to its last: what comes before and after is no part of it. */
+/** How often something happens, from its first time to its last. */
 export function createRate() {
   let [times, first, last] = [0, 0, 0]
   return {

@@ -3,9 +3,9 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { hash, verify } from '@node-rs/argon2'
 import { hashSync } from 'bcryptjs'
 import type { Request } from 'autocannon'
-import { type Loaded, createRate, load } from './load.ts'
 import { COST } from '../../src/auth/passwords.ts'
-import { bounded, digits, part, progress, row } from './report.ts'
+import { type Loaded, createRate, load } from './load.ts'
+import { bounded, digits, median, part, progress, row } from './report.ts'
 import { list } from './requests.ts'
 import { ADMIN, startServer } from './servers.ts'
 import type { World } from './world.ts'
@@ -56,14 +56,11 @@ export async function logins(world: World, seconds: number) {
   progress('the ceiling of argon2')
   const apiece: Ceiling = { atOnce: cores, seconds, rounds: [] }
   const shared: Ceiling = { atOnce: Math.ceil(cores / 2), seconds: seconds / 2, rounds: [] }
-  await against([apiece, shared], async () => (await sign(ADMIN.username)).perSecond)
-  const [ratio, more] = median(apiece)
+  await against([apiece, shared], async () => (await sign(ADMIN.username)).steadyPerSecond)
+  const { ratio, more } = told(apiece)
   bounded('logins a second, ratio to hashes, one a core', ratio, { least: 0.95, more })
-  const [ofShared, moreOfShared] = median(shared)
-  row(
-    'ratio to hashes whose lanes share two cores, one after the other',
-    `${digits(ofShared)} (${moreOfShared})`,
-  )
+  const shares = told(shared)
+  row('ratio to hashes whose lanes share two cores', `${digits(shares.ratio)} (${shares.more})`)
 
   for (const [name, username] of [
     ['argon2', ADMIN.username],
@@ -78,13 +75,13 @@ export async function logins(world: World, seconds: number) {
       most: 4,
       more: `${digits(busy.p99)} : ${digits(idle.p99)} ms`,
     })
-    bounded(`event loop delay meanwhile: p99`, delay, { most: 25, unit: ' ms', more: told(signed) })
+    bounded(`event loop delay meanwhile: p99`, delay, { most: 25, unit: ' ms', more: answered(signed) })
   }
   row('memory held at most', `${digits(service.peak())} MB`)
   await service.stop()
 }
 
-const told = ({ perSecond, statuses }: Loaded) =>
+const answered = ({ perSecond, statuses }: Loaded) =>
   `${digits(perSecond)} logins a second, ${JSON.stringify(statuses)}`
 
 /** Sign-ins whose clients left are still worked off: waits for them, so that they burden nothing that comes next. */
@@ -101,7 +98,8 @@ async function untilDrained(url: string): Promise<void> {
 interface Ceiling {
   readonly atOnce: number
   readonly seconds: number
-  readonly rounds: { ratio: number; more: string }[]
+  /** Both a second. */
+  readonly rounds: { signIns: number; hashes: number }[]
 }
 
 /** Measures sign-ins between ceilings: the speed of a machine changes from one minute to the next. */
@@ -115,17 +113,18 @@ async function against(ceilings: readonly Ceiling[], signIns: () => Promise<numb
   for (let round = 0; round < ROUNDS; round++) {
     const perSecond = await signIns()
     const after = await all()
-    for (const [at, { rounds }] of ceilings.entries()) {
-      const limit = (before[at]! + after[at]!) / 2
-      rounds.push({ ratio: perSecond / limit, more: `${digits(perSecond)} : ${digits(limit)} /s` })
-    }
+    for (const [at, { rounds }] of ceilings.entries())
+      rounds.push({ signIns: perSecond, hashes: (before[at]! + after[at]!) / 2 })
     before = after
   }
 }
 
-function median({ rounds }: Ceiling): [ratio: number, more: string] {
-  const { ratio, more } = rounds.toSorted((a, b) => a.ratio - b.ratio)[Math.floor(rounds.length / 2)]!
-  return [ratio, more]
+function told({ rounds }: Ceiling) {
+  const [signIns, hashes] = [rounds.map((round) => round.signIns), rounds.map((round) => round.hashes)]
+  return {
+    ratio: median(rounds.map((round) => round.signIns / round.hashes)),
+    more: `${digits(median(signIns))} : ${digits(median(hashes))} /s`,
+  }
 }
 
 /** Hashes a second. */
