@@ -40,6 +40,7 @@ export async function buildApp(config: Config, dependencies: Dependencies = {}):
   const app: App = fastify(serverOptions(config, logger)).withTypeProvider<TypeBoxTypeProvider>()
 
   await app.register(plugins.settings, { config })
+  await app.register(plugins.route)
   await app.register(plugins.tracing, { config })
   await app.register(plugins.requestId)
   await app.register(plugins.stopping)

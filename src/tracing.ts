@@ -65,6 +65,9 @@ export async function startTracing(config: TracingConfig): Promise<() => Promise
   }
 }
 
+/** Whether anything is traced. */
+export const isTracing = () => tracing !== undefined
+
 /** Runs `work` inside a span of that name; where nothing is traced, it just runs it. */
 export function traced<T>(name: string, attributes: Attributes, work: () => Promise<T>): Promise<T> {
   if (!tracing) return work()

@@ -18,7 +18,7 @@ const isUuid = (claim: unknown) => typeof claim === 'string' && UUID.test(claim)
 /** Whether a payload whose signature was right is an access token's. By hand, as it is asked on every request. */
 export function isAccessClaims(payload: unknown): payload is AccessClaims {
   if (typeof payload !== 'object' || payload === null) return false
-  const { sub, sid, iat, exp }: Partial<Record<string, unknown>> = { ...payload }
+  const { sub, sid, iat, exp } = payload as Partial<Record<string, unknown>>
   return isUuid(sub) && isUuid(sid) && Number.isInteger(iat) && Number.isInteger(exp)
 }
 

@@ -1,5 +1,5 @@
 import type { Sql } from 'postgres'
-import { traced } from '../tracing.ts'
+import { isTracing, traced } from '../tracing.ts'
 import { type Lane, type Make, type Statement, giveUp, isFreer, openLane, send } from './lane.ts'
 import type { Driver } from './prepared.ts'
 
@@ -163,7 +163,9 @@ export function boundedPool(open: () => Sql, { size, runMs, depth = DEPTH }: Poo
   }
 
   const tracedRun = (text: string, make: Make, isShort = false) =>
-    traced('query', { 'db.system.name': 'postgresql', 'db.query.text': text }, () => run(make, isShort))
+    isTracing()
+      ? traced('query', { 'db.system.name': 'postgresql', 'db.query.text': text }, () => run(make, isShort))
+      : run(make, isShort)
 
   const unsafe: Sql['unsafe'] = ((...statement: Parameters<Sql['unsafe']>) => ({
     values: () => tracedRun(statement[0], (client) => client.unsafe(...statement).values()),
@@ -184,12 +186,11 @@ export function boundedPool(open: () => Sql, { size, runMs, depth = DEPTH }: Poo
       arrays: (text, params) =>
         tracedRun(text, (client) => client.unsafe(text, params as never, PREPARED).values(), true) as never,
     },
-    load: () => ({
-      size,
-      runMs,
-      running: lanes.reduce((sum, { running }) => sum + running.length, 0),
-      waiting: waiting.length,
-    }),
+    load() {
+      let running = 0 // asked on every request: no closure
+      for (const lane of lanes) running += lane.running.length
+      return { size, runMs, running, waiting: waiting.length }
+    },
     async end(seconds) {
       await Promise.all(lanes.map(({ client }) => client.end({ timeout: seconds })))
     },

@@ -4,6 +4,7 @@ import {
   NotEnoughPermissions,
   PreconditionFailed,
 } from '../errors.ts'
+import { getTableColumns } from 'drizzle-orm'
 import type { Database } from './connect.ts'
 import { isForeignKeyViolation } from './faults.ts'
 import { keyValues } from './idempotency.ts'
@@ -69,6 +70,8 @@ export function ownedRows<Row, Field extends string, Sort extends string>(
   const { table, ownership } = reveal(owned)
   const { fields, notFound } = ownership
   const run = prepareOwned<Row, Sort>(db, table, ownership)
+  const assigned = assignments(fields)
+  const columns = Object.keys(getTableColumns(table))
 
   async function get(asker: Asker, id: string) {
     const [found] = await run.get.execute({ id })
@@ -78,10 +81,12 @@ export function ownedRows<Row, Field extends string, Sort extends string>(
   }
 
   /** A write of one row, which says whose the row was, and the row if it was written. */
-  async function write(statement: typeof run.update, { asker, id, versions }: Target, values: object = {}) {
-    const if_match = versions?.filter((version) => /^\d+$/.test(version)).join(',') ?? null
-    const scope = { id, asker: asker.id, superuser: asker.is_superuser, if_match }
-    const [found] = await statement.execute({ ...values, ...scope })
+  async function write(statement: typeof run.update, { asker, id, versions }: Target, values: Values = {}) {
+    values.id = id
+    values.asker = asker.id
+    values.superuser = asker.is_superuser
+    values.if_match = versions?.filter((version) => /^\d+$/.test(version)).join(',') ?? null
+    const [found] = await statement.execute(values)
     if (found?.row) return found as Versioned<Row>
     if (found && found.owner_id !== asker.id && !asker.is_superuser) throw new NotEnoughPermissions()
     if (!found || versions === undefined) throw new notFound()
@@ -90,13 +95,14 @@ export function ownedRows<Row, Field extends string, Sort extends string>(
     throw new PreconditionFailed()
   }
 
-  async function create(given: Record<string, unknown>) {
-    const [made] = await run.create.execute(given)
-    const { [VERSION]: version, ...row } = made!
-    return { row, version } as unknown as Versioned<Row>
+  async function create(given: Values) {
+    const [made] = (await run.create.execute(given)) as unknown as [Values]
+    const row: Values = {}
+    for (const name of columns) row[name] = made[name] // a rest would be a slow object
+    return { row, version: made[VERSION] } as Versioned<Row>
   }
 
-  async function createOnce(given: Record<string, unknown>, key: string) {
+  async function createOnce(given: Values, key: string) {
     const body = fields.map((field) => given[field])
     const [made] = await run.createOnce.execute({ ...given, ...keyValues(table, key, body) })
     if (!made?.isSameBody) throw new IdempotencyKeyReused()
@@ -108,7 +114,8 @@ export function ownedRows<Row, Field extends string, Sort extends string>(
       asker.is_superuser ? run.pageOfAll(request) : run.pageOfOwner(request, { asker: asker.id }),
     get,
     async create(asker, body, key) {
-      const given = { ...assignments(fields, body), asker: asker.id }
+      const given = assigned(body)
+      given.asker = asker.id
       try {
         return key === undefined ? await create(given) : await createOnce(given, key)
       } catch (error) {
@@ -116,13 +123,15 @@ export function ownedRows<Row, Field extends string, Sort extends string>(
         throw error
       }
     },
-    update: (asker, id, body, versions) =>
-      write(run.update, { asker, id, versions }, assignments(fields, body)),
+    update: (asker, id, body, versions) => write(run.update, { asker, id, versions }, assigned(body)),
     async delete(asker, id, versions) {
       await write(run.delete, { asker, id, versions })
     },
   }
 }
+
+/** What a statement is run with, by name. */
+type Values = Record<string, unknown>
 
 /** What a write is about: which row, for whom, and which versions of it. */
 interface Target {

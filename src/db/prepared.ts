@@ -50,15 +50,21 @@ export function runPreparedBy(db: Database, driver: Driver): void {
   }
 }
 
+/** How a statement is asked, and what is made of its answer. */
+interface Way {
+  ask(text: string, params: unknown[]): PromiseLike<unknown[]>
+  read(rows: unknown[]): Row[]
+}
+
 function executor(statement: Statement, fields: readonly Field[], driver: Driver) {
   const { queryString, params } = statement
   const bind = binder(params)
-  let ask: ((values: unknown[]) => Promise<Row[]>) | undefined
+  let way: Way | undefined
   return async (values: Values = {}) => {
     const bound = bind(values)
     try {
-      ask ??= isAsAnswered(fields) ? inPlace(statement, fields, driver) : rebuilt(statement, fields, driver)
-      return await ask(bound)
+      way ??= isAsAnswered(fields) ? inPlace(fields, driver) : rebuilt(statement, fields, driver)
+      return way.read(await way.ask(queryString, bound))
     } catch (error) {
       throw new DrizzleQueryError(queryString, bound, error as Error)
     }
@@ -94,25 +100,23 @@ function nameInAnswer(field: unknown): string | undefined {
 }
 
 /** The driver's objects are the rows, and what has to be read is read in its place. */
-function inPlace({ queryString }: Statement, fields: readonly Field[], { objects }: Driver) {
+function inPlace(fields: readonly Field[], { objects }: Driver): Way {
   const reads = fields.flatMap(({ path: [name = ''], field }) => {
     const read = readerOf(field)
     return read === undefined ? [] : [(row: Row) => (row[name] = row[name] === null ? null : read(row[name]))]
   })
-  return async (params: unknown[]) => {
-    const rows = await objects(queryString, params)
-    for (const read of reads) rows.forEach(read)
-    return rows
+  return {
+    ask: objects,
+    read(rows) {
+      for (const read of reads) (rows as Row[]).forEach(read)
+      return rows as Row[]
+    },
   }
 }
 
-function rebuilt(
-  { queryString, joinsNotNullableMap }: Statement,
-  fields: readonly Field[],
-  { arrays }: Driver,
-) {
+function rebuilt({ joinsNotNullableMap }: Statement, fields: readonly Field[], { arrays }: Driver): Way {
   const read = rowReader(fields, joinsNotNullableMap)
-  return async (params: unknown[]) => (await arrays(queryString, params)).map(read)
+  return { ask: arrays, read: (rows) => (rows as unknown[][]).map(read) }
 }
 
 /** Makes an object of a row: fields beside each other, or one level deeper where a selection is nested. */

@@ -44,21 +44,25 @@ function encoded(column: PgColumn): SQL {
   return sql`${sql.param(value(column.name), encoder)}`
 }
 
-/** The values that `assigned` columns of these names ask for: null is a value, undefined is none. */
-export function assignments(
-  names: readonly string[],
-  body: Readonly<Record<string, unknown>>,
-): Record<string, unknown> {
-  const values: Record<string, unknown> = {}
-  for (const name of names) {
-    values[`${name}_sent`] = body[name] !== undefined
-    values[name] = body[name] ?? null
+/**
+ * What makes, of a body, the values that `assigned` columns of these names ask for: null is a value, undefined is none.
+ */
+export function assignments(names: readonly string[]) {
+  const columns = names.map((name) => ({ name, sent: sentName(name) }))
+  return (body: Readonly<Record<string, unknown>>): Record<string, unknown> => {
+    const values: Record<string, unknown> = {}
+    for (const { name, sent } of columns) {
+      values[sent] = body[name] !== undefined
+      values[name] = body[name] ?? null
+    }
+    return values
   }
-  return values
 }
 
+const sentName = (name: string) => `${name}_sent`
+
 /** Whether `column` is sent, as a condition. */
-export const sent = (column: PgColumn): SQL => sql`${value(`${column.name}_sent`)}::boolean`
+export const sent = (column: PgColumn): SQL => sql`${value(sentName(column.name))}::boolean`
 
 /**
  * Every column of a new row in the table's order, as INSERT … SELECT wants them: what is given, else the column's

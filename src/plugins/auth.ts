@@ -118,7 +118,9 @@ export const auth = plugin(
 )
 
 function bearer({ headers }: FastifyRequest): string {
-  const [scheme, token, ...more] = (headers.authorization ?? '').trim().split(/\s+/)
+  const { authorization = '' } = headers
+  if (authorization.startsWith('Bearer ') && !authorization.includes(' ', 7)) return authorization.slice(7)
+  const [scheme, token, ...more] = authorization.trim().split(/\s+/)
   if (scheme?.toLowerCase() !== 'bearer') throw new NotAuthenticated()
   if (token === undefined || more.length > 0) throw new InvalidCredentials()
   return token

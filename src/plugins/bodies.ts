@@ -25,7 +25,7 @@ export const bodies = plugin(
     }
     app.removeAllContentTypeParsers()
     app.addHook('preParsing', (request, _reply, _payload, next) => {
-      if (hasNoBody(request.headers) || !takesBody(request)) {
+      if (!BODYLESS.has(request.method) && (hasNoBody(request.headers) || !takesBody(request))) {
         for (const name of BODY_HEADERS) delete request.headers[name]
       }
       next()
@@ -33,7 +33,7 @@ export const bodies = plugin(
     for (const [type, parse] of Object.entries(parsers)) {
       app.addContentTypeParser<Buffer>(type, { parseAs: 'buffer' }, (request, body, parsed) => {
         if (body.length === 0) return parsed(null, undefined)
-        const { consumes = [JSON_TYPE] } = request.routeOptions.schema ?? {}
+        const { consumes = [JSON_TYPE] } = request.route.schema ?? {}
         if (!consumes.includes(type)) return parsed(new UnsupportedMediaType())
         // Decoding would put U+FFFD where bytes are wrong, and that would be stored.
         if (!isUtf8(body)) return parsed(new UnreadableBody())
@@ -45,10 +45,13 @@ export const bodies = plugin(
   { name: 'bodies' },
 )
 
+/** Fastify itself looks for no body there. */
+const BODYLESS = new Set(['GET', 'HEAD', 'TRACE'])
+
 /** Without them Fastify looks for no body. */
 const BODY_HEADERS = ['content-type', 'content-length', 'transfer-encoding']
 
-const takesBody = ({ routeOptions }: FastifyRequest) => routeOptions.schema?.body !== undefined
+const takesBody = ({ route }: FastifyRequest) => route.schema?.body !== undefined
 
 /** Told by the headers (RFC 9112, 6.3): then its type, which may be none at all, does not matter. */
 const hasNoBody = (headers: IncomingHttpHeaders) =>

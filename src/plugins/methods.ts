@@ -22,7 +22,7 @@ export const routerOptions = { ignoreTrailingSlash: true, maxParamLength: 8 * 10
 const EVERY_PATH = '*'
 
 /** Whether it is about to be answered with 404 or 405. */
-export const isRefused = ({ is404, routeOptions: { url, config } }: FastifyRequest) =>
+export const isRefused = ({ is404, route: { url, config } }: FastifyRequest) =>
   is404 || url === EVERY_PATH || config.refuses === true
 
 /** What is found is looked at, never run. */
@@ -53,7 +53,7 @@ export const methods = plugin(
     }
     app.addHook('onRequest', (request, reply, next) => {
       // Errors of that route would not be ours to answer: it is older than our handler.
-      if (request.routeOptions.url === EVERY_PATH) reply.callNotFound()
+      if (request.route.url === EVERY_PATH) reply.callNotFound()
       else next(isRefused(request) ? refusal(request) : undefined)
     })
     app.setNotFoundHandler((request) => {

@@ -70,7 +70,7 @@ export const overload = plugin(
     }
 
     app.addHook('onRequest', (request, _reply, next) => {
-      if (request.routeOptions.config.unprepared || (waiting.length === 0 && places() > 0)) return next()
+      if (request.route.config.unprepared || (waiting.length === 0 && places() > 0)) return next()
       const now = performance.now()
       const { size, runMs } = load()
       if (waiting.length >= size * REQUESTS_PER_CONNECTION) return refuse(next, now)

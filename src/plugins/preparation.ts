@@ -70,7 +70,7 @@ export const preparation = plugin(
       whenDone,
     })
     app.addHook('onRequest', (request, _reply, next) => {
-      next(done || request.routeOptions.config.unprepared ? undefined : new ServiceUnavailable())
+      next(done || request.route.config.unprepared ? undefined : new ServiceUnavailable())
     })
   },
   { name: 'preparation', dependencies: ['auth', 'database'] },

@@ -29,7 +29,7 @@ export const stopping = plugin(
   (app, _options, done) => {
     const controller = new AbortController()
     const { server } = app
-    const waiting = connectionsWithoutRequest(server)
+    const silent = silentConnections(server)
     let leaving = false
     app.decorate('stopping', controller.signal)
     app.decorate('beginStopping', async () => {
@@ -39,7 +39,8 @@ export const stopping = plugin(
       await stopListening(server)
       leaving = true
       await untilNoConnection(server, GRACE_MS)
-      for (const socket of waiting()) socket.destroy()
+      for (const socket of silent) socket.destroy()
+      server.closeIdleConnections()
     })
     app.addHook('onSend', (_request, reply, payload, next) => {
       if (leaving) reply.header('connection', 'close')
@@ -72,22 +73,20 @@ async function stopListening(server: Server) {
   NetServer.prototype.close.call(server)
 }
 
-/** Node counts a connection that never sent a request (a browser's preconnect) as busy, and would wait for it. */
-function connectionsWithoutRequest(server: Server): () => Socket[] {
-  const open = new Set<Connection>()
-  server.on('connection', (socket: Connection) => {
-    open.add(socket)
-    socket.once('close', () => open.delete(socket))
+/**
+ * Those that never sent a request (a browser's preconnect). Node counts them as busy, and would wait for them.
+ *
+ * @returns as they are at any time
+ */
+function silentConnections(server: Server): ReadonlySet<Socket> {
+  const silent = new Set<Socket>()
+  server.on('connection', (socket) => {
+    silent.add(socket)
+    socket.once('close', () => silent.delete(socket))
   })
-  server.on('request', ({ socket }: { socket: Connection }, response) => {
-    socket[isAsking] = true
-    response.once('close', () => (socket[isAsking] = false))
-  })
-  return () => [...open].filter((socket) => !socket[isAsking])
+  server.on('request', ({ socket }) => silent.delete(socket))
+  return silent
 }
-
-const isAsking = Symbol('is asking')
-type Connection = Socket & { [isAsking]?: boolean }
 
 async function untilNoConnection(server: Server, withinMs: number) {
   for (const end = Date.now() + withinMs; Date.now() < end && (await openConnections(server)) > 0;)

@@ -31,12 +31,12 @@ export const throttle = plugin(
     if (config.trustedProxies.length === 0) warnOfProxies(app)
     done()
   },
-  { name: 'throttle', dependencies: ['security'] },
+  { name: 'throttle', dependencies: ['route', 'security'] },
 )
 
 /** 404 and 405 go before 429. */
 const isThrottled = (request: FastifyRequest) =>
-  !isRefused(request) && request.routeOptions.config.throttled !== false
+  !isRefused(request) && request.route.config.throttled !== false
 
 /** Behind a proxy that is not named, everybody would be counted as one. */
 function warnOfProxies(app: FastifyInstance) {

@@ -15,7 +15,7 @@ export const tracing = plugin(
     const spans = new WeakMap<FastifyRequest, RequestSpan>()
 
     app.addHook('onRequest', (request, reply, next) => {
-      const traced = startRequestSpan(request.headers, request.method, request.routeOptions.url)
+      const traced = startRequestSpan(request.headers, request.method, request.route.url)
       if (!traced) return next()
       spans.set(request, traced)
       request.log = reply.log = request.log.child(traceIds(traced.span))

@@ -40,9 +40,12 @@ export const validation = plugin(
         validate ??= compile({ schema: used })
         const data = read(input)
         const faults = validate(data) ? [] : (validate.errors ?? [])
-        const all = [...faults, ...textFaults(data, new Set(faults.map((fault) => fault.instancePath)))]
-        if (all.length > 0) return { error: all.slice(0, MOST_FAULTS) as unknown as Error }
-        return { value: isHeaders ? input : data }
+        if (faults.length > 0 || !isFlatAndStorable(data)) {
+          const all = [...faults, ...textFaults(data, new Set(faults.map((fault) => fault.instancePath)))]
+          if (all.length > 0) return { error: all.slice(0, MOST_FAULTS) as unknown as Error }
+        }
+        // Headers that were set would be copied each time that they are read.
+        return isHeaders ? true : { value: data }
       }
     })
     done()
@@ -106,9 +109,22 @@ function readProperties(schema: TObject, input: unknown): unknown {
 const MOST_FAULTS = 100
 const LONGEST_WAY = 300
 
+/** PostgreSQL keeps no U+0000, and a lone surrogate would be stored as another character: no text may have them. */
+const isStorable = (text: string) => !text.includes('\0') && text.isWellFormed()
+
+/** Most inputs are: then no ways to their values are written down. */
+function isFlatAndStorable(data: unknown): boolean {
+  if (typeof data !== 'object' || data === null) return false
+  for (const name of Object.keys(data)) {
+    const value = (data as Record<string, unknown>)[name]
+    if (typeof value === 'string' ? !isStorable(value) : typeof value === 'object' && value !== null)
+      return false
+  }
+  return true
+}
+
 /**
- * PostgreSQL keeps no U+0000, and a lone surrogate would be stored as another character: no text may have them.
- * Goes over what the schema knows and found no fault with, without recursion, as it may be deep.
+ * Texts that can't be stored. Goes over what the schema knows and found no fault with, without recursion, as it may be deep.
  */
 function textFaults(data: unknown, faulty: ReadonlySet<string>): FastifySchemaValidationError[] {
   const faults: FastifySchemaValidationError[] = []
@@ -116,7 +132,7 @@ function textFaults(data: unknown, faulty: ReadonlySet<string>): FastifySchemaVa
   for (let next = waiting.pop(); next; next = waiting.pop()) {
     const [path, value] = next
     if (typeof value === 'string') {
-      if (value.includes('\0') || !value.isWellFormed()) {
+      if (!isStorable(value)) {
         faults.push({ keyword: 'text', instancePath: path, schemaPath: '', params: {} })
       }
     } else if (

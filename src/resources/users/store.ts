@@ -56,6 +56,7 @@ export interface UserStore {
 
 export function userStore(db: Database, config: VerificationConfig): UserStore {
   const run = whenNeeded(() => prepareUserStatements(db, config))
+  const [ownChanges, allChanges] = [assignments(['email', 'full_name']), assignments(CHANGEABLE)]
   /** Asked where a write found nothing to do: was it refused, or was the user deleted meanwhile? */
   const exists = async (id: string) => (await run().get.execute({ id })).length > 0
   return {
@@ -71,7 +72,7 @@ export function userStore(db: Database, config: VerificationConfig): UserStore {
     },
     async updateOwn(id, changes, ip_address) {
       const [user] = await refusingTakenEmail(
-        run().updateOwn.execute({ id, ip_address, ...assignments(['email', 'full_name'], changes) }),
+        run().updateOwn.execute({ id, ip_address, ...ownChanges(changes) }),
       )
       if (!user) throw new InvalidCredentials()
       return user
@@ -82,7 +83,7 @@ export function userStore(db: Database, config: VerificationConfig): UserStore {
     },
     async update(id, changes) {
       const [found] = await refusingTakenEmail(
-        run().update.execute({ id, ip_address: null, ...assignments(CHANGEABLE, changes) }),
+        run().update.execute({ id, ip_address: null, ...allChanges(changes) }),
       )
       if (!found) throw new UserToUpdateNotFound()
       if (found.user) return found.user
