@@ -25,6 +25,13 @@ interface Waiting {
   readonly next: (error?: Error) => void
   /** Milliseconds, by the clock of the process. */
   readonly until: number
+  /** It goes on where another request ends, and is not to be traced as a part of that. */
+  readonly resource?: AsyncResource
+}
+
+function goOn({ next, resource }: Pick<Waiting, 'next' | 'resource'>, error?: Error) {
+  if (resource) resource.runInAsyncScope(next, undefined, error)
+  else next(error)
 }
 
 /**
@@ -48,34 +55,34 @@ export const overload = plugin(
 
     function letIn() {
       // Counted down: who is let in may ask the database a moment later.
-      for (let free = waiting.length > 0 ? places() : 0; free > 0; free--) waiting.shift()?.next()
+      if (waiting.length === 0) return
+      for (let free = places(); free > 0 && waiting[0]; free--) goOn(waiting.shift()!)
     }
 
     function look() {
       letIn()
       const now = performance.now()
-      while (waiting[0] && waiting[0].until <= now) refuse(waiting.shift()!.next, now)
+      while (waiting[0] && waiting[0].until <= now) refuse(waiting.shift()!, now)
       if (waiting.length > 0) return
       clearInterval(looking)
       looking = undefined
     }
 
-    function refuse(next: Waiting['next'], now: number) {
+    function refuse(request: Pick<Waiting, 'next' | 'resource'>, now: number) {
       refused += 1
       if (now - toldAt > TELL_EVERY_MS) {
         app.log.warn({ refused, waiting: waiting.length }, 'overloaded: requests are refused')
         ;[refused, toldAt] = [0, now]
       }
-      next(OVERLOADED)
+      goOn(request, OVERLOADED)
     }
 
     app.addHook('onRequest', (request, _reply, next) => {
       if (request.route.config.unprepared || (waiting.length === 0 && places() > 0)) return next()
       const now = performance.now()
       const { size, runMs } = load()
-      if (waiting.length >= size * REQUESTS_PER_CONNECTION) return refuse(next, now)
-      // It goes on where another request ends, and is not to be traced as a part of that.
-      waiting.push({ next: AsyncResource.bind(next), until: now + runMs * WAIT_SHARE })
+      if (waiting.length >= size * REQUESTS_PER_CONNECTION) return refuse({ next }, now)
+      waiting.push({ next, until: now + runMs * WAIT_SHARE, resource: new AsyncResource('WaitingRequest') })
       looking ??= setInterval(look, LOOK_EVERY_MS).unref()
     })
     app.addHook('onResponse', (_request, _reply, next) => {
