@@ -22,6 +22,8 @@ export async function round(server: Server, route: Route, world: World, seconds:
 }
 
 export interface Rounds {
+  /** Seconds before the first round: V8 compiles what is hot then, on the same two cores. */
+  readonly warmUp: number
   readonly rounds: number
   readonly seconds: number
 }
@@ -30,14 +32,14 @@ export interface Rounds {
  * The service against the baseline. They are loaded in turn and compared within each pair, first one first and then
  * the other, so that what else the machine does strikes both.
  */
-export async function versus(world: World, service: Server, baseline: Server, { rounds, seconds }: Rounds) {
+export async function versus(world: World, service: Server, baseline: Server, { warmUp, rounds, seconds }: Rounds) {
   part('Against the same by hand: one process each, 32 connections, PostgreSQL')
   for (const route of routes) {
     await answersAreEqual(world, service, baseline, route)
     const pairs: { ours: Round; theirs: Round }[] = []
-    progress(`${route.name}, warming up`) // V8 compiles what is hot in the first seconds, on the same two cores
-    await round(service, route, world, 2 * seconds)
-    await round(baseline, route, world, 2 * seconds)
+    progress(`${route.name}, warming up`)
+    await round(service, route, world, warmUp)
+    await round(baseline, route, world, warmUp)
     for (let n = 1; n <= rounds; n += 1) {
       progress(`${route.name}, round ${n} of ${rounds}`)
       if (n % 2 === 0) {
