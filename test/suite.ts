@@ -4,5 +4,5 @@ import { finish, runSuite } from './support/suite.ts'
 
 /** `npm test`: the suite on the embedded database. */
 
-await dump('migrated') // else the first three processes would each make it
-finish(await runSuite(chosenTests(process.argv.slice(2))))
+const first = dump('migrated') // else the first three processes would each make it
+finish(await runSuite(chosenTests(process.argv.slice(2)), { first }))

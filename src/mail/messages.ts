@@ -37,6 +37,9 @@ const links: Partial<Record<MessageName, { path: string; purpose: TokenPurpose }
   new_address: { path: '/verify-email', purpose: 'verify_email' },
 }
 
+/** @returns undefined where a message has no link */
+export const pathOfLink = (message: MessageName) => links[message]?.path
+
 /** Makes the text of a one-time token from its id. */
 interface TokenSigner {
   sign(purpose: TokenPurpose, id: string): string

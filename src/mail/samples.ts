@@ -1,8 +1,14 @@
+import type { MessageName } from '../db/tables.ts'
+import { pathOfLink } from './messages.ts'
+
+const linkTo = (path: string) =>
+  `http://localhost:8000${path}?token=0d8f6a52-6f3a-4a4e-9c1b-6b8a2f1f7c55.q1V0dHJ5IHRvIHJlYWQgdGhpcyBhcyBhIHNlY3JldA`
+
 /** Values for every placeholder of every template, as people who look at mails before they are sent want to see them. */
 export const samples = {
   project_name: 'Groundwork',
   email: 'ada.lovelace@example.com',
-  link: 'http://localhost:8000/reset-password?token=0d8f6a52-6f3a-4a4e-9c1b-6b8a2f1f7c55.q1V0dHJ5IHRvIHJlYWQgdGhpcyBhcyBhIHNlY3JldA',
+  link: linkTo('/reset-password'),
   valid_until: '25 November 2026 at 10:15 UTC',
   made_at: '23 November 2026 at 10:15 UTC',
   made_from: '203.0.113.7',
@@ -10,3 +16,6 @@ export const samples = {
   from: '2001:db8:85a3::8a2e:370:7334',
   how: 'from 203.0.113.7',
 } as const
+
+/** The same for one message: its link leads where it does. */
+export const samplesOf = (message: MessageName) => ({ ...samples, link: linkTo(pathOfLink(message) ?? '/') })

@@ -42,7 +42,7 @@ export const bodies = plugin(
     }
     done()
   },
-  { name: 'bodies' },
+  { name: 'bodies', dependencies: ['route'] },
 )
 
 /** Fastify itself looks for no body there. */

@@ -61,7 +61,7 @@ export const methods = plugin(
     })
     done()
   },
-  { name: 'methods', dependencies: ['errors'] },
+  { name: 'methods', dependencies: ['errors', 'route'] },
 )
 
 /**

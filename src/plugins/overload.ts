@@ -21,17 +21,12 @@ declare module 'fastify' {
   }
 }
 
+type Next = (error?: Error) => void
+
 interface Waiting {
-  readonly next: (error?: Error) => void
+  readonly next: Next
   /** Milliseconds, by the clock of the process. */
   readonly until: number
-  /** It goes on where another request ends, and is not to be traced as a part of that. */
-  readonly resource?: AsyncResource
-}
-
-function goOn({ next, resource }: Pick<Waiting, 'next' | 'resource'>, error?: Error) {
-  if (resource) resource.runInAsyncScope(next, undefined, error)
-  else next(error)
 }
 
 /**
@@ -55,34 +50,34 @@ export const overload = plugin(
 
     function letIn() {
       // Counted down: who is let in may ask the database a moment later.
-      if (waiting.length === 0) return
-      for (let free = places(); free > 0 && waiting[0]; free--) goOn(waiting.shift()!)
+      for (let free = waiting.length > 0 ? places() : 0; free > 0; free--) waiting.shift()?.next()
     }
 
     function look() {
       letIn()
       const now = performance.now()
-      while (waiting[0] && waiting[0].until <= now) refuse(waiting.shift()!, now)
+      while (waiting[0] && waiting[0].until <= now) refuse(waiting.shift()!.next, now)
       if (waiting.length > 0) return
       clearInterval(looking)
       looking = undefined
     }
 
-    function refuse(request: Pick<Waiting, 'next' | 'resource'>, now: number) {
+    function refuse(next: Next, now: number) {
       refused += 1
       if (now - toldAt > TELL_EVERY_MS) {
         app.log.warn({ refused, waiting: waiting.length }, 'overloaded: requests are refused')
         ;[refused, toldAt] = [0, now]
       }
-      goOn(request, OVERLOADED)
+      next(OVERLOADED)
     }
 
     app.addHook('onRequest', (request, _reply, next) => {
       if (request.route.config.unprepared || (waiting.length === 0 && places() > 0)) return next()
       const now = performance.now()
       const { size, runMs } = load()
-      if (waiting.length >= size * REQUESTS_PER_CONNECTION) return refuse({ next }, now)
-      waiting.push({ next, until: now + runMs * WAIT_SHARE, resource: new AsyncResource('WaitingRequest') })
+      if (waiting.length >= size * REQUESTS_PER_CONNECTION) return refuse(next, now)
+      // It goes on where another request ends, and is not to be traced as a part of that.
+      waiting.push({ next: inItsOwnContext(next), until: now + runMs * WAIT_SHARE })
       looking ??= setInterval(look, LOOK_EVERY_MS).unref()
     })
     app.addHook('onResponse', (_request, _reply, next) => {
@@ -91,5 +86,11 @@ export const overload = plugin(
     })
     done()
   },
-  { name: 'overload', dependencies: ['database', 'errors'] },
+  { name: 'overload', dependencies: ['database', 'errors', 'route'] },
 )
+
+/** As `AsyncResource.bind`, which in Node 20 takes 14 µs to give what it binds a deprecated property. */
+function inItsOwnContext(next: Next): Next {
+  const resource = new AsyncResource('WaitingRequest')
+  return (error) => resource.runInAsyncScope(next, undefined, error)
+}

@@ -73,5 +73,5 @@ export const preparation = plugin(
       next(done || request.route.config.unprepared ? undefined : new ServiceUnavailable())
     })
   },
-  { name: 'preparation', dependencies: ['auth', 'database'] },
+  { name: 'preparation', dependencies: ['auth', 'database', 'route'] },
 )

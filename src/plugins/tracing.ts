@@ -33,5 +33,5 @@ export const tracing = plugin(
     })
     app.addHook('onClose', () => Promise.race([stop(), pause(FLUSH_MS, undefined, { ref: false })]))
   },
-  { name: 'tracing' },
+  { name: 'tracing', dependencies: ['route'] },
 )

@@ -1,8 +1,9 @@
 import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
+import type { MessageName } from '../db/tables.ts'
 import { html } from '../html.ts'
 import { loadTemplates, render } from '../mail/templates.ts'
-import { samples } from '../mail/samples.ts'
+import { samplesOf } from '../mail/samples.ts'
 
 // For designers: every message with sample values, as HTML and as text, and a page that shows all of them.
 const target = new URL('../../output/emails/', import.meta.url)
@@ -12,8 +13,10 @@ await mkdir(target, { recursive: true })
 /** As who prefers dark colors sees it, whatever the designer prefers. */
 const byNight = (mail: string) => mail.replaceAll('(prefers-color-scheme: dark)', 'all')
 
-const names = Object.keys(await loadTemplates())
-const mails = await Promise.all(names.map(async (name) => ({ name, ...(await render(name, samples)) })))
+const names = Object.keys(await loadTemplates()) as MessageName[]
+const mails = await Promise.all(
+  names.map(async (name) => ({ name, ...(await render(name, samplesOf(name))) })),
+)
 await Promise.all(
   mails.flatMap((mail) => [
     writeFile(new URL(`${mail.name}.html`, target), mail.html),

@@ -32,7 +32,12 @@ export interface Rounds {
  * The service against the baseline. They are loaded in turn and compared within each pair, first one first and then
  * the other, so that what else the machine does strikes both.
  */
-export async function versus(world: World, service: Server, baseline: Server, { warmUp, rounds, seconds }: Rounds) {
+export async function versus(
+  world: World,
+  service: Server,
+  baseline: Server,
+  { warmUp, rounds, seconds }: Rounds,
+) {
   part('Against the same by hand: one process each, 32 connections, PostgreSQL')
   for (const route of routes) {
     await answersAreEqual(world, service, baseline, route)

@@ -3,10 +3,19 @@ import { createServer } from 'node:http'
 import { createRequire } from 'node:module'
 import type { AddressInfo } from 'node:net'
 import { json } from 'node:stream/consumers'
+import postgres from 'postgres'
 import { type Test, test } from 'tap'
-import { freshDatabase, onPostgres } from '../support/database.ts'
+import { connectPostgres } from '../../src/db/postgres.ts'
+import {
+  createDatabase,
+  dropDatabase,
+  freshDatabase,
+  needsPostgres,
+  onPostgres,
+} from '../support/database.ts'
 import { startMailing } from '../support/mailing.ts'
 import { startWithoutData } from '../support/no-database.ts'
+import { startService } from '../support/service.ts'
 
 interface Span {
   name: string
@@ -98,4 +107,37 @@ void test('a request can be followed from its caller to the mail that it caused'
     lines.find(({ msg }) => msg === 'mail sent'),
     { trace_id: /^[0-9a-f]{32}$/ },
   )
+})
+
+void test('a request that waits to be let in is traced as itself', needsPostgres, async (t) => {
+  const collector = await startCollector(t)
+  const server = process.env.TEST_DATABASE_URL!
+  const url = await createDatabase(server)
+  const other = postgres(url, { max: 1, onnotice: () => undefined })
+  const connection = connectPostgres({ url, migrationUrl: url, poolSize: 1 })
+  const service = await startService(t, { OTEL_EXPORTER_OTLP_ENDPOINT: collector.endpoint }, { connection })
+  t.teardown(async () => {
+    await service.close()
+    await other.end({ timeout: 1 })
+    await dropDatabase(server, url)
+  })
+  const traces = Array.from({ length: 20 }, (_, n) => n.toString(16).padStart(32, 'a'))
+  const read = (trace: string) =>
+    service.call('GET', '/users/me', {
+      as: service.admin,
+      headers: { traceparent: `00-${trace}-${'cd'.repeat(8)}-01` },
+    })
+  const asked = await other.begin(async (holding) => {
+    await holding`lock table sessions in access exclusive mode`
+    const all = traces.map(read)
+    await service.app.inject('/health/live')
+    t.ok(service.app.requestsWaiting() > 0, 'some wait')
+    return { all } // a promise would be waited for
+  })
+  t.ok((await Promise.all(asked.all)).every(({ status }) => status === 200))
+  await service.close()
+  const namesOf = (trace: string) =>
+    collector.spans.filter(({ traceId }) => traceId === trace).map(({ name }) => name)
+  for (const trace of traces)
+    t.same(namesOf(trace).toSorted(), ['GET /api/v1/users/me', 'query'], 'its own statement, and no other')
 })

@@ -16,6 +16,8 @@ export interface SuiteOptions {
   /** The Node to run them with; this one where left out. */
   readonly node?: string
   readonly coverage?: boolean
+  /** What else must be there before the tests. */
+  readonly first?: Promise<unknown>
 }
 
 const tapBin = join('node_modules', '.bin', 'tap')
@@ -30,14 +32,14 @@ const built = 'node_modules/@tapjs/test/test-built/dist/esm/index.js'
  * @param args file names and options of tap; none: all files
  */
 export async function runSuite(args: string[], options: SuiteOptions = {}): Promise<Totals> {
-  const { env = {}, node = process.execPath, coverage = false } = options
+  const { env = {}, node = process.execPath, coverage = false, first } = options
   const output = join(tmpdir(), `groundwork-suite-${process.pid}.tap`)
   const run = (...tapArgs: string[]) =>
     exited(
       spawn(node, [tapBin, ...tapArgs], { stdio: 'inherit', env: { ...process.env, ...outsideCI, ...env } }),
     )
   try {
-    if (!isBuilt()) await run('build')
+    await Promise.all([isBuilt() || run('build'), first])
     if (!coverage) buildIfChanged()
     const code = await run(
       `--reporter=${process.stdout.isTTY ? 'terse' : 'min'}`,
