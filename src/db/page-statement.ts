@@ -25,15 +25,28 @@ export type Listed = PgTable & Record<'id' | 'created_at', PgColumn>
 export const TOTAL = 'rows_on_all_pages'
 
 /** One kind of page of a table. */
-interface PageKind {
+export interface PageKind {
   /** A column, `-` before it for descending. */
   readonly sort: string
   /** Whether it goes on after the position of a cursor. */
   readonly follows: boolean
+  /** Whether it passes over rows first. */
+  readonly skips: boolean
+  /** It has no more rows than that; undefined: any number. */
+  readonly size: number | undefined
   /** The columns that are searched; none: all rows. */
   readonly search: readonly string[]
   readonly where: SQL | undefined
 }
+
+/** Rows of a page, one more than is asked for at most: as many as are asked for by default, and at most. */
+const SIZES = [101, 1_001]
+
+export const sizeFor = (limit: number) => SIZES.find((size) => limit <= size)
+
+/** Another one for each kind. */
+export const nameOf = ({ sort, follows, skips, size, search }: PageKind) =>
+  [sort, follows, skips, size, search.length > 0].join('_')
 
 export const columnOf = (sort: string) => sort.replace(/^-/, '')
 
@@ -47,8 +60,8 @@ export function columnsIn<T extends PgTable>(table: T, from: object): T['_']['co
 }
 
 /**
- * Prepares the statement of one kind of page. It takes `limit`, `skip`, where it follows `key` and `id`, where it
- * searches `pattern`, and what `where` names. Served by an index on (…, key, id), read in either direction.
+ * Prepares the statement of one kind of page. It takes `limit`, where it skips `skip`, where it follows `key` and `id`,
+ * where it searches `pattern`, and what `where` names. Served by an index on (…, key, id), read in either direction.
  */
 export function preparePage(db: Database, listed: Listed, kind: PageKind) {
   const table = listed as Columns
@@ -65,7 +78,7 @@ export function preparePage(db: Database, listed: Listed, kind: PageKind) {
     .from(total)
     .leftJoin(page, sql`true`)
     .orderBy(...order.by(order.key(columns), columns.id!))
-    .prepare([getTableName(table), kind.sort, kind.follows, searches].join('_'))
+    .prepare(`${getTableName(table)}_${nameOf(kind)}`)
 }
 
 type Columns = Listed & Record<string, PgColumn>
@@ -83,20 +96,32 @@ function orderOf(column: PgColumn, { sort, follows }: PageKind) {
   }
 }
 
-/** The page is read off the index that has the rows in order, no further than the page goes. */
-function amongAll(db: Database, table: Columns, { key, by, past }: Order, { where }: PageKind) {
+/**
+ * The page is read off the index that has the rows in order, no further than the page goes. PostgreSQL takes a limit that
+ * it does not know for a tenth of the table, and an offset too: it would plan each page of a large table anew, which
+ * takes it as long as to read one. So it is told a size, and of an offset only where there is one.
+ */
+function amongAll(db: Database, table: Columns, { key, by, past }: Order, kind: PageKind) {
+  const { where, skips, size } = kind
   const counted = db
     .select({ count: count().as('count') })
     .from(table)
     .where(where)
   const total = (where === undefined ? maintained(db, table) : counted).as('total')
-  const page = db
+  const rows = db
     .select()
     .from(table)
     .where(and(where, past(key(table), table.id)))
     .orderBy(...by(key(table), table.id))
+  if (skips || size === undefined)
+    return { ctes: [], total, page: rows.limit(value('limit')).offset(value('skip')).as('page') }
+  const first = rows.limit(size).as('first')
+  const columns = columnsIn(table, first)
+  const page = db
+    .select()
+    .from(first)
+    .orderBy(...by(key(columns), columns.id!))
     .limit(value('limit'))
-    .offset(value('skip'))
     .as('page')
   return { ctes: [], total, page }
 }

@@ -2,7 +2,17 @@ import type { SQL } from 'drizzle-orm'
 import type { Database } from './connect.ts'
 import { CursorBesideSkip, InvalidCursor, type Position, readCursor, writeCursor } from './cursor.ts'
 import { isDataException } from './faults.ts'
-import { type Listed, TOTAL, columnOf, containing, prepareCount, preparePage } from './page-statement.ts'
+import {
+  type Listed,
+  type PageKind,
+  TOTAL,
+  columnOf,
+  containing,
+  nameOf,
+  prepareCount,
+  preparePage,
+  sizeFor,
+} from './page-statement.ts'
 import { whenNeeded } from './statements.ts'
 
 /** Which rows of a list: `limit` at most, past the first `skip`, or past the page that gave `cursor`. */
@@ -25,7 +35,7 @@ export interface PageOf<Row> {
 
 /**
  * The list of a table: page and count in one statement, so in one round trip. Each kind of page (its order, whether it
- * follows a cursor, whether it searches) is prepared when it is first asked for.
+ * follows a cursor, whether it searches, its size) is prepared when it is first asked for.
  *
  * @param search names of the columns that `q` looks into
  * @param where which rows there are at all; may name values, given to `read` as `values`
@@ -38,11 +48,10 @@ export function preparePages<Row, Sort extends string = 'created_at'>(
 ) {
   const statements = new Map<string, ReturnType<typeof preparePage>>()
   const countAll = whenNeeded(() => prepareCount(db, table))
-  const prepared = (sort: string, follows: boolean, searches: boolean) => {
-    const kind = `${sort} ${follows} ${searches}`
-    const made =
-      statements.get(kind) ?? preparePage(db, table, { sort, follows, search: searches ? search : [], where })
-    statements.set(kind, made)
+  const prepared = (kind: PageKind) => {
+    const name = nameOf(kind)
+    const made = statements.get(name) ?? preparePage(db, table, kind)
+    statements.set(name, made)
     return made
   }
 
@@ -60,7 +69,14 @@ export function preparePages<Row, Sort extends string = 'created_at'>(
     if (after && skip > 0) throw new CursorBesideSkip()
     // One row more than is shown tells whether there is a next page.
     const given = { ...values, skip, limit: limit + 1, pattern: q && containing(q), ...after }
-    const page = prepared(sort, after !== undefined, q !== '').execute(given)
+    const page = prepared({
+      sort,
+      follows: after !== undefined,
+      skips: skip > 0,
+      size: sizeFor(given.limit),
+      search: q === '' ? [] : search,
+      where,
+    }).execute(given)
     const found: Found[] = await refusingForged(after, page)
     const count = found[0]?.[TOTAL] ?? (await countAll().execute({}))[0]?.count ?? 0
     if (found[0]?.id === null) found.length = 0 // past the end, the total stands alone
