@@ -83,6 +83,24 @@ void test('lists', async (t) => {
     t.match(a, /^a$/i, 'capitals are no order of their own')
   })
 
+  await t.test('pages of every size are whole', async (t) => {
+    const reader = await service.person()
+    await addItems(
+      reader,
+      Array.from({ length: 1002 }, (_, n) => ({ title: `${n}` })),
+    )
+    for (const limit of [99, 100, 101, 1000])
+      for (const skip of [0, 1]) {
+        const page = await list({ limit, skip }, reader)
+        t.equal(page.data.length, limit, `${limit} past ${skip}`)
+        t.not(page.next_cursor, null, 'and more to follow')
+      }
+    const pages = await follow({ limit: 100 }, reader)
+    const met = pages.flatMap(({ data }) => data.map(({ id }) => id))
+    t.equal(new Set(met).size, 1002)
+    t.equal(met.length, 1002, 'each once')
+  })
+
   await t.test('while rows come and go, those that stay are met once each', async (t) => {
     const reader = await service.person()
     await addItems(
