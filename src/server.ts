@@ -23,8 +23,8 @@ const BACKLOG = 4_096
 
 /**
  * V8 lets a small heap grow fourfold before it collects: 30 MB that live held 70 to 130, whose pages it keeps from then
- * on. By half is enough. Not from the beginning, as a first start would take a second longer; and how far a heap may
- * grow is decided when it is collected, so it is now.
+ * on. To let it grow by half is enough. Not from the beginning, as a first start would take a second longer; and how far
+ * a heap may grow is decided when it is collected, so it is collected now.
  */
 function keepHeapSmall() {
   setFlagsFromString('--heap-growing-percent=50')

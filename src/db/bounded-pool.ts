@@ -162,6 +162,7 @@ export function boundedPool(open: () => Sql, { size, runMs, depth = DEPTH }: Poo
     replace(lane, performance.now())
   }
 
+  // Where nothing is traced, nothing is made for it: this is on every statement's way.
   const tracedRun = (text: string, make: Make, isShort = false) =>
     isTracing()
       ? traced('query', { 'db.system.name': 'postgresql', 'db.query.text': text }, () => run(make, isShort))

@@ -1,10 +1,10 @@
+import { getTableColumns } from 'drizzle-orm'
 import {
   IdempotencyKeyReused,
   InvalidCredentials,
   NotEnoughPermissions,
   PreconditionFailed,
 } from '../errors.ts'
-import { getTableColumns } from 'drizzle-orm'
 import type { Database } from './connect.ts'
 import { isForeignKeyViolation } from './faults.ts'
 import { keyValues } from './idempotency.ts'
@@ -80,7 +80,7 @@ export function ownedRows<Row, Field extends string, Sort extends string>(
     return found as Versioned<Row>
   }
 
-  /** A write of one row, which says whose the row was, and the row if it was written. */
+  /** A write of one row, which says whose the row was, and the row if it was written. `values` are its own to add to. */
   async function write(statement: typeof run.update, { asker, id, versions }: Target, values: Values = {}) {
     values.id = id
     values.asker = asker.id

@@ -30,9 +30,7 @@ export interface PageKind {
   readonly sort: string
   /** Whether it goes on after the position of a cursor. */
   readonly follows: boolean
-  /** Whether it passes over rows first. */
-  readonly skips: boolean
-  /** It has no more rows than that; undefined: any number. */
+  /** The most rows that it may have; undefined: any number, and `skip` of them passed over first. */
   readonly size: number | undefined
   /** The columns that are searched; none: all rows. */
   readonly search: readonly string[]
@@ -44,9 +42,9 @@ const SIZES = [101, 1_001]
 
 export const sizeFor = (limit: number) => SIZES.find((size) => limit <= size)
 
-/** Another one for each kind. */
-export const nameOf = ({ sort, follows, skips, size, search }: PageKind) =>
-  [sort, follows, skips, size, search.length > 0].join('_')
+/** Another one for each kind of one list. */
+export const nameOf = ({ sort, follows, size, search }: PageKind) =>
+  [sort, follows, size, search.length > 0].join('_')
 
 export const columnOf = (sort: string) => sort.replace(/^-/, '')
 
@@ -60,8 +58,8 @@ export function columnsIn<T extends PgTable>(table: T, from: object): T['_']['co
 }
 
 /**
- * Prepares the statement of one kind of page. It takes `limit`, where it skips `skip`, where it follows `key` and `id`,
- * where it searches `pattern`, and what `where` names. Served by an index on (…, key, id), read in either direction.
+ * Prepares the statement of one kind of page. It takes `limit`, `skip` where it has no size, where it follows `key` and
+ * `id`, where it searches `pattern`, and what `where` names. Served by an index on (…, key, id), read in either direction.
  */
 export function preparePage(db: Database, listed: Listed, kind: PageKind) {
   const table = listed as Columns
@@ -102,7 +100,7 @@ function orderOf(column: PgColumn, { sort, follows }: PageKind) {
  * takes it as long as to read one. So it is told a size, and of an offset only where there is one.
  */
 function amongAll(db: Database, table: Columns, { key, by, past }: Order, kind: PageKind) {
-  const { where, skips, size } = kind
+  const { where, size } = kind
   const counted = db
     .select({ count: count().as('count') })
     .from(table)
@@ -113,9 +111,10 @@ function amongAll(db: Database, table: Columns, { key, by, past }: Order, kind: 
     .from(table)
     .where(and(where, past(key(table), table.id)))
     .orderBy(...by(key(table), table.id))
-  if (skips || size === undefined)
+  if (size === undefined)
     return { ctes: [], total, page: rows.limit(value('limit')).offset(value('skip')).as('page') }
-  const first = rows.limit(size).as('first')
+  // Written out: a number would be sent as a value.
+  const first = rows.limit(sql.raw(String(size)) as never).as('first')
   const columns = columnsIn(table, first)
   const page = db
     .select()

@@ -72,8 +72,7 @@ export function preparePages<Row, Sort extends string = 'created_at'>(
     const page = prepared({
       sort,
       follows: after !== undefined,
-      skips: skip > 0,
-      size: sizeFor(given.limit),
+      size: skip > 0 || q !== '' ? undefined : sizeFor(given.limit),
       search: q === '' ? [] : search,
       where,
     }).execute(given)

@@ -49,7 +49,7 @@ function measureRequests(app: FastifyInstance, { Histogram }: Prometheus, regist
     registers: [register],
   })
   app.addHook('onResponse', (request, reply, next) => {
-    const { url: route = 'none' } = request.route
+    const { url: route = 'none' } = request.routeOptions // by which it was answered in the end
     durations.observe({ method: request.method, route, status: reply.statusCode }, reply.elapsedTime / 1000)
     next()
   })

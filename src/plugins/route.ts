@@ -6,8 +6,9 @@ type Route = FastifyRequest['routeOptions']
 declare module 'fastify' {
   interface FastifyRequest {
     /**
-     * `routeOptions`, made once a request. Fastify makes an object of twelve fields each time that it is asked for
-     * them, and log, guards and parsers all ask.
+     * The route that was found, its `routeOptions` kept. Fastify makes an object of twelve fields each time that it is
+     * asked for them, and log, guards and parsers all ask. (Where the handler for what is not found takes over, these
+     * become its own; this stays.)
      */
     readonly route: Route
     /** Where it is kept. */

@@ -6,44 +6,40 @@ import type { Rounds } from './versus.ts'
 import type { World } from './world.ts'
 
 /** The same requests where there is little and where there is much. */
-export async function flat(small: World, big: World, what: string, { rounds, seconds }: Rounds) {
+export async function flat(small: World, big: World, what: string, { warmUp, rounds, seconds }: Rounds) {
   part(`Flat: 1,000 items against ${what}`)
   // As autovacuum would have, which is off so that it strikes no round.
   for (const { sql } of [small, big]) await sql`vacuum`
   const [few, many] = await Promise.all(
     [small, big].map(({ url }) => startServer({ what: 'service', env: { DATABASE_URL: url } })),
   )
-  const p50s = async (route: Route, server: Server, world: World) =>
+  type Asked = (seconds: number) => Promise<number>
+  const p50s = (route: Route, server: Server, world: World) => async (seconds: number) =>
     (await round(server, route, world, seconds)).p50
-  const compare = async (name: string, a: () => Promise<number>, b: () => Promise<number>, most: number) => {
+  const compare = async (name: string, a: Asked, b: Asked, most: number) => {
     const pairs: [number, number][] = []
+    progress(`${name}, warming up`)
+    for (const ask of [a, b]) await ask(warmUp / 2)
     for (let n = 1; n <= rounds; n += 1) {
       progress(`${name}, round ${n} of ${rounds}`)
-      pairs.push([await a(), await b()])
+      if (n % 2 === 0) {
+        const second = await b(seconds)
+        pairs.push([await a(seconds), second])
+      } else pairs.push([await a(seconds), await b(seconds)])
     }
     const [small, big] = [median(pairs.map(([a]) => a)), median(pairs.map(([, b]) => b))]
     const more = `${digits(small)} : ${digits(big)} ms`
     bounded(`${name}: p50, ratio`, median(pairs.map(([a, b]) => b / a)), { most, more })
   }
   for (const route of [list, one])
-    await compare(
-      route.name,
-      () => p50s(route, few!, small),
-      () => p50s(route, many!, big),
-      1.2,
-    )
-  await compare(
-    everybodys.name,
-    () => p50s(everybodys, few!, small),
-    () => p50s(everybodys, many!, big),
-    1.5,
-  )
+    await compare(route.name, p50s(route, few!, small), p50s(route, many!, big), 1.2)
+  await compare(everybodys.name, p50s(everybodys, few!, small), p50s(everybodys, many!, big), 1.5)
   const deep = await fromCursor(many!.url, big)
   if (deep)
     await compare(
       `${everybodys.name}, the last page by cursor`,
-      () => p50s(everybodys, many!, big),
-      () => p50s(deep, many!, big),
+      p50s(everybodys, many!, big),
+      p50s(deep, many!, big),
       1.2,
     )
   else row('following cursor to the last item', 'skipped: lists have no next_cursor yet')

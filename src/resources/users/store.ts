@@ -56,7 +56,8 @@ export interface UserStore {
 
 export function userStore(db: Database, config: VerificationConfig): UserStore {
   const run = whenNeeded(() => prepareUserStatements(db, config))
-  const [ownChanges, allChanges] = [assignments(['email', 'full_name']), assignments(CHANGEABLE)]
+  const ownChanges = assignments(['email', 'full_name'])
+  const allChanges = assignments(CHANGEABLE)
   /** Asked where a write found nothing to do: was it refused, or was the user deleted meanwhile? */
   const exists = async (id: string) => (await run().get.execute({ id })).length > 0
   return {
