@@ -29,12 +29,20 @@ void test('what an operator is woken by', async (t) => {
     await call('GET', `/users/${admin.id}`, { as: admin })
     await call('GET', `/users/${admin.id}`)
     await call('GET', '/nowhere/ada@example.com')
+    await app.inject({ method: 'OPTIONS', url: '/nowhere' })
     const metrics = await scrape(port)
-    const count = (route: string, status: number) =>
-      metrics.get(`http_request_duration_seconds_count{method="GET",route="${route}",status="${status}"}`)
+    const count = (route: string, status: number, method = 'GET') =>
+      metrics.get(
+        `http_request_duration_seconds_count{method="${method}",route="${route}",status="${status}"}`,
+      )
     t.equal(count('/api/v1/users/:user_id', 200), 1)
     t.equal(count('/api/v1/users/:user_id', 401), 1)
     t.equal(count('none', 404), 1)
+    t.equal(
+      count('none', 404, 'OPTIONS'),
+      1,
+      'by what it was answered by, not by the route of all preflights',
+    )
     t.notOk([...metrics.keys()].some((name) => name.includes(admin.id) || name.includes('@')))
     t.ok([...metrics.keys()].some((name) => name.startsWith('nodejs_eventloop_lag')))
   })
