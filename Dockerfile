@@ -1,16 +1,18 @@
 # The service for production: small, without tools of development, as a user without rights.
 # Debian's slim, as the glibc builds of the packages are the ones that are tested. `npm run test:image` runs these steps.
 
-FROM node:24-slim AS build
+FROM node:24.21.0-bookworm-slim@sha256:0e0ff40c39bc087845bfb27465a0df4ea419520094bc35842ff83dd8cbe6f9b6 AS build
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
 RUN npm ci
 COPY tsconfig.json tsconfig.build.json ./
 COPY src ./src
 COPY emails ./emails
-RUN npm run build
+# docker build --build-arg REVISION=$(git rev-parse HEAD) .
+ARG REVISION=
+RUN npm run build -- --revision="$REVISION"
 
-FROM node:24-slim AS dependencies
+FROM node:24.21.0-bookworm-slim@sha256:0e0ff40c39bc087845bfb27465a0df4ea419520094bc35842ff83dd8cbe6f9b6 AS dependencies
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
 # npm leaves what is optional to a dependency: the embedded database and Sentry's command line are 50 MB.
@@ -18,8 +20,10 @@ RUN npm ci --omit=dev \
   && rm -rf node_modules/@electric-sql node_modules/sentry node_modules/.bin node_modules/@opentelemetry/*/build/esnext \
   && find node_modules -name '*.map' -delete
 
-FROM node:24-slim
+FROM node:24.21.0-bookworm-slim@sha256:0e0ff40c39bc087845bfb27465a0df4ea419520094bc35842ff83dd8cbe6f9b6
 ENV NODE_ENV=production ENVIRONMENT=production PORT=8000
+# Nothing is installed from here on, and whoever gets in finds nothing to install with.
+RUN rm -rf /usr/local/lib/node_modules /usr/local/bin/npm /usr/local/bin/npx /usr/local/bin/corepack /usr/local/bin/yarn /usr/local/bin/yarnpkg /opt/yarn-v*
 WORKDIR /app
 COPY package.json ./
 COPY --from=dependencies /app/node_modules ./node_modules

@@ -1,12 +1,13 @@
 import { randomBytes } from 'node:crypto'
 import { existsSync, linkSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { parseEnv } from 'node:util'
 import type { TSchema } from '@sinclair/typebox'
 import { Value } from '@sinclair/typebox/value'
 import { Environment, type Named } from './environment.ts'
+import { readEmail } from './email-address.ts'
+import { expanded, readEnvFile } from './env-file.ts'
 import { environmentFaults, hostOf } from './environment-faults.ts'
-import { originOf, readList, readText } from './text-values.ts'
+import { originOf, pathOf, readList, readOrigin, readText, withoutLastSlashes } from './text-values.ts'
 
 /**
  * The environment: the only reader of process.env. What is not right stops the start, with one line for each fault.
@@ -14,18 +15,27 @@ import { originOf, readList, readText } from './text-values.ts'
  */
 
 /** The settings of one process, checked and complete. Names are those of the environment. */
-export interface Config extends Omit<Named, 'HOST' | 'PUBLIC_URL' | 'SECRET_KEY' | 'DOCS_ENABLED'> {
+export interface Config extends Omit<
+  Named,
+  'HOST' | 'PUBLIC_URL' | 'SECRET_KEY' | 'FIRST_SUPERUSER_PASSWORD' | 'DOCS_ENABLED'
+> {
   readonly HOST: string
   readonly PUBLIC_URL: string | undefined
   readonly SECRET_KEY: string
+  readonly FIRST_SUPERUSER_PASSWORD: string | undefined
   readonly DOCS_ENABLED: boolean
   /** Where mails go: to a server, into the database alone (local), or they are not made. */
   readonly mail: 'smtp' | 'inbox' | 'off'
+  /** The path of PUBLIC_URL without its last slash, empty for most: what absolute paths that clients are told begin with. */
+  readonly publicPath: string
   /** What links in mails begin with. */
   readonly linkBase: string
   readonly corsOrigins: readonly string[]
   readonly trustedProxies: readonly string[]
 }
+
+/** Vite's, and what most others use. */
+const DEV_SERVERS = ['http://localhost:5173', 'http://localhost:3000']
 
 /** Every fault of the environment, a line each. */
 export class ConfigError extends Error {
@@ -43,17 +53,22 @@ export class ConfigError extends Error {
  * @throws ConfigError
  */
 export function loadConfig(): Config {
-  return readConfig(environment())
+  const { env, faults } = environment()
+  return readConfig(env, faults)
 }
 
 /** The same, for the doctor: what can be read, and what is wrong with the rest. Makes no secret. */
 export function examineConfig(): Examined {
-  return examine(present(environment()))
+  const { env, faults } = environment()
+  const examined = examine(present(env))
+  return { ...examined, faults: [...faults, ...examined.faults] }
 }
 
-function environment(): Readonly<NodeJS.Dict<string>> {
-  const file = existsSync('.env') ? parseEnv(readFileSync('.env', 'utf8')) : {}
-  return { ...file, ...present(process.env) }
+function environment() {
+  const given = present(process.env)
+  const file = readEnvFile(existsSync('.env') ? readFileSync('.env', 'utf8') : '')
+  const { values, faults } = expanded(file.values, given, Object.keys(Environment.properties))
+  return { env: { ...values, ...given }, faults: [...file.faults, ...faults] }
 }
 
 /** Empty counts as unset. */
@@ -65,9 +80,9 @@ const present = (env: Readonly<NodeJS.Dict<string>>) =>
  *
  * @throws ConfigError
  */
-export function readConfig(environment: Readonly<NodeJS.Dict<string>>): Config {
-  const { config, faults } = examine(present(environment))
-  if (faults.length > 0) throw new ConfigError(faults)
+export function readConfig(env: Readonly<NodeJS.Dict<string>>, before: readonly string[] = []): Config {
+  const { config, faults } = examine(present(env))
+  if (before.length + faults.length > 0) throw new ConfigError([...before, ...faults])
   return { ...config, SECRET_KEY: config.SECRET_KEY || localSecret(config.DATA_DIR) }
 }
 
@@ -88,22 +103,27 @@ function completed(named: Named): Config {
   const FRONTEND_HOST = trimmed(named.FRONTEND_HOST)
   return {
     ...named,
+    FIRST_SUPERUSER: readEmail(named.FIRST_SUPERUSER),
     HOST: hostOf(named),
     PUBLIC_URL,
     SECRET_KEY: named.SECRET_KEY ?? '',
+    FIRST_SUPERUSER_PASSWORD: named.FIRST_SUPERUSER_PASSWORD ?? (local ? 'changethis' : undefined),
     DOCS_ENABLED: named.DOCS_ENABLED ?? named.ENVIRONMENT !== 'production',
     mail: named.SMTP_HOST !== undefined ? 'smtp' : local ? 'inbox' : 'off',
+    publicPath: pathOf(PUBLIC_URL),
     linkBase: FRONTEND_HOST ?? PUBLIC_URL ?? '',
     corsOrigins: [
-      ...new Set(
-        [FRONTEND_HOST, ...readList(named.BACKEND_CORS_ORIGINS)].flatMap((url) => originOf(url) ?? []),
-      ),
+      ...new Set([
+        ...[originOf(FRONTEND_HOST) ?? []].flat(),
+        ...readList(named.BACKEND_CORS_ORIGINS).flatMap((origin) => readOrigin(origin) ?? []),
+        ...(local ? DEV_SERVERS : []),
+      ]),
     ],
     trustedProxies: readList(named.TRUST_PROXY),
   }
 }
 
-const trimmed = <T extends string | undefined>(url: T) => url?.replace(/\/+$/, '') as T
+const trimmed = <T extends string | undefined>(url: T) => (url && withoutLastSlashes(url)) as T
 
 /** The values of the environment as their types; one that can't be read counts as unset, and is told. */
 function readNamed(env: Readonly<NodeJS.Dict<string>>): { named: Named; misread: string[] } {
@@ -132,7 +152,7 @@ function expectation(schema: TSchema): string {
  */
 function localSecret(dataDir: string): string {
   const path = join(dataDir, 'secret')
-  mkdirSync(dataDir, { recursive: true })
+  mkdirSync(dataDir, { recursive: true, mode: 0o700 })
   const kept = existsSync(path) ? readFileSync(path, 'utf8').trim() : ''
   if (Buffer.byteLength(kept) >= 32) return kept
   const made = randomBytes(32).toString('base64url')

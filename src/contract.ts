@@ -1,11 +1,17 @@
+import { buildInfo } from './build-info.ts'
 import { type Static, type TObject, type TSchema, type TUnsafe, Type } from '@sinclair/typebox'
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type {
   FastifyBaseLogger,
+  FastifyContextConfig,
   FastifyInstance,
+  FastifySchema,
   RawReplyDefaultExpression,
   RawRequestDefaultExpression,
   RawServerDefault,
+  RouteGenericInterface,
+  RouteHandlerMethod,
+  RouteShorthandOptions,
 } from 'fastify'
 import type { ApiErrorKind } from './errors.ts'
 
@@ -14,8 +20,8 @@ import type { ApiErrorKind } from './errors.ts'
  * its serialization and its part of openapi.json.
  */
 
-/** The version of the contract, as openapi.json carries it. */
-export const API_VERSION = '0.1.0'
+/** The version of the contract, as openapi.json carries it: that of the package, which moves with releases. */
+export const API_VERSION = buildInfo.version
 
 /** The name of the security scheme; Swagger UI and generated clients know it from the FastAPI template. */
 export const SECURITY_SCHEME = 'OAuth2PasswordBearer'
@@ -26,6 +32,10 @@ declare module 'fastify' {
     errors?: readonly ApiErrorKind[]
     /** The good answer is a version of a row, told in `ETag`. */
     versioned?: boolean
+    /** Bytes that a body may have, where 32 KiB are too few. */
+    bodyLimit?: number
+    /** Whether its form may come as multipart/form-data, too. */
+    multipart?: boolean
   }
 }
 
@@ -37,6 +47,49 @@ export type App = FastifyInstance<
   FastifyBaseLogger,
   TypeBoxTypeProvider
 >
+
+/**
+ * What a request has where somebody is signed in: in the signed-in and superuser scopes, and only there. Plugins add to
+ * it what they give requests.
+ */
+// oxlint-disable-next-line typescript/no-empty-object-type -- plugins/auth.ts and plugins/ownership.ts fill it
+export interface SignedIn {}
+
+type Verb = 'get' | 'head' | 'post' | 'put' | 'patch' | 'delete' | 'options' | 'all'
+
+type Handler<Schema extends FastifySchema> = RouteHandlerMethod<
+  RawServerDefault,
+  RawRequestDefaultExpression,
+  RawReplyDefaultExpression,
+  RouteGenericInterface,
+  FastifyContextConfig,
+  Schema,
+  TypeBoxTypeProvider
+>
+
+type SignedInRoute = <const Schema extends FastifySchema>(
+  path: string,
+  options: RouteShorthandOptions<
+    RawServerDefault,
+    RawRequestDefaultExpression,
+    RawReplyDefaultExpression,
+    RouteGenericInterface,
+    FastifyContextConfig,
+    Schema,
+    TypeBoxTypeProvider
+  >,
+  handler: (
+    request: Parameters<Handler<Schema>>[0] & SignedIn,
+    reply: Parameters<Handler<Schema>>[1],
+  ) => ReturnType<Handler<Schema>>,
+) => unknown
+
+/** The application where a user is signed in. A function of routes that takes it fits into no public scope. */
+export type SignedInApp = Omit<App, Verb> & { readonly [verb in Verb]: SignedInRoute } & {
+  readonly [isSignedIn]: true
+}
+/** Types only; nothing stands there at run time. */
+declare const isSignedIn: unique symbol
 
 /** Every named component of the document, by name. */
 export const components = new Map<string, TSchema>()
@@ -62,6 +115,11 @@ interface Operation {
   body?: TSchema
   /** Media types of the body, where not JSON. */
   consumes?: string[]
+  /**
+   * Takes its form as multipart/form-data, too. The document does not say so: with two types for one body, generated
+   * clients would make two shapes of it, or send the other one.
+   */
+  multipart?: true
   /** The media type of the answer, where not JSON. */
   produces?: string[]
   /** The good answers by status. */
@@ -70,6 +128,8 @@ interface Operation {
   errors?: ApiErrorKind[]
   /** The good answer is a version of a row, told in `ETag`. */
   versioned?: true
+  /** Bytes that a body may have, where 32 KiB are too few. */
+  bodyLimit?: number
 }
 
 /** The contract of one route, as Fastify's `schema`. */
@@ -114,7 +174,8 @@ export const IfNoneMatch = Type.Object({
 export const IfMatch = Type.Object({
   'If-Match': Type.Optional(
     Type.String({
-      description: 'The `ETag` of what is to be changed: where it was changed meanwhile, the answer is 412.',
+      description:
+        'The `ETag` of what is to be changed: where it was changed meanwhile, the answer is 412. One that a compressing proxy made weak is as good.',
     }),
   ),
 })
@@ -130,22 +191,38 @@ export const IdempotencyKey = Type.Object({
   ),
 })
 
+/** Which part of a list is asked for. The defaults are filled in by validation. */
+const partOfList = (cursorOf: string) => ({
+  skip: Type.Unsafe<number>(
+    Type.Optional(
+      Type.Integer({ minimum: 0, maximum: 2_147_483_647, default: 0, description: 'Rows to pass over.' }),
+    ),
+  ),
+  limit: Type.Unsafe<number>(
+    Type.Optional(Type.Integer({ minimum: 1, maximum: 1000, default: 100, description: 'Rows at most.' })),
+  ),
+  cursor: Type.Optional(
+    Text(4096, 1, {
+      pattern: '^[A-Za-z0-9_-]*$',
+      description: `The \`next_cursor\` of a page${cursorOf}, to go on from there; without \`skip\`.`,
+    }),
+  ),
+})
+
+/** The query of a list that is neither searched nor sorted. */
+export const PageQuery = Type.Object(partOfList(''))
+
 /**
- * The query of a list. The defaults are filled in by validation.
+ * The query of a list.
  *
  * @param searched what `q` looks into, in words
  * @param columns what it may be sorted by
  */
-export const listQuery = <const Column extends string>(searched: string, columns: readonly Column[]) =>
-  Type.Object({
-    skip: Type.Unsafe<number>(
-      Type.Optional(
-        Type.Integer({ minimum: 0, maximum: 2_147_483_647, default: 0, description: 'Rows to pass over.' }),
-      ),
-    ),
-    limit: Type.Unsafe<number>(
-      Type.Optional(Type.Integer({ minimum: 1, maximum: 1000, default: 100, description: 'Rows at most.' })),
-    ),
+export const listQuery = <const Column extends string>(searched: string, columns: readonly Column[]) => {
+  const { skip, limit, cursor } = partOfList(' with the same `sort` and `q`')
+  return Type.Object({
+    skip,
+    limit,
     q: Type.Optional(
       Text(255, 0, { description: `Only rows with this text in ${searched}, whatever its case.` }),
     ),
@@ -158,23 +235,23 @@ export const listQuery = <const Column extends string>(searched: string, columns
         }),
       ),
     ),
-    cursor: Type.Optional(
-      Text(4096, 1, {
-        pattern: '^[A-Za-z0-9_-]*$',
-        description:
-          'The `next_cursor` of a page with the same `sort` and `q`, to go on from there; without `skip`.',
-      }),
-    ),
+    cursor,
   })
+}
 
 /** The answer of a list. */
 export const pageOf = <T extends TSchema>(row: T) =>
   Type.Object({
     data: Type.Array(row),
-    count: Type.Integer({ description: 'Rows on all pages together.', examples: [1] }),
+    count: Type.Integer({
+      description:
+        'Rows on all pages together. What `q` finds is counted exactly in lists of up to 100,000 rows, and beyond where few match; where many do, it is an estimate.',
+      examples: [1],
+    }),
     next_cursor: Type.Unsafe<string | null>({
       type: ['string', 'null'],
-      description: 'Goes on with the next page, as `cursor`; null at the end.',
+      description:
+        'Goes on with the next page, as `cursor`; null at the end. A search of a long list may stop before a page is full.',
       examples: [null],
     }),
   })

@@ -1,8 +1,10 @@
-import { isIP } from 'node:net'
 import type { TSchema } from '@sinclair/typebox'
 import { Environment, type Named } from './environment.ts'
-import { isEmail } from './email-address.ts'
-import { originOf, readList } from './text-values.ts'
+import { isEmail, readEmail } from './email-address.ts'
+import { DatabaseUrlError, readDatabaseUrl } from './database-url.ts'
+import { weaknessOf } from './secret-strength.ts'
+import { readList, readOrigin } from './text-values.ts'
+import { blockOf, breadthOf } from './trusted-blocks.ts'
 
 /** What a schema cannot say: names that need each other, and what is not safe outside local. */
 export function* environmentFaults(named: Named, env: Readonly<NodeJS.Dict<string>>): Generator<string> {
@@ -13,21 +15,31 @@ export function* environmentFaults(named: Named, env: Readonly<NodeJS.Dict<strin
       yield `${name}: a URL is needed that begins with ${protocols.map((protocol) => `${protocol}//`).join(' or ')}`
   }
   for (const origin of readList(named.BACKEND_CORS_ORIGINS))
-    if (!originOf(origin))
-      yield 'BACKEND_CORS_ORIGINS: each entry must be an origin such as https://app.example.com'
+    if (readOrigin(origin) === undefined)
+      yield 'BACKEND_CORS_ORIGINS: each entry must be an origin such as https://app.example.com, without path or *'
+  for (const name of ['PUBLIC_URL', 'FRONTEND_HOST'] as const)
+    if (/[?#@]/.test(named[name] ?? ''))
+      yield `${name}: no query, fragment or user can be in it, as paths follow it`
+  for (const name of ['DATABASE_URL', 'MIGRATION_DATABASE_URL'] as const) {
+    const fault = databaseUrlFault(named[name])
+    if (fault !== undefined) yield `${name}: ${fault}`
+  }
   for (const proxy of readList(named.TRUST_PROXY))
-    if (!isNetwork(proxy))
+    if (!blockOf(proxy))
       yield 'TRUST_PROXY: each entry must be an IP address or a CIDR block such as 10.0.0.0/8'
-  if (!isEmail(named.FIRST_SUPERUSER)) yield 'FIRST_SUPERUSER: an email address is needed'
-  const passwordLength = [...named.FIRST_SUPERUSER_PASSWORD].length
-  if (passwordLength < 8 || passwordLength > 128)
+  const breadth = breadthOf(readList(named.TRUST_PROXY))
+  if (breadth === 'all' || (breadth === 'many' && named.ENVIRONMENT !== 'local'))
+    yield "TRUST_PROXY: trusts everybody to say which address they have; name the proxy's own addresses"
+  if (named.METRICS_PORT !== undefined && named.METRICS_PORT === named.PORT)
+    yield 'METRICS_PORT: must be another than PORT'
+  if (!isEmail(readEmail(named.FIRST_SUPERUSER))) yield 'FIRST_SUPERUSER: an email address is needed'
+  const passwordLength = [...(named.FIRST_SUPERUSER_PASSWORD ?? '')].length
+  if (named.FIRST_SUPERUSER_PASSWORD !== undefined && (passwordLength < 8 || passwordLength > 128))
     yield 'FIRST_SUPERUSER_PASSWORD: 8 to 128 characters are needed'
-  if (named.EMAILS_FROM_EMAIL !== undefined && !isEmail(named.EMAILS_FROM_EMAIL))
+  if (named.EMAILS_FROM_EMAIL !== undefined && !isEmail(readEmail(named.EMAILS_FROM_EMAIL)))
     yield 'EMAILS_FROM_EMAIL: an email address is needed'
   if (named.SMTP_HOST !== undefined && named.EMAILS_FROM_EMAIL === undefined)
     yield 'EMAILS_FROM_EMAIL: needed with SMTP_HOST'
-  if (named.SECRET_KEY !== undefined && Buffer.byteLength(named.SECRET_KEY) < 32)
-    yield 'SECRET_KEY: 32 bytes or more are needed; make one with: openssl rand -base64 32'
 
   if (
     named.EMAIL_VERIFICATION === 'required' &&
@@ -44,8 +56,16 @@ export function* environmentFaults(named: Named, env: Readonly<NodeJS.Dict<strin
   if (named.DATABASE_URL === undefined) yield `DATABASE_URL: needed in ${named.ENVIRONMENT}`
   if (named.SECRET_KEY === undefined)
     yield `SECRET_KEY: needed in ${named.ENVIRONMENT}; make one with: openssl rand -base64 32`
+  if (named.SECRET_KEY !== undefined) {
+    const weakness = weaknessOf(named.SECRET_KEY)
+    if (Buffer.byteLength(named.SECRET_KEY) < 32)
+      yield 'SECRET_KEY: 32 bytes or more are needed; make one with: openssl rand -base64 32'
+    else if (weakness !== undefined)
+      yield `SECRET_KEY: it ${weakness}; make one with: openssl rand -base64 32`
+  }
   for (const [name, given] of Object.entries(named))
-    if (given === 'changethis') yield `${name}: "changethis" is known to everybody; choose another`
+    if (name !== 'SECRET_KEY' && isChangethis(secretIn(given)))
+      yield `${name}: "changethis" is known to everybody; choose another`
   if (named.SMTP_HOST !== undefined && named.FRONTEND_HOST === undefined && named.PUBLIC_URL === undefined)
     yield 'FRONTEND_HOST or PUBLIC_URL: one is needed while mail is on, as links must lead somewhere'
 }
@@ -57,12 +77,24 @@ const isLoopback = (host: string) =>
 export const hostOf = (named: Named) =>
   named.HOST ?? (named.ENVIRONMENT === 'local' ? '127.0.0.1' : '0.0.0.0')
 
-function isNetwork(text: string): boolean {
-  const [address = '', prefix, ...rest] = text.split('/')
-  const bits = isIP(address) === 4 ? 32 : isIP(address) === 6 ? 128 : -1
-  return (
-    rest.length === 0 && bits > 0 && (prefix === undefined || (/^\d{1,3}$/.test(prefix) && +prefix <= bits))
-  )
+function databaseUrlFault(url: string | undefined): string | undefined {
+  try {
+    if (url !== undefined) readDatabaseUrl(url)
+    return undefined
+  } catch (error) {
+    if (error instanceof DatabaseUrlError) return error.message
+    throw error
+  }
+}
+
+const isChangethis = (text: string) => text.trim().toLowerCase() === 'changethis'
+
+/** The password within, where the value is the URL of a database. */
+function secretIn(given: unknown): string {
+  const text = String(given)
+  return text.startsWith('postgres') && databaseUrlFault(text) === undefined
+    ? readDatabaseUrl(text).password
+    : text
 }
 
 const hasProtocol = (url: string, protocols: readonly string[]) =>

@@ -9,7 +9,6 @@ const Count = (description: string, fallback: number, maximum: number, minimum =
   Type.Integer({ description, default: fallback, minimum, maximum })
 
 const URL_OF_HTTP = { url: ['http:', 'https:'] }
-const URL_OF_POSTGRES = { url: ['postgres:', 'postgresql:'] }
 
 export const Environment = Type.Object({
   ENVIRONMENT: Type.Union([Type.Literal('local'), Type.Literal('staging'), Type.Literal('production')], {
@@ -22,21 +21,22 @@ export const Environment = Type.Object({
   PUBLIC_URL: Setting('where people reach this service; http://localhost:PORT in local', URL_OF_HTTP),
   FRONTEND_HOST: Setting('the frontend: links in mails lead there, and CORS allows it', URL_OF_HTTP),
   BACKEND_CORS_ORIGINS: Setting('more origins allowed by CORS: comma-separated or a JSON list'),
-  TRUST_PROXY: Setting('proxies whose X-Forwarded-For counts: addresses or CIDR blocks, comma-separated'),
-  DATABASE_URL: Setting('PostgreSQL 15 or later; unset in local: the embedded database', URL_OF_POSTGRES),
-  MIGRATION_DATABASE_URL: Setting(
-    'a direct connection, where DATABASE_URL leads to a pooler',
-    URL_OF_POSTGRES,
-  ),
+  TRUST_PROXY: Setting('proxies (IPs, CIDR blocks) whose X-Forwarded-For, X-Request-Id, traceparent count'),
+  DATABASE_URL: Setting('PostgreSQL 15 or later; unset in local: the embedded database'),
+  MIGRATION_DATABASE_URL: Setting('a direct connection, where DATABASE_URL leads to a pooler'),
   DATABASE_POOL_SIZE: Count('connections to PostgreSQL at most', 10, 1000),
   DATABASE_TIMEOUT_MS: Count('milliseconds that a statement may run; beyond it 503', 800, 60_000, 100),
+  MAX_ROWS_PER_USER: Count('rows of each owned table that one user may have', 100_000, 10_000_000),
   DATA_DIR: Type.String({
     description: 'folder of the embedded database and the local secret',
     default: 'data',
   }),
-  SECRET_KEY: Setting('signs access tokens; 32 bytes or more; made once in local'),
-  FIRST_SUPERUSER: Type.String({ description: 'made at start where missing', default: 'admin@example.com' }),
-  FIRST_SUPERUSER_PASSWORD: Type.String({ description: 'its password at first', default: 'changethis' }),
+  SECRET_KEY: Setting('signs access tokens; 32 random bytes or more; made once in local'),
+  FIRST_SUPERUSER: Type.String({
+    description: 'made at start where there is no active superuser',
+    default: 'admin@example.com',
+  }),
+  FIRST_SUPERUSER_PASSWORD: Setting('its password at first, needed only then; changethis in local'),
   ACCESS_TOKEN_EXPIRE_MINUTES: Count('life of an access token', 60, 527_040),
   REFRESH_TOKEN_EXPIRE_DAYS: Count('a session ends that long after its last refresh', 30, 180),
   EMAIL_RESET_TOKEN_EXPIRE_HOURS: Count('life of a recovery link', 1, 8784),
@@ -65,6 +65,7 @@ export const Environment = Type.Object({
       maximum: 65_535,
     }),
   ),
+  METRICS_HOST: Type.String({ description: 'address that METRICS_PORT listens on', default: '127.0.0.1' }),
   OTEL_EXPORTER_OTLP_ENDPOINT: Setting('OpenTelemetry traces are sent there; off where unset', URL_OF_HTTP),
   OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: Setting('the same, as the whole URL', URL_OF_HTTP),
   OTEL_TRACES_EXPORTER: Type.Optional(

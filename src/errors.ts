@@ -11,6 +11,8 @@ export class ApiError extends Error {
   readonly status: number
   readonly detail: string
   readonly headers: Readonly<Record<string, string>>
+  /** Why, for security events; the client is not told. */
+  reason?: string
 
   constructor(status: number, detail: string, headers: Record<string, string> = {}) {
     super(detail)
@@ -38,7 +40,8 @@ export interface ApiErrorKind {
   readonly detail: string
 }
 
-function define(status: number, detail: string, headers?: Record<string, string>): ApiErrorKind {
+/** A kind of error: its status and text are the contract's. */
+export function define(status: number, detail: string, headers?: Record<string, string>): ApiErrorKind {
   return class extends ApiError {
     static readonly status = status
     static readonly detail = detail
@@ -86,11 +89,30 @@ export const SessionNotFound = define(404, 'Session not found')
 // Items, and every other table that has owners
 export const ItemNotFound = define(404, 'Item not found')
 export const NotEnoughPermissions = define(403, 'Not enough permissions')
+/** As many rows as MAX_ROWS_PER_USER allows. */
+export const RowQuotaReached = define(403, 'The limit of rows for one user is reached')
 /** `If-Match` names no version that is there (RFC 9110, 13.1.1). */
 export const PreconditionFailed = define(412, 'Precondition Failed')
 
-// Mails, and the inbox, in local
-export const InboxElsewhere = define(403, 'The inbox is shown on localhost and under PUBLIC_URL alone')
+/** Others refer to the row, and would be left without it. */
+export const StillReferenced = define(409, 'Other rows still refer to this one')
+/** A value that must be unique is that of another row; of the same asker or not, is not said. */
+export class AlreadyExists extends ApiError {
+  static readonly status = 409
+  static readonly detail: string = 'Value is already in use'
+
+  constructor(...fields: string[]) {
+    super(AlreadyExists.status, [AlreadyExists.detail, fields.join(', ')].filter(Boolean).join(': '))
+  }
+}
+
+/** In local, whose own names are loopback, HOST and PUBLIC_URL. */
+export const UnknownHost = define(
+  403,
+  'Unknown Host: use localhost, or set PUBLIC_URL to where this service is reached',
+)
+
+// Mails
 export const MailNotFound = define(404, 'Mail not found')
 export const MailNotParked = define(409, 'Only a parked mail can be sent again')
 
@@ -98,6 +120,8 @@ export const MailNotParked = define(409, 'Only a parked mail can be sent again')
 export const BadRequest = define(400, 'Bad Request')
 export const UnreadableBody = define(400, 'The body could not be read')
 export const NotFound = define(404, 'Not Found')
+/** The rest of the request would be read as the next one. */
+export const RequestTimeout = define(408, 'Request Timeout', { connection: 'close' })
 export const PayloadTooLarge = define(413, 'Payload Too Large')
 export const UnsupportedMediaType = define(415, 'Unsupported Media Type')
 /** Gone before its request was read: it hears no answer, and this is nginx's status for it. */

@@ -1,3 +1,4 @@
+import { BlockList, isIP, isIPv6 } from 'node:net'
 import ipaddr from 'ipaddr.js'
 
 /**
@@ -15,4 +16,68 @@ export function networkOf(ip: string | undefined): string {
   if (address instanceof ipaddr.IPv4) return address.toString()
   const prefix = address.parts.slice(0, 4).map((part) => part.toString(16))
   return `${prefix.join(':')}::/64`
+}
+
+/** More proxies in a row than anybody has; what lies beyond is believed of nobody. */
+const MOST_HOPS = 32
+
+/**
+ * Whether an address is one of `blocks` (addresses and CIDR blocks), for Fastify's `trustProxy` too: there `hop` is its
+ * place in X-Forwarded-For, which may be as long as the head of a request.
+ */
+export function trustOf(blocks: readonly string[]): (address: string | undefined, hop?: number) => boolean {
+  const trusted = new BlockList()
+  for (const block of blocks) {
+    const [address = '', prefix] = block.split('/')
+    const family = isIPv6(address) ? 'ipv6' : 'ipv4'
+    if (prefix === undefined) trusted.addAddress(address, family)
+    else trusted.addSubnet(address, Number(prefix), family)
+  }
+  return (address = '', hop = 0) =>
+    hop < MOST_HOPS && isIP(address) !== 0 && trusted.check(address, isIPv6(address) ? 'ipv6' : 'ipv4')
+}
+
+/**
+ * The /48 that an IPv6 network is a part of, as whoever has one (a company, anybody with a tunnel) has 65,536 networks;
+ * undefined for IPv4.
+ */
+export function siteOf(network: string): string | undefined {
+  if (!network.endsWith('::/64')) return undefined
+  return `${network.split(':', 3).join(':')}::/48`
+}
+
+/**
+ * The client, as the proxies in front say it in X-Forwarded-For: its last address that is none of theirs. Each proxy adds
+ * at the end whom it was asked by, so that what stands before an address that is no proxy's is anybody's word. What is no
+ * address (`unknown`, a name) ends the chain as well: nobody is known then beyond the proxy behind it.
+ *
+ * @returns undefined where the chain begins at the first proxy
+ */
+export function forwardedFor(
+  header: string,
+  trusts: (address: string | undefined, hop?: number) => boolean,
+): string | undefined {
+  let client: string | undefined
+  for (let end = header.length, hop = 0; end >= 0 && hop < MOST_HOPS; hop += 1) {
+    const comma = end === 0 ? -1 : header.lastIndexOf(',', end - 1)
+    const address = addressIn(header.slice(comma + 1, end))
+    if (address === undefined) return client
+    client = address
+    if (!trusts(address)) return client
+    end = comma
+  }
+  return client
+}
+
+/** Longer than any address with its port, brackets and quotes. */
+const LONGEST = 64
+
+/** An address as proxies write it: some with a port, in brackets, in quotes (RFC 7239, 6). */
+function addressIn(entry: string): string | undefined {
+  const text = entry.length > 4 * LONGEST ? '' : entry.trim().replace(/^"(.*)"$/, '$1')
+  if (text.length > LONGEST) return undefined
+  const [, bracketed, dotted] = /^\[([^\]]*)\](?::\d{1,5})?$|^([\d.]+):\d{1,5}$/.exec(text) ?? []
+  const address = bracketed ?? dotted ?? text
+  if (isIP(address) === 0 || (bracketed !== undefined && !isIPv6(address))) return undefined
+  return isIPv6(address) ? ipaddr.process(address.split('%', 1)[0] ?? '').toString() : address
 }

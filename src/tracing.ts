@@ -1,6 +1,8 @@
 import type * as Api from '@opentelemetry/api'
 import type { Attributes, Span, Tracer } from '@opentelemetry/api'
+import { release } from './build-info.ts'
 import type { Config } from './config.ts'
+import { withoutLastSlashes } from './text-values.ts'
 
 /**
  * OpenTelemetry traces, where the standard names of the environment ask for them; nothing of it is loaded otherwise.
@@ -31,8 +33,8 @@ export function tracingIsOn(config: TracingConfig): boolean {
 }
 
 function tracesUrl(config: TracingConfig): string | undefined {
-  const base = config.OTEL_EXPORTER_OTLP_ENDPOINT?.replace(/\/+$/, '')
-  return config.OTEL_EXPORTER_OTLP_TRACES_ENDPOINT ?? (base && `${base}/v1/traces`)
+  const { OTEL_EXPORTER_OTLP_ENDPOINT: base, OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: url } = config
+  return url ?? (base && `${withoutLastSlashes(base)}/v1/traces`)
 }
 
 /**
@@ -51,6 +53,7 @@ export async function startTracing(config: TracingConfig): Promise<() => Promise
   const url = tracesUrl(config)
   const named = resources.resourceFromAttributes({
     'service.name': config.OTEL_SERVICE_NAME ?? config.PROJECT_NAME,
+    'service.version': release,
   })
   const provider = new NodeTracerProvider({
     resource: resources.detectResources({ detectors: [resources.envDetector] }).merge(named),
@@ -104,7 +107,9 @@ export interface RequestSpan {
 export function startRequestSpan(headers: object, method: string, route?: string): RequestSpan | undefined {
   if (!tracing) return undefined
   const { api, tracer } = tracing
-  const caller = api.propagation.extract(api.ROOT_CONTEXT, headers)
+  // Ids alone: what else a caller says (tracestate, baggage) would be repeated with each span.
+  const { traceparent } = headers as { traceparent?: string }
+  const caller = api.propagation.extract(api.ROOT_CONTEXT, { traceparent })
   const attributes = { 'http.request.method': method, ...(route && { 'http.route': route }) }
   const name = route ? `${method} ${route}` : method
   const span = tracer.startSpan(name, { kind: api.SpanKind.SERVER, attributes }, caller)

@@ -1,6 +1,8 @@
+import { randomBytes } from 'node:crypto'
 import { test } from 'tap'
 import { ConfigError, readConfig } from '../src/config.ts'
 import { Environment } from '../src/environment.ts'
+import { settingDoubts } from '../src/setting-doubts.ts'
 import { type Env, SECRET_KEY, local, production, smtp } from './support/environments.ts'
 
 function faultsOf(env: Env): readonly string[] {
@@ -38,10 +40,9 @@ void test('each fault is a line that names what is needed', async (t) => {
     [/^FIRST_SUPERUSER: an email address/, { ...local, FIRST_SUPERUSER: 'admin' }],
     [/^EMAILS_FROM_EMAIL: an email address/, { ...local, ...smtp, EMAILS_FROM_EMAIL: 'Ada <a@b.co>' }],
     [/^EMAILS_FROM_EMAIL: needed with SMTP_HOST/, { ...local, SMTP_HOST: 'smtp.example.com' }],
-    [/^SECRET_KEY: 32 bytes or more/, { ...local, SECRET_KEY: 'k'.repeat(31) }],
     [/^SECRET_KEY: 32 bytes or more/, { ...production, SECRET_KEY: 'short' }],
     [/^FIRST_SUPERUSER_PASSWORD: .*changethis/, { ...production, FIRST_SUPERUSER_PASSWORD: 'changethis' }],
-    [/^FIRST_SUPERUSER_PASSWORD: /, { ...production, FIRST_SUPERUSER_PASSWORD: '' }],
+    [/^FIRST_SUPERUSER_PASSWORD: 8 to 128/, { ...production, FIRST_SUPERUSER_PASSWORD: 'short' }],
     [/^SMTP_PASSWORD: .*changethis/, { ...production, SMTP_PASSWORD: 'changethis' }],
     [/^DATABASE_URL: needed in production/, { ...production, DATABASE_URL: '' }],
     [/^SECRET_KEY: needed in staging/, { ...production, ENVIRONMENT: 'staging', SECRET_KEY: '' }],
@@ -70,7 +71,7 @@ void test('all faults are told at once, and no value with them', async (t) => {
     t.notMatch(message, 'hunter2')
   }
   const missing = faultsOf({ ENVIRONMENT: 'production' }).map((line) => line.split(':')[0] ?? '')
-  t.same(missing.toSorted(), ['DATABASE_URL', 'FIRST_SUPERUSER_PASSWORD', 'SECRET_KEY'])
+  t.same(missing.toSorted(), ['DATABASE_URL', 'SECRET_KEY'])
 })
 
 void test('flags and numbers are read strictly', async (t) => {
@@ -78,4 +79,164 @@ void test('flags and numbers are read strictly', async (t) => {
     t.match(faultsOf({ ...local, SMTP_SSL: text }), [/^SMTP_SSL: true or false/], text)
   for (const text of ['eighty', '80.5', '0x50', '1e3', '-1', '65536', '80,81'])
     t.match(faultsOf({ ...local, PORT: text }), [/^PORT: a whole number from 0 to 65535/], text)
+})
+
+void test('outside local, a secret that could be guessed stops the start', async (t) => {
+  const weak = [
+    'a'.repeat(32),
+    'é'.repeat(16),
+    'abcdefgh'.repeat(8),
+    'abcdefghijklmnopqrstuvwxyz0123456789',
+    '0123456789abcdef'.repeat(4),
+    '12345678901234567890123456789012',
+    'Correct-Horse-7!'.repeat(3),
+    'changethis'.repeat(4),
+    'Change-This-please-1f8a9c0e7d6b5a43',
+    'your-secret-key-here-1f8a9c0e7d6b5a43',
+    'super_secret_1f8a9c0e7d6b5a431f8a9c0e',
+    '09d25e094faa6ca2556c818166b7a9563b93f7099f6f0f4caa6cf63b88e8d3e7',
+    'a-string-secret-at-least-256-bits-long',
+  ]
+  for (const SECRET_KEY of weak) {
+    const faults = faultsOf({ ...production, SECRET_KEY })
+    t.match(faults, [/^SECRET_KEY: it .*openssl rand -base64 32$/], SECRET_KEY)
+    t.equal(faults.length, 1)
+    t.notMatch(faults.join(), SECRET_KEY)
+    t.same(faultsOf({ ...local, SECRET_KEY }), [], 'in local, any text')
+    t.match([...settingDoubts(readConfig({ ...local, SECRET_KEY }))], [/^SECRET_KEY: weak/])
+  }
+  t.match([...settingDoubts(readConfig({ ...local, SECRET_KEY: 'x' }))], [/^SECRET_KEY: weak.*32 bytes/])
+  for (let count = 0; count < 200; count += 1) {
+    const bytes = randomBytes(32)
+    for (const SECRET_KEY of [bytes.toString('base64'), bytes.toString('base64url'), bytes.toString('hex')])
+      t.same(faultsOf({ ...production, SECRET_KEY }), [], SECRET_KEY)
+  }
+})
+
+void test('outside local, what everybody knows stops the start, wherever it stands', async (t) => {
+  const known: Env[] = [
+    { SMTP_PASSWORD: 'ChangeThis' },
+    { FIRST_SUPERUSER_PASSWORD: ' changethis' },
+    { DATABASE_URL: 'postgresql://postgres:changethis@db:5432/app' },
+    { MIGRATION_DATABASE_URL: 'postgresql+psycopg://postgres:changethis@db/app' },
+    { DATABASE_URL: 'postgresql://db/app?user=u&password=changethis' },
+  ]
+  for (const env of known) {
+    const faults = faultsOf({ ...production, ...env })
+    t.match(faults, [/: "changethis" is known to everybody; choose another$/], JSON.stringify(env))
+    t.match(faults[0], Object.keys(env)[0])
+    t.equal(faults.length, 1)
+  }
+})
+
+void test('nobody trusts half the internet to say where it comes from', async (t) => {
+  for (const TRUST_PROXY of ['0.0.0.0/0', '::/0', '10.0.0.1, ::ffff:0.0.0.0/96', '["0.0.0.0/0"]'])
+    for (const env of [local, production])
+      t.match(faultsOf({ ...env, TRUST_PROXY }), [/^TRUST_PROXY: trusts everybody/], TRUST_PROXY)
+  const many = [
+    '0.0.0.0/1',
+    '0.0.0.0/1,128.0.0.0/1',
+    '2000::/3',
+    '8.0.0.0/7',
+    '::ffff:8.0.0.0/100',
+    '8.0.0.0/8,9.0.0.0/8,12.0.0.0/8',
+  ]
+  for (const TRUST_PROXY of many) {
+    t.match(faultsOf({ ...production, TRUST_PROXY }), [/^TRUST_PROXY: trusts everybody/], TRUST_PROXY)
+    t.same(faultsOf({ ...local, TRUST_PROXY }), [])
+  }
+  const own = [
+    '10.0.0.0/8',
+    '172.16.0.0/12,192.168.0.0/16',
+    '127.0.0.1',
+    '::1',
+    'fc00::/7',
+    '104.16.0.0/13',
+    '2400:cb00::/32',
+  ]
+  for (const TRUST_PROXY of own) t.same(faultsOf({ ...production, TRUST_PROXY }), [], TRUST_PROXY)
+  for (const TRUST_PROXY of [
+    '10.0.0.0/255.0.0.0',
+    '0x0a000001',
+    '10.1',
+    'fe80::1%eth0',
+    '10.0.0.1/',
+    '/8',
+    '::1/129',
+    '010.0.0.1',
+  ])
+    t.match(faultsOf({ ...local, TRUST_PROXY }), [/^TRUST_PROXY: each entry must be/], TRUST_PROXY)
+})
+
+void test('what is unsafe and may be meant is a line at start', async (t) => {
+  const doubts = (env: Env) => [...settingDoubts(readConfig({ ...production, ...env }))]
+  t.same(doubts({}), [], 'nothing to say')
+  const unsafe: [line: RegExp, env: Env][] = [
+    [/^RATE_LIMIT_ENABLED: /, { RATE_LIMIT_ENABLED: 'false' }],
+    [/^PUBLIC_URL: .*plain HTTP/, { PUBLIC_URL: 'http://api.example.com' }],
+    [/^FRONTEND_HOST: .*plain HTTP/, { FRONTEND_HOST: 'HTTP://app.example.com' }],
+    [
+      /^BACKEND_CORS_ORIGINS: http:\/\/app\.example\.com is plain/,
+      { BACKEND_CORS_ORIGINS: 'http://app.example.com' },
+    ],
+    [/^TRUST_PROXY: many who are no proxy/, { TRUST_PROXY: '8.0.0.0/9' }],
+    [/^SMTP_TLS: false/, { ...smtp, PUBLIC_URL: 'https://a.example', SMTP_TLS: 'false' }],
+  ]
+  for (const [line, env] of unsafe) {
+    t.match(doubts(env), [line], JSON.stringify(env))
+    t.ok(doubts(env).every((text) => !text.includes('\n')))
+  }
+  const here = { PUBLIC_URL: 'http://localhost:8000', ...smtp, SMTP_HOST: '127.0.0.1', SMTP_TLS: 'false' }
+  t.same(doubts(here), [], 'on this machine nobody is in between')
+})
+
+void test('an origin that a browser sends can be allowed, and one that can’t match stops the start', async (t) => {
+  const allowed: [given: string, origin: string][] = [
+    ['https://app.example.com', 'https://app.example.com'],
+    ['https://APP.example.com/', 'https://app.example.com'],
+    ['https://app.example.com:443', 'https://app.example.com'],
+    ['http://[::1]:5173', 'http://[::1]:5173'],
+    ['capacitor://localhost', 'capacitor://localhost'],
+    ['ionic://localhost', 'ionic://localhost'],
+    ['tauri://localhost', 'tauri://localhost'],
+    ['app://com.example.app', 'app://com.example.app'],
+    ['chrome-extension://abcdefghijklmnop', 'chrome-extension://abcdefghijklmnop'],
+    [
+      'moz-extension://2c127fa4-62c7-7e4f-90e5-472b45eecfdc',
+      'moz-extension://2c127fa4-62c7-7e4f-90e5-472b45eecfdc',
+    ],
+  ]
+  for (const [given, origin] of allowed)
+    t.same(readConfig({ ...production, BACKEND_CORS_ORIGINS: given }).corsOrigins, [origin], given)
+  const never = [
+    '*',
+    'null',
+    'https://*',
+    'https://*.example.com',
+    'https://app.example.com/path',
+    'https://app.example.com/?query',
+    'https://app.example.com?query',
+    'https://app.example.com#part',
+    'https://user@app.example.com',
+    'https://app.example.com:99999',
+    'https://',
+    'https:app.example.com',
+    'app.example.com',
+    'localhost:5173',
+    'file:///index.html',
+    'file://host',
+    'data:text/html,x',
+    'javascript://localhost',
+    'ws://localhost',
+    'capacitor://',
+    'capacitor://localhost/path',
+  ]
+  for (const origin of never)
+    t.match(
+      faultsOf({ ...local, BACKEND_CORS_ORIGINS: origin }),
+      [/^BACKEND_CORS_ORIGINS: each entry/],
+      origin,
+    )
+  for (const url of ['https://a.example/?x=1', 'https://a.example/#/app', 'https://u:p@a.example'])
+    t.match(faultsOf({ ...local, FRONTEND_HOST: url }), [/^FRONTEND_HOST: no query/], url)
 })

@@ -1,4 +1,5 @@
 import { test } from 'tap'
+import { readEmail } from '../src/email-address.ts'
 import { isAnswer, isRefused } from './support/answers.ts'
 import { ask, startWithoutData } from './support/no-database.ts'
 
@@ -11,6 +12,10 @@ const one = [
   "!#$%&'*+/=?^_`{|}~-@example.com",
   'a@xn--bcher-kva.example',
   `${local}@${'b'.repeat(63)}.co`,
+  'ä@b.co',
+  'а@b.co',
+  '用户@例え.jp',
+  'ada@bücher.de',
 ]
 
 /** What some mail program takes for no address, for several, or for another than it looks like. */
@@ -28,16 +33,26 @@ const none = {
   ],
   'no domain': ['a@.b.co', 'a@b..co', 'a@b.co.', 'a@-b.co', 'a@b-.co', 'a@b_c.co', 'a@b.c!'],
   several: ['a@b.co,c@d.co', 'a@b.co c@d.co', 'a@b.co;c@d.co', 'all:a@b.co,c@d.co;', 'x:(y:a@b.co;);'],
-  'a header': ['a@b.co\r\nBcc: c@d.co', 'a@b.co\n', '\na@b.co', 'a@b.co\0', 'a\tb@c.co'],
+  'a header': ['a@b.co\r\nBcc: c@d.co', 'a@b.co\0', 'a\tb@c.co', 'é@b.co\r\nBcc: c@d.co', 'é\n@b.co'],
   'another than it looks like': [
     '"a@evil.co"@b.co',
     '"a b"@c.co',
     'a＠b.co',
-    'ä@b.co',
-    'a@bücher.de',
-    'а@b.co',
+    'a＠b.co@c.co',
+    'é，c@d.co',
+    'é；c@d.co',
+    '＜é@b.co',
+    'é\u00A0b@c.co',
+    'é\u202Eb@c.co',
+    '\u0301b@c.co',
+    'é@b\u037Ec.co',
+    'a@b%C3%BCcher.de',
+    'a@ü%2Eco',
+    'a@ü/b.co',
+    'a@ü:25.co',
+    'a@é@b.co',
   ],
-  'with a name or comment': ['<a@b.co>', 'Ada <a@b.co>', 'a(c)@b.co', 'a@b.co(c)', ' a@b.co', 'a@b.co '],
+  'with a name or comment': ['<a@b.co>', 'Ada <a@b.co>', 'a(c)@b.co', 'a@b.co(c)', 'a @b.co', 'a@ b.co'],
   'too long': [`${local}l@b.co`, `a@${'b'.repeat(64)}.co`, `a@${'b.'.repeat(127)}co`],
 }
 
@@ -67,4 +82,21 @@ void test('fault 17: an address is one address, wherever it is given', async (t)
       isRefused(t, path, ['path.email'], `${message} in a path`)
     }
   isRefused(t, await signup(''), ['body.email'])
+})
+
+void test('what is read once is read the same again, whatever letters stand together', (t) => {
+  const around = ['', 'a', 'I', '\u0301', '\u0307', '\u0345', '1', 'Σ', 'ς']
+  const differing: string[] = []
+  for (let code = 0x80; code < 0x2_4ff; code += 1)
+    for (const other of around)
+      for (const local of [
+        `${String.fromCodePoint(code)}${other}`,
+        `${other}${String.fromCodePoint(code)}`,
+      ]) {
+        const read = readEmail(`x${local}@b.co`)
+        if (readEmail(read) !== read) differing.push(read)
+      }
+  t.strictSame(differing, [])
+  t.equal(readEmail('Ada.Łuk@B.co'), 'Ada.łuk@B.co', 'letters of ASCII keep their case')
+  t.end()
 })

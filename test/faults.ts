@@ -16,7 +16,7 @@ finish(
   await runSuite([
     // One after another: what is measured is time.
     '--jobs=1',
-    '--timeout=300',
+    '--timeout=600',
     '--exclude=nothing',
     ...(named.length > 0 ? named : files.map((name) => join(folder, name))),
   ]),

@@ -87,7 +87,7 @@ void test('fault 21: after a day of work, neither logs nor Sentry know a secret 
     FIRST_SUPERUSER_PASSWORD,
     ...server.env,
   }
-  const service = await startService(t, env, { logger })
+  const service = await startService(t, { ...env, TRUST_PROXY: '127.0.0.1' }, { logger })
   cheapHashing(service)
   const secrets = await run(service)
   await told(/mail parked/, 2)
@@ -132,6 +132,25 @@ void test('fault 21: after a day of work, neither logs nor Sentry know a secret 
       )
     }
   })
+})
+
+void test('after the same day in local, the log does not know them either', async (t) => {
+  const server = await startMailServer(t)
+  const { logger, lines } = await collectingLogger('local')
+  const env = { FIRST_SUPERUSER, FIRST_SUPERUSER_PASSWORD, ...server.env, FRONTEND_HOST: 'https://app.here' }
+  const service = await startService(t, env, { logger })
+  cheapHashing(service)
+  const secrets = await run(service)
+  await service.close()
+  for (const line of lines)
+    t.same(
+      secrets.filter((secret) => line.includes(secret)),
+      [],
+      `in ${line.slice(0, 300)}`,
+    )
+  const faults = lines.filter((line) => line.includes('request failed'))
+  t.match(faults.join(), 'violates check constraint')
+  t.match(faults.join(), 'no room for [')
 })
 
 void test('in local nothing is told to Sentry', async (t) => {

@@ -10,7 +10,7 @@ import {
 import { isAnswer } from './support/answers.ts'
 import { cheapHashing } from './support/cheap-hashing.ts'
 import { type Described, documentOf, operationsOf } from './support/document.ts'
-import { requestOf } from './support/samples.ts'
+import { type MakeRow, requestWithRows } from './support/samples.ts'
 import { type Answer, type Person, type Service, startService } from './support/service.ts'
 
 /**
@@ -65,6 +65,12 @@ async function castOf(service: Service): Promise<Record<Role, Person | undefined
   }
 }
 
+/** What somebody's request refers to is theirs. */
+const makeAs =
+  (service: Service, as: Person): MakeRow =>
+  async ({ path }, { search, ...request }) =>
+    (await service.call('POST', path + search, { ...request, as })).body.id as string
+
 /** Makes what the path names, as its owner, or finds it: itself, or something that a list or a POST of it gives. */
 async function pathFor(service: Service, all: Described[], { path }: Described, owner: Person) {
   const [collection = '', name, rest] = path.split(/[{}]/)
@@ -73,8 +79,8 @@ async function pathFor(service: Service, all: Described[], { path }: Described, 
   if (collection.endsWith('/users/')) return collection + owner.id + rest
   const maker = all.find(({ path, method }) => method === 'POST' && path === collection)
   if (maker) {
-    const request = requestOf(documentOf(service.app), maker.operation)
-    return collection + (await service.call('POST', collection, { ...request, as: owner })).body.id + rest
+    const request = await requestWithRows(documentOf(service.app), maker.operation, makeAs(service, owner))
+    return collection + (await makeAs(service, owner)(maker, request)) + rest
   }
   if (collection.endsWith('/mails/'))
     await service.call('POST', `/utils/test-email/?email_to=${owner.email}`, { as: service.admin })
@@ -103,7 +109,8 @@ void test('fault 9: who may do what', async (t) => {
 
       for (const role of ROLES) {
         const what = expected(described, role)
-        const { search, ...request } = requestOf(document, operation)
+        const maker = role === 'another' || role === 'superuser' ? people[role] : people.owner
+        const { search, ...request } = await requestWithRows(document, operation, makeAs(service, maker!))
         // What the owner was let in on may be gone; what is one's own is so for superusers too.
         const whose = path.includes('/me/') ? people.superuser! : await service.person()
         const at = role === 'superuser' ? await makePath(whose) : path

@@ -1,5 +1,5 @@
 import { test } from 'tap'
-import { networkOf } from '../src/network.ts'
+import { forwardedFor, networkOf, trustOf } from '../src/network.ts'
 
 void test('whom limits count as one', (t) => {
   const same: [network: string, addresses: string[]][] = [
@@ -35,5 +35,74 @@ void test('whom limits count as one', (t) => {
     for (const address of addresses) t.equal(networkOf(address), network, address)
   t.equal(networkOf(undefined), '', 'a connection that is gone')
   t.not(networkOf('2001:db8:1:2::1'), networkOf('2001:db8:1:3::1'), 'the next /64 is somebody else')
+  t.end()
+})
+
+void test('behind a gateway everybody is who they are, however it writes them down', (t) => {
+  const trusts = trustOf(['10.0.0.0/8', '::1', 'fd00::/8'])
+  const chains: [header: string, client: string | undefined][] = [
+    ['203.0.113.7', '203.0.113.7'],
+    ['203.0.113.7, 10.0.0.6', '203.0.113.7'],
+    ['203.0.113.7, 10.0.0.6:4321', '203.0.113.7'],
+    ['203.0.113.7:51234, 10.0.0.6:4321', '203.0.113.7'],
+    [' 203.0.113.7 ,10.0.0.6 ', '203.0.113.7'],
+    ['"203.0.113.7:51234", "10.0.0.6"', '203.0.113.7'],
+    ['2001:db8::7', '2001:db8::7'],
+    ['[2001:db8::7]', '2001:db8::7'],
+    ['[2001:DB8::7]:51234, [fd00::1]:80', '2001:db8::7'],
+    ['"[2001:db8::7]:51234"', '2001:db8::7'],
+    ['::ffff:203.0.113.7, ::ffff:10.0.0.6', '203.0.113.7'],
+    ['fe80::1%eth0', 'fe80::1'],
+    ['10.0.0.5, 10.0.0.6', '10.0.0.5'],
+    // What stands before an address that is no proxy's is the client's own word.
+    ['6.6.6.6, 203.0.113.7, 10.0.0.6', '203.0.113.7'],
+    ['10.0.0.9, 203.0.113.7', '203.0.113.7'],
+    ['"6.6.6.6, 203.0.113.7"', undefined],
+    ['6.6.6.6, unknown', undefined],
+    ['6.6.6.6, unknown, 10.0.0.6', '10.0.0.6'],
+    ['6.6.6.6, _hidden, 10.0.0.6', '10.0.0.6'],
+    ['6.6.6.6, , 10.0.0.6', '10.0.0.6'],
+    ['6.6.6.6,', undefined],
+    ['', undefined],
+    ['localhost', undefined],
+    ['0x7f000001', undefined],
+    ['010.0.0.6', undefined],
+    ['203.0.113.7:1:2', undefined],
+    ['203.0.113.7:', undefined],
+    ['[203.0.113.7]', undefined],
+    ['[2001:db8::7', undefined],
+    ['203.0.113.700', undefined],
+    ["203.0.113.7'; --", undefined],
+  ]
+  for (const [header, client] of chains) t.equal(forwardedFor(header, trusts), client, header)
+  t.end()
+})
+
+void test('a header as long as a head may be is read in no time', (t) => {
+  const trusts = trustOf(['10.0.0.0/8'])
+  for (const part of [
+    'a',
+    ',',
+    ', ',
+    '"',
+    '[',
+    ':',
+    '10.0.0.6,',
+    '6.6.6.6,',
+    '6.6.6.6:1,',
+    '%',
+    '1.',
+    ' ',
+    '"[,',
+  ])
+    for (const header of [
+      part.repeat(32_768 / part.length),
+      `${part.repeat(32_000 / part.length)},10.0.0.6`,
+    ]) {
+      const before = process.cpuUsage()
+      for (let count = 0; count < 20; count += 1) forwardedFor(header, trusts)
+      const { user } = process.cpuUsage(before)
+      t.ok(user / 20 < 5_000, `${part}: ${user / 20} µs`)
+    }
   t.end()
 })

@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { freePort, startPostgres } from './support/postgres.ts'
+import { followReadme } from './support/readme-steps.ts'
 
 /**
  * `npm run test:smoke`: what somebody new does, in an empty clone with an empty environment: the README's commands,
@@ -101,6 +102,19 @@ async function signIn({ url }: Service) {
   return { authorization: `Bearer ${access_token}`, 'content-type': 'application/json' }
 }
 
+/** What looks at every resource, or at what one brings with it. */
+const ABOUT_RESOURCES = [
+  'test/openapi.test.ts',
+  'test/matrix.test.ts',
+  'test/readme.test.ts',
+  'test/samples.test.ts',
+  'test/db/search-index.test.ts',
+  'test/db/row-counts.test.ts',
+  'test/db/upgrade.test.ts',
+  'test/resources/items.test.ts',
+  'test/processes/migrations.test.ts',
+]
+
 /** The walker prints a line for each row of the contract, and its own count last. */
 function walk({ url }: Service, where: string) {
   const since = Date.now()
@@ -152,6 +166,11 @@ try {
   } finally {
     await server.stop()
   }
+  since = Date.now()
+  followReadme(folder, 'Add a resource')
+  run('npm', ['run', 'check'])
+  run('npm', ['test', '--', ...ABOUT_RESOURCES])
+  seen('a resource of one’s own, added as the README says: checks and tests are green', since)
   console.log(`${passed} passed, 0 failed`)
 } catch (error) {
   console.error(error)

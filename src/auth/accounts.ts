@@ -1,8 +1,10 @@
-import { type InferSelectModel, getTableColumns, sql } from 'drizzle-orm'
+import { type InferSelectModel, type SQLWrapper, getTableColumns, sql } from 'drizzle-orm'
+import type { WithSubquery } from 'drizzle-orm/subquery'
 import type { Config } from '../config.ts'
 import type { Database } from '../db/connect.ts'
 import { value, whenNeeded } from '../db/statements.ts'
 import { users } from '../db/tables.ts'
+import { unicodeForm } from '../email-address.ts'
 import { queuedMail } from '../mail/outbox.ts'
 import { knownToUser } from './known-networks.ts'
 import { tokenFor } from './one-time-tokens.ts'
@@ -21,8 +23,13 @@ export interface NewAccount {
 export interface Accounts {
   /** Makes a user; undefined where the address is in use, whatever its case. */
   create(account: NewAccount): Promise<User | undefined>
-  /** The same, and in the same statement a mail with a link to choose a password. */
+  /** The same, and in the same statement a mail with a link to choose a password, where the account is active. */
   createWithWelcome(account: NewAccount): Promise<User | undefined>
+  /**
+   * How an address is stored: its domain in ASCII, unless it is that of a row of the FastAPI template, which has it in
+   * Unicode. New rows never have, so that the index on addresses keeps them unique.
+   */
+  spelling(email: string): Promise<string>
   findByEmail(email: string): Promise<User | undefined>
   findForSignIn(email: string): Promise<SigningIn | undefined>
 }
@@ -32,7 +39,7 @@ export interface SigningIn extends User {
   readonly known_networks: readonly string[]
 }
 
-export const hasEmail = sql`lower(${users.email}) = lower(${value('email')})`
+export const hasEmail = sql`(lower(${users.email}) = lower(${value('email')}) and ${users.deleted_at} is null)`
 
 export function accounts(
   db: Database,
@@ -46,28 +53,37 @@ export function accounts(
     is_verified: false,
     ...account,
   })
+  const spelling = async (email: string) => {
+    const unicode = unicodeForm(email)
+    if (unicode === undefined) return email
+    const [user] = await run().findByEmail.execute({ email: unicode })
+    return user ? user.email : email
+  }
   return {
+    spelling,
     async create(account) {
-      const [user] = await run().create.execute(values(account))
+      const email = await spelling(account.email)
+      const [user] = await run().create.execute(values({ ...account, email }))
       return user
     },
     async createWithWelcome(account) {
       const statement = config.mail === 'off' ? run().create : run().createWithWelcome
-      const [user] = await statement.execute(values(account))
+      const email = await spelling(account.email)
+      const [user] = await statement.execute(values({ ...account, email }))
       return user
     },
     async findByEmail(email) {
-      const [user] = await run().findByEmail.execute({ email })
+      const [user] = await run().findByEmail.execute({ email: await spelling(email) })
       return user
     },
     async findForSignIn(email) {
-      const [user] = await run().findForSignIn.execute({ email })
+      const [user] = await run().findForSignIn.execute({ email: await spelling(email) })
       return user
     },
   }
 }
 
-function prepare(db: Database, config: Pick<Config, 'EMAIL_VERIFY_TOKEN_EXPIRE_HOURS'>) {
+function prepare(db: Database, config: WelcomeConfig) {
   const insert = () =>
     db
       .insert(users)
@@ -83,23 +99,17 @@ function prepare(db: Database, config: Pick<Config, 'EMAIL_VERIFY_TOKEN_EXPIRE_H
       .returning()
 
   const account = db.$with('account').as(insert())
-  const minutes = config.EMAIL_VERIFY_TOKEN_EXPIRE_HOURS * 60
-  const { slot, made, token } = tokenFor(db, account, 'reset_password', minutes)
-  const mailed = db.$with('mailed').as(
+  // The link would not work for one that is not active: it is mailed when they are activated.
+  const active = db.$with('active').as(
     db
-      .select({ user_id: account.id, email: account.email, token_id: sql`${token.id}`.as('token_id') })
+      .select()
       .from(account)
-      .innerJoin(token, sql`true`),
+      .where(sql`${account.is_active}`),
   )
-  const mail = queuedMail(db, mailed, 'welcome', {
-    user_id: mailed.user_id,
-    recipient: mailed.email,
-    token_id: mailed.token_id,
-  })
   return {
     create: insert().prepare('account_create'),
     createWithWelcome: db
-      .with(account, slot, made, token, mailed, mail)
+      .with(account, active, ...welcomeMail(db, active, config))
       .select()
       .from(account)
       .prepare('account_create_with_welcome'),
@@ -110,4 +120,32 @@ function prepare(db: Database, config: Pick<Config, 'EMAIL_VERIFY_TOKEN_EXPIRE_H
       .where(hasEmail)
       .prepare('account_find_for_sign_in'),
   }
+}
+
+type WelcomeConfig = Pick<Config, 'EMAIL_VERIFY_TOKEN_EXPIRE_HOURS'>
+
+/** Parts of a statement that mail a link to choose a password to whoever is in `account`. */
+export function welcomeMail(
+  db: Database,
+  account: WithSubquery & Record<'id' | 'email', SQLWrapper>,
+  config: WelcomeConfig,
+): WithSubquery[] {
+  const minutes = config.EMAIL_VERIFY_TOKEN_EXPIRE_HOURS * 60
+  const { slot, made, token } = tokenFor(db, account, 'reset_password', minutes, 'welcome_')
+  const welcomed = db.$with('welcomed').as(
+    db
+      .select({
+        user_id: sql`${account.id}`.as('user_id'),
+        recipient: sql`${account.email}`.as('recipient'),
+        token_id: sql`${token.id}`.as('token_id'),
+      })
+      .from(account as WithSubquery)
+      .innerJoin(token, sql`true`),
+  )
+  const mail = queuedMail(db, welcomed, 'welcome', {
+    user_id: welcomed.user_id,
+    recipient: welcomed.recipient,
+    token_id: welcomed.token_id,
+  })
+  return [slot, made, token, welcomed, mail]
 }

@@ -4,7 +4,7 @@ import type { Database } from '../db/connect.ts'
 import { value, whenNeeded } from '../db/statements.ts'
 import { rateLimits as table } from '../db/tables.ts'
 import { TooManyRequests } from '../errors.ts'
-import { type LimitName, limits } from '../limits.ts'
+import { type Limit, type LimitName, limits } from '../limits.ts'
 import { macOf } from './signed-ids.ts'
 
 /**
@@ -12,9 +12,10 @@ import { macOf } from './signed-ids.ts'
  * at once do not pass where one may.
  */
 export interface Limiter {
-  counter(name: LimitName, by: readonly string[]): Counter
-  /** @throws TooManyRequests, which says when to try again, where a try would have to wait */
-  check(counter: Counter): Promise<void>
+  /** @param room how many times as much as the limit says passes */
+  counter(name: LimitName, by: readonly string[], room?: number): Counter
+  /** Asks for all of them at once. @throws TooManyRequests, which says when to try again, where a try would have to wait */
+  check(counters: readonly Counter[]): Promise<void>
   /** Counts a try. @throws TooManyRequests where it has to wait; then nothing is counted */
   count(counter: Counter): Promise<void>
   /** For a try that was counted and does not count in the end. */
@@ -22,7 +23,7 @@ export interface Limiter {
 }
 
 /** A limit, and whom it counts. */
-export interface Counter {
+export interface Counter extends Pick<Limit, 'burst' | 'every' | 'pause'> {
   readonly name: LimitName
   readonly key: string
 }
@@ -30,20 +31,26 @@ export interface Counter {
 export function limiter(db: Database, config: Pick<Config, 'SECRET_KEY'>): Limiter {
   const mac = macOf(config.SECRET_KEY, 'rate-limit')
   const run = whenNeeded(() => prepare(db))
+  async function check(counters: readonly Counter[]) {
+    const [held] = await run().wait.execute({ keys: counters.map(({ key }) => key).join(' ') })
+    const counter = counters.find(({ key }) => key === held?.key)
+    if (held && counter) throw new TooManyRequests(counter.name, held.seconds)
+  }
   return {
-    counter: (name, by) => ({ name, key: mac(JSON.stringify([name, ...by])) }),
-    async check({ name, key }) {
-      const [held] = await run().wait.execute({ key })
-      if (held) throw new TooManyRequests(name, held.seconds)
+    counter(name, by, room = 1) {
+      const { burst, every, pause } = limits[name]
+      const key = mac(JSON.stringify([name, ...by]))
+      return { name, key, burst: burst * room, every: every / room, pause: pause / room }
     },
-    async count({ name, key }) {
-      const taken = await run().take.execute({ key, ...limits[name] })
+    check,
+    async count(counter) {
+      const taken = await run().take.execute({ ...counter })
       if (taken.length > 0) return
-      const [held] = await run().wait.execute({ key })
-      throw new TooManyRequests(name, held?.seconds)
+      await check([counter])
+      throw new TooManyRequests(counter.name)
     },
-    async giveBack({ name, key }) {
-      await run().giveBack.execute({ key, ...limits[name] })
+    async giveBack(counter) {
+      await run().giveBack.execute({ ...counter })
     },
   }
 }
@@ -82,13 +89,18 @@ function prepare(db: Database) {
       })
       .returning({ key: table.key })
       .prepare('limit_take'),
-    /** A row where the next try must wait. */
+    /** Of these keys the one that must wait longest; no row where none has to. */
     wait: db
       .select({
+        key: table.key,
         seconds: sql<number>`greatest(1, ceil(extract(epoch from ${table.resumes_at} - ${time})))::integer`,
       })
       .from(table)
-      .where(sql`${ofKey} and ${table.resumes_at} > ${time}`)
+      .where(
+        sql`${table.key} = any(string_to_array(${value('keys')}, ' ')) and ${table.resumes_at} > ${time}`,
+      )
+      .orderBy(sql`${table.resumes_at} desc`)
+      .limit(1)
       .prepare('limit_wait'),
     giveBack: db
       .update(table)

@@ -1,9 +1,11 @@
+import type { Config } from '../config.ts'
 import { CommonPassword, InactiveUser, InvalidToken } from '../errors.ts'
-import { isCommonPassword } from './common-passwords.ts'
+import { isGuessable } from './common-passwords.ts'
 import type { KnownNetworks } from './known-networks.ts'
 import type { OneTimeTokens } from './one-time-tokens.ts'
 import type { Passwords } from './passwords.ts'
 import type { Recovery } from './recovery.ts'
+import type { Turn } from './turns.ts'
 import type { Verification } from './verification.ts'
 
 /** What the links in mails are good for; both give the id of the user whose link it was. */
@@ -12,9 +14,15 @@ export interface Links {
    * The network that it comes from is known to the account afterwards: whom strangers keep from signing in on a new one
    * gets in this way.
    *
-   * @throws InvalidToken, InactiveUser, CommonPassword, ServiceUnavailable
+   * @param turnOf an account's turn to have a password hashed
+   * @throws InvalidToken, InactiveUser, CommonPassword, ServiceUnavailable, TooManyRequests
    */
-  resetPassword(token: string, newPassword: string, from: Origin): Promise<string>
+  resetPassword(
+    token: string,
+    newPassword: string,
+    from: Origin,
+    turnOf: (account: string) => Turn,
+  ): Promise<string>
   /** @throws InvalidToken */
   verifyEmail(token: string): Promise<string>
 }
@@ -33,13 +41,18 @@ interface Parts {
   readonly verification: Verification
 }
 
-export const links = ({ knownNetworks, oneTimeTokens, passwords, recovery, verification }: Parts): Links => ({
-  async resetPassword(text, newPassword, { ip, network }) {
+export const links = (
+  { knownNetworks, oneTimeTokens, passwords, recovery, verification }: Parts,
+  { PROJECT_NAME: project }: Pick<Config, 'PROJECT_NAME'>,
+): Links => ({
+  async resetPassword(text, newPassword, { ip, network }, turnOf) {
     const token = await oneTimeTokens.find('reset_password', text)
     if (!token) throw new InvalidToken()
     if (!token.user_is_active) throw new InactiveUser()
-    if (await isCommonPassword(newPassword)) throw new CommonPassword('new_password')
-    const done = await recovery.reset(token, await passwords.hash(newPassword), ip)
+    if (await isGuessable(newPassword, { email: token.email, project }))
+      throw new CommonPassword('new_password')
+    const hash = await passwords.hash(newPassword, turnOf(token.user_id))
+    const done = await recovery.reset(token, hash, ip)
     if (!done) throw new InvalidToken()
     await knownNetworks.remember(token.user_id, network)
     return token.user_id

@@ -22,6 +22,7 @@ export interface OneTimeTokens {
 export interface FoundToken {
   readonly id: string
   readonly user_id: string
+  readonly email: string
   readonly user_is_active: boolean
 }
 
@@ -45,7 +46,7 @@ export function oneTimeTokens(db: Database, config: Pick<Config, 'SECRET_KEY'>):
 
 function prepareFind(db: Database) {
   return db
-    .select({ id: tokens.id, user_id: users.id, user_is_active: users.is_active })
+    .select({ id: tokens.id, user_id: users.id, email: users.email, user_is_active: users.is_active })
     .from(tokens)
     .innerJoin(users, eq(users.id, tokens.user_id))
     .where(
@@ -64,18 +65,21 @@ const SLOTS = 3
 /**
  * Parts of a statement that give the user of `account` (a CTE of one row or none) a token: a new one in the first
  * free slot, or the newest live one where none is free. `token` has one row then, of id and expires_at.
+ *
+ * @param prefix of the parts' names, where a statement gives tokens to two
  */
 export function tokenFor(
   db: Database,
   account: WithSubquery & { id: SQLWrapper; email: SQLWrapper },
   purpose: TokenPurpose,
   minutes: number,
+  prefix = '',
 ) {
   const live = sql`(
     ${tokens.user_id} = ${account.id} and ${tokens.purpose} = ${purpose}
     and ${tokens.expires_at} > now() and lower(${tokens.email}) = lower(${account.email})
   )`
-  const slot = db.$with('slot').as(
+  const slot = db.$with(`${prefix}slot`).as(
     db
       .select({ number: sql<number>`min(number)`.as('number') })
       .from(account)
@@ -96,7 +100,7 @@ export function tokenFor(
   /** Whoever takes a slot first has it, and the others get that token; one that is dead makes room. */
   const unlessLive = (column: PgColumn) =>
     sql`case when ${isDead} then ${sql.raw(`excluded.${column.name}`)} else ${column} end`
-  const made = db.$with('made').as(
+  const made = db.$with(`${prefix}made`).as(
     db
       .insert(tokens)
       .select((qb) =>
@@ -124,7 +128,7 @@ export function tokenFor(
     .orderBy(sql`${tokens.created_at} desc`)
     .limit(1)
   const token = db
-    .$with('token')
+    .$with(`${prefix}token`)
     .as(db.select({ id: made.id, expires_at: made.expires_at }).from(made).unionAll(newest))
   return { slot, made, token }
 }

@@ -3,8 +3,9 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { hash as argon2Hash, verify as argon2Verify } from '@node-rs/argon2'
 import { promise as workQueue } from 'fastq'
 import type { Piscina } from 'piscina'
-import { ServiceUnavailable } from '../errors.ts'
 import { traced } from '../tracing.ts'
+import { normalPassword, typedForms } from './normal-password.ts'
+import { ANYBODY, type Turn, turns } from './turns.ts'
 
 /**
  * argon2id with 64 MiB, three passes, four lanes: above OWASP's minimum (Password Storage Cheat Sheet), and the
@@ -27,6 +28,8 @@ const NOBODYS = '8eJPheyHmBlhgKGyNGhXxw$JWxDto8vbia2vsomlj7wtaEidaJL2O5lqXZAyHlN
 /** How hashing went, and whether the stored hash should be replaced by one with the current parameters. */
 export interface Verification {
   readonly matches: boolean
+  /** Whether it is the password that is only claimed. */
+  readonly isClaimed: boolean
   readonly outdated: boolean
 }
 
@@ -34,24 +37,28 @@ export interface Passwords {
   /**
    * To be asked before anything else is done for a hash.
    *
-   * @throws ServiceUnavailable when too many wait already
+   * @throws ServiceUnavailable when too many wait already, TooManyRequests when too many of the same wait
    */
-  admit(): void
-  /** @throws ServiceUnavailable when too many wait already */
-  hash(password: string): Promise<string>
-  /** Hashes a password that was found right, ahead of all that wait: a sign-in that has come so far is finished. */
-  renew(password: string): Promise<string>
+  admit(turn?: Turn): void
+  /** @throws as `admit`; ServiceUnavailable where it would take too long; why nobody waits for it any more */
+  hash(password: string, turn?: Turn): Promise<string>
+  /** Hashes for somebody whose password was found right, ahead of all that wait: who has come so far is finished. */
+  renew(password: string, turn?: Turn): Promise<string>
   /**
    * Compares a password with a stored hash (argon2, or bcrypt of older services). Without a hash it takes the
    * same time and never matches, so that an answer's time does not tell whether an address is known.
    *
    * @param settle is told first whether it matches. What it throws is thrown, after the time of one that does not
-   * @throws ServiceUnavailable when too many wait already
+   * @param claimed a hash to compare with where the first does not match; null where there is none, which takes the same
+   *   time. What matches it still takes the time of one that fails
+   * @throws as `hash`
    */
   verify(
     hash: string | undefined,
     password: string,
     settle?: (matches: boolean) => Promise<void>,
+    turn?: Turn,
+    claimed?: string | null,
   ): Promise<Verification>
   /** How many have their turn, and how many wait for it. */
   load(): Pick<HashingLimits, 'running' | 'waiting'>
@@ -66,6 +73,11 @@ export interface HashingLimits {
   /** Hashes that wait for their turn; at about 30 a second on two cores, the last one waits 2 s. */
   readonly waiting: number
   /**
+   * Milliseconds that one waits for its turn at most. Half of what an answer may take (plugins/deadline.ts), so that
+   * what is begun is in time.
+   */
+  readonly patience: number
+  /**
    * Milliseconds that a comparison takes at least where it fails. Hashes of older services are cheaper or dearer than
    * today's; all are compared within this time (bcrypt at cost 12 in 250 ms), so that it does not show who has one.
    */
@@ -73,7 +85,13 @@ export interface HashingLimits {
 }
 
 const cores = availableParallelism()
-const defaults: HashingLimits = { cost: COST, running: cores, waiting: 32 * cores, failing: 400 }
+const defaults: HashingLimits = {
+  cost: COST,
+  running: cores,
+  waiting: 32 * cores,
+  patience: 5_000,
+  failing: 400,
+}
 
 /**
  * bcryptjs is JavaScript and would stall the event loop, so it runs in threads that end when idle for a minute. Loaded
@@ -90,29 +108,19 @@ async function bcryptThreads(): Promise<Piscina<{ password: string; hash: string
 }
 
 type Work = () => Promise<unknown>
-const turns = (atOnce: number) => workQueue<unknown, Work, unknown>((work) => work(), atOnce)
 
 /** Password hashing off the event loop, with a bound on how much of it runs and waits at once. */
 export function passwords(given: Partial<HashingLimits> = {}): Passwords {
   const limits = { ...defaults, ...given }
   const { memoryCost, timeCost, parallelism } = limits.cost
   const current = `$argon2id$v=19$m=${memoryCost},t=${timeCost},p=${parallelism}$`
-  const queue = turns(limits.running)
+  const queue = turns(limits)
   // The lanes of one hash keep two cores busy. Those of two at once get in each other's way there, in twice the memory:
   // eight sign-ins a hundred less.
-  const argon2 = turns(Math.ceil(limits.running / 2))
+  const argon2 = workQueue<unknown, Work, unknown>((work) => work(), Math.ceil(limits.running / 2))
   let bcrypt: ReturnType<typeof bcryptThreads> | undefined
 
-  function admit() {
-    if (queue.running() >= limits.running && queue.length() >= limits.waiting) throw new ServiceUnavailable()
-  }
-
-  async function bounded<T>(work: () => Promise<T>): Promise<T> {
-    admit()
-    return traced('hash', {}, () => queue.push(work) as Promise<T>)
-  }
-
-  const argon2Of = (password: string) => () => argon2Hash(password, limits.cost)
+  const argon2Of = (password: string) => () => argon2Hash(normalPassword(password), limits.cost)
 
   async function matches(hash: string, password: string): Promise<boolean> {
     if (hash.startsWith('$argon2'))
@@ -123,29 +131,47 @@ export function passwords(given: Partial<HashingLimits> = {}): Passwords {
   }
 
   return {
-    admit,
-    hash: (password) => bounded(() => argon2.push(argon2Of(password)) as Promise<string>),
-    renew: (password) =>
-      traced('hash', {}, () => queue.unshift(() => argon2.unshift(argon2Of(password))) as Promise<string>),
-    async verify(hash, password, settle = () => Promise.resolve()) {
+    admit: (turn = ANYBODY) => queue.admit(turn),
+    hash: (password, turn = ANYBODY) =>
+      traced('hash', {}, () => queue.take(() => argon2.push(argon2Of(password)) as Promise<string>, turn)),
+    renew: (password, turn = ANYBODY) =>
+      traced('hash', {}, () =>
+        queue.again(() => argon2.unshift(argon2Of(password)) as Promise<string>, turn),
+      ),
+    async verify(hash, password, settle = () => Promise.resolve(), turn = ANYBODY, claimed?: string | null) {
       // From its turn on, as a queue takes longer than this.
       let start = 0
-      const matched = await bounded(() => {
+      /** The form that fits. Whose text is normal already is compared once, whoever it is. */
+      const formOf = async (hash: string) => {
+        for (const form of typedForms(password)) if (await matches(hash, form)) return form
+        return undefined
+      }
+      const compare = async () => {
         start = performance.now()
-        return matches(hash ?? current + NOBODYS, password)
-      })
+        const form = await formOf(hash ?? current + NOBODYS)
+        const isOver = form !== undefined || claimed === undefined
+        return { form, isClaimed: !isOver && (await formOf(claimed ?? current + NOBODYS)) !== undefined }
+      }
+      const { form, isClaimed } = await traced('hash', {}, () => queue.take(compare, turn))
+      const matched = form !== undefined
       let passes = false
       try {
         await settle(matched)
         passes = matched
       } finally {
-        if (!passes) await until(start + limits.failing)
+        // A password of two forms is compared twice.
+        if (!passes) await until(start + limits.failing * typedForms(password).length)
       }
-      return { matches: matched, outdated: hash !== undefined && !hash.startsWith(current) }
+      return {
+        matches: matched,
+        isClaimed,
+        outdated:
+          hash !== undefined && (!hash.startsWith(current) || (matched && form !== normalPassword(password))),
+      }
     },
-    load: () => ({ running: queue.running(), waiting: queue.length() }),
+    load: queue.load,
     async close() {
-      await queue.drained()
+      await queue.idle()
       await (await bcrypt)?.destroy()
     },
   }

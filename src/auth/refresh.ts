@@ -3,7 +3,7 @@ import type { Config } from '../config.ts'
 import type { Database } from '../db/connect.ts'
 import { value, whenNeeded } from '../db/statements.ts'
 import { sessions, users } from '../db/tables.ts'
-import { from, queuedMail } from '../mail/outbox.ts'
+import { notice } from './notices.ts'
 import { type OpenSession, type RefreshTokens, sessionEnd } from './sessions.ts'
 
 /** What came of a refresh token. */
@@ -18,19 +18,19 @@ export interface Refreshed {
 
 /**
  * Refresh rotation (RFC 9700, 4.14.2): each token is good for one refresh. The one before the newest is answered with
- * the same successor for a minute, as the answer may have been lost, or two tabs may ask at once; anything older ends
- * the session and is told to its owner by mail.
+ * the same successor until something that came with that one is used, as the answer may have been lost, and for a minute
+ * in any case, as two tabs may ask at once. After that, and for anything older, the session ends and its owner is told.
  *
  * @returns undefined where no live session is meant
  */
 export type Refresh = (refreshToken: string, ipAddress: string) => Promise<Refreshed | undefined>
 
-/** How long a lost answer can be asked for again. */
+/** How long the token before the newest is good in any case. */
 const GRACE = sql`interval '60 seconds'`
 
 export function refresh(
   db: Database,
-  config: Pick<Config, 'mail' | 'REFRESH_TOKEN_EXPIRE_DAYS'>,
+  config: Pick<Config, 'mail' | 'EMAIL_VERIFICATION' | 'RATE_LIMIT_ENABLED' | 'REFRESH_TOKEN_EXPIRE_DAYS'>,
   tokens: RefreshTokens,
 ): Refresh {
   const statement = whenNeeded(() => prepare(db, config))
@@ -49,11 +49,15 @@ export function refresh(
  * Locks the user, then the session, and decides on what they are then: a refresh that waited for another, or for a
  * change of password, sees what that one did. The order is that of every statement that ends sessions.
  */
-function prepare(db: Database, config: Pick<Config, 'mail' | 'REFRESH_TOKEN_EXPIRE_DAYS'>) {
+function prepare(
+  db: Database,
+  config: Pick<Config, 'mail' | 'EMAIL_VERIFICATION' | 'RATE_LIMIT_ENABLED' | 'REFRESH_TOKEN_EXPIRE_DAYS'>,
+) {
   const named = db
     .select({ user_id: sessions.user_id })
     .from(sessions)
     .where(eq(sessions.id, value('id')))
+  const isTrusted = config.EMAIL_VERIFICATION === 'required' ? sql`owner.is_verified` : sql`true`
   const owner = db.$with('owner').as(db.select().from(users).where(inArray(users.id, named)).for('share'))
   const session = db.$with('session').as(
     db
@@ -61,12 +65,16 @@ function prepare(db: Database, config: Pick<Config, 'mail' | 'REFRESH_TOKEN_EXPI
         id: sessions.id,
         user_id: sessions.user_id,
         email: sql<string>`${owner.email}`.as('email'),
+        is_verified: sql<boolean>`${owner.is_verified}`.as('is_verified'),
         generation: sessions.generation,
         live: sql<boolean>`(
           ${owner.is_active} and ${owner.credentials_version} = ${sessions.credentials_version}
-          and ${sessions.expires_at} > now()
+          and ${sessions.expires_at} > now() and ${isTrusted}
         )`.as('live'),
-        lately: sql<boolean>`coalesce(${sessions.refreshed_at} > now() - ${GRACE}, false)`.as('lately'),
+        repeatable: sql<boolean>`(
+          coalesce(${sessions.refreshed_at} > now() - ${GRACE}, false)
+          or coalesce(${sessions.seen_generation} < ${sessions.generation}, false)
+        )`.as('repeatable'),
       })
       .from(owner)
       .innerJoin(sessions, eq(sessions.user_id, owner.id))
@@ -75,7 +83,7 @@ function prepare(db: Database, config: Pick<Config, 'mail' | 'REFRESH_TOKEN_EXPI
   )
   const given = sql`${value('generation')}::integer`
   const isNewest = sql`${session.generation} = ${given}`
-  const isRepeated = sql`(${session.generation} = ${given} + 1 and ${session.lately})`
+  const isRepeated = sql`(${session.generation} = ${given} + 1 and ${session.repeatable})`
   const isOld = sql`(${session.generation} > ${given} and not ${isRepeated})`
 
   const moved = db.$with('moved').as(
@@ -83,6 +91,7 @@ function prepare(db: Database, config: Pick<Config, 'mail' | 'REFRESH_TOKEN_EXPI
       .update(sessions)
       .set({
         generation: sql`${sessions.generation} + 1`,
+        seen_generation: sql`coalesce(${sessions.seen_generation}, ${sessions.generation})`,
         refreshed_at: sql`now()`,
         last_used_at: sql`now()`,
         expires_at: sessionEnd(config, sessions.created_at),
@@ -101,20 +110,13 @@ function prepare(db: Database, config: Pick<Config, 'mail' | 'REFRESH_TOKEN_EXPI
   )
   const told = db.$with('told').as(
     db
-      .select({ user_id: session.user_id, email: session.email })
+      .select({ id: session.user_id, email: session.email, is_verified: session.is_verified })
       .from(session)
       .innerJoin(ended, sql`true`),
   )
-  const mail = queuedMail(
-    db,
-    told,
-    'session_ended',
-    { user_id: told.user_id, recipient: told.email, params: from(sql`${value('ip_address')}::text`) },
-    config.mail !== 'off',
-  )
   const repeated = sql`case when ${session.live} and ${isRepeated} then ${session.generation} end`
   return db
-    .with(owner, session, moved, ended, told, mail)
+    .with(owner, session, moved, ended, told, ...notice(db, told, 'session_ended', told, config))
     .select({
       id: session.id,
       user_id: session.user_id,

@@ -1,4 +1,4 @@
-import { type SQLWrapper, and, eq, sql } from 'drizzle-orm'
+import { type SQL, type SQLWrapper, and, eq, sql } from 'drizzle-orm'
 import type { Config } from '../config.ts'
 import type { Database } from '../db/connect.ts'
 import { inMinutes, newRow, value, whenNeeded } from '../db/statements.ts'
@@ -17,8 +17,10 @@ export interface CurrentUser {
   readonly full_name: string | null
   readonly created_at: Date
   readonly session_id: string
-  /** Whether the session was last marked as used more than a minute ago. */
-  readonly session_idle: boolean
+  /** Whether its use is to be noted: it was last more than a minute ago, or that of an older access token. */
+  readonly session_unnoted: boolean
+  /** Of the access token; -1 where it tells none. */
+  readonly generation: number
 }
 
 /** A sign-in whose password was right. */
@@ -37,6 +39,7 @@ export interface SignIn {
 export interface OpenSession {
   readonly id: string
   readonly user_id: string
+  readonly generation: number
   /** `session.generation.mac`: derived, never stored. */
   readonly refresh_token: string
 }
@@ -46,8 +49,8 @@ export interface Sessions {
   open(signIn: SignIn): Promise<OpenSession | undefined>
   /** Whose token this is; undefined where the session or its user is gone, inactive, or has other credentials now. */
   authenticate(claims: AccessClaims): Promise<CurrentUser | undefined>
-  /** Marks a session as used, at most once a minute. */
-  touch(id: string): Promise<void>
+  /** Notes the use of an access token, once of each and at most once a minute. */
+  touch(user: Pick<CurrentUser, 'session_id' | 'generation'>): Promise<void>
   /** Ends a session: its access and refresh tokens are worth nothing from now on. */
   end(id: string): Promise<void>
 }
@@ -65,6 +68,7 @@ export function refreshTokens({ SECRET_KEY }: Pick<Config, 'SECRET_KEY'>): Refre
     signed: ({ id, user_id, generation }) => ({
       id,
       user_id,
+      generation,
       refresh_token: texts.sign(`${id}.${generation}`),
     }),
     open(text) {
@@ -78,6 +82,8 @@ const MINUTES_A_DAY = 24 * 60
 /** A session ends then, however often it is refreshed. */
 const LONGEST_DAYS = 180
 const USER_AGENT_LENGTH = 255
+/** The generation of an access token that tells none. */
+const NONE = -1
 const A_MINUTE_AGO = sql`now() - interval '1 minute'`
 
 /** When a session ends that was opened at `since` and is refreshed now. */
@@ -87,11 +93,13 @@ export const sessionEnd = (
 ) =>
   sql`least(${inMinutes(config.REFRESH_TOKEN_EXPIRE_DAYS * MINUTES_A_DAY)}, ${since} + make_interval(days => ${LONGEST_DAYS}::integer))`
 
-export function sessions(
-  db: Database,
-  config: Pick<Config, 'REFRESH_TOKEN_EXPIRE_DAYS'>,
-  tokens: RefreshTokens,
-): Sessions {
+/** Where addresses have to be verified, an account whose address is not gets nothing, in an open session neither. */
+const isTrusted = (config: Pick<Config, 'EMAIL_VERIFICATION'>): SQL | undefined =>
+  config.EMAIL_VERIFICATION === 'required' ? users.is_verified.getSQL() : undefined
+
+type SessionConfig = Pick<Config, 'REFRESH_TOKEN_EXPIRE_DAYS' | 'EMAIL_VERIFICATION'>
+
+export function sessions(db: Database, config: SessionConfig, tokens: RefreshTokens): Sessions {
   const run = whenNeeded(() => prepare(db, config))
   return {
     async open({ renewed_hash, user_agent, ...signIn }) {
@@ -101,15 +109,20 @@ export function sessions(
       return session && tokens.signed(session)
     },
     async authenticate(claims) {
-      const [user] = await run().authenticate.execute({ user: claims.sub, session: claims.sid })
+      const [user] = await run().authenticate.execute({
+        user: claims.sub,
+        session: claims.sid,
+        generation: claims.gen ?? NONE,
+      })
       return user
     },
-    touch: async (id) => void (await run().touch.execute({ id })),
+    touch: async ({ session_id: id, generation }) => void (await run().touch.execute({ id, generation })),
     end: async (id) => void (await run().end.execute({ id })),
   }
 }
 
-function prepare(db: Database, config: Pick<Config, 'REFRESH_TOKEN_EXPIRE_DAYS'>) {
+function prepare(db: Database, config: SessionConfig) {
+  const given = sql`${value('generation')}::integer`
   const account = { id: users.id, credentials_version: users.credentials_version }
   const unchanged = and(
     eq(users.id, value('user_id')),
@@ -152,7 +165,10 @@ function prepare(db: Database, config: Pick<Config, 'REFRESH_TOKEN_EXPIRE_DAYS'>
         full_name: users.full_name,
         created_at: users.created_at,
         session_id: sql<string>`${table.id}`.as('session_id'),
-        session_idle: sql<boolean>`${table.last_used_at} < ${A_MINUTE_AGO}`.as('session_idle'),
+        session_unnoted: sql<boolean>`(
+          ${table.last_used_at} < ${A_MINUTE_AGO} or coalesce(${table.seen_generation} < ${given}, false)
+        )`.as('session_unnoted'),
+        generation: sql<number>`${given}`.as('generation'),
       })
       .from(table)
       .innerJoin(users, eq(users.id, table.user_id))
@@ -163,13 +179,22 @@ function prepare(db: Database, config: Pick<Config, 'REFRESH_TOKEN_EXPIRE_DAYS'>
           users.is_active,
           eq(table.credentials_version, users.credentials_version),
           sql`${table.expires_at} > now()`,
+          isTrusted(config),
         ),
       )
       .prepare('session_authenticate'),
     touch: db
       .update(table)
-      .set({ last_used_at: sql`now()` })
-      .where(and(eq(table.id, value('id')), sql`${table.last_used_at} < ${A_MINUTE_AGO}`))
+      .set({
+        last_used_at: sql`now()`,
+        seen_generation: sql`greatest(${table.seen_generation}, ${given})`,
+      })
+      .where(
+        and(
+          eq(table.id, value('id')),
+          sql`(${table.last_used_at} < ${A_MINUTE_AGO} or ${table.seen_generation} < ${given})`,
+        ),
+      )
       .prepare('session_touch'),
     end: db
       .delete(table)

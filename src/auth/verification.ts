@@ -4,14 +4,19 @@ import type { Config } from '../config.ts'
 import type { Database } from '../db/connect.ts'
 import { value, whenNeeded } from '../db/statements.ts'
 import { oneTimeTokens as tokens, users } from '../db/tables.ts'
+import { boundedLink } from '../mail/bounds.ts'
 import { queuedMail } from '../mail/outbox.ts'
 import { hasEmail } from './accounts.ts'
 import { type FoundToken, tokenFor, useToken } from './one-time-tokens.ts'
 
 /** Showing that a mail address is one's own. */
 export interface Verification {
-  /** Queues a link where an active user has this address and has not shown it yet. Takes the same way where nobody has. */
-  request(email: string): Promise<void>
+  /**
+   * Queues a link where an active user has this address and has not shown it yet, and had not too many (mail/bounds.ts).
+   *
+   * @param isKnown whether it is asked for from a network that the account signed in from
+   */
+  request(email: string, isKnown: boolean): Promise<void>
   /**
    * Uses a token up, and ends the others of its kind. False where it was used or expired, or the address changed,
    * since it was found.
@@ -21,7 +26,7 @@ export interface Verification {
 
 export type VerificationConfig = Pick<
   Config,
-  'mail' | 'EMAIL_VERIFICATION' | 'EMAIL_VERIFY_TOKEN_EXPIRE_HOURS'
+  'mail' | 'RATE_LIMIT_ENABLED' | 'EMAIL_VERIFICATION' | 'EMAIL_VERIFY_TOKEN_EXPIRE_HOURS'
 >
 
 /** Whether addresses are to be verified by mail. */
@@ -31,8 +36,8 @@ export const verifies = (config: VerificationConfig) =>
 export function verification(db: Database, config: VerificationConfig): Verification {
   const run = whenNeeded(() => ({ request: prepareRequest(db, config), verify: prepareVerify(db) }))
   return {
-    async request(email) {
-      if (verifies(config)) await run().request.execute({ email })
+    async request(email, is_known) {
+      if (verifies(config)) await run().request.execute({ email, is_known })
     },
     async verify(token) {
       const verified = await run().verify.execute({ token: token.id, user: token.user_id })
@@ -84,10 +89,12 @@ function prepareRequest(db: Database, config: VerificationConfig) {
       // Held until the token is there: a deletion waits, or this finds nobody.
       .for('key share'),
   )
-  const { parts } = verificationMail(db, account, 'verification', config)
+  const isKnown = sql<boolean>`${value('is_known')}::boolean`
+  const { parts: bounds, allowed } = boundedLink(db, account, 'verification', config, isKnown)
+  const { parts } = verificationMail(db, allowed, 'verification', config)
   const [mail] = parts.slice(-1)
   return db
-    .with(account, ...parts)
+    .with(account, ...bounds, ...parts)
     .select({ id: sql`id` })
     .from(mail!)
     .prepare('verification_request')
@@ -97,7 +104,14 @@ function prepareVerify(db: Database) {
   const { locked, used, stillTheirs } = useToken(db)
   const account = db
     .$with('account')
-    .as(db.update(users).set({ is_verified: true }).from(used).where(stillTheirs).returning({ id: users.id }))
+    .as(
+      db
+        .update(users)
+        .set({ is_verified: true, claimed_password_hash: null })
+        .from(used)
+        .where(stillTheirs)
+        .returning({ id: users.id }),
+    )
   const dead = db.$with('dead').as(
     db
       .delete(tokens)

@@ -1,7 +1,8 @@
-import type { Sql } from 'postgres'
+import type { Sql, TransactionSql } from 'postgres'
 import { isTracing, traced } from '../tracing.ts'
 import { type Lane, type Make, type Statement, giveUp, isFreer, openLane, send } from './lane.ts'
 import type { Driver } from './prepared.ts'
+import { inTransaction } from './transaction.ts'
 
 /**
  * Statements in bounded time. postgres.js knows no bound for the wait for a connection (its connect_timeout is for the
@@ -72,15 +73,16 @@ const PREPARED = { prepare: true }
 /** How often it is looked whether something is late. One timer for all costs less than one for each. */
 const LOOK_EVERY_MS = 50
 
-/** @param open makes a client of postgres.js of one connection */
-export function boundedPool(open: () => Sql, { size, runMs, depth = DEPTH }: PoolBounds): BoundedPool {
+/** @param open makes a client of postgres.js of one connection, which calls `closed` whenever that is closed */
+export function boundedPool(
+  open: (closed: () => void) => Sql,
+  { size, runMs, depth = DEPTH }: PoolBounds,
+): BoundedPool {
   const ends = { left: (lane: Lane) => next(lane.movedAt), mixedUp: abandon }
-  let lanes = [openLane(open(), ends)]
+  let lanes = [openLane(open, ends)]
   const waiting: Statement[] = []
   const waitMs = runMs * WAIT_SHARE
   let looking: NodeJS.Timeout | undefined
-  /** The connection whose next packet is not yet sent: one more statement in it costs no more packets. */
-  let sending: Lane | undefined
 
   const run = (make: Make, isShort: boolean): Promise<unknown> =>
     new Promise((resolve, reject) => {
@@ -94,18 +96,17 @@ export function boundedPool(open: () => Sql, { size, runMs, depth = DEPTH }: Poo
     })
 
   /**
-   * What goes along with others that are sent in the same moment, else a connection with nothing to do, else a new one,
-   * else the one that a short statement waits for least.
+   * A connection with nothing to do, else a new one, else the one that a short statement waits for least: as long as
+   * there are enough of them, none waits behind one that turns out slow.
    */
   function laneFor({ isShort }: Statement, now: number): Lane | undefined {
-    if (isShort && sending && isFreer(sending, undefined, depth, now)) return sending
     let shortest: Lane | undefined
     for (const lane of lanes) {
       if (lane.running.length === 0) return lane
       if (isShort && isFreer(lane, shortest, depth, now)) shortest = lane
     }
     if (lanes.length === size) return shortest
-    const another = openLane(open(), ends)
+    const another = openLane(open, ends)
     lanes.push(another)
     return another
   }
@@ -113,8 +114,6 @@ export function boundedPool(open: () => Sql, { size, runMs, depth = DEPTH }: Poo
   function start(statement: Statement, lane: Lane, now: number) {
     statement.deadline = now + (lane.running.length === 0 ? runMs : runMs * (1 + BEHIND_SHARE))
     send(statement, lane, now)
-    if (sending === undefined) setImmediate(() => (sending = undefined))
-    sending = lane
   }
 
   function next(now: number) {
@@ -151,7 +150,6 @@ export function boundedPool(open: () => Sql, { size, runMs, depth = DEPTH }: Poo
   /** The other end is silent: what still runs may end, and new statements get a new connection. */
   function replace(held: Lane, now: number) {
     lanes = lanes.filter((lane) => lane !== held)
-    if (sending === held) sending = undefined
     held.client.end({ timeout: CANCELLED_WITHIN_MS / 1000 }).catch(() => undefined)
     next(now)
   }
@@ -176,8 +174,11 @@ export function boundedPool(open: () => Sql, { size, runMs, depth = DEPTH }: Poo
   })) as never
 
   /** A transaction has a connection for itself, for as long as a statement may run. */
-  const begin: Sql['begin'] = ((...work: Parameters<Sql['begin']>) =>
-    tracedRun('begin', (client) => client.begin(...work))) as never
+  const begin: Sql['begin'] = ((work: (transaction: TransactionSql) => Promise<unknown>) =>
+    tracedRun('begin', (client, lane) => {
+      const losses = () => lane.losses
+      return inTransaction(client, losses, (unsafe) => work({ unsafe } as unknown as TransactionSql))
+    })) as never
 
   return {
     client: { options: lanes[0]!.client.options, unsafe, begin } as unknown as Sql,

@@ -10,8 +10,15 @@ export interface Connection {
   readonly db: Database
   /** How much there is to do; the embedded database has one connection, and no queue to look at. */
   readonly load?: () => PoolLoad
-  /** Brings the schema up to date; safe when several processes start at once. */
-  migrate(): Promise<void>
+  /**
+   * Brings the schema up to date; safe when several processes start at once.
+   *
+   * @param waitMs for another process that does so
+   * @throws an error that faults.ts calls unavailable, where that takes longer
+   */
+  migrate(waitMs?: number): Promise<void>
+  /** @throws DatabaseUnfit where connections are set otherwise than the service needs */
+  check?(): Promise<void>
   /** Waits for running statements, at most a few seconds, and lets go. */
   close(): Promise<void>
 }

@@ -1,12 +1,13 @@
-import { mkdirSync } from 'node:fs'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { setFlagsFromString } from 'node:v8'
 import type { PGlite, PGliteOptions } from '@electric-sql/pglite'
 import { drizzle } from 'drizzle-orm/pglite'
 import { migrate } from 'drizzle-orm/pglite/migrator'
 import type { Connection } from './connect.ts'
+import { namingMigrations } from './failed-migration.ts'
 import { lockFolder } from './folder-lock.ts'
 import { migrations } from './migrations.ts'
+import { keepPrivate } from './private-folder.ts'
 
 /**
  * The embedded database (PGlite, PostgreSQL compiled to WebAssembly) in a folder of its own below `dataDir`.
@@ -15,13 +16,32 @@ import { migrations } from './migrations.ts'
  * @throws DataFolderInUse when another process has the folder
  */
 export async function connectEmbedded(dataDir: string): Promise<Connection> {
-  mkdirSync(dataDir, { recursive: true })
+  keepPrivate(dataDir)
   const unlock = lockFolder(dataDir)
   try {
-    return overPglite(await createPglite({ dataDir: join(dataDir, 'database') }), unlock)
+    const client = await createPglite({ dataDir: join(dataDir, 'database') })
+    keepPrivate(dataDir) // PGlite makes files for everybody, whatever the umask is
+    return overPglite(client, () => {
+      keepPrivate(dataDir)
+      unlock()
+    })
   } catch (error) {
     unlock()
-    throw error
+    if ((error as NodeJS.ErrnoException).code !== undefined) throw error
+    throw new DataFolderUnusable(dataDir, error)
+  }
+}
+
+/** What PGlite throws then is of its inside. */
+class DataFolderUnusable extends Error {
+  constructor(folder: string, cause: unknown) {
+    const words = (cause as Error).message.split('\n', 1)[0]
+    super(
+      `The embedded database in ${resolve(folder, 'database')} can't be opened (${words}). ` +
+        'It is broken, or of another version: restore it, or move the folder away to begin with an empty one.',
+      { cause },
+    )
+    this.name = 'DataFolderUnusable'
   }
 }
 
@@ -54,7 +74,7 @@ export function overPglite(client: PGlite, afterClose: () => void = () => undefi
   const db = drizzle(client)
   return {
     db,
-    migrate: () => migrate(db, migrations),
+    migrate: () => namingMigrations(() => migrate(db, migrations)),
     async close() {
       await client.close()
       afterClose()

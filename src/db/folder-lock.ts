@@ -22,7 +22,7 @@ export class DataFolderInUse extends Error {
  */
 export function lockFolder(folder: string): () => void {
   const path = join(folder, 'lock')
-  const file = openSync(path, constants.O_RDWR | constants.O_CREAT, 0o644)
+  const file = openSync(path, constants.O_RDWR | constants.O_CREAT, 0o600)
   if (!tryLock(file)) {
     closeSync(file)
     throw new DataFolderInUse(folder, readFileSync(path, 'utf8').trim() || 'another process')

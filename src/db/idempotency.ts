@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { type SQL, getTableColumns, getTableName, sql } from 'drizzle-orm'
+import { type SQL, getTableColumns, getTableName, or, sql } from 'drizzle-orm'
 import type { WithSubquery } from 'drizzle-orm'
 import type { Database } from './connect.ts'
 import type { RevealedTable } from './owned-table.ts'
@@ -27,12 +27,28 @@ const isOver = sql`${keys.created_at} < now() - interval '1 day'`
  * index and get what it got. It takes `asker`, `keyValues()` and what `given` names.
  *
  * @param given the columns of a new row
+ * @param hasRoom whether one may be added; what the key stands for already is given all the same
  */
-export function prepareKeyedCreate(db: Database, table: RevealedTable, given: Record<string, SQL>) {
-  const fresh = db.$with('fresh').as(db.select(newRow(table, given)).from(sql`(values (1)) as one`))
+export function prepareKeyedCreate(
+  db: Database,
+  table: RevealedTable,
+  given: Record<string, SQL>,
+  hasRoom: SQL,
+) {
+  const isUsed = sql`exists (
+    select from ${keys} where ${keys.user_id} = ${value('asker')}::uuid
+      and ${keys.key} = ${value('idempotency_key')} and not ${isOver}
+  )`
+  // Named as no field and no table is: a column of that name would be meant before the row.
+  const fresh = db.$with('new row').as(
+    db
+      .select(newRow(table, given))
+      .from(sql`(values (1)) as one`)
+      .where(or(isUsed, hasRoom)),
+  )
   const kept = keep(db, fresh)
   const isNew = sql`exists (select from ${kept} where ${kept.answer} ->> 'id' = ${fresh}.id::text)`
-  const written = db.$with('written').as(
+  const written = db.$with('written row').as(
     db
       .insert(table)
       .select((qb) =>
@@ -45,7 +61,7 @@ export function prepareKeyedCreate(db: Database, table: RevealedTable, given: Re
   )
   const made = Object.entries(getTableColumns(table)).map(([name, column]) => [
     name,
-    sql`made.${sql.identifier(name)}`.mapWith(column),
+    sql`made.${sql.identifier(column.name)}`.mapWith(column),
   ])
   return db
     .with(fresh, kept, written, reaped(db, kept))
@@ -73,7 +89,7 @@ function keep(db: Database, fresh: WithSubquery) {
     name,
     sql`case when ${isOver} then ${sql.raw(`excluded.${name}`)} else ${column} end`,
   ])
-  return db.$with('kept').as(
+  return db.$with('kept answer').as(
     db
       .insert(keys)
       .select((qb) => qb.select(row as never).from(fresh))
@@ -84,7 +100,7 @@ function keep(db: Database, fresh: WithSubquery) {
 
 /** Each key takes two out that are over, after it has its own: so no two statements wait for each other. */
 const reaped = (db: Database, kept: WithSubquery) =>
-  db.$with('reaped').as(
+  db.$with('reaped keys').as(
     db
       .delete(keys)
       .where(

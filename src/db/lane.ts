@@ -16,7 +16,7 @@ export interface Statement {
   cancel?: Promise<void> | undefined
 }
 
-export type Make = (client: Sql) => PromiseLike<unknown>
+export type Make = (client: Sql, lane: Lane) => PromiseLike<unknown>
 
 /** What the pool is told of a lane. */
 export interface Ends {
@@ -45,6 +45,8 @@ export interface Lane {
   isBarred: boolean
   /** Whether the last that was heard of it was an answer. */
   isUp: boolean
+  /** How often its connection was closed. */
+  losses: number
   /** When something was begun or ended on it. */
   movedAt: number
 }
@@ -52,15 +54,24 @@ export interface Lane {
 /** A connection on which nothing has ended for so long is held up, and gets no more. */
 const HELD_UP_MS = 25
 
-export const openLane = (client: Sql, ends: Ends): Lane => ({
-  client,
-  ends,
-  running: [],
-  isShort: true,
-  isBarred: false,
-  isUp: false,
-  movedAt: 0,
-})
+export function openLane(open: (closed: () => void) => Sql, ends: Ends): Lane {
+  // Closed while it was idle, it has to be made again by the next statement, and none is sent behind that.
+  const client = open(() => {
+    lane.isUp = false
+    lane.losses += 1
+  })
+  const lane: Lane = {
+    client,
+    ends,
+    running: [],
+    isShort: true,
+    isBarred: false,
+    isUp: false,
+    losses: 0,
+    movedAt: 0,
+  }
+  return lane
+}
 
 /**
  * Whether one more short statement is better sent down `lane` than down `other`, or than to wait at that depth. None is
@@ -77,7 +88,7 @@ export const isFreer = (lane: Lane, other: Lane | undefined, depth: number, now:
 export function send(statement: Statement, lane: Lane, now: number): void {
   const { make, isShort, resolve, reject } = statement
   if (lane.running.length === 0) Object.assign(lane, { isShort, movedAt: now })
-  const query = make(lane.client) as PromiseLike<unknown> & Query
+  const query = make(lane.client, lane) as PromiseLike<unknown> & Query
   statement.query = query
   lane.running.push(statement)
   if (isShort) heedRetries(query, lane)

@@ -1,8 +1,9 @@
-import type { PgColumn, PgTable } from 'drizzle-orm/pg-core'
+import { getTableName, is } from 'drizzle-orm'
+import { type PgColumn, PgTable } from 'drizzle-orm/pg-core'
 import type { ApiErrorKind } from '../errors.ts'
 
 /**
- * A table whose rows have owners, seen from outside: no query builder takes it, so that `db.select().from(items)`
+ * A table whose rows have owners, seen from outside: no query builder takes it, so that `db.select().from(notes)`
  * does not compile. At run time it is the Drizzle table that drizzle-kit makes migrations from.
  * The lint rules keep `reveal` to db/owned.ts.
  */
@@ -35,6 +36,18 @@ export function conceal<Row, Field extends string, Sort extends string>(
 ): OwnedTable<Row, Field, Sort> {
   ownerships.set(table, ownership)
   return table as unknown as OwnedTable<Row, Field, Sort>
+}
+
+/** Columns that searches of owned tables look into, by table. */
+export function searchedColumns(tables: Readonly<Record<string, unknown>>): Map<string, string[]> {
+  const found = new Map<string, string[]>()
+  for (const table of Object.values(tables)) {
+    if (!is(table, PgTable)) continue
+    const fields = ownerships.get(table)?.search ?? []
+    const columns = fields.map((field) => (table as RevealedTable)[field]!.name)
+    if (columns.length > 0) found.set(getTableName(table), columns)
+  }
+  return found
 }
 
 /** The Drizzle table behind an owned one, for db/owned.ts alone. */

@@ -7,14 +7,12 @@ import {
   desc,
   getTableColumns,
   getTableName,
-  ilike,
-  inArray,
-  or,
+  not,
   sql,
 } from 'drizzle-orm'
-import type { PgColumn, PgTable } from 'drizzle-orm/pg-core'
+import { type PgColumn, type PgTable, unionAll } from 'drizzle-orm/pg-core'
 import type { Database } from './connect.ts'
-import { sortKey } from './sort-key.ts'
+import { isWhole, mayLackKey, sortKey } from './sort-key.ts'
 import { typed, value } from './statements.ts'
 import { rowCounts } from './tables.ts'
 
@@ -22,19 +20,24 @@ import { rowCounts } from './tables.ts'
 export type Listed = PgTable & Record<'id' | 'created_at', PgColumn>
 
 /** What a row of the answer has beside its table's columns: the number of rows on all pages; null where it is to be counted. */
-export const TOTAL = 'rows_on_all_pages'
+export const TOTAL = 'rows on all pages'
+
+/** And the key that it is sorted by, as text, where its column does not say all of it. No field has a name with a space. */
+export const KEY = 'sort key'
+
+/** What a page goes on after: nothing, the position of a cursor, or one among the rows without a key, which come last. */
+export type After = 'nothing' | 'key' | 'null'
 
 /** One kind of page of a table. */
 export interface PageKind {
   /** A column, `-` before it for descending. */
   readonly sort: string
-  /** Whether it goes on after the position of a cursor. */
-  readonly follows: boolean
+  readonly after: After
   /** The most rows that it may have; undefined: any number, and `skip` of them passed over first. */
   readonly size: number | undefined
-  /** The columns that are searched; none: all rows. */
-  readonly search: readonly string[]
   readonly where: SQL | undefined
+  /** Rows that are no part of the list although they are in the table: few, and found by an index. */
+  readonly hidden?: SQL | undefined
 }
 
 /** Rows of a page, one more than is asked for at most: as many as are asked for by default, and at most. */
@@ -43,8 +46,7 @@ const SIZES = [101, 1_001]
 export const sizeFor = (limit: number) => SIZES.find((size) => limit <= size)
 
 /** Another one for each kind of one list. */
-export const nameOf = ({ sort, follows, size, search }: PageKind) =>
-  [sort, follows, size, search.length > 0].join('_')
+export const nameOf = ({ sort, after, size }: PageKind) => [sort, after, size].join('_')
 
 export const columnOf = (sort: string) => sort.replace(/^-/, '')
 
@@ -59,20 +61,20 @@ export function columnsIn<T extends PgTable>(table: T, from: object): T['_']['co
 
 /**
  * Prepares the statement of one kind of page. It takes `limit`, `skip` where it has no size, where it follows `key` and
- * `id`, where it searches `pattern`, and what `where` names. Served by an index on (…, key, id), read in either direction.
+ * `id`, and what `where` names. Served by an index on (…, key, id), read in either direction.
  */
 export function preparePage(db: Database, listed: Listed, kind: PageKind) {
   const table = listed as Columns
-  const order = orderOf(table[columnOf(kind.sort)]!, kind)
-  const searches = kind.search.length > 0
-  const { ctes, total, page } = searches
-    ? amongMatches(db, table, order, kind)
-    : amongAll(db, table, order, kind)
+  const order = orderOf(table, kind)
+  const { total, page } = pageAndTotal(db, table, order, kind)
   const columns = columnsIn(table, page)
   // The total is one row, so a page past the end still has its count.
   return db
-    .with(...ctes)
-    .select({ ...columns, [TOTAL]: sql<number | null>`${total.count}::double precision`.as(TOTAL) })
+    .select({
+      ...columns,
+      [TOTAL]: sql<number | null>`${total.count}::double precision`.as(TOTAL),
+      ...(order.isWhole ? {} : { [KEY]: sql<string | null>`${order.key(columns)}::text`.as(KEY) }),
+    })
     .from(total)
     .leftJoin(page, sql`true`)
     .orderBy(...order.by(order.key(columns), columns.id!))
@@ -80,41 +82,78 @@ export function preparePage(db: Database, listed: Listed, kind: PageKind) {
 }
 
 type Columns = Listed & Record<string, PgColumn>
-type Order = ReturnType<typeof orderOf>
+export type Order = ReturnType<typeof orderOf>
 
-function orderOf(column: PgColumn, { sort, follows }: PageKind) {
-  const [direction, beyond] = sort.startsWith('-') ? [desc, sql`<`] : [asc, sql`>`]
-  const given = sql`(${sortKey(column, typed(column, value('key')))}, ${value('id')}::uuid)`
+/** @param kind `sort` names a column as TypeScript does */
+export function orderOf(table: Columns, { sort, after }: Pick<PageKind, 'sort' | 'after'>) {
+  const name = columnOf(sort)
+  const column = table[name]!
+  const falls = sort.startsWith('-')
+  const [direction, beyond] = falls ? [desc, sql`<`] : [asc, sql`>`]
+  const isLast = mayLackKey(column)
+  // By way of text, as drivers write some values in ways of their own.
+  const given = sql`(${sortKey(column, typed(column, sql`${value('key')}::text`))}, ${value('id')}::uuid)`
   return {
+    isWhole: isWhole(column),
+    isLast,
     /** The key of a row whose columns stand in `columns`. */
-    key: (columns: Record<string, PgColumn>) => sortKey(column, columns[column.name]!),
-    by: (key: SQLWrapper, id: SQLWrapper) => [direction(key), direction(id)],
-    past: (key: SQLWrapper, id: SQLWrapper) =>
-      follows ? sql`(${key}, ${id}) ${beyond} ${given}` : undefined,
+    key: (columns: Record<string, PgColumn>) => sortKey(column, columns[name]!),
+    keyOf: (named: (column: string) => SQL) => sortKey(column, named(column.name)),
+    by: (key: SQLWrapper, id: SQLWrapper) => [
+      falls && isLast ? sql`${key} desc nulls last` : direction(key),
+      direction(id),
+    ],
+    /** What follows among the rows that have a key, or where there is none. */
+    past(key: SQLWrapper, id: SQLWrapper) {
+      if (after === 'nothing') return undefined
+      if (after === 'null') return sql`(${key} is null and ${id} ${beyond} ${value('id')}::uuid)`
+      return sql`(${key}, ${id}) ${beyond} ${given}`
+    },
+    /** All that follows. */
+    follows(key: SQLWrapper, id: SQLWrapper) {
+      const past = this.past(key, id)
+      return after === 'key' && isLast ? sql`(${past} or ${key} is null)` : past
+    },
   }
 }
+
+/**
+ * What a list shows. PostgreSQL takes half of the rows for hidden, whatever it thinks of the condition: where it expects
+ * nearly all of them to be, it would sort the table instead of reading the page off the index.
+ */
+export const shown = ({ where, hidden }: Pick<PageKind, 'where' | 'hidden'>) =>
+  and(where, hidden && sql`case when ${hidden} then false else true end`)
 
 /**
  * The page is read off the index that has the rows in order, no further than the page goes. PostgreSQL takes a limit that
  * it does not know for a tenth of the table, and an offset too: it would plan each page of a large table anew, which
  * takes it as long as to read one. So it is told a size, and of an offset only where there is one.
  */
-function amongAll(db: Database, table: Columns, { key, by, past }: Order, kind: PageKind) {
-  const { where, size } = kind
+function pageAndTotal(db: Database, table: Columns, order: Order, kind: PageKind) {
+  const { key, by } = order
+  const { size, hidden } = kind
+  const where = shown(kind)
   const counted = db
     .select({ count: count().as('count') })
     .from(table)
     .where(where)
-  const total = (where === undefined ? maintained(db, table) : counted).as('total')
-  const rows = db
-    .select()
-    .from(table)
-    .where(and(where, past(key(table), table.id)))
-    .orderBy(...by(key(table), table.id))
-  if (size === undefined)
-    return { ctes: [], total, page: rows.limit(value('limit')).offset(value('skip')).as('page') }
+  const total = (kind.where === undefined ? maintained(db, table, hidden) : counted).as('total')
+  const rowsOf = (condition: SQL | undefined) =>
+    db
+      .select()
+      .from(table)
+      .where(and(where, condition))
+      .orderBy(...by(key(table), table.id))
+  const past = rowsOf(order.past(key(table), table.id))
+  if (size === undefined) return { total, page: past.limit(value('limit')).offset(value('skip')).as('page') }
   // Written out: a number would be sent as a value.
-  const first = rows.limit(sql.raw(String(size)) as never).as('first')
+  const most = sql.raw(String(size)) as never
+  const rest = () => rowsOf(sql`${key(table)} is null`).limit(most)
+  // One after the other, so that each is a part of the index, and the second is read where the first was too short.
+  const first =
+    kind.after === 'key' && order.isLast
+      ? unionAll(past.limit(most), rest()).limit(most).as('first')
+      : past.limit(most).as('first')
   const columns = columnsIn(table, first)
   const page = db
     .select()
@@ -122,7 +161,7 @@ function amongAll(db: Database, table: Columns, { key, by, past }: Order, kind: 
     .orderBy(...by(key(columns), columns.id!))
     .limit(value('limit'))
     .as('page')
-  return { ctes: [], total, page }
+  return { total, page }
 }
 
 /**
@@ -130,41 +169,16 @@ function amongAll(db: Database, table: Columns, { key, by, past }: Order, kind: 
  * here in that case would be a part of each plan: of a large table, one of several processes, four times as slow to
  * start although it is not run.)
  */
-function maintained(db: Database, table: PgTable) {
+function maintained(db: Database, table: PgTable, hidden: SQL | undefined) {
   const summed = sql`(select sum(delta) from ${rowCounts} where table_name = ${sql.raw(`'${getTableName(table)}'`)})`
+  if (hidden) summed.append(sql` - (select count(*) from ${table} where ${hidden})`)
   return db.select({ count: summed.as('count') }).from(sql`(values (1)) as one`)
 }
 
 /** Prepares the count of all rows, for where nothing has summed it up. */
-export const prepareCount = (db: Database, table: PgTable) =>
+export const prepareCount = (db: Database, table: PgTable, hidden?: SQL) =>
   db
     .select({ count: count() })
     .from(table)
+    .where(hidden && not(hidden))
     .prepare(`${getTableName(table)}_count`)
-
-/**
- * What is searched is found once, for page and count together. (Asked for a few matches in order, PostgreSQL would
- * hope to meet them soon on the index that has all rows in order, and read it to its end where they are rare.)
- */
-function amongMatches(db: Database, table: Columns, { key, by, past }: Order, { where, search }: PageKind) {
-  const found = or(...search.map((name) => ilike(table[name]!, value('pattern'))))
-  const matches = db.$with('matches').as(
-    db
-      .select({ id: table.id, key: sql`${key(table)}`.as('key') })
-      .from(table)
-      .where(and(where, found)),
-  )
-  const ids = db
-    .select({ id: matches.id })
-    .from(matches)
-    .where(past(matches.key, matches.id))
-    .orderBy(...by(matches.key, matches.id))
-    .limit(value('limit'))
-    .offset(value('skip'))
-  const total = db
-    .select({ count: count().as('count') })
-    .from(matches)
-    .as('total')
-  const page = db.select().from(table).where(inArray(table.id, ids)).as('page')
-  return { ctes: [matches], total, page }
-}

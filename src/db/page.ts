@@ -1,8 +1,20 @@
-import type { SQL } from 'drizzle-orm'
+import { type SQL, sql } from 'drizzle-orm'
+import type { PgColumn } from 'drizzle-orm/pg-core'
 import type { Database } from './connect.ts'
-import { CursorBesideSkip, InvalidCursor, type Position, readCursor, writeCursor } from './cursor.ts'
-import { isDataException } from './faults.ts'
 import {
+  CursorBesideSkip,
+  type CursorOf,
+  InvalidCursor,
+  type Position,
+  readCursor,
+  writeCursor,
+} from './cursor.ts'
+import { ClientClosedRequest } from '../errors.ts'
+import { isDataException } from './faults.ts'
+import { Recent, oneAtATime } from './one-at-a-time.ts'
+import {
+  type After,
+  KEY,
   type Listed,
   type PageKind,
   TOTAL,
@@ -11,8 +23,11 @@ import {
   nameOf,
   prepareCount,
   preparePage,
+  shown,
   sizeFor,
 } from './page-statement.ts'
+import { type SearchBounds, type SearchPage, searcher } from './search.ts'
+import { mayLackKey } from './sort-key.ts'
 import { whenNeeded } from './statements.ts'
 
 /** Which rows of a list: `limit` at most, past the first `skip`, or past the page that gave `cursor`. */
@@ -39,15 +54,23 @@ export interface PageOf<Row> {
  *
  * @param search names of the columns that `q` looks into
  * @param where which rows there are at all; may name values, given to `read` as `values`
+ * @param bounds of a search, other ones in tests alone
+ * @param hidden as `PageKind` has it
  */
 export function preparePages<Row, Sort extends string = 'created_at'>(
   db: Database,
   table: Listed,
   search: readonly string[] = [],
   where?: SQL,
+  bounds?: SearchBounds,
+  hidden?: SQL,
 ) {
   const statements = new Map<string, ReturnType<typeof preparePage>>()
-  const countAll = whenNeeded(() => prepareCount(db, table))
+  const isShown = shown({ where, hidden })
+  const find = whenNeeded(() =>
+    searcher(db, table, { search, where: isShown, estimated: where ?? sql`true`, bounds }),
+  )
+  const countAll = whenNeeded(() => prepareCount(db, table, hidden))
   const prepared = (kind: PageKind) => {
     const name = nameOf(kind)
     const made = statements.get(name) ?? preparePage(db, table, kind)
@@ -59,41 +82,92 @@ export function preparePages<Row, Sort extends string = 'created_at'>(
    * @throws InvalidCursor where the cursor is another list's, or made up
    * @throws CursorBesideSkip where both are asked for; `skip=0` is what some generated clients always send
    */
-  return async function read(
-    request: PageRequest<Sort>,
-    values: Record<string, unknown> = {},
-  ): Promise<PageOf<Row>> {
+  async function read(request: PageRequest<Sort>, values: Values): Promise<PageOf<Row>> {
     const { skip = 0, limit, q = '', sort = '-created_at', cursor } = request as PageRequest
     const list = { sort, q }
     const after = cursor === undefined ? undefined : readCursor(cursor, list)
     if (after && skip > 0) throw new CursorBesideSkip()
     // One row more than is shown tells whether there is a next page.
-    const given = { ...values, skip, limit: limit + 1, pattern: q && containing(q), ...after }
-    const page = prepared({
-      sort,
-      follows: after !== undefined,
-      size: skip > 0 || q !== '' ? undefined : sizeFor(given.limit),
-      search: q === '' ? [] : search,
-      where,
-    }).execute(given)
-    const found: Found[] = await refusingForged(after, page)
+    const given = { ...values, skip, limit: limit + 1, ...after }
+    const kind = { sort, after: kindOf(after, table, columnOf(sort)) }
+    if (q !== '' && search.length > 0) {
+      const pattern = containing(q)
+      const found = await refusingForged(after, find()({ ...kind, values: { ...given, pattern } }))
+      return pageUpTo(limit, found, list)
+    }
+    const page = prepared({ ...kind, size: skip > 0 ? undefined : sizeFor(given.limit), where, hidden })
+    const found: Found[] = await refusingForged(after, page.execute(given))
     const count = found[0]?.[TOTAL] ?? (await countAll().execute({}))[0]?.count ?? 0
     if (found[0]?.id === null) found.length = 0 // past the end, the total stands alone
-    const last = found.length > limit ? found[limit - 1] : undefined
-    if (last) found.length = limit
-    return {
-      data: found as unknown[] as Row[],
-      count,
-      next_cursor: last ? writeCursor(list, positionOf(last, columnOf(sort))) : null,
-    }
+    return pageUpTo(limit, { rows: found, count, end: undefined }, list)
   }
+  return inTurnWhereSlow(read)
+}
+
+/** What `where` names: `asker` where it is about rows of one owner. */
+type Values = Readonly<Record<string, unknown>>
+
+/** Rows of an owner, or rows passed over, from which on a page is more than a moment's work. */
+const LARGE = 2_000
+/** With each statement bounded by itself, the last one that waits is answered soon enough. */
+const WAITING = { most: 32, ms: 1_000 }
+
+/**
+ * To count many rows, to pass over them or to search everybody's takes PostgreSQL many times as long as a page does, and
+ * twenty at once would hold up everybody else's. So such pages are read one at a time: of each owner, and of
+ * everybody's rows.
+ */
+function inTurnWhereSlow<Row, Sort extends string>(
+  read: (request: PageRequest<Sort>, values: Values) => Promise<PageOf<Row>>,
+) {
+  const largeOwners = new Recent<true>()
+  const inTurn = oneAtATime(WAITING)
+
+  async function page(request: PageRequest<Sort>, values: Values, owner: string | undefined) {
+    const found = await read(request, values)
+    if (owner !== undefined && !request.q) {
+      if (found.count > LARGE) largeOwners.set(owner, true)
+      else largeOwners.delete(owner)
+    }
+    return found
+  }
+
+  /**
+   * @param isWanted whether anybody waits for the page when its turn has come
+   * @throws TooManyRequests where too many slow ones wait
+   */
+  return (request: PageRequest<Sort>, values: Values = {}, isWanted = () => true): Promise<PageOf<Row>> => {
+    const owner = values.asker as string | undefined
+    const isSlow = owner === undefined ? Boolean(request.q) : largeOwners.has(owner)
+    return isSlow || (request.skip ?? 0) > LARGE
+      ? inTurn(owner ?? 'everybody', async () => {
+          if (!isWanted()) throw new ClientClosedRequest()
+          return page(request, values, owner)
+        })
+      : page(request, values, owner)
+  }
+}
+
+/** @param rows one more than `limit` where there are more; they are the page then, in their place */
+function pageUpTo<Row>(limit: number, { rows, count, end }: SearchPage, list: CursorOf): PageOf<Row> {
+  const last = rows.length > limit ? rows[limit - 1] : end
+  const next_cursor = last ? writeCursor(list, positionOf(last, columnOf(list.sort))) : null
+  if (rows.length > limit) rows.length = limit
+  if (rows[0] && KEY in rows[0]) for (const row of rows) delete row[KEY]
+  return { data: rows as unknown[] as Row[], count, next_cursor }
+}
+
+function kindOf(after: Position | undefined, table: Listed, column: string): After {
+  if (!after) return 'nothing'
+  const isLast = after.key === null && mayLackKey((table as Listed & Record<string, PgColumn>)[column]!)
+  return isLast ? 'null' : 'key'
 }
 
 /** A row of the table, all null past the end, and the total. */
 type Found = Record<string, unknown> & Record<typeof TOTAL, number | null>
 
 function positionOf(row: Record<string, unknown>, column: string): Position {
-  const key = row[column]
+  const key = KEY in row ? row[KEY] : row[column]
   const text = key instanceof Date ? key.toISOString() : String(key)
   return { key: key === null ? null : text, id: String(row.id) }
 }

@@ -1,5 +1,5 @@
 import { SQL, type SQLWrapper, getTableColumns, is, sql } from 'drizzle-orm'
-import type { PgColumn, PgTable } from 'drizzle-orm/pg-core'
+import { type PgColumn, PgEnumColumn, type PgTable } from 'drizzle-orm/pg-core'
 
 /**
  * Pieces of prepared statements. A statement is built once and run with values by name, so what differs from
@@ -16,53 +16,103 @@ export function whenNeeded<T>(prepare: () => T): () => T {
 export const value = (name: string) => sql.placeholder(name)
 
 /**
- * `column` takes the value of its name where `assignments` sent one, and stays as it is where not.
+ * What a body gives for a field. Fields may have any name, so these are not those of other values: no name of a value
+ * has a space.
+ */
+export const fieldValue = (field: string) => value(`field ${field}`)
+
+/** A field may be named as something that every object has (`constructor`). */
+export const givenIn = (body: Readonly<Record<string, unknown>>, field: string): unknown =>
+  Object.hasOwn(body, field) ? body[field] : undefined
+
+const sentName = (field: string) => `sent ${field}`
+
+/** Whether a body gives a value for a field, as a condition. */
+export const sent = (field: string): SQL => sql`${value(sentName(field))}::boolean`
+
+/**
+ * `column` takes the value of its field where `assignments` sent one, and stays as it is where not.
  * PostgreSQL infers the value's type from the column.
  */
-export function assigned(column: PgColumn): SQL {
-  return sql`case when ${sent(column)} then ${encoded(column)} else ${column} end`
+export function assigned(column: PgColumn, field: string = column.name): SQL {
+  return sql`case when ${sent(field)} then ${encoded(column, field)} else ${sqlOf(column.onUpdateFn) ?? column} end`
 }
 
-/** The value of the column's name, or the column's default where that is null and there is one. */
-export function valueOrDefault(column: PgColumn): SQL {
-  const given = typed(column, encoded(column))
-  return column.default === undefined ? given : sql`coalesce(${given}, ${defaultOf(column)})`
+/** The value of the column's field, or the column's default where none is sent. */
+export function valueOrDefault(column: PgColumn, field: string = column.name): SQL {
+  const given = typed(column, encoded(column, field))
+  const otherwise = column.default === undefined ? sqlOf(column.defaultFn) : defaultOf(column)
+  return otherwise === undefined ? given : sql`case when ${sent(field)} then ${given} else ${otherwise} end`
 }
+
+/** What `$default()` or `$onUpdate()` gives, where that is SQL and so a part of the statement. */
+function sqlOf(make: (() => unknown) | undefined): SQL | undefined {
+  const made = make?.()
+  return is(made, SQL) ? made : undefined
+}
+
+/** One that gives values, asked each time. */
+export const givesValues = (make: (() => unknown) | undefined) =>
+  make !== undefined && sqlOf(make) === undefined
 
 /**
  * A value said to be of the column's type, where PostgreSQL can't infer it. Without its length, as a cast to
  * varchar(255) would cut what is longer instead of refusing it.
  */
-export const typed = (column: PgColumn, given: SQLWrapper): SQL =>
-  sql`${given}::${sql.raw(column.getSQLType().replace(/\s*\([\d, ]+\)/, ''))}`
+export const typed = (column: PgColumn, given: SQLWrapper): SQL => sql`${given}::${typeOf(column)}`
 
-/** The value of the column's name as its type is written (a Date, JSON); null stays null. */
-function encoded(column: PgColumn): SQL {
-  const encoder = {
-    mapToDriverValue: (given: unknown) => (given === null ? null : column.mapToDriverValue(given)),
+function typeOf(column: PgColumn): SQL {
+  if (is(column, PgEnumColumn)) {
+    const { schema, enumName } = column.enum
+    return schema === undefined
+      ? sql`${sql.identifier(enumName)}`
+      : sql`${sql.identifier(schema)}.${sql.identifier(enumName)}`
   }
-  return sql`${sql.param(value(column.name), encoder)}`
+  return sql.raw(column.getSQLType().replace(/(?<!\s)\s*\([\d, ]+\)/, ''))
+}
+
+/** The value of a field as the column's type is written (a Date, JSON); null stays null. */
+function encoded(column: PgColumn, field: string): SQL {
+  const takesDates = column.dataType === 'date'
+  const encoder = {
+    mapToDriverValue(given: unknown) {
+      if (given === null) return null
+      if (!takesDates || typeof given !== 'string') return column.mapToDriverValue(given)
+      // Bodies have times as text. What is none, PostgreSQL refuses as it refuses others.
+      return isTime(given) ? column.mapToDriverValue(new Date(given)) : NO_TIME
+    },
+  }
+  return sql`${sql.param(fieldValue(field), encoder)}`
+}
+
+const NO_TIME = ''
+
+/** ISO 8601; JavaScript takes 30 February for 2 March. */
+function isTime(text: string): boolean {
+  const day = text.slice(0, 10)
+  const midnight = new Date(day)
+  return (
+    !Number.isNaN(Date.parse(text)) &&
+    !Number.isNaN(midnight.getTime()) &&
+    midnight.toISOString().startsWith(day)
+  )
 }
 
 /**
- * What makes, of a body, the values that `assigned` columns of these names ask for: null is a value, undefined is none.
+ * What makes, of a body, the values that `assigned` columns of these fields ask for: null is a value, undefined is none.
  */
-export function assignments(names: readonly string[]) {
-  const columns = names.map((name) => ({ name, sent: sentName(name) }))
+export function assignments(fields: readonly string[]) {
+  const names = fields.map((field) => ({ field, name: `field ${field}`, sent: sentName(field) }))
   return (body: Readonly<Record<string, unknown>>): Record<string, unknown> => {
     const values: Record<string, unknown> = {}
-    for (const { name, sent } of columns) {
-      values[sent] = body[name] !== undefined
-      values[name] = body[name] ?? null
+    for (const { field, name, sent } of names) {
+      const given = givenIn(body, field)
+      values[sent] = given !== undefined
+      values[name] = given ?? null
     }
     return values
   }
 }
-
-const sentName = (name: string) => `${name}_sent`
-
-/** Whether `column` is sent, as a condition. */
-export const sent = (column: PgColumn): SQL => sql`${value(sentName(column.name))}::boolean`
 
 /**
  * Every column of a new row in the table's order, as INSERT … SELECT wants them: what is given, else the column's
@@ -71,7 +121,10 @@ export const sent = (column: PgColumn): SQL => sql`${value(sentName(column.name)
 export function newRow(table: PgTable, given: Record<string, SQLWrapper>): Record<string, SQL> {
   const columns = Object.entries(getTableColumns(table)) as [string, PgColumn][]
   return Object.fromEntries(
-    columns.map(([name, column]) => [name, sql`${given[name] ?? defaultOf(column)}`.as(name) as never]),
+    columns.map(([name, column]) => [
+      name,
+      sql`${given[name] ?? defaultOf(column)}`.as(column.name) as never,
+    ]),
   )
 }
 

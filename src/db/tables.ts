@@ -19,7 +19,7 @@ import {
 } from 'drizzle-orm/pg-core'
 import { type ApiErrorKind, ItemNotFound } from '../errors.ts'
 import { conceal } from './owned-table.ts'
-import { sortKey } from './sort-key.ts'
+import { mayLackKey, sortKey } from './sort-key.ts'
 
 /**
  * The whole data model. Columns that another program might leave out have a database default, so that
@@ -41,12 +41,18 @@ export const users = pgTable(
     is_verified: boolean().notNull().default(false),
     full_name: varchar({ length: 255 }),
     hashed_password: text().notNull(),
+    // Of the latest sign-up with an address that was in use, where addresses have to be verified. It opens nothing: a
+    // sign-in with it is answered as one to an unverified account, so that nobody learns which addresses are in use.
+    claimed_password_hash: text(),
     // Moves on with every change of password, role or state that must end sessions: a session made under
     // an older version is dead, even one that a login makes at the same moment.
     credentials_version: integer().notNull().default(0),
     // The address of the machine that signed up; told to whoever owns the mail address.
     registered_from: text(),
     created_at: createdAt(),
+    // Set by a deletion, which takes the address with it: for everybody the user is gone from then on. The row goes once
+    // everything that belongs to it is removed (removal.ts).
+    deleted_at: time(),
   },
   (table) => [
     uniqueIndex('users_email_unique').on(sql`lower(${table.email})`),
@@ -57,10 +63,19 @@ export const users = pgTable(
     index('users_superuser_index')
       .on(table.id)
       .where(sql`${table.is_superuser} and ${table.is_active}`),
+    index('users_deleted_at_index')
+      .on(table.deleted_at)
+      .where(sql`${table.deleted_at} is not null`),
+    index('users_registered_from_index')
+      .on(table.created_at)
+      .where(sql`${table.registered_from} is not null`),
   ],
 )
 
-/** One sign-in. Access tokens name it as `sid`; without a live row they are worth nothing. */
+/**
+ * One sign-in. Access tokens name it as `sid`; without a live row they are worth nothing. A trigger (migrations) ends the
+ * oldest where a user would have more than a hundred.
+ */
 export const sessions = pgTable(
   'sessions',
   {
@@ -69,6 +84,8 @@ export const sessions = pgTable(
     credentials_version: integer().notNull(),
     // Refresh tokens are derived from id and generation; only the newest one is good.
     generation: integer().notNull().default(0),
+    // The newest generation whose access token was used; null for sessions of before that was noted.
+    seen_generation: integer().default(0),
     user_agent: text(),
     ip_address: text(),
     created_at: createdAt(),
@@ -77,7 +94,8 @@ export const sessions = pgTable(
     expires_at: time().notNull(),
   },
   (table) => [
-    index('sessions_user_id_index').on(table.user_id),
+    // A user's are listed along this, and the oldest of more than a hundred found.
+    index('sessions_user_id_created_at_id_index').on(table.user_id, table.created_at, table.id),
     index('sessions_expires_at_index').on(table.expires_at),
   ],
 )
@@ -105,14 +123,18 @@ export const oneTimeTokens = pgTable(
 )
 
 /** What limits have counted: one row for each limit and whom it counts. Nothing in it says who that is. */
-export const rateLimits = pgTable('rate_limits', {
-  // A MAC over the limit's name and an address, a user or a network.
-  key: text().primaryKey(),
-  // Every try adds some seconds; it lies as far ahead as tries are not forgotten.
-  forgotten_at: timestamp({ withTimezone: true }).notNull(),
-  // The next try passes then.
-  resumes_at: timestamp({ withTimezone: true }).notNull(),
-})
+export const rateLimits = pgTable(
+  'rate_limits',
+  {
+    // A MAC over the limit's name and an address, a user or a network.
+    key: text().primaryKey(),
+    // Every try adds some seconds; it lies as far ahead as tries are not forgotten.
+    forgotten_at: timestamp({ withTimezone: true }).notNull(),
+    // The next try passes then.
+    resumes_at: timestamp({ withTimezone: true }).notNull(),
+  },
+  (table) => [index('rate_limits_over_index').on(sql`greatest(${table.forgotten_at}, ${table.resumes_at})`)],
+)
 
 /** Where a user signed in from: strangers who try too much do not lock these out. */
 export const knownNetworks = pgTable(
@@ -123,7 +145,10 @@ export const knownNetworks = pgTable(
     network: text().notNull(),
     signed_in_at: createdAt(),
   },
-  (table) => [primaryKey({ columns: [table.user_id, table.network] })],
+  (table) => [
+    primaryKey({ columns: [table.user_id, table.network] }),
+    index('known_networks_signed_in_at_index').on(table.signed_in_at),
+  ],
 )
 
 export type MessageName =
@@ -132,9 +157,11 @@ export type MessageName =
   | 'verification' // of a new account
   | 'new_address' // verification of a changed address
   | 'account_exists' // to the owner, when somebody signs up with their address
+  | 'account_unconfirmed' // the same, where nobody confirmed the address yet
   | 'password_changed'
   | 'address_changed' // to the old one
   | 'session_ended' // an old refresh token was used
+  | 'recovery_link_shown' // to a superuser
   | 'test'
 
 /** The outbox: what is to be said to whom. Never a link; those are made when a mail is sent. */
@@ -163,6 +190,9 @@ export const emails = pgTable(
     index('emails_parked_index')
       .on(table.created_at, table.id)
       .where(sql`${table.parked_at} is not null`),
+    index('emails_sent_at_index')
+      .on(table.sent_at)
+      .where(sql`${table.sent_at} is not null`),
     index('emails_created_at_id_index').on(table.created_at, table.id),
     index('emails_user_id_index').on(table.user_id),
   ],
@@ -205,32 +235,50 @@ interface Listing<Field, Sort extends Field> {
   readonly search?: readonly Field[]
 }
 
+/** What every owned table has by itself. */
+const GIVEN = ['id', 'owner_id', 'created_at']
+
 /**
  * Declares a table whose rows belong to users: `fields` are what its owner fills in; id, owner and time of
  * creation come with it. Nothing but `request.owned(table)` can read or write it (db/owned-table.ts).
  */
-function ownedTable<
+export function ownedTable<
   Name extends string,
   Fields extends Record<string, PgColumnBuilderBase>,
-  Sort extends Field = never,
-  Field extends string = Extract<keyof Fields, string>,
->(name: Name, notFound: ApiErrorKind, fields: Fields, { sort = [], search = [] }: Listing<Field, Sort> = {}) {
+  Sort extends keyof Fields & string = never,
+>(
+  name: Name,
+  notFound: ApiErrorKind,
+  fields: Fields,
+  { sort = [], search = [] }: Listing<keyof Fields & string, Sort> = {},
+) {
+  const taken = GIVEN.find((field) => field in fields)
+  if (taken !== undefined) throw new TypeError(`${name}: every owned table has its own ${taken}`)
   const table = pgTable(
     name,
     { id: id(), ...fields, owner_id: ofUser().notNull(), created_at: createdAt() },
     (columns) => {
       const { id, owner_id, ...others } = columns as unknown as Record<string, PgColumn & ExtraConfigColumn>
       // An owner's list and that of all are read along these in either direction, without a sort.
-      return ['created_at', ...sort].flatMap((column) => {
-        const key = sortKey(others[column]!, others[column]!)
-        return [
-          index(`${name}_owner_id_${column}_id_index`).on(owner_id!, key, id!),
-          index(`${name}_${column}_id_index`).on(key, id!),
+      return ['created_at', ...sort].flatMap((field) => {
+        const column = others[field]!
+        const key = sortKey(column, column)
+        const indexes = [
+          index(`${name}_owner_id_${field}_id_index`).on(owner_id!, key, id!),
+          index(`${name}_${field}_id_index`).on(key, id!),
         ]
+        // Null is last in either direction, which needs an index for each.
+        const falling = [sql`${key} desc nulls last`, sql`${id!} desc`] as const
+        if (mayLackKey(column))
+          indexes.push(
+            index(`${name}_owner_id_${field}_desc_index`).on(owner_id!, ...falling),
+            index(`${name}_${field}_desc_index`).on(...falling),
+          )
+        return indexes
       })
     },
   )
-  return conceal<typeof table.$inferSelect, Field, 'created_at' | Sort>(table, {
+  return conceal<typeof table.$inferSelect, keyof Fields & string, 'created_at' | Sort>(table, {
     fields: Object.keys(fields),
     search,
     notFound,

@@ -1,34 +1,109 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import postgres, { type Sql } from 'postgres'
+import type { Sql } from 'postgres'
 import type { Config } from '../config.ts'
+import { readEmail } from '../email-address.ts'
+import { isLoopbackOnly, readDatabaseUrl } from '../database-url.ts'
+import { forgottenMigration } from '../db/forgotten-migration.ts'
+import { MIGRATION_LOCK_HOLDER } from '../db/migration-lock.ts'
 import { migrations } from '../db/migrations.ts'
+import { openPostgres } from '../db/open-postgres.ts'
+import { searchedColumns } from '../db/owned-table.ts'
+import {
+  SETTINGS,
+  type Settings,
+  checkDatabase,
+  checkSettings,
+  direct as settings,
+  throughPooler,
+} from '../db/session-settings.ts'
+import * as tables from '../db/tables.ts'
 import { startFault } from '../start-faults.ts'
 import { type Finding, doubtful, fine, wrong } from './findings.ts'
+import { keepsPreparedStatements } from './pooler.ts'
 
 const OLDEST = 15
 const CLOCK_SECONDS = 2
 
+/** Whether the build's migrations lead to the tables that it uses. */
+export function* schemaFindings(): Generator<Finding> {
+  const forgotten = forgottenMigration()
+  if (forgotten !== undefined) yield wrong('migrations', forgotten)
+}
+
 /** Asks PostgreSQL what the service needs of it. Changes nothing. */
 export async function* databaseFindings(config: Config): AsyncGenerator<Finding> {
   const { DATABASE_URL: url, MIGRATION_DATABASE_URL: direct = url } = config
-  if (url === undefined) yield fine('database', `embedded, in ${config.DATA_DIR}/`)
+  if (url === undefined)
+    yield config.ENVIRONMENT === 'local'
+      ? fine('database', `embedded, in ${config.DATA_DIR}/`)
+      : wrong('database', 'embedded, which is for local alone', 'set DATABASE_URL')
+  else if (isFaulty(url) || isFaulty(direct ?? url))
+    return // told above, with the environment
   else yield* postgresFindings(url, direct ?? url, config)
+}
+
+function isFaulty(url: string): boolean {
+  try {
+    return !readDatabaseUrl(url)
+  } catch {
+    return true
+  }
 }
 
 async function* postgresFindings(url: string, direct: string, config: Config): AsyncGenerator<Finding> {
   async function* service(sql: Sql) {
     yield* serverFindings(sql, config)
+    await checkDatabase(sql)
+    if (direct !== url) {
+      const [found] = await sql.unsafe<Settings[]>(SETTINGS)
+      yield* usageFindings(sql, found!)
+      if (found!.may_use) checkSettings(found)
+    }
+    yield* localeFindings(sql)
     yield await clockFinding(sql)
     if (direct === url) yield* migrator(sql)
   }
   async function* migrator(sql: Sql) {
     yield* migrationFindings(sql)
+    yield* lockFindings(sql)
     yield* privilegeFindings(sql)
     yield await searchFinding(sql)
   }
+  yield* tlsFindings(url, config)
   yield* asking(url, config, 'database', service)
+  if (direct !== url) yield* poolerFindings(url)
   if (direct !== url) yield* asking(direct, config, 'migrations', migrator)
+}
+
+/** Every statement of the service is prepared once for a connection, and executed in many transactions. */
+async function* poolerFindings(url: string): AsyncGenerator<Finding> {
+  if (await keepsPreparedStatements(url)) return
+  yield wrong(
+    'pooler',
+    'keeps no prepared statements: they are gone, or another client’s, in the next transaction',
+    'max_prepared_statements = 200 (PgBouncer 1.21 or later), or a pooler in session mode',
+  )
+}
+
+/** What lies between may read and change everything, and answer in the server's place. */
+function* tlsFindings(url: string, { ENVIRONMENT }: Config): Generator<Finding> {
+  const read = readDatabaseUrl(url)
+  if (isLoopbackOnly(read)) return
+  if (read.tls === 'verified') yield fine('tls', "the database's certificate and its name are checked")
+  else if (ENVIRONMENT !== 'local' || read.tls !== 'none')
+    yield doubtful(
+      'tls',
+      `the connection to the database: ${TLS_TEXTS[read.tls]}`,
+      'sslmode=verify-full in DATABASE_URL',
+    )
+}
+
+const TLS_TEXTS = {
+  none: 'not encrypted',
+  'where offered': 'encrypted only where nobody in between prevents it',
+  encrypted: 'encrypted, with whoever answers',
+  'verified authority': 'encrypted, with whoever has a certificate of that authority',
 }
 
 async function* asking(
@@ -37,12 +112,13 @@ async function* asking(
   about: string,
   ask: (sql: Sql) => AsyncGenerator<Finding>,
 ): AsyncGenerator<Finding> {
-  const sql = postgres(url, {
+  const sql = openPostgres(url, {
     max: 1,
     connect_timeout: 5,
     fetch_types: false,
     onnotice: () => undefined,
     prepare: false,
+    connection: config.MIGRATION_DATABASE_URL === undefined ? settings : throughPooler,
   })
   try {
     yield* ask(sql)
@@ -76,6 +152,26 @@ async function* serverFindings(sql: Sql, config: Config): AsyncGenerator<Finding
       "alter role … set statement_timeout = '5s'; alter role … set lock_timeout = '3s'",
     )
 }
+
+/** Addresses are asked for in small letters; the locale "C" finds no others that another program stored. */
+async function* localeFindings(sql: Sql): AsyncGenerator<Finding> {
+  const [found] = await sql`
+    select lower('É') = 'é' as knows_letters, to_regclass('public.users') is not null as is_migrated`
+  if (found?.knows_letters || !found?.is_migrated) return
+  const stored = await sql<{ email: string }[]>`
+    select email from users where octet_length(email) > length(email) limit ${MOST_ADDRESSES}`
+  const lost = stored.filter(({ email }) => localPartOf(readEmail(email)) !== localPartOf(email))
+  if (lost.length > 0)
+    yield doubtful(
+      'database',
+      `${lost.length} stored addresses have capital letters beyond ASCII, and its locale finds them no more`,
+      'update users set email = lower(email collate "und-x-icu") where octet_length(email) > length(email)',
+    )
+}
+
+const MOST_ADDRESSES = 10_000
+
+const localPartOf = (email: string) => email.slice(0, email.lastIndexOf('@'))
 
 async function clockFinding(sql: Sql): Promise<Finding> {
   const before = Date.now()
@@ -122,13 +218,46 @@ async function* migrationFindings(sql: Sql): AsyncGenerator<Finding> {
   else yield fine('migrations', `all ${entries.length} are applied`)
 }
 
+/** Held for longer than a moment, it is held by nobody who migrates. */
+async function* lockFindings(sql: Sql): AsyncGenerator<Finding> {
+  const [found] = await sql.unsafe<{ holder: string }[]>(MIGRATION_LOCK_HOLDER)
+  if (found) yield wrong('migrations', `another connection holds the lock of migrations: ${found.holder}`)
+}
+
+/** Of the role that runs the service, where another one migrates: to read and write every table that is there. */
+async function* usageFindings(sql: Sql, { role, may_use }: Settings): AsyncGenerator<Finding> {
+  if (!may_use)
+    yield wrong(
+      'privileges',
+      `${role} may not use the schema public`,
+      `grant usage on schema public to ${role}`,
+    )
+  const denied = await sql<{ missing: string; names: string }[]>`
+    select missing, string_agg(name, ', ' order by name) as names from (
+      select quote_ident(relname) as name,
+        string_agg(privilege, ', ' order by place) || case relkind when 'S' then ' on sequence' else ' on' end as missing
+      from pg_class, unnest(
+        case relkind when 'S' then array['usage'] else array['select', 'insert', 'update', 'delete'] end
+      ) with ordinality as needed (privilege, place)
+      where relnamespace = 'public'::regnamespace and relkind in ('r', 'p', 'S')
+        and not case relkind when 'S' then has_sequence_privilege(oid, privilege)
+          else has_table_privilege(oid, privilege) end
+      group by relname, relkind
+    ) as denied group by missing order by missing`
+  for (const { missing, names } of denied) {
+    const what = `${missing} ${names}`
+    yield wrong('privileges', `${role} lacks ${what}`, `grant ${what} to ${role}`)
+  }
+  if (may_use && denied.length === 0) yield fine('privileges', `${role} may use the tables`)
+}
+
 /** Of whoever migrates: to create, and to read and write every table that is there. */
 async function* privilegeFindings(sql: Sql): AsyncGenerator<Finding> {
   const [may] = await sql`
-    select current_user as role, has_schema_privilege(current_schema(), 'CREATE') as create_tables,
+    select quote_ident(current_user) as role, has_schema_privilege('public', 'CREATE') as create_tables,
       to_regnamespace('drizzle') is not null or has_database_privilege(current_database(), 'CREATE') as create_schema`
   const denied = await sql`
-    select relname from pg_class where relkind = 'r' and relnamespace = current_schema()::regnamespace
+    select relname from pg_class where relkind = 'r' and relnamespace = 'public'::regnamespace
       and not (has_table_privilege(oid, 'SELECT') and has_table_privilege(oid, 'INSERT')
         and has_table_privilege(oid, 'UPDATE') and has_table_privilege(oid, 'DELETE'))`
   const role = String(may?.role)
@@ -148,11 +277,15 @@ async function* privilegeFindings(sql: Sql): AsyncGenerator<Finding> {
     yield fine('privileges', `${role} may create and use its tables`)
 }
 
+const searched = new Map([['users', ['email', 'full_name']], ...searchedColumns(tables)])
+
 /** Where the indexes can't be made, the migration goes on without, and searches read all rows. */
 async function searchFinding(sql: Sql): Promise<Finding> {
+  const indexes = Array.from(searched.keys(), (name) => `${name}_search_index`).join()
   const [found] = await sql`
     select exists (select from pg_available_extensions where name = 'pg_trgm') as available,
-      to_regclass('items') is not null as migrated, to_regclass('items_search_index') is not null as indexed`
+      to_regclass('users') is not null as migrated,
+      not exists (select from string_to_table(${indexes}, ',') as name where to_regclass(name) is null) as indexed`
   if (found?.indexed) return fine('search', 'is indexed by pg_trgm')
   if (!found?.available)
     return doubtful(
@@ -165,6 +298,10 @@ async function searchFinding(sql: Sql): Promise<Finding> {
 }
 
 /** To be run by whoever may make extensions. */
-const MAKE_INDEXES =
-  "create extension if not exists pg_trgm; select create_search_index('items', 'title', 'description'); " +
-  "select create_search_index('users', 'email', 'full_name')"
+const MAKE_INDEXES = [
+  'create extension if not exists pg_trgm',
+  ...Array.from(
+    searched,
+    ([name, columns]) => `select create_search_index('${[name, ...columns].join("', '")}')`,
+  ),
+].join('; ')

@@ -1,4 +1,5 @@
 import type { Config } from '../config.ts'
+import { withoutLastSlashes } from '../text-values.ts'
 import { type Finding, doubtful, fine, wrong } from './findings.ts'
 
 const WITHIN_MS = 5_000
@@ -7,7 +8,7 @@ const FORGED = '203.0.113.99'
 
 /** Asks a running instance, as a client would: is it up, and whom does it take its clients for? */
 export async function* instanceFindings(url: string, config: Config): AsyncGenerator<Finding> {
-  const base = url.replace(/\/+$/, '')
+  const base = withoutLastSlashes(url)
   const ask = (path: string, init: RequestInit = {}) =>
     fetch(base + path, { ...init, signal: AbortSignal.timeout(WITHIN_MS) })
   try {
@@ -33,6 +34,8 @@ async function addressFinding(
   ask: (path: string, init?: RequestInit) => Promise<Response>,
   { FIRST_SUPERUSER: username, FIRST_SUPERUSER_PASSWORD: password }: Config,
 ): Promise<Finding> {
+  if (password === undefined)
+    return doubtful('address', 'not seen', 'it takes FIRST_SUPERUSER and FIRST_SUPERUSER_PASSWORD')
   const signIn = await ask('/api/v1/login/access-token', {
     method: 'POST',
     headers: { 'x-forwarded-for': FORGED },

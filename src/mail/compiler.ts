@@ -57,7 +57,7 @@ async function subjectOf(html: string): Promise<string> {
 async function textOf(html: string): Promise<string> {
   const { convert } = await import('html-to-text')
   // MJML ends a button's label with a line break, which would stand before the colon.
-  return convert(html.replace(/\s+<\/a>/g, '</a>'), {
+  return convert(html.replace(/(?<!\s)\s+<\/a>/g, '</a>'), {
     // Values are longer than their placeholders: this leaves them room before a line gets uncomfortable.
     wordwrap: 68,
     selectors: [

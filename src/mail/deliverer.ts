@@ -2,8 +2,8 @@ import { setTimeout as pause } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import { traceIds, traced } from '../tracing.ts'
 import { DeadLink, type Messages } from './messages.ts'
-import type { ClaimedMail, Outbox } from './outbox.ts'
-import { PermanentFailure, type Transport } from './transport.ts'
+import { ATTEMPT_MS, type ClaimedMail, type Outbox } from './outbox.ts'
+import { CONNECTIONS, PermanentFailure, type Transport } from './transport.ts'
 
 /**
  * Takes mails out of the outbox and sends them: at least once, a failed one again and again with growing pauses.
@@ -35,29 +35,32 @@ export function deliverer(
   messages: Messages,
   transport: Transport,
   log: Pick<Logger, 'info' | 'warn' | 'error'>,
+  attemptMs = ATTEMPT_MS,
 ): Deliverer {
   let stopped = false
   let stopping: Promise<void> | undefined
-  let running: Promise<void> | undefined
-  let woken = false
+  let wakes = 0
+  let sending = 0
+  const senders = new Set<Promise<void>>()
 
-  async function deliver(mail: ClaimedMail): Promise<void> {
+  /** @param deadline ends the attempt, before the lease of the mail does */
+  async function deliver(mail: ClaimedMail, deadline: AbortSignal): Promise<void> {
     const about = { mail: mail.id, message: mail.message, attempt: mail.attempts, ...traceIds() }
     try {
       const rendered = await messages.compose(mail)
-      await transport.send({ id: mail.id, to: mail.recipient, ...rendered })
+      await transport.send({ id: mail.id, to: mail.recipient, ...rendered }, deadline)
       await outbox.sent(mail.id)
       log.info(about, 'mail sent')
     } catch (error) {
       const reason = (error as Error).message
       if (error instanceof DeadLink || error instanceof PermanentFailure || mail.attempts >= ATTEMPTS) {
-        await outbox.parked(mail.id, reason)
+        await outbox.parked(mail, reason)
         log.error(
           { ...about, code: (error as { code?: string }).code },
           'mail parked: it will not be tried again',
         )
       } else {
-        await outbox.failed(mail.id, reason, pauseAfter(mail.attempts))
+        await outbox.failed(mail, reason, pauseAfter(mail.attempts))
         log.warn(
           { ...about, code: (error as { code?: string }).code },
           'mail not sent: it will be tried again',
@@ -66,26 +69,45 @@ export function deliverer(
     }
   }
 
-  const tracedDelivery = (mail: ClaimedMail) =>
-    traced('mail', { 'mail.id': mail.id, 'mail.message': mail.message }, () => deliver(mail))
+  const tracedDelivery = (mail: ClaimedMail, deadline: AbortSignal) =>
+    traced('mail', { 'mail.id': mail.id, 'mail.message': mail.message }, () => deliver(mail, deadline))
 
-  /** Until nothing is due, or it is told to stop. */
-  async function drain(): Promise<void> {
-    while (woken) {
-      woken = false
-      const claimed = await outbox.claim()
-      if (claimed.length > 0) woken = true
-      await Promise.all(claimed.map((mail) => tracedDelivery(mail).catch(unreachable)))
-      if (stopped) return
+  /** Sends one mail after the other, until nothing is due and nobody called meanwhile, or it is told to stop. */
+  async function send(): Promise<void> {
+    try {
+      for (let heard = -1; heard !== wakes;) {
+        heard = wakes
+        while (await sendNext());
+      }
+    } catch (error) {
+      unreachable(error)
+    } finally {
+      sending -= 1
     }
   }
 
+  /** @returns false where no mail is due, or it is told to stop */
+  async function sendNext(): Promise<boolean> {
+    if (stopped) return false
+    // From before the claim, as the lease counts from within it.
+    const deadline = AbortSignal.timeout(attemptMs)
+    const [mail] = await outbox.claim()
+    if (!mail) return false
+    startSender() // where there is one, there may be more
+    await tracedDelivery(mail, deadline).catch(unreachable)
+    return true
+  }
+
+  function startSender(): void {
+    if (stopped || sending >= CONNECTIONS) return
+    sending += 1
+    const sender = send().finally(() => senders.delete(sender))
+    senders.add(sender)
+  }
+
   function wake(): void {
-    woken = true
-    if (stopped || running) return
-    running = drain()
-      .catch(unreachable)
-      .finally(() => (running = undefined))
+    wakes += 1
+    startSender()
   }
 
   /** The database is away: the mails wait there, their leases end, and a later look finds them. */
@@ -95,7 +117,7 @@ export function deliverer(
     stopped = true
     clearInterval(poll)
     // A mail server that keeps silent does not hold up the end: the lease ends, and the mail is sent later.
-    await Promise.race([running, pause(STOP_WITHIN_MS, undefined, { ref: false })])
+    await Promise.race([Promise.all(senders), pause(STOP_WITHIN_MS, undefined, { ref: false })])
     transport.close()
   }
 

@@ -19,6 +19,8 @@ export interface MailContent {
 export interface MailParams {
   readonly from?: string | null
   readonly made_at?: string
+  /** Where the account was made, if that is another address than `from`. */
+  readonly made_from?: string | null
 }
 
 /** A mail whose link would be dead: it is not worth sending any more. */
@@ -33,6 +35,7 @@ export class DeadLink extends Error {
 const links: Partial<Record<MessageName, { path: string; purpose: TokenPurpose }>> = {
   welcome: { path: '/reset-password', purpose: 'reset_password' },
   recovery: { path: '/reset-password', purpose: 'reset_password' },
+  account_unconfirmed: { path: '/reset-password', purpose: 'reset_password' },
   verification: { path: '/verify-email', purpose: 'verify_email' },
   new_address: { path: '/verify-email', purpose: 'verify_email' },
 }
@@ -70,15 +73,19 @@ export function messages(config: Pick<Config, 'PROJECT_NAME' | 'linkBase'>, toke
 }
 
 /** What templates may say of the cause: when, and from where or by whom. */
-function said({ from, made_at }: MailParams = {}, createdAt = new Date()) {
+function said({ from, made_at, made_from = from }: MailParams = {}, createdAt = new Date()) {
   return {
     at: readable(createdAt),
     from: from ?? 'an unknown network address',
-    how: from === null || from === undefined ? 'by an administrator' : `from ${from}`,
+    how: how(from),
     made_at: readable(made_at === undefined ? createdAt : new Date(made_at)),
-    made_from: from ?? 'an unknown network address',
+    made_from: made_from ?? 'an unknown network address',
+    made_how: how(made_from),
   }
 }
+
+const how = (from: string | null | undefined) =>
+  from === null || from === undefined ? 'by an administrator' : `from ${from}`
 
 const style = { dateStyle: 'long', timeStyle: 'short', timeZone: 'UTC' } as const
 

@@ -1,4 +1,4 @@
-import { type SQL, type SQLWrapper, eq, sql } from 'drizzle-orm'
+import { type SQL, type SQLWrapper, and, eq, sql } from 'drizzle-orm'
 import type { WithSubquery } from 'drizzle-orm/subquery'
 import type { Database } from '../db/connect.ts'
 import { newRow, value, whenNeeded } from '../db/statements.ts'
@@ -19,7 +19,13 @@ export function queuedMail(
   db: Database,
   source: WithSubquery,
   message: MessageName,
-  of: { user_id: SQLWrapper; recipient: SQLWrapper; token_id?: SQLWrapper; params?: SQLWrapper },
+  of: {
+    user_id: SQLWrapper
+    recipient: SQLWrapper
+    token_id?: SQLWrapper
+    params?: SQLWrapper
+    next_attempt_at?: SQLWrapper
+  },
   enabled = true,
 ) {
   const row = newRow(emails, { ...of, message: sql`${message}` })
@@ -80,24 +86,33 @@ export interface Backlog {
 export interface Outbox {
   /** Puts one mail in that has no other cause than the call. */
   add(message: MessageName, recipient: string): Promise<void>
-  /** Takes mails that are due; each is this caller's until the lease ends, and due again then. */
+  /** Takes a mail that is due, if there is one: it is this caller's until the lease ends, and due again then. */
   claim(): Promise<ClaimedMail[]>
   sent(id: string): Promise<void>
-  /** Due again in so many seconds. */
-  failed(id: string, error: string, retryInSeconds: number): Promise<void>
-  /** Put aside: it can't be sent, and says why. */
-  parked(id: string, error: string): Promise<void>
+  /** Due again in so many seconds; unless its lease ended, and another attempt began. */
+  failed(attempt: Attempt, error: string, retryInSeconds: number): Promise<void>
+  /** Put aside: it can't be sent, and says why; unless its lease ended, and another attempt began. */
+  parked(attempt: Attempt, error: string): Promise<void>
   backlog(): Promise<Backlog>
 }
 
-/** Longer than any attempt may take (transport.ts bounds it), so that nobody takes a mail that is being sent. */
-const LEASE = sql`now() + interval '2 minutes'`
-const BATCH = 10
+/** Which attempt at which mail. */
+type Attempt = Pick<ClaimedMail, 'id' | 'attempts'>
+
+/**
+ * Milliseconds that an attempt may take as a whole, from before its claim. Mail servers that answer each command late
+ * (25 s, to slow down spam) get through with it.
+ */
+export const ATTEMPT_MS = 240_000
+
+/** A lease is longer than an attempt, by what the answer to a claim and the end of a connection may take. */
+const leaseOf = (attemptMs: number) => attemptMs + Math.min(attemptMs / 2, 60_000)
+
 const isWaiting = sql`${emails.sent_at} is null and ${emails.parked_at} is null`
 const ERROR_LENGTH = 500
 
-export function outbox(db: Database): Outbox {
-  const run = whenNeeded(() => prepare(db))
+export function outbox(db: Database, attemptMs = ATTEMPT_MS): Outbox {
+  const run = whenNeeded(() => prepare(db, leaseOf(attemptMs)))
   return {
     add: async (message, recipient) => void (await run().add.execute({ message, recipient })),
     claim: () => run().claim.execute(),
@@ -106,46 +121,51 @@ export function outbox(db: Database): Outbox {
       return found ?? { waiting: 0, oldest_seconds: 0, parked: 0 }
     },
     sent: async (id) => void (await run().sent.execute({ id })),
-    failed: async (id, error, seconds) =>
-      void (await run().failed.execute({ id, error: kept(error), seconds })),
-    parked: async (id, error) => void (await run().parked.execute({ id, error: kept(error) })),
+    failed: async ({ id, attempts }, error, seconds) =>
+      void (await run().failed.execute({ id, attempts, error: kept(error), seconds })),
+    parked: async ({ id, attempts }, error) =>
+      void (await run().parked.execute({ id, attempts, error: kept(error) })),
   }
 }
 
-function prepare(db: Database) {
+const inSeconds = (seconds: unknown) => sql`now() + make_interval(secs => ${seconds}::double precision)`
+
+function prepare(db: Database, leaseMs: number) {
   const due = db.$with('due').as(
     db
       .select({ id: emails.id })
       .from(emails)
       .where(sql`${isWaiting} and ${emails.next_attempt_at} <= now()`)
       .orderBy(emails.next_attempt_at)
-      .limit(BATCH)
+      // One at a time: what waits behind another in a process would use up its lease there.
+      .limit(1)
       .for('update', { skipLocked: true }),
   )
   const claim = db
     .with(due)
     .update(emails)
-    .set({ attempts: sql`${emails.attempts} + 1`, next_attempt_at: LEASE })
+    .set({ attempts: sql`${emails.attempts} + 1`, next_attempt_at: inSeconds(leaseMs / 1000) })
     .from(due)
     .where(eq(emails.id, due.id))
     .returning({ ...mailContent, attempts: emails.attempts })
     .prepare('outbox_claim')
 
-  const mark = (name: string, set: Record<string, SQL>) =>
+  const mark = (name: string, condition: SQL | undefined, set: Record<string, SQL>) =>
     db
       .update(emails)
       .set(set)
-      .where(eq(emails.id, value('id')))
+      .where(and(eq(emails.id, value('id')), condition))
       .prepare(`outbox_${name}`)
+  const isSameAttempt = eq(emails.attempts, value('attempts'))
   const error = sql`${value('error')}`
   const add = db
     .insert(emails)
     .values({ message: value('message') as never, recipient: value('recipient') })
     .prepare('outbox_add')
-  const sent = mark('sent', { sent_at: sql`now()`, last_error: sql`null` })
-  const parked = mark('parked', { parked_at: sql`now()`, last_error: error })
-  const failed = mark('failed', {
-    next_attempt_at: sql`now() + make_interval(secs => ${value('seconds')}::integer)`,
+  const sent = mark('sent', undefined, { sent_at: sql`now()`, last_error: sql`null` })
+  const parked = mark('parked', isSameAttempt, { parked_at: sql`now()`, last_error: error })
+  const failed = mark('failed', isSameAttempt, {
+    next_attempt_at: inSeconds(value('seconds')),
     last_error: error,
   })
   return { add, claim, sent, parked, failed, backlog: prepareBacklog(db) }

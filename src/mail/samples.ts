@@ -12,6 +12,7 @@ export const samples = {
   valid_until: '25 November 2026 at 10:15 UTC',
   made_at: '23 November 2026 at 10:15 UTC',
   made_from: '203.0.113.7',
+  made_how: 'from 203.0.113.7',
   at: '23 November 2026 at 10:15 UTC',
   from: '2001:db8:85a3::8a2e:370:7334',
   how: 'from 203.0.113.7',

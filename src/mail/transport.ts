@@ -4,8 +4,11 @@ import type { RenderedMail } from './templates.ts'
 
 /** The way out. */
 export interface Transport {
-  /** @throws PermanentFailure where this mail can't be sent, any other error where it may work later */
-  send(mail: OutgoingMail): Promise<void>
+  /**
+   * @param deadline ends the attempt as a whole, its connection with it
+   * @throws PermanentFailure where this mail can't be sent, any other error where it may work later
+   */
+  send(mail: OutgoingMail, deadline?: AbortSignal): Promise<void>
   close(): void
 }
 
@@ -23,13 +26,20 @@ export class PermanentFailure extends Error {
 /** @param from the sender's address: a Message-ID ends in its domain (RFC 5322, 3.6.4) */
 export const messageIdOf = (id: string, from: string) => `<${id}@${from.slice(from.lastIndexOf('@') + 1)}>`
 
-/** An attempt ends within a minute whatever the server does, well inside the outbox's lease. */
+/** Mails that are sent at a time. */
+export const CONNECTIONS = 2
+
+/** A server that keeps silent is given up before the deadline of the attempt, which bounds one that is slow. */
 const timeouts = {
   connectionTimeout: 10_000,
   greetingTimeout: 10_000,
   socketTimeout: 30_000,
   dnsTimeout: 5_000,
+  socketCloseTimeout: 0, // an attempt that was given up sends nothing more
 }
+
+/** Out-of-office programs answer no such mail (RFC 3834, 5; Exchange asks for the second). */
+const headers = { 'Auto-Submitted': 'auto-generated', 'X-Auto-Response-Suppress': 'All' }
 
 /** Keeps mails where they are: in local without SMTP_HOST, people look at them in the outbox. */
 const inbox: Transport = {
@@ -54,19 +64,30 @@ export type MailConfig = Pick<
 /** SMTP with TLS from the first byte, STARTTLS (required, so that nobody in between can strip it), or plain. */
 export function transport(config: MailConfig): Transport {
   if (config.mail !== 'smtp') return inbox
-  const options = { ...serverOptions(config), pool: true, maxConnections: 2 } as const
+  const options = { ...serverOptions(config), pool: true, maxConnections: CONNECTIONS } as const
   let smtp: Promise<Transporter> | undefined
   const address = config.EMAILS_FROM_EMAIL!
   const from = { name: config.EMAILS_FROM_NAME ?? config.PROJECT_NAME, address }
 
   return {
-    async send({ id, to, subject, html, text }) {
+    async send({ id, to, subject, html, text }, deadline) {
       const messageId = messageIdOf(id, address)
       try {
         // As an object, an address is one address, whatever characters it has.
         const out = await (smtp ??= createTransport(options))
-        await out.sendMail({ messageId, from, to: { name: '', address: to }, subject, html, text })
+        if (!IN_ASCII.test(to) && !(await takesUnicode(config))) throw new PermanentFailure(NO_SMTPUTF8)
+        await out.sendMail({
+          messageId,
+          from,
+          to: { name: '', address: to },
+          subject,
+          html,
+          text,
+          headers,
+          ...(deadline && { signal: deadline }),
+        })
       } catch (error) {
+        if (error instanceof PermanentFailure) throw error
         throw isPermanent(error) ? new PermanentFailure((error as Error).message) : error
       }
     },
@@ -97,9 +118,32 @@ function serverOptions(config: MailConfig) {
   }
 }
 
+const IN_ASCII = /^[!-~]*$/
+const NO_SMTPUTF8 = 'The mail server takes no addresses in other scripts than ASCII (SMTPUTF8, RFC 6531)'
+
+/** Whether the mail server says so; nodemailer would send such an address in any case. */
+async function takesUnicode(config: MailConfig): Promise<boolean> {
+  let said = false
+  const listen = ({ tnx }: { tnx?: string }, text: unknown) => {
+    if (tnx === 'server') said ||= /^250[ -]SMTPUTF8\b/im.test(String(text))
+  }
+  const silent = () => undefined
+  const logger = {
+    level: silent,
+    trace: silent,
+    debug: listen,
+    info: silent,
+    warn: silent,
+    error: silent,
+    fatal: silent,
+  }
+  await tryServer(config, { logger, transactionLog: true })
+  return said
+}
+
 /** Goes as far as a mail would, without one: connects, STARTTLS, signs in. @throws what the server refuses with */
-export async function tryServer(config: MailConfig): Promise<void> {
-  const smtp = await createTransport(serverOptions(config))
+export async function tryServer(config: MailConfig, more: object = {}): Promise<void> {
+  const smtp = await createTransport({ ...serverOptions(config), ...more })
   try {
     await smtp.verify()
   } finally {

@@ -11,6 +11,7 @@ import { type Accounts, accounts } from '../auth/accounts.ts'
 import { type KnownNetworks, knownNetworks } from '../auth/known-networks.ts'
 import { type OneTimeTokens, oneTimeTokens } from '../auth/one-time-tokens.ts'
 import { type HashingLimits, type Passwords, passwords } from '../auth/passwords.ts'
+import { type Level, level } from '../auth/level.ts'
 import { type Links, links } from '../auth/links.ts'
 import { type Recovery, recovery } from '../auth/recovery.ts'
 import { type Refresh, refresh } from '../auth/refresh.ts'
@@ -34,9 +35,23 @@ declare module 'fastify' {
 
 declare module '@fastify/jwt' {
   interface FastifyJWT {
-    payload: Pick<AccessClaims, 'sub' | 'sid'>
-    /** Who is asking: set by the guards of the signed-in and superuser scopes, and only there. */
-    user: CurrentUser
+    payload: Pick<AccessClaims, 'sub' | 'sid' | 'gen'>
+    /** Known where somebody is signed in (contract.ts); elsewhere it is an error to ask. */
+    user: unknown
+  }
+}
+
+declare module '../contract.ts' {
+  interface SignedIn {
+    /** Who is asking. */
+    readonly user: CurrentUser
+  }
+}
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Who is asking; null where nobody is signed in. */
+    currentUser: CurrentUser | null
   }
 }
 
@@ -51,6 +66,8 @@ interface Auth {
   readonly verification: Verification
   readonly links: Links
   readonly oneTimeTokens: OneTimeTokens
+  /** For answers that do not tell whether an address is known. */
+  readonly level: Level
   /** The answer to a sign-in (RFC 6749, 5.1). */
   tokens(session: OpenSession): Tokens
   /**
@@ -78,7 +95,14 @@ export interface AuthOptions {
 /** Passwords, sessions and tokens, as `app.auth`. */
 export const auth = plugin(
   async (app, { config, hashing }: AuthOptions) => {
-    await app.register(jwt, accessTokenOptions(config))
+    await app.register(jwt, { ...accessTokenOptions(config), decoratorName: 'claims' })
+    app.decorateRequest('currentUser', null)
+    app.decorateRequest('user', {
+      getter() {
+        if (this.currentUser === null) throw new NobodySignedIn(this)
+        return this.currentUser
+      },
+    })
     const expires_in = accessTokenSeconds(config)
     const parts = {
       passwords: passwords(hashing),
@@ -94,14 +118,15 @@ export const auth = plugin(
       refresh: refresh(app.db, config, texts),
       accounts: accounts(app.db, config),
       register: register(app.db, config),
-      links: links(parts),
+      links: links(parts, config),
+      level: level(hashing?.failing),
     }
     app.addHook('onClose', () => services.passwords.close())
 
     app.decorate('auth', {
       ...services,
       tokens: (session) => ({
-        access_token: app.jwt.sign({ sub: session.user_id, sid: session.id }),
+        access_token: app.jwt.sign({ sub: session.user_id, sid: session.id, gen: session.generation }),
         token_type: 'bearer',
         expires_in,
         refresh_token: session.refresh_token,
@@ -109,7 +134,7 @@ export const auth = plugin(
       async authenticate(request) {
         const claims = readClaims(bearer(request), (token) => app.jwt.verify(token))
         const user = await services.sessions.authenticate(claims)
-        if (!user) throw new InvalidCredentials()
+        if (!user) throw refusedToken('revoked')
         return user
       },
     } satisfies Auth)
@@ -122,17 +147,29 @@ function bearer({ headers }: FastifyRequest): string {
   if (authorization.startsWith('Bearer ') && !authorization.includes(' ', 7)) return authorization.slice(7)
   const [scheme, token, ...more] = authorization.trim().split(/\s+/)
   if (scheme?.toLowerCase() !== 'bearer') throw new NotAuthenticated()
-  if (token === undefined || more.length > 0) throw new InvalidCredentials()
+  if (token === undefined || more.length > 0) throw refusedToken('forged')
   return token
 }
+
+const refusedToken = (reason: string) => Object.assign(new InvalidCredentials(), { reason })
 
 function readClaims(token: string, verify: (token: string) => unknown): AccessClaims {
   let claims: unknown
   try {
     claims = verify(token)
-  } catch {
-    throw new InvalidCredentials()
+  } catch (error) {
+    throw refusedToken((error as { code?: string }).code === 'FAST_JWT_EXPIRED' ? 'expired' : 'forged')
   }
-  if (!isAccessClaims(claims)) throw new InvalidCredentials()
+  if (!isAccessClaims(claims)) throw refusedToken('forged')
   return claims
+}
+
+/** A fault of the code: it asks who is there on a route that lets anybody in. */
+class NobodySignedIn extends Error {
+  constructor({ method, routeOptions: { url } }: FastifyRequest) {
+    super(
+      `${method} ${url} is public, so request.user and request.owned() have nobody: list its resource under the signed-in or superuser scope in app.ts`,
+    )
+    this.name = 'NobodySignedIn'
+  }
 }

@@ -1,15 +1,24 @@
 import { isUtf8 } from 'node:buffer'
 import type { IncomingHttpHeaders } from 'node:http'
-import { parse as parseForm } from 'node:querystring'
 import type { FastifyRequest } from 'fastify'
 import plugin from 'fastify-plugin'
 import { UnreadableBody, UnsupportedMediaType } from '../errors.ts'
+import { parseFormText } from '../form-text.ts'
+import { parseMultipart } from '../multipart.ts'
 
 const JSON_TYPE = 'application/json'
 const FORM_TYPE = 'application/x-www-form-urlencoded'
+const MULTIPART_TYPE = 'multipart/form-data'
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Whether its body is awaited. */
+    reading: boolean
+  }
+}
 
 /**
- * Bodies: JSON, or a form where the route's schema says `consumes`; anything else is 415. An empty body counts as no
+ * Bodies: JSON, or a form where the route's schema says `consumes` (in parts too, where it says `multipart`); anything else is 415. An empty body counts as no
  * body, whatever its content type, and one that the route has no schema for is passed over, as Fastify does with GET:
  * what the document does not name can't be answered with an error that it does not name.
  */
@@ -18,26 +27,41 @@ export const bodies = plugin(
     // Fastify's own parser, which refuses __proto__ and constructor.prototype.
     const parseJson = app.getDefaultJsonParser('error', 'error')
     const parsers: Record<string, Parser> = {
-      [JSON_TYPE]: (request, text, parsed) =>
-        void parseJson(request, text, (error, json: unknown) => parsed(error && new UnreadableBody(), json)),
-      [FORM_TYPE]: (_request, text, parsed) => parsed(null, parseForm(text)),
-      '*': (_request, _text, parsed) => parsed(new UnsupportedMediaType()),
+      [JSON_TYPE]: (request, body, parsed) => {
+        // Decoding would put U+FFFD where bytes are wrong, and that would be stored.
+        if (!isUtf8(body)) return parsed(new UnreadableBody())
+        void parseJson(request, body.toString('utf8'), (error, json: unknown) =>
+          parsed(error && new UnreadableBody(), json),
+        )
+      },
+      [FORM_TYPE]: (_request, body, parsed) => parsed(null, parseFormText(body.toString('latin1'))),
+      [MULTIPART_TYPE]: ({ headers }, body, parsed) =>
+        void parseMultipart(body, headers['content-type'] ?? '').then(
+          (fields) => parsed(null, fields),
+          (error: Error) => parsed(error),
+        ),
+      '*': (_request, _body, parsed) => parsed(new UnsupportedMediaType()),
     }
     app.removeAllContentTypeParsers()
+    app.decorateRequest('reading', false)
+    app.addHook('onRoute', (route) => {
+      const limit = route.schema?.bodyLimit
+      if (limit !== undefined) route.bodyLimit = limit
+    })
     app.addHook('preParsing', (request, _reply, _payload, next) => {
       if (!BODYLESS.has(request.method) && (hasNoBody(request.headers) || !takesBody(request))) {
         for (const name of BODY_HEADERS) delete request.headers[name]
-      }
+      } else request.reading = !BODYLESS.has(request.method)
       next()
     })
     for (const [type, parse] of Object.entries(parsers)) {
       app.addContentTypeParser<Buffer>(type, { parseAs: 'buffer' }, (request, body, parsed) => {
+        request.reading = false
         if (body.length === 0) return parsed(null, undefined)
-        const { consumes = [JSON_TYPE] } = request.route.schema ?? {}
-        if (!consumes.includes(type)) return parsed(new UnsupportedMediaType())
-        // Decoding would put U+FFFD where bytes are wrong, and that would be stored.
-        if (!isUtf8(body)) return parsed(new UnreadableBody())
-        parse(request, body.toString('utf8'), parsed)
+        const { consumes = [JSON_TYPE], multipart } = request.route.schema ?? {}
+        if (type === MULTIPART_TYPE ? !multipart : !consumes.includes(type))
+          return parsed(new UnsupportedMediaType())
+        parse(request, body, parsed)
       })
     }
     done()
@@ -59,6 +83,6 @@ const hasNoBody = (headers: IncomingHttpHeaders) =>
 
 type Parser = (
   request: FastifyRequest,
-  text: string,
+  body: Buffer,
   parsed: (error: Error | null, body?: unknown) => void,
 ) => void

@@ -1,24 +1,51 @@
 import type { FastifyRequest } from 'fastify'
 import plugin from 'fastify-plugin'
+import type { Config } from '../config.ts'
+import { type RowVersion, type VersionTags, versionTags } from './version-tags.ts'
 
 declare module 'fastify' {
+  interface FastifyInstance {
+    readonly conditions: Conditions
+  }
   interface FastifyRequest {
     /** Which version of a row is answered with; null where the answer is no row. */
-    version: string | null
+    version: RowVersion | null
   }
+}
+
+interface Conditions {
+  /** Notes of which version a row is: an answer with this very object says so in its `ETag`. */
+  note(row: object, version: RowVersion): void
+  /** The versions of a row that `If-Match` allows; undefined where any will do. */
+  toMatch(request: FastifyRequest, row: Omit<RowVersion, 'version'>): string[] | undefined
 }
 
 /**
  * Conditional requests (RFC 9110, section 13). A good answer that is a version of a row says so in `ETag`, and is
  * 304 without a body where `If-None-Match` names it. `If-Match` is decided by the statement that writes.
+ *
+ * A version belongs to the row that is answered, not to the request: what was made of several rows, or of other rows
+ * than those that were looked at, has none.
  */
 export const conditions = plugin(
-  (app, _options, done) => {
+  (app, { config }: { config: Pick<Config, 'SECRET_KEY'> }, done) => {
+    const tags = versionTags(config.SECRET_KEY)
+    const versions = new WeakMap<object, RowVersion>()
+    app.decorate('conditions', {
+      note: (row, version) => void versions.set(row, version),
+      toMatch: (request, row) =>
+        isTarget(request, row.id) ? versionsToMatch(request, row, tags) : undefined,
+    } satisfies Conditions)
     app.decorateRequest('version', null)
+    app.addHook('preSerialization', (request, _reply, payload, next) => {
+      request.version = versions.get(payload as object) ?? null
+      next(null, payload)
+    })
     app.addHook('onSend', (request, reply, payload, next) => {
       if (request.version === null || reply.statusCode >= 300) return next(null, payload)
-      reply.header('etag', `"${request.version}"`)
-      if (!isKnown(request, request.version)) return next(null, payload)
+      const tag = tags.write(request.version)
+      reply.header('etag', `"${tag}"`)
+      if (!isKnown(request, tag)) return next(null, payload)
       reply.code(304).removeHeader('content-type').removeHeader('content-length')
       // Fastify itself leaves out the body of HEAD, and tells its length, as 304 may (RFC 9110, 8.6).
       next(null, request.method === 'HEAD' ? payload : null)
@@ -28,25 +55,34 @@ export const conditions = plugin(
   { name: 'conditions' },
 )
 
+/** `If-Match` is about the row that the path names last; another that is written along with it has no conditions. */
+function isTarget({ params }: FastifyRequest, id: string): boolean {
+  const last = Object.values((params ?? {}) as Record<string, string>).at(-1)
+  return last === undefined || last.toLowerCase() === id.toLowerCase()
+}
+
 /**
- * The versions that `If-Match` allows, by strong comparison: a weak tag matches none. Undefined where any will do.
+ * By strong comparison, our tags would match no more once a proxy has compressed an answer and made them weak. They are
+ * taken all the same: none of ours is weak when it is made, and each names one version of one row.
  */
-export function versionsToMatch({ headers }: FastifyRequest): string[] | undefined {
+function versionsToMatch({ headers }: FastifyRequest, row: Omit<RowVersion, 'version'>, tags: VersionTags) {
   const header = headers['if-match']
   if (header === undefined || header.trim() === '*') return undefined
-  return tagsIn(header).flatMap(({ weak, version }) => (weak ? [] : [version]))
+  return tagsIn(header).flatMap((tag) => tags.read(tag, row) ?? [])
 }
 
-/** Whether the client has this version already, by weak comparison: proxies that compress make tags weak. */
-function isKnown({ method, headers }: FastifyRequest, version: string): boolean {
+/** Whether the client has this version already. */
+function isKnown({ method, headers }: FastifyRequest, tag: string): boolean {
   const header = headers['if-none-match']
   if (header === undefined || (method !== 'GET' && method !== 'HEAD')) return false
-  return header.trim() === '*' || tagsIn(header).some((tag) => tag.version === version)
+  return header.trim() === '*' || tagsIn(header).includes(tag)
 }
 
-/** RFC 9110, 8.8.3. What is no entity tag matches nothing. */
+/**
+ * RFC 9110, 8.8.3, weak or not; what is no entity tag matches nothing. Proxies that compress may also write how into
+ * the tag (Apache: `"…-gzip"`).
+ */
 const tagsIn = (header: string) =>
-  [...header.matchAll(/(W\/)?"([\x21\x23-\x7e\x80-\xff]*)"/g)].map(([, weak, version = '']) => ({
-    weak: weak !== undefined,
-    version,
-  }))
+  [...header.matchAll(/"([\x21\x23-\x7e\x80-\xff]*)"/g)].map(([, tag = '']) =>
+    tag.replace(/[-;:](?:gzip|br|zstd|deflate)$/, ''),
+  )

@@ -7,7 +7,7 @@ declare module 'fastify' {
     /** The database. Tables with owners can't be reached through it; see `request.owned`. */
     readonly db: Database
     /** What the database's owner needs to know beside; preparation and metrics do. */
-    readonly connection: Pick<Connection, 'migrate' | 'load'>
+    readonly connection: Pick<Connection, 'migrate' | 'check' | 'load'>
   }
 }
 

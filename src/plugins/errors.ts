@@ -1,28 +1,40 @@
 import { STATUS_CODES, type ServerResponse } from 'node:http'
+import { isNativeError } from 'node:util/types'
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import plugin from 'fastify-plugin'
 import { isUnavailable } from '../db/faults.ts'
 import {
   ApiError,
-  BadRequest,
+  type ApiErrorKind,
   ClientClosedRequest,
   InternalServerError,
+  InvalidCredentials,
   InvalidInput,
+  InvalidToken,
   UnreadableBody,
   Overloaded,
   PayloadTooLarge,
   ServiceUnavailable,
+  TooManyRequests,
   UnsupportedMediaType,
 } from '../errors.ts'
+import { rememberInput } from '../logger.ts'
 import { validationFaults } from './validation-faults.ts'
 
 /** The one place that turns errors into answers: `{"detail": …}` and nothing of what is inside. */
 export const errors = plugin(
   (app, _options, done) => {
-    app.setErrorHandler<FastifyError>(answerError)
-    app.addHook('onRequest', (request, _reply, next) =>
-      next(lacksHost(request) ? new BadRequest() : undefined),
-    )
+    app.setErrorHandler((thrown, request, reply) => {
+      const error =
+        isNativeError(thrown) || thrown instanceof Error ? (thrown as FastifyError) : new NoError(thrown)
+      try {
+        return answerError(error, request, reply)
+      } catch (fault) {
+        // An error whose fields are something else than its type says: what it is can't be told.
+        request.log.error({ err: fault, route: request.routeOptions.url }, 'request failed')
+        return sendApiError(reply, new InternalServerError())
+      }
+    })
     // `Expect` with anything but 100-continue, which Node would answer by itself (RFC 9110, 10.1.1).
     app.server.on('checkExpectation', (_request, response: ServerResponse) => {
       const body = JSON.stringify({ detail: STATUS_CODES[417] })
@@ -34,31 +46,46 @@ export const errors = plugin(
   { name: 'errors', dependencies: ['reporting'] },
 )
 
-/** RFC 9112, 3.2 */
-const lacksHost = ({ headers, raw }: FastifyRequest) =>
-  headers.host === undefined && raw.httpVersion === '1.1'
+/** Something was thrown that is no Error: `throw null`, `Promise.reject('text')`. What it was may be a secret. */
+class NoError extends Error {
+  readonly code = 'NO_ERROR'
 
-/** Fastify's own errors, by code. */
-const known: Record<string, new () => ApiError> = {
-  FST_ERR_CTP_BODY_TOO_LARGE: PayloadTooLarge,
-  FST_ERR_CTP_INVALID_MEDIA_TYPE: UnsupportedMediaType,
-  FST_ERR_CTP_INVALID_JSON_BODY: UnreadableBody,
+  constructor(thrown: unknown) {
+    super(`what was thrown is no Error: ${thrown === null ? 'null' : typeof thrown}`)
+    this.name = 'NoError'
+  }
 }
 
+/** Fastify's own errors, by code. */
+const known = new Map<string, new () => ApiError>([
+  ['FST_ERR_CTP_BODY_TOO_LARGE', PayloadTooLarge],
+  ['FST_ERR_CTP_INVALID_MEDIA_TYPE', UnsupportedMediaType],
+  ['FST_ERR_CTP_INVALID_JSON_BODY', UnreadableBody],
+])
+
 function answerError(error: FastifyError, request: FastifyRequest, reply: FastifyReply) {
-  if (error.validation) {
+  if (Array.isArray(error.validation)) {
     return reply.code(422).send({ detail: validationFaults(error, request) })
   }
   const answer = toApiError(error, request)
+  if (answer.status >= 500) rememberInput(error, request)
   if (answer.status >= 500 && !(answer instanceof Overloaded)) {
     request.log.error({ err: error, route: request.routeOptions.url }, 'request failed')
   }
-  if (answer instanceof ClientClosedRequest) {
-    request.log.info({ route: request.routeOptions.url }, 'the client went before its request was read')
-  }
+  recordRefusal(request, answer)
   if (answer.status === 500) request.server.reportError(error, request)
   return sendApiError(reply, answer)
 }
+
+/** Who tries what they may not is told of, whichever route refuses it. */
+function recordRefusal(request: FastifyRequest, answer: ApiError): void {
+  if (isOf(InvalidCredentials, answer)) request.recordRefusal('token_refused', answer.reason ?? 'unknown')
+  else if (isOf(InvalidToken, answer)) request.recordRefusal('link_refused', 'unknown, used or expired')
+  else if (answer instanceof TooManyRequests) request.recordRefusal('limit_reached', answer.limit)
+  else if (answer.status === 403) request.recordRefusal('access_denied', answer.detail)
+}
+
+const isOf = (kind: ApiErrorKind, answer: ApiError): boolean => answer instanceof kind
 
 /** Sends an error as the contract has it. */
 export function sendApiError(reply: FastifyReply, error: ApiError) {
@@ -75,10 +102,11 @@ function toApiError(error: FastifyError, { raw }: FastifyRequest): ApiError {
   if (error instanceof ApiError) return error
   // Its code is that of a connection of the database that broke.
   if (error === raw.errored) return new ClientClosedRequest()
-  const kind = known[error.code]
+  const kind = known.get(error.code)
   if (kind) return new kind()
   if (isUnavailable(error)) return new ServiceUnavailable()
   const status = error.statusCode ?? 500
-  if (status >= 400 && status < 500) return new ApiError(status, STATUS_CODES[status] ?? 'Bad Request')
+  if (Number.isInteger(status) && status >= 400 && status < 500)
+    return new ApiError(status, STATUS_CODES[status] ?? 'Bad Request')
   return new InternalServerError()
 }

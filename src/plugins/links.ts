@@ -1,13 +1,18 @@
-import type { FastifyRequest } from 'fastify'
+import type { FastifyReply, FastifyRequest } from 'fastify'
 import plugin from 'fastify-plugin'
 
 declare module 'fastify' {
   interface FastifyRequest {
     /** Uses a mailed link up, and tells whoever has to know. @throws InvalidToken, InactiveUser, CommonPassword */
-    resetPassword(token: string, newPassword: string): Promise<void>
+    resetPassword(form: NewPassword, reply: FastifyReply): Promise<void>
     /** Uses a mailed link up. @throws InvalidToken */
     verifyEmail(token: string): Promise<void>
   }
+}
+
+interface NewPassword {
+  readonly token: string
+  readonly new_password: string
 }
 
 /** What the links in mails are good for, whether a frontend asks for it or a page of the service's own. */
@@ -15,8 +20,10 @@ export const links = plugin(
   (app, _options, done) => {
     app.decorateRequest(
       'resetPassword',
-      async function (this: FastifyRequest, token: string, newPassword: string) {
-        const user_id = await app.auth.links.resetPassword(token, newPassword, this)
+      async function (this: FastifyRequest, { token, new_password }: NewPassword, reply: FastifyReply) {
+        const turnOf = (account: string) => reply.turn(account)
+        const user_id = await app.auth.links.resetPassword(token, new_password, this, turnOf)
+        app.removeEndedSessionsOf(user_id)
         this.record('password_changed', { user_id })
         app.mail.wake()
       },
@@ -26,5 +33,5 @@ export const links = plugin(
     })
     done()
   },
-  { name: 'links', dependencies: ['auth', 'events', 'mail', 'throttle'] },
+  { name: 'links', dependencies: ['auth', 'events', 'mail', 'throttle', 'turns'] },
 )

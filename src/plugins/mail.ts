@@ -20,12 +20,12 @@ interface Mail extends Pick<Messages, 'compose'>, Pick<Outbox, 'add' | 'backlog'
 
 /** The outbox and its deliverer, as `app.mail`. No answer waits for a mail server. */
 export const mail = plugin(
-  (app, { config }: { config: Config }, done) => {
-    const box = outbox(app.db)
+  (app, { config, attemptMs }: { config: Config; attemptMs?: number | undefined }, done) => {
+    const box = outbox(app.db, attemptMs)
     const { add, backlog } = box
     const { compose } = messages(config, app.auth.oneTimeTokens)
     const enabled = config.mail !== 'off'
-    const delivery = deliverer(box, { compose }, transport(config), app.log)
+    const delivery = deliverer(box, { compose }, transport(config), app.log, attemptMs)
 
     if (enabled)
       app.addHook('onReady', async () => void app.preparation.whenDone.then(delivery.wake, () => undefined))

@@ -2,12 +2,14 @@ import type { FastifyRequest, RouteOptions } from 'fastify'
 import plugin from 'fastify-plugin'
 import findMyWay, { type HTTPMethod } from 'find-my-way'
 import type { App } from '../contract.ts'
-import { type ApiError, MethodNotAllowed, NotFound } from '../errors.ts'
+import { type ApiError, BadRequest, MethodNotAllowed, NotFound } from '../errors.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
     /** The methods that each path has. */
     readonly methodsByPath: ReadonlyMap<string, ReadonlySet<HTTPMethod>>
+    /** The fixed parts of all paths: what may be logged of a path that has no route. */
+    readonly pathWords: ReadonlySet<string>
   }
   interface FastifyContextConfig {
     /** The route answers for methods that its path does not have. */
@@ -17,6 +19,9 @@ declare module 'fastify' {
 
 /** How paths are read, here as by Fastify itself. */
 export const routerOptions = { ignoreTrailingSlash: true, maxParamLength: 8 * 1024 } as const
+
+/** The path that one is answered as that can't be read (http.ts): no route has it. */
+export const UNREADABLE_PATH = '/%00'
 
 /** Where @fastify/cors has OPTIONS answered. */
 const EVERY_PATH = '*'
@@ -30,12 +35,13 @@ const nothing = () => undefined
 
 /**
  * Answers what no route is for, before anything else of it is looked at: 405 with Allow where the path has other
- * methods, else 404. A router of paths alone knows that; as routes of their own, methods that paths lack would be two
+ * methods, 400 where it can't be read, else 404. A router of paths alone knows that; as routes of their own, methods that paths lack would be two
  * thousand.
  */
 export const methods = plugin(
   (app, _options, done) => {
     const byPath = new Map<string, Set<HTTPMethod>>()
+    const words = new Set<string>()
     const paths = findMyWay(routerOptions)
     app.addHook('onRoute', ({ method, url, config }: RouteOptions) => {
       if (config?.refuses) return
@@ -43,10 +49,13 @@ export const methods = plugin(
       if (known.size === 0) paths.on('GET', url, nothing, known)
       for (const one of [method].flat()) known.add(one as HTTPMethod)
       byPath.set(url, known)
+      for (const word of url.split('/')) if (!/[:*]/.test(word)) words.add(word)
     })
     app.decorate('methodsByPath', byPath)
+    app.decorate('pathWords', words)
 
     const refusal = ({ method, url }: FastifyRequest): ApiError => {
+      if (url === UNREADABLE_PATH) return new BadRequest()
       const found = url.startsWith('/') ? paths.find('GET', url) : null
       const known = found?.store as Set<string> | undefined
       return known === undefined || known.has(method) ? new NotFound() : new MethodNotAllowed(known)

@@ -4,7 +4,9 @@ import plugin from 'fastify-plugin'
 import type { FastifyInstance } from 'fastify'
 import type { Registry } from 'prom-client'
 import type prometheus from 'prom-client'
+import { buildInfo } from '../build-info.ts'
 import type { Config } from '../config.ts'
+import { ownHosts } from '../own-hosts.ts'
 import type { Backlog } from '../mail/outbox.ts'
 
 type Prometheus = typeof prometheus
@@ -20,26 +22,40 @@ export const metrics = plugin(
     const { default: prometheus } = await import('prom-client')
     const register = new prometheus.Registry()
     prometheus.collectDefaultMetrics({ register })
+    tellBuild(prometheus, register)
     measureRequests(app, prometheus, register)
     measureQueues(app, prometheus, register)
     measureOutbox(app, prometheus, register)
 
+    const isOwn = ownHosts({ HOST: config.METRICS_HOST, PUBLIC_URL: undefined })
     const server = createServer((request, response) => {
+      // As for the service itself (plugins/hosts.ts): no name of somebody else's leads here.
+      if (config.ENVIRONMENT === 'local' && !isOwn(request.headers.host)) return response.writeHead(403).end()
       if (request.url?.split('?', 1)[0] !== '/metrics') return response.writeHead(404).end()
       const send = (text: string) => response.setHeader('content-type', register.contentType).end(text)
       return void register.metrics().then(send, () => response.writeHead(500).end())
     })
-    server.listen(port, config.HOST)
+    server.listen(port, config.METRICS_HOST)
     await once(server, 'listening')
     app.addHook('onClose', async () => {
       server.close()
       server.closeAllConnections()
     })
   },
-  { name: 'metrics', dependencies: ['auth', 'database', 'mail', 'overload', 'preparation'] },
+  { name: 'metrics', dependencies: ['auth', 'database', 'ending', 'mail', 'overload', 'preparation'] },
 )
 
-/** By the route's pattern, as paths would be without number. What limits refused has status 429. */
+/** Always 1: its labels say what runs, and other series are joined with them. */
+function tellBuild({ Gauge }: Prometheus, register: Registry) {
+  const labels = { version: buildInfo.version, revision: buildInfo.revision ?? '', node: process.version }
+  const help = 'Version of the package, commit that it was built from, and version of Node.'
+  new Gauge({ name: 'build_info', help, labelNames: Object.keys(labels), registers: [register] }).set(
+    labels,
+    1,
+  )
+}
+
+/** By the route's pattern, as paths would be without number. What limits refused has status 429, what no client waited for 499. */
 function measureRequests(app: FastifyInstance, { Histogram }: Prometheus, register: Registry) {
   const durations = new Histogram({
     name: 'http_request_duration_seconds',
@@ -48,10 +64,9 @@ function measureRequests(app: FastifyInstance, { Histogram }: Prometheus, regist
     buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10],
     registers: [register],
   })
-  app.addHook('onResponse', (request, reply, next) => {
+  app.onEnded((request, reply, status) => {
     const { url: route = 'none' } = request.routeOptions // by which it was answered in the end
-    durations.observe({ method: request.method, route, status: reply.statusCode }, reply.elapsedTime / 1000)
-    next()
+    durations.observe({ method: request.method, route, status }, reply.elapsedTime / 1000)
   })
 }
 

@@ -20,14 +20,14 @@ export const openapi = plugin(
           contact: { name: config.PROJECT_NAME },
           license: { name: 'MIT', url: 'https://opensource.org/license/mit' },
         },
-        servers: [{ url: '/', description: 'Where this document came from.' }],
+        servers: [{ url: config.publicPath || '/', description: 'Where this document came from.' }],
         tags: tags.filter(({ name }) => name !== 'private' || config.ENVIRONMENT === 'local'),
         components: {
           securitySchemes: {
             [SECURITY_SCHEME]: {
               type: 'oauth2',
               description: 'An address and a password give an access token.',
-              flows: { password: { tokenUrl: '/api/v1/login/access-token', scopes: {} } },
+              flows: { password: { tokenUrl: `${config.publicPath}/api/v1/login/access-token`, scopes: {} } },
             },
           },
         },
@@ -37,7 +37,9 @@ export const openapi = plugin(
           typeof $id === 'string' ? $id : `def-${index}`,
       },
       transformObject: (document) =>
-        withoutUnused((document as { openapiObject: OpenAPIV3_1.Document }).openapiObject),
+        withoutDefaultsOfChanges(
+          withoutUnused((document as { openapiObject: OpenAPIV3_1.Document }).openapiObject),
+        ),
       transform: ({ schema, url, route }) => ({
         schema: schema?.operationId
           ? documented(schema, refusals[route.config?.access ?? 'public'])
@@ -63,4 +65,24 @@ function withoutUnused(document: OpenAPIV3_1.Document) {
   collect(document.paths ?? {})
   const used = Object.fromEntries(Object.entries(schemas).filter(([name]) => names.has(name)))
   return { ...document, components: { ...document.components, schemas: used } }
+}
+
+/** Bodies of changes have no defaults (validation.ts), and generated clients would send what the document says. */
+function withoutDefaultsOfChanges(document: OpenAPIV3_1.Document) {
+  const operations = Object.values(document.paths ?? {}).flatMap((path) => Object.entries(path ?? {}))
+  const changes: unknown[] = []
+  const others: unknown[] = []
+  for (const [method, operation] of operations) {
+    const { requestBody, ...rest } = operation as OpenAPIV3_1.OperationObject
+    ;(method === 'put' || method === 'patch' ? changes : others).push(requestBody)
+    others.push(rest)
+  }
+  const elsewhere = JSON.stringify([others, document.components?.schemas])
+  for (const [, name] of JSON.stringify(changes).matchAll(/"#\/components\/schemas\/([^"]+)"/g)) {
+    if (name === undefined || elsewhere.includes(`"#/components/schemas/${name}"`)) continue
+    const schema = document.components?.schemas?.[name] as OpenAPIV3_1.SchemaObject
+    for (const property of Object.values(schema.properties ?? {}))
+      delete (property as { default?: unknown }).default
+  }
+  return document
 }

@@ -1,6 +1,7 @@
 import { AsyncResource } from 'node:async_hooks'
+import type { FastifyRequest } from 'fastify'
 import plugin from 'fastify-plugin'
-import { Overloaded } from '../errors.ts'
+import { ClientClosedRequest, Overloaded } from '../errors.ts'
 
 /** So many statements at once keep each connection at work; more of them wait for each other. */
 const STATEMENTS_PER_CONNECTION = 8
@@ -13,6 +14,7 @@ const TELL_EVERY_MS = 1_000
 
 /** One for all: where it was made tells nothing, and to find that out took a fifth of a refusal. */
 const OVERLOADED = new Overloaded()
+const CLOSED = new ClientClosedRequest()
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -24,6 +26,7 @@ declare module 'fastify' {
 type Next = (error?: Error) => void
 
 interface Waiting {
+  readonly request: FastifyRequest
   readonly next: Next
   /** Milliseconds, by the clock of the process. */
   readonly until: number
@@ -50,7 +53,14 @@ export const overload = plugin(
 
     function letIn() {
       // Counted down: who is let in may ask the database a moment later.
-      for (let free = waiting.length > 0 ? places() : 0; free > 0; free--) waiting.shift()?.next()
+      for (let free = waiting.length > 0 ? places() : 0; free > 0 && waiting.length > 0;) {
+        const { request, next } = waiting.shift()!
+        if (request.ended) next(CLOSED)
+        else {
+          next()
+          free -= 1
+        }
+      }
     }
 
     function look() {
@@ -72,21 +82,19 @@ export const overload = plugin(
     }
 
     app.addHook('onRequest', (request, _reply, next) => {
-      if (request.route.config.unprepared || (waiting.length === 0 && places() > 0)) return next()
+      const { unprepared, throttled } = request.route.config
+      if (unprepared || throttled === false || (waiting.length === 0 && places() > 0)) return next()
       const now = performance.now()
       const { size, runMs } = load()
       if (waiting.length >= size * REQUESTS_PER_CONNECTION) return refuse(next, now)
       // It goes on where another request ends, and is not to be traced as a part of that.
-      waiting.push({ next: inItsOwnContext(next), until: now + runMs * WAIT_SHARE })
+      waiting.push({ request, next: inItsOwnContext(next), until: now + runMs * WAIT_SHARE })
       looking ??= setInterval(look, LOOK_EVERY_MS).unref()
     })
-    app.addHook('onResponse', (_request, _reply, next) => {
-      letIn()
-      next()
-    })
+    app.onEnded(letIn)
     done()
   },
-  { name: 'overload', dependencies: ['database', 'errors', 'route'] },
+  { name: 'overload', dependencies: ['database', 'ending', 'errors', 'route'] },
 )
 
 /** As `AsyncResource.bind`, which in Node 20 takes 14 µs to give what it binds a deprecated property. */

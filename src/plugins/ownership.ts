@@ -1,12 +1,12 @@
 import type { FastifyRequest } from 'fastify'
 import plugin from 'fastify-plugin'
 import { type OwnedRows, type Versioned, ownedRows } from '../db/owned.ts'
+import type { CurrentUser } from '../auth/sessions.ts'
 import type { OwnedTable } from '../db/owned-table.ts'
 import type { PageOf, PageRequest } from '../db/page.ts'
-import { versionsToMatch } from './conditions.ts'
 
-declare module 'fastify' {
-  interface FastifyRequest {
+declare module '../contract.ts' {
+  interface SignedIn {
     /** The rows of a table with owners, as far as whoever is asking may reach them. */
     owned<Row, Field extends string, Sort extends string>(
       table: OwnedTable<Row, Field, Sort>,
@@ -29,7 +29,7 @@ export const ownership = plugin(
     const tables = new Map<object, OwnedRows<unknown, string, string>>()
     const rowsOf = (table: OwnedTable<unknown, string>) => {
       let rows = tables.get(table)
-      if (!rows) tables.set(table, (rows = ownedRows(app.db, table)))
+      if (!rows) tables.set(table, (rows = ownedRows(app.db, table, app.config.MAX_ROWS_PER_USER)))
       return rows
     }
     app.decorateRequest('owned', function <
@@ -38,18 +38,23 @@ export const ownership = plugin(
       Sort extends string,
     >(this: FastifyRequest, table: OwnedTable<Row, Field, Sort>) {
       const rows = rowsOf(table) as unknown as OwnedRows<Row, Field, Sort>
-      const asker = this.user
+      const asker = this.user as CurrentUser
       const answer = async (found: Promise<Versioned<Row>>) => {
         const { row, version } = await found
-        this.version = version
+        app.conditions.note(row as object, { table: rows.table, id: (row as { id: string }).id, version })
         return row
       }
+      const toMatch = (id: string) => app.conditions.toMatch(this, { table: rows.table, id })
       return {
-        page: (request) => rows.page(asker, request),
+        page: (request) => rows.page(asker, request, () => !this.ended),
         get: (id) => answer(rows.get(asker, id)),
-        create: (fields) => answer(rows.create(asker, fields, idempotencyKey(this))),
-        update: (id, fields) => answer(rows.update(asker, id, fields, versionsToMatch(this))),
-        delete: (id) => rows.delete(asker, id, versionsToMatch(this)),
+        create: async (fields) => {
+          const key = idempotencyKey(this)
+          if (key !== undefined) await this.limit('idempotency_keys', asker.id)
+          return answer(rows.create(asker, fields, key))
+        },
+        update: (id, fields) => answer(rows.update(asker, id, fields, toMatch(id))),
+        delete: (id) => rows.delete(asker, id, toMatch(id)),
       } satisfies OwnedByAsker<Row, Field, Sort>
     })
     done()

@@ -1,6 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import plugin from 'fastify-plugin'
-import { makeFirstSuperuser } from '../auth/first-superuser.ts'
+import { ADDRESS_TAKEN, makeFirstSuperuser } from '../auth/first-superuser.ts'
 import type { Config } from '../config.ts'
 import { isRefused, isUnavailable } from '../db/faults.ts'
 import { ServiceUnavailable } from '../errors.ts'
@@ -23,6 +23,12 @@ interface Preparation {
   readonly whenDone: Promise<void>
 }
 
+interface PreparationOptions {
+  readonly config: Config
+  /** Aborted where the process is to end: the database is not waited for any more. */
+  readonly stop?: AbortSignal | undefined
+}
+
 /** How long a start waits for the database; after that the service listens, and prepares it when it is there. */
 const START_WITHIN_MS = 5_000
 const RETRY_MS = 1_000
@@ -35,21 +41,30 @@ const RETRY_MS = 1_000
  *   fails. Refusals met later are tried again; a migration that fails later ends the process (server.ts)
  */
 export const preparation = plugin(
-  async (app, { config }: { config: Config }) => {
+  async (app, { config, stop }: PreparationOptions) => {
     let done = false
+    let lastFault: string | undefined
     const closing = new AbortController()
     app.addHook('onClose', async () => closing.abort())
 
     async function prepare(mayWait: (error: unknown) => boolean) {
       try {
         await app.connection.migrate()
-        const made = await makeFirstSuperuser(app.auth, config)
-        if (made !== undefined) app.log.info({ user_id: made }, 'first superuser made')
+        await app.connection.check?.()
+        const made = await makeFirstSuperuser(app.db, app.auth.passwords, config)
+        if (made === ADDRESS_TAKEN)
+          app.log.warn(
+            'There is no active superuser, and the address of FIRST_SUPERUSER is of another account: choose one that is free',
+          )
+        else if (made !== undefined) app.log.info({ user_id: made }, 'first superuser made')
         done = true
       } catch (error) {
         if (!mayWait(error) && !closing.signal.aborted) throw error
-        if (!closing.signal.aborted)
-          app.log.warn({ err: error }, startFault(error, config) ?? 'the database is not there yet')
+        if (closing.signal.aborted) return
+        const line = startFault(error, config)
+        if (line === undefined) app.log.warn({ err: error }, 'the database is not there yet')
+        else if (line !== lastFault) app.log.warn(line) // tried again each second, and told when it is another fault
+        lastFault = line
       }
     }
     async function goOn() {
@@ -61,7 +76,8 @@ export const preparation = plugin(
     }
 
     const first = prepare((error) => isUnavailable(error) && !isRefused(error))
-    await Promise.race([first, pause(START_WITHIN_MS, undefined, { ref: false })])
+    const longEnough = pause(START_WITHIN_MS, undefined, { ref: false, ...(stop && { signal: stop }) })
+    await Promise.race([first, longEnough.catch(() => undefined)])
     const whenDone = first.then(goOn)
     app.decorate('preparation', {
       get done() {

@@ -1,5 +1,6 @@
 import type { FastifyRequest } from 'fastify'
 import plugin from 'fastify-plugin'
+import { release } from '../build-info.ts'
 import type { Config } from '../config.ts'
 import { describeError } from '../logger.ts'
 
@@ -29,6 +30,7 @@ export const reporting = plugin(
     sentry.init({
       dsn: config.SENTRY_DSN,
       environment: config.ENVIRONMENT,
+      release: `groundwork@${release}`,
       // Nothing listens to requests, consoles or queries by itself: what is sent is what is said below.
       defaultIntegrations: false,
       dataCollection: { userInfo: false, cookies: false, httpBodies: [], databaseQueryData: false },

@@ -1,7 +1,6 @@
 import type { FastifyPluginAsync, RouteOptions } from 'fastify'
 import plugin from 'fastify-plugin'
-import type { CurrentUser } from '../auth/sessions.ts'
-import type { App } from '../contract.ts'
+import type { App, SignedInApp } from '../contract.ts'
 import { type ApiErrorKind, InvalidCredentials, NotAuthenticated, NotEnoughPrivileges } from '../errors.ts'
 
 /** Who may call a route. */
@@ -14,8 +13,8 @@ declare module 'fastify' {
   }
 }
 
-/** The routes of a resource that share a scope. */
-export type Resource = (app: App) => void | Promise<void>
+/** The routes of a resource that share a scope. Those that ask who is there take a SignedInApp, and fit into no public one. */
+export type Resource<In = App> = (app: In) => void | Promise<void>
 
 /** What a scope refuses with; the document gets it from here. */
 export const refusals: Record<Access, readonly ApiErrorKind[]> = {
@@ -28,27 +27,35 @@ export const refusals: Record<Access, readonly ApiErrorKind[]> = {
  * One of the three scopes that every route stands in: its guard runs before anything else of the request is looked
  * at, and stamps the routes, so that guard and document can't disagree.
  */
-export const scope =
-  (access: Access, resources: readonly Resource[]): FastifyPluginAsync =>
-  async (app) => {
+export function scope(access: Access, resources: readonly Resource[]): FastifyPluginAsync
+export function scope(
+  access: Exclude<Access, 'public'>,
+  resources: readonly (Resource | Resource<SignedInApp>)[],
+): FastifyPluginAsync
+export function scope(
+  access: Access,
+  resources: readonly (Resource | Resource<SignedInApp>)[],
+): FastifyPluginAsync {
+  return async (app) => {
     app.addHook('onRoute', (route) => {
       route.config = { ...route.config, access }
     })
     if (access !== 'public') {
       app.addHook('onRequest', async (request) => {
         const user = await app.auth.authenticate(request)
+        request.currentUser = user // before the refusal, which is logged with who it was
         if (access === 'superuser' && !user.is_superuser) throw new NotEnoughPrivileges()
-        request.user = user
       })
       // After the answer; whether it works out concerns nobody.
-      app.addHook('onResponse', ({ user }, _reply, done) => {
-        if ((user as CurrentUser | undefined)?.session_idle)
-          app.auth.sessions.touch(user.session_id).catch(() => undefined)
+      app.addHook('onResponse', ({ currentUser }, _reply, done) => {
+        if (currentUser?.session_unnoted) app.auth.sessions.touch(currentUser).catch(() => undefined)
         done()
       })
     }
-    for (const resource of resources) await app.register(async (routes) => resource(routes as App))
+    for (const resource of resources)
+      await app.register(async (routes) => resource(routes as App & SignedInApp))
   }
+}
 
 /** Stops the start where a route stands in no scope, as nothing would guard it. */
 export const scopes = plugin(

@@ -57,7 +57,9 @@ function securityHeaders(config: Config): Record<string, string> {
     strictTransportSecurity: config.ENVIRONMENT !== 'local',
     crossOriginResourcePolicy: { policy: 'cross-origin' }, // CORS decides
   })
-  const headers: Record<string, string> = {}
+  // Answers are about somebody, most of them: no cache keeps one. ETags go on working, as clients keep those by
+  // themselves. Files that are for everybody say so.
+  const headers: Record<string, string> = { 'cache-control': 'no-store' }
   const answer = {
     setHeader: (name: string, value: string) => (headers[name.toLowerCase()] = value),
     removeHeader: () => undefined,

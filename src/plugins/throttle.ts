@@ -1,14 +1,13 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import plugin from 'fastify-plugin'
 import type { Config } from '../config.ts'
-import { TooManyRequests } from '../errors.ts'
-import { throttle as limit } from '../limits.ts'
-import { networkOf } from '../network.ts'
-import { isRefused } from './methods.ts'
+import { ClientClosedRequest, TooManyRequests } from '../errors.ts'
+import { SITE_ROOM, refusalDelay, throttle as limit } from '../limits.ts'
+import { networkOf, siteOf } from '../network.ts'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** False where requests count but are answered all the same, as nothing costs less than the answer. */
+    /** False for probes: neither the throttle nor overload refuses them, as who asks would take the process for dead. */
     throttled?: false
   }
   interface FastifyRequest {
@@ -17,26 +16,50 @@ declare module 'fastify' {
   }
 }
 
-/** In front of everything: no single network takes the service from the others. In memory, for each process alone. */
+/**
+ * In front of everything, paths that nobody serves too: no single network takes the service from the others. In memory,
+ * for each process alone.
+ */
 export const throttle = plugin(
   (app, { config }: { config: Config }, done) => {
-    const secondsToWait = meter()
+    const secondsToWait = networkMeter()
+    let delayed = 0
+    function refuse(request: FastifyRequest, next: (error: Error) => void, wait: number) {
+      const error = new TooManyRequests('requests', wait)
+      if (delayed >= refusalDelay.most) return next(error)
+      delayed += 1
+      // Spread out: refused together, they would come back together.
+      setTimeout(
+        () => {
+          delayed -= 1
+          next(request.ended ? new ClientClosedRequest() : error)
+        },
+        refusalDelay.ms * (0.5 + Math.random()),
+      )
+    }
     app.decorateRequest('network', '')
     app.addHook('onRequest', (request, _reply, next) => {
       // Now, as a connection that is gone has no address any more.
       request.network = networkOf(request.ip)
       const wait = config.RATE_LIMIT_ENABLED ? secondsToWait(request.network, performance.now()) : 0
-      next(wait > 0 && isThrottled(request) ? new TooManyRequests('requests', wait) : undefined)
+      if (wait > 0 && request.route.config.throttled !== false) refuse(request, next, wait)
+      else next()
     })
     if (config.trustedProxies.length === 0) warnOfProxies(app)
     done()
   },
-  { name: 'throttle', dependencies: ['route', 'security'] },
+  { name: 'throttle', dependencies: ['ending', 'route', 'security'] },
 )
 
-/** 404 and 405 go before 429. */
-const isThrottled = (request: FastifyRequest) =>
-  !isRefused(request) && request.route.config.throttled !== false
+/** As `meter`, by network and by the /48 around it. What one network has too much of does not count for the others there. */
+export function networkMeter(): (network: string, now: number) => number {
+  const ofNetwork = meter()
+  const ofSite = meter({ burst: limit.burst * SITE_ROOM, perSecond: limit.perSecond * SITE_ROOM })
+  return (network, now) => {
+    const site = siteOf(network)
+    return ofNetwork(network, now) || (site === undefined ? 0 : ofSite(site, now))
+  }
+}
 
 /** Behind a proxy that is not named, everybody would be counted as one. */
 function warnOfProxies(app: FastifyInstance) {

@@ -2,6 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import type { FastifyRequest } from 'fastify'
 import plugin from 'fastify-plugin'
 import type { Config } from '../config.ts'
+import { trustOf } from '../network.ts'
 import { type RequestSpan, startRequestSpan, startTracing, traceIds, tracingIsOn } from '../tracing.ts'
 
 /** The last spans are worth that long a wait at the end. */
@@ -12,10 +13,13 @@ export const tracing = plugin(
   async (app, { config }: { config: Config }) => {
     if (!tracingIsOn(config)) return
     const stop = await startTracing(config)
+    const isTrusted = trustOf(config.trustedProxies)
     const spans = new WeakMap<FastifyRequest, RequestSpan>()
 
     app.addHook('onRequest', (request, reply, next) => {
-      const traced = startRequestSpan(request.headers, request.method, request.route.url)
+      // Strangers do not decide what is sampled, nor of which trace it is a part.
+      const caller = isTrusted(request.raw.socket.remoteAddress) ? request.headers : {}
+      const traced = startRequestSpan(caller, request.method, request.route.url)
       if (!traced) return next()
       spans.set(request, traced)
       request.log = reply.log = request.log.child(traceIds(traced.span))
@@ -27,11 +31,8 @@ export const tracing = plugin(
       if (traced) traced.within(next)
       else next()
     })
-    app.addHook('onResponse', (request, reply, next) => {
-      spans.get(request)?.end(reply.statusCode)
-      next()
-    })
+    app.onEnded((request, _reply, status) => spans.get(request)?.end(status))
     app.addHook('onClose', () => Promise.race([stop(), pause(FLUSH_MS, undefined, { ref: false })]))
   },
-  { name: 'tracing', dependencies: ['route'] },
+  { name: 'tracing', dependencies: ['ending', 'route'] },
 )

@@ -69,6 +69,8 @@ const byKeyword: Record<string, (params: Record<string, unknown>) => Fault> = {
 }
 
 const byFormat: Record<string, Fault> = {
+  date: { type: 'date_parsing', msg: 'Input should be a valid date' },
+  'date-time': { type: 'datetime_parsing', msg: 'Input should be a valid datetime' },
   uuid: { type: 'uuid_parsing', msg: 'Input should be a valid UUID' },
   email: { type: 'value_error', msg: 'Value is not a valid email address' },
 }

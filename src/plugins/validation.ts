@@ -3,7 +3,8 @@ import type { TObject, TSchema } from '@sinclair/typebox'
 import type { FastifySchemaValidationError } from 'fastify'
 import plugin from 'fastify-plugin'
 import { components } from '../contract.ts'
-import { isEmail } from '../email-address.ts'
+import { LONGEST_PASSWORD, normalPassword } from '../auth/normal-password.ts'
+import { isEmail, readEmail } from '../email-address.ts'
 import { readText } from '../text-values.ts'
 
 /**
@@ -19,8 +20,29 @@ const ajv = {
   validateSchema: false, // tests do: here it would cost a start 40 ms
 } as const
 
-/** In place of those of ajv-formats, which take `urn:uuid:…` and addresses that are more than one recipient. */
-const formats = { email: isEmail, uuid: /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i }
+/**
+ * In place of those of ajv-formats, which take `urn:uuid:…`, addresses that are more than one recipient, and times that
+ * the database does not.
+ */
+const formats = {
+  email: isEmail,
+  uuid: /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i,
+  date: isDate,
+  'date-time': isDateTime,
+}
+
+/** RFC 3339, 5.6 */
+const DATE = /^(?!0000)\d{4}-\d\d-\d\d$/
+const TIME = /^T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d{1,9})?(?:Z|[+-](?:[01]\d|2[0-3]):[0-5]\d)$/i
+
+function isDate(text: string): boolean {
+  const time = DATE.test(text) ? Date.parse(text) : Number.NaN
+  return !Number.isNaN(time) && new Date(time).toISOString().startsWith(text) // 30 February would be 2 March
+}
+
+function isDateTime(text: string): boolean {
+  return isDate(text.slice(0, 10)) && TIME.test(text.slice(10))
+}
 
 function addFormats(instance: FormatTaker): void {
   for (const [name, format] of Object.entries(formats)) instance.addFormat(name, format)
@@ -30,15 +52,23 @@ export const validation = plugin(
   (app, _options, done) => {
     for (const component of components.values()) app.addSchema(component)
     const buildCompiler = AjvCompiler() as unknown as CompilerFactory
-    const compile = buildCompiler(app.getSchemas(), { customOptions: ajv, onCreate: addFormats })
-    app.setValidatorCompiler<TSchema>(({ schema, httpPart }) => {
+    const compiler = (customOptions: object) =>
+      whenNeeded(() => buildCompiler(app.getSchemas(), { customOptions, onCreate: addFormats }))
+    const withDefaults = compiler(ajv)
+    // A default is what a new thing has: in a change it would set back what is not sent.
+    const withoutDefaults = compiler({ ...ajv, useDefaults: false })
+    app.setValidatorCompiler<TSchema>(({ schema, httpPart, method }) => {
+      const isChange = httpPart === 'body' && (method === 'PUT' || method === 'PATCH')
+      const compile = isChange ? withoutDefaults : withDefaults
       let validate: Validate | undefined // compiled when it is first used: no start waits for all of them
       const isHeaders = httpPart === 'headers'
       const used = isHeaders ? inLowerCase(schema as TObject) : schema
       const read = reader(used as TObject, httpPart)
+      const emails = emailsOf(used as TObject)
       return (input: unknown) => {
-        validate ??= compile({ schema: used })
+        validate ??= compile()({ schema: used })
         const data = read(input)
+        readEmails(data, emails)
         const faults = validate(data) ? [] : (validate.errors ?? [])
         if (faults.length > 0 || !isFlatAndStorable(data)) {
           const all = [...faults, ...textFaults(data, new Set(faults.map((fault) => fault.instancePath)))]
@@ -53,6 +83,11 @@ export const validation = plugin(
   { name: 'validation' },
 )
 
+function whenNeeded<T>(make: () => T): () => T {
+  let made: T | undefined
+  return () => (made ??= make())
+}
+
 interface FormatTaker {
   addFormat(name: string, format: RegExp | ((text: string) => boolean)): unknown
 }
@@ -60,7 +95,7 @@ interface FormatTaker {
 /** The package's types leave out what Fastify calls it with. */
 type CompilerFactory = (
   schemas: Record<string, unknown>,
-  options: { customOptions: typeof ajv; onCreate: typeof addFormats },
+  options: { customOptions: object; onCreate: typeof addFormats },
 ) => (route: { schema: object }) => Validate
 
 interface Validate {
@@ -68,11 +103,50 @@ interface Validate {
   errors?: FastifySchemaValidationError[] | null
 }
 
+/** The fields of a part that are addresses. */
+function emailsOf(schema: TObject): string[] {
+  const named = typeof schema.$ref === 'string' ? components.get(schema.$ref.replace(/#$/, '')) : schema
+  const properties = (named as Partial<TObject> | undefined)?.properties ?? {}
+  return Object.entries(properties).flatMap(([name, { format }]) => (format === 'email' ? [name] : []))
+}
+
+function readEmails(data: unknown, names: readonly string[]): void {
+  if (names.length === 0 || typeof data !== 'object' || data === null) return
+  const values = data as Record<string, unknown>
+  for (const name of names) {
+    const text = Object.hasOwn(values, name) ? values[name] : undefined
+    if (typeof text === 'string') values[name] = readEmail(text)
+  }
+}
+
 /** What of an input is checked, of these parts of a request. */
 function reader(schema: TObject, part: string | undefined): (input: unknown) => unknown {
-  if (part === 'body') return (body) => body
+  if (part === 'body') return normalPasswordsIn(schema)
   if (part === 'headers') return namedIn(schema)
   return (input) => readProperties(schema, input)
+}
+
+/**
+ * Passwords are counted in the form in which they are hashed. One that is chosen goes on in that form; one that is compared
+ * stays as it was typed, where it is not too long like that, as old hashes are of that.
+ */
+function normalPasswordsIn(schema: TSchema): (body: unknown) => unknown {
+  const { $ref } = schema as { $ref?: string }
+  const named = (($ref === undefined ? schema : components.get($ref.replace('#', ''))) ?? schema) as TObject
+  const fields = Object.entries((named.properties as TObject['properties'] | undefined) ?? {})
+    .filter(([, { format, maxLength }]) => format === 'password' && maxLength !== undefined)
+    .map(([name, { minLength = 0 }]) => ({ name, isChosen: Number(minLength) > 0 }))
+  if (fields.length === 0) return (body) => body
+  return (body) => {
+    if (typeof body !== 'object' || body === null) return body
+    const values = body as Record<string, unknown>
+    for (const { name, isChosen } of fields) {
+      const value = Object.hasOwn(values, name) ? values[name] : undefined
+      if (typeof value !== 'string') continue
+      if (isChosen || [...value].length > LONGEST_PASSWORD) values[name] = normalPassword(value)
+    }
+    return body
+  }
 }
 
 /** Of headers a copy, as others than the handler look at them, and of those alone that the schema names. */

@@ -1,10 +1,12 @@
 import { mkdir, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { compileTemplates } from '../mail/compiler.ts'
 
 // A part of the build: production has neither MJML nor `emails/`, only what this writes.
-const target = new URL('../../dist/mail/templates.json', import.meta.url)
+const [out = 'dist'] = process.argv.slice(2)
+const target = join(out, 'mail', 'templates.json')
 const templates = await compileTemplates()
 
-await mkdir(new URL('.', target), { recursive: true })
+await mkdir(dirname(target), { recursive: true })
 await writeFile(target, JSON.stringify(templates))
-console.log(`dist/mail/templates.json: ${Object.keys(templates).join(', ')}`)
+console.log(`${target}: ${Object.keys(templates).join(', ')}`)

@@ -7,12 +7,12 @@ import { join } from 'node:path'
  * would give the same. Plain JavaScript, as it runs before anything is built.
  */
 const BUILT = 'dist/server.js'
-const SOURCES = ['src', 'emails', 'package-lock.json', 'tsconfig.json', 'tsconfig.build.json']
+const SOURCES = ['src', 'emails', 'package.json', 'package-lock.json', 'tsconfig.json', 'tsconfig.build.json']
 
 const newest = Math.max(...SOURCES.flatMap(files).map((file) => statSync(file).mtimeMs))
 if (!existsSync('dist/mail/templates.json') || !existsSync(BUILT) || statSync(BUILT).mtimeMs < newest) {
   const started = new Date()
-  const { status } = spawnSync('npm', ['run', '--silent', 'build'], { stdio: 'inherit', shell: true })
+  const { status } = spawnSync(process.execPath, ['src/scripts/build.mjs'], { stdio: 'inherit' })
   // As of the moment it began: what changes while it builds is built next time.
   if (status === 0) utimesSync(BUILT, started, started)
   process.exitCode = status ?? 1

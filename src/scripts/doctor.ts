@@ -1,16 +1,18 @@
 import { parseArgs } from 'node:util'
 import { examineConfig } from '../config.ts'
-import { databaseFindings } from '../doctor/database.ts'
+import { databaseFindings, schemaFindings } from '../doctor/database.ts'
 import { type Finding, lineOf } from '../doctor/findings.ts'
 import { instanceFindings } from '../doctor/instance.ts'
 import { mailFinding } from '../doctor/mail.ts'
 import { settingsFindings } from '../doctor/settings.ts'
+import { endOnSignals } from './signals.ts'
 
 /**
  * `npm run doctor`, or `node dist/scripts/doctor.js`: looks at everything that the service needs, changes nothing, and
  * says a line of each with what mends it. Works where the service can't start. `--url` asks a running instance too.
  * Ends with 1 where something is in the way (✗), with 0 otherwise.
  */
+endOnSignals()
 const { values } = parseArgs({ options: { url: { type: 'string' } } })
 const { config, faults } = examineConfig()
 let inTheWay = 0
@@ -21,6 +23,7 @@ function tell(finding: Finding) {
 }
 
 for (const finding of settingsFindings(config, faults)) tell(finding)
+for (const finding of schemaFindings()) tell(finding)
 for await (const finding of databaseFindings(config)) tell(finding)
 tell(await mailFinding(config))
 if (values.url !== undefined) for await (const finding of instanceFindings(values.url, config)) tell(finding)

@@ -1,14 +1,19 @@
 import { type Config, loadConfig } from '../config.ts'
 import { connect } from '../db/connect.ts'
 import { startFault } from '../start-faults.ts'
+import { endOnSignals } from './signals.ts'
+
+/** As long as a migration of large tables may take in another process. */
+const WAIT_MS = 60_000
 
 /** `npm run db:migrate`: brings the schema up to date without starting the service. */
+endOnSignals()
 let config: Config | undefined
 try {
   config = loadConfig()
   const connection = await connect(config)
   try {
-    await connection.migrate()
+    await connection.migrate(WAIT_MS)
     console.log('The database is up to date.')
   } finally {
     await connection.close()

@@ -173,6 +173,9 @@ void test('bearer', async (t) => {
       t.match(tooLong, { status: 431, text: JSON.stringify({ detail: 'Request Header Fields Too Large' }) })
       const twice = await get(['Bearer x', `Bearer ${jwt({ ...right, ...claimsOf(bob) })}`])
       t.equal(twice.status, 401, 'the second of two headers does not get anybody in')
+      const valid = `Bearer ${jwt({ ...right, ...claimsOf(bob) })}`
+      t.equal((await get([valid, 'Bearer x'])).status, 401, 'nor does the first')
+      t.equal((await get([valid, valid])).status, 401, 'nor two that are the same')
       t.equal((await get(`Bearer ${bob.token}`)).status, 200)
     },
   )

@@ -15,7 +15,7 @@ const hashing = { cost: COST, running: 2, waiting: 6 }
 
 void test('fault 25: 200 logins at once leave the service as quick as before', needsPostgres, async (t) => {
   const { signIn, call, admin, app } = await startService(t, limited, { hashing })
-  await call('GET', '/items/', { as: admin })
+  await call('GET', '/papers/', { as: admin })
   const before = process.memoryUsage.rss()
   let most = before
   const start = performance.now()
@@ -33,12 +33,12 @@ void test('fault 25: 200 logins at once leave the service as quick as before', n
   const statuses = new Set<number>()
   while (open.size > 0) {
     const since = performance.now()
-    const [live, items] = await Promise.all([
+    const [live, papers] = await Promise.all([
       app.inject({ url: '/health/live' }),
-      call('GET', '/items/', { as: admin, from: freshNetwork() }),
+      call('GET', '/papers/', { as: admin, from: freshNetwork() }),
     ])
     reads.push(performance.now() - since)
-    statuses.add(live.statusCode).add(items.status)
+    statuses.add(live.statusCode).add(papers.status)
     most = Math.max(most, process.memoryUsage.rss())
     await pause(5)
   }

@@ -210,7 +210,7 @@ void test('one-time tokens', async (t) => {
       ...['A', 'E', 'I', 'M', 'Q'].map((last) => token.slice(0, -1) + last).filter((one) => one !== token),
       sign('verify_email', id),
       sign('reset_password', randomUUID()),
-      'x'.repeat(100_000),
+      'x'.repeat(30_000),
     ])
     isAnswer(t, await use(token), 200, DONE)
   })

@@ -109,7 +109,7 @@ void test('passwords', async (t) => {
     'fault 1: what is refused takes as long, whatever the hash, the reason and the queue',
     async (t) => {
       const failing = 300
-      const slow = passwords({ running: 1, waiting: 100, failing })
+      const slow = passwords({ running: 1, waiting: 100, patience: 60_000, failing })
       t.teardown(() => slow.close())
       const right = await slow.hash(ada.password)
       await slow.verify(bcrypt, 'x') // its thread starts
@@ -124,6 +124,8 @@ void test('passwords', async (t) => {
         'a current hash': () => slow.verify(right, 'x'),
         'a cheap hash': () => slow.verify(bcrypt, 'x'),
         'an unknown kind of hash': () => slow.verify('!', 'x'),
+        'a claimed password': () => slow.verify(undefined, ada.password, undefined, undefined, right),
+        'a password that is not claimed': () => slow.verify(right, 'x', undefined, undefined, null),
         'a right password, beyond a limit': () => slow.verify(right, ada.password, refuse),
       }
       for (const [what, verify] of Object.entries(refused)) {
@@ -163,7 +165,7 @@ void test('passwords', async (t) => {
     const [made, long, read] = await Promise.all([
       call('POST', '/users/signup', { body: signup }),
       signIn(admin.email, '🦊'.repeat(129)),
-      call('GET', '/items/', { as: admin }),
+      call('GET', '/papers/', { as: admin }),
     ])
     t.match(made, busy)
     isAnswer(t, long, 400, INCORRECT, 'over 128 code points nothing is hashed')

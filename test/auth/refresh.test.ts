@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { setTimeout as pause } from 'node:timers/promises'
 import { sql } from 'drizzle-orm'
 import { type Test, test } from 'tap'
 import { signedIds } from '../../src/auth/signed-ids.ts'
@@ -68,6 +69,12 @@ void test('sessions', async (t) => {
     rows(
       sql`update sessions set refreshed_at = now() - make_interval(secs => ${seconds}::integer) where id = ${of.session}`,
     )
+  /** Uses the access token, and waits until that is noted. */
+  async function isSeen(of: Device) {
+    await me(of)
+    const noted = sql`select from sessions where id = ${of.session} and seen_generation = generation`
+    while ((await rows(noted)).length === 0) await pause(5)
+  }
   const notices = ({ id }: Person) =>
     rows<{ recipient: string; params: object }>(
       sql`select recipient, params from emails where user_id = ${id} and message = 'session_ended'`,
@@ -125,8 +132,51 @@ void test('sessions', async (t) => {
     t.strictSame([await notices(first), events('refresh_reuse', first)], [[], []])
   })
 
+  await t.test(
+    'an answer that was lost can be asked for again as long as nobody used what came with it',
+    async (t) => {
+      const first = await anybody()
+      const lost = await refreshed(first)
+      await longAgo(first, 3 * 86_400)
+      await isIn(t, first, 'requests with the access token of before tell nothing of the newest')
+      const again = await refreshed(first)
+      t.equal(again.refresh_token, lost.refresh_token, 'the same successor, days later')
+      t.equal((await refreshed(first)).refresh_token, lost.refresh_token, 'and once more')
+      t.strictSame([await notices(first), events('refresh_reuse', first)], [[], []])
+      await isSeen(again)
+      refusesToken(t, await refresh(first.refresh_token), 'not once it was used')
+      await isOut(t, again, 'which ends the session')
+    },
+  )
+
+  await t.test(
+    'tokens of before an upgrade are good, and end the session after a minute as they did',
+    async (t) => {
+      const first = await anybody()
+      const second = await refreshed(first)
+      await rows(sql`update sessions set seen_generation = null where id = ${first.session}`)
+      const old = app.jwt.sign({ sub: first.id, sid: first.session })
+      t.equal((await me({ ...first, token: old })).status, 200, 'an access token without a generation')
+      for (const gen of ['1', -1, 0.5, null])
+        refusesToken(
+          t,
+          await me({ ...first, token: app.jwt.sign({ sub: first.id, sid: first.session, gen } as never) }),
+        )
+      t.equal((await refresh(first.refresh_token)).status, 200, 'within the minute')
+      await longAgo(first, 61)
+      refusesToken(t, await refresh(first.refresh_token))
+      await isOut(t, second, 'ended')
+    },
+  )
+
   const stolen: Record<string, (first: Device, second: Device) => Promise<unknown>> = {
-    'the one before, after more than a minute': (first) => longAgo(first, 61),
+    'the one before, after more than a minute, where the newest access token was used': async (
+      first,
+      second,
+    ) => {
+      await isSeen(second)
+      await longAgo(first, 61)
+    },
     'an older one, at once': (_first, second) => refreshed(second),
     'a much older one': async (first, second) => {
       await refreshed(await refreshed(second))
@@ -181,7 +231,7 @@ void test('sessions', async (t) => {
       'signed with another secret': sign('refresh-token', `${id}.${generation}`, `${SECRET_KEY}.`),
       'a session that nobody has': sign('refresh-token', `${randomUUID()}.0`),
       'of a later generation, as after a restored backup': sign('refresh-token', `${id}.9`),
-      long: 'x'.repeat(100_000),
+      long: 'x'.repeat(30_000),
     }
     for (const [what, token] of Object.entries(forged)) refusesToken(t, await refresh(token), what)
     for (const body of [{ refresh_token: 5 }, { refresh_token: null }, { refresh_token: 'a\0' }, {}])

@@ -43,7 +43,7 @@ void test('revocation', async (t) => {
         for (const session of sessions) {
           refusesToken(t, await me(session))
           refusesToken(t, await call('GET', '/users/', { as: session }), 'a superuser’s route')
-          refusesToken(t, await call('POST', '/items/', { as: session, body: { title: 'x' } }), 'a write')
+          refusesToken(t, await call('POST', '/papers/', { as: session, body: { title: 'x' } }), 'a write')
         }
         t.equal((await me(bystander)).status, 200)
         t.equal((await me(admin)).status, 200)

@@ -17,7 +17,7 @@ if (!existsSync(CHROMIUM)) {
 }
 
 const checks = new Checks()
-execFileSync('npm', ['run', '--silent', 'prestart'], { stdio: 'inherit' })
+execFileSync(process.execPath, ['src/scripts/build-if-changed.mjs'], { stdio: 'inherit' })
 rmSync(SCREENSHOTS, { recursive: true, force: true })
 const service = await startBuilt()
 const browser = await launch()

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import type { Described, Document, Json } from '../support/document.ts'
 import { operationsOf } from '../support/document.ts'
 import { SUPERUSERS_ONLY } from '../../src/document.ts'
-import { requestOf } from '../support/samples.ts'
+import { type MakeRow, requestWithRows } from '../support/samples.ts'
 import { type Said, answerChecker } from './answers.ts'
 
 export interface Instance {
@@ -56,7 +56,7 @@ export async function checkInstance(document: Document, instance: Instance): Pro
   if (token === undefined) return findings
   for (const finding of findings) await asSomebody(finding, token, ask)
   if (!instance.readOnly)
-    for (const finding of findings) await lifeOf(finding, findings, document, token, ask)
+    for (const finding of findings) await lifeOf(finding, findings, document, instance, ask)
   return findings
 }
 
@@ -90,20 +90,39 @@ async function asSomebody(finding: Finding, token: string, ask: Ask): Promise<vo
 }
 
 /** Creates a row, reads, changes and deletes it: of resources that are everybody's, and have a way to delete. */
-async function lifeOf(making: Finding, findings: Finding[], document: Document, token: string, ask: Ask) {
+async function lifeOf(
+  making: Finding,
+  findings: Finding[],
+  document: Document,
+  instance: Instance,
+  ask: Ask,
+) {
+  const { token } = instance
   const { method, path, operation } = making.described
   const ofRow = findings.filter(({ described }) => described.path.startsWith(`${path}{`))
   const canDelete = ofRow.some(({ described }) => described.method === 'DELETE')
   if (method !== 'POST' || !canDelete || operation.description?.startsWith(SUPERUSERS_ONLY)) return
-  const made = await ask(making, { token, body: requestOf(document, operation).body }, 200)
-  if (made.status !== 200) return
-  const { id } = JSON.parse(made.text) as { id: string }
-  for (const next of ['GET', 'PUT', 'PATCH', 'DELETE']) {
-    for (const finding of ofRow.filter(({ described }) => described.method === next)) {
-      const { body } = requestOf(document, finding.described.operation)
-      await ask(finding, { token, path: path + id, ...(body && { body }) }, 200)
+  /** Rows that others refer to, the last one first to go. */
+  const rows: string[] = []
+  const makeRow: MakeRow = async (maker, { body }) => {
+    const said = await send(instance, 'POST', maker.path, { token, body })
+    const { id } = JSON.parse(said.text) as { id: string }
+    rows.unshift(maker.path + id)
+    return id
+  }
+  const bodyOf = async (one: Described['operation']) => (await requestWithRows(document, one, makeRow)).body
+
+  const made = await ask(making, { token, body: await bodyOf(operation) }, 200)
+  if (made.status === 200) {
+    const { id } = JSON.parse(made.text) as { id: string }
+    for (const next of ['GET', 'PUT', 'PATCH', 'DELETE']) {
+      for (const finding of ofRow.filter(({ described }) => described.method === next)) {
+        const body = await bodyOf(finding.described.operation)
+        await ask(finding, { token, path: path + id, ...(body && { body }) }, 200)
+      }
     }
   }
+  for (const row of rows) await send(instance, 'DELETE', row, { token })
 }
 
 async function send(

@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises'
 import { sql } from 'drizzle-orm'
 import postgres from 'postgres'
 import { type Test, test } from 'tap'
@@ -117,6 +118,31 @@ void test('fault 29: a transaction that does not end', needsPostgres, async (t) 
   t.same(await ask(), [{ count: 0 }], 'it is not half done')
   t.same(await pool.db.transaction((open) => open.execute(sql`select 1 as one`)), [{ one: 1 }])
 })
+
+void test(
+  'fault 28: a connection that is lost in the middle of a transaction ends that, and nothing else',
+  needsPostgres,
+  async (t) => {
+    const { pool, other, ask } = await setUp(t)
+    for (let round = 0; round < 40; round += 1) {
+      const { ended } = await outcome(() =>
+        pool.db.transaction(async (open) => {
+          await open.execute(sql`update counters set count = 9`)
+          const rows = (await open.execute(sql`select pg_backend_pid() as pid`)) as {
+            pid: number
+          }[]
+          await other`select pg_terminate_backend(${rows[0]!.pid})`
+          // Before or after its end is seen, alone or at once with others.
+          if (round % 4 > 0) await pause(round % 4)
+          await Promise.all(Array.from({ length: 1 + (round % 3) }, () => open.execute(sql`select 1`)))
+        }),
+      )
+      t.equal(ended, 'unavailable')
+    }
+    t.same(await ask(), [{ count: 0 }], 'nothing of it was kept')
+    t.same(await pool.db.transaction((open) => open.execute(sql`select 1 as one`)), [{ one: 1 }])
+  },
+)
 
 void test('fault 29: a pool that is exhausted', needsPostgres, async (t) => {
   const { pool, ask } = await setUp(t)

@@ -4,8 +4,8 @@ import { integer, jsonb, pgTable, text, timestamp, uuid } from 'drizzle-orm/pg-c
 import { test } from 'tap'
 import { conceal } from '../../src/db/owned-table.ts'
 import { ownedRows } from '../../src/db/owned.ts'
-import { ItemNotFound } from '../../src/errors.ts'
 import { freshDatabase } from '../support/database.ts'
+import { PaperNotFound } from '../support/papers.ts'
 
 /** A table as somebody may declare it for their own resource, with columns of every kind. */
 const table = pgTable('things', {
@@ -21,7 +21,7 @@ const fields = ['data', 'due', 'number', 'tags'] as const
 const things = conceal<typeof table.$inferSelect, (typeof fields)[number], 'created_at'>(table, {
   fields,
   search: [],
-  notFound: ItemNotFound,
+  notFound: PaperNotFound,
 })
 
 void test('an owned table may have columns of any type, and defaults', async (t) => {

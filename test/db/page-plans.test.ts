@@ -2,8 +2,8 @@ import { sql } from 'drizzle-orm'
 import { test } from 'tap'
 import { ownedRows } from '../../src/db/owned.ts'
 import { connectPostgres } from '../../src/db/postgres.ts'
-import { items } from '../../src/db/tables.ts'
 import { createDatabase, dropDatabase, needsPostgres } from '../support/database.ts'
+import { createPapers, papers } from '../support/papers.ts'
 
 /** PostgreSQL plans a prepared statement anew so often before it thinks of doing so once for all. */
 const PLANNED_ANEW = 5
@@ -25,17 +25,18 @@ void test('pages of a large table are planned once', needsPostgres, async (t) =>
   })
   const { db } = connection
   await connection.migrate()
+  await createPapers(db)
   await db.execute(sql`
     insert into users (email, hashed_password) select 'user' || n || '@example.com', '' from generate_series(1, 100) n`)
   await db.execute(sql`
-    insert into items (title, owner_id, created_at)
-    select 'Item ' || n, owners.id, now() - n * interval '1 second'
+    insert into papers (title, owner_id, created_at)
+    select 'Paper ' || n, owners.id, now() - n * interval '1 second'
     from generate_series(1, 100000) n
     join (select id, row_number() over () - 1 as place from users) owners on owners.place = n % 100`)
   await db.execute(sql`analyze`)
   const [owner] = (await db.execute(sql`select id from users limit 1`)) as { id: string }[]
 
-  const rows = ownedRows(db, items)
+  const rows = ownedRows(db, papers)
   for (const asker of [
     { id: owner!.id, is_superuser: false },
     { id: owner!.id, is_superuser: true },

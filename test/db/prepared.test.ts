@@ -5,11 +5,12 @@ import { test } from 'tap'
 import type { Database } from '../../src/db/connect.ts'
 import { connectPostgres } from '../../src/db/postgres.ts'
 import { value } from '../../src/db/statements.ts'
-import { items, users } from '../../src/db/tables.ts'
+import { users } from '../../src/db/tables.ts'
 import { createDatabase, dropDatabase, needsPostgres } from '../support/database.ts'
+import { createPapers, papers } from '../support/papers.ts'
 import { reveal } from '../../src/db/owned-table.ts'
 
-const { table } = reveal(items)
+const { table } = reveal(papers)
 
 /** What is selected in all the ways that the service selects. */
 const selections = (db: Database) => ({
@@ -32,7 +33,7 @@ const selections = (db: Database) => ({
     .where(eq(users.email, value('email')))
     .prepare('aliased'),
   joined: db
-    .select({ email: users.email, item: { id: table.id, created_at: table.created_at } })
+    .select({ email: users.email, paper: { id: table.id, created_at: table.created_at } })
     .from(users)
     .leftJoin(table, eq(table.owner_id, users.id))
     .where(eq(users.email, value('email')))
@@ -64,9 +65,10 @@ void test('prepared statements give what Drizzle itself would give', needsPostgr
     await dropDatabase(server, url)
   })
   await connection.migrate()
+  await createPapers(connection.db)
   await client`insert into users (email, hashed_password, full_name) values
     ('owner@example.com', '-', 'Owner'), ('nobody@example.com', '-', null)`
-  await client`insert into items (title, owner_id) select 'one', id from users where full_name = 'Owner'`
+  await client`insert into papers (title, owner_id) select 'one', id from users where full_name = 'Owner'`
 
   const [ours, theirs] = [selections(connection.db), selections(drizzle(client))]
   for (const email of ['owner@example.com', 'nobody@example.com', 'unknown@example.com'])

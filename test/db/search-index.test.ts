@@ -6,20 +6,21 @@ import { overPglite } from '../../src/db/embedded.ts'
 import { connectPostgres } from '../../src/db/postgres.ts'
 import { createDatabase, dropDatabase, onPostgres } from '../support/database.ts'
 import { fileOf } from '../support/dumps.ts'
+import { createPapers } from '../support/papers.ts'
 import { type Service, startService } from '../support/service.ts'
 
-const INDEXES = ['items_search_index', 'users_search_index']
+const INDEXES = ['papers_search_index', 'users_search_index']
 
 async function indexesOf({ rows }: Service) {
   const found = await rows<{ name: string }>(
-    sql`select indexname as name from pg_indexes where indexname like '%search_index' order by 1`,
+    sql`select indexname as name from pg_indexes where indexname in ('papers_search_index', 'users_search_index') order by 1`,
   )
   return found.map(({ name }) => name)
 }
 
 async function finds(t: Test, { call, admin }: Service) {
-  await call('POST', '/items/', { as: admin, body: { title: 'A needle' } })
-  const { status, body } = await call('GET', '/items/?q=NEEDLE', { as: admin })
+  await call('POST', '/papers/', { as: admin, body: { title: 'A needle' } })
+  const { status, body } = await call('GET', '/papers/?q=NEEDLE', { as: admin })
   t.equal(status, 200, 'a search works')
   t.ok(body.count > 0)
 }
@@ -30,6 +31,7 @@ void test('where there is no pg_trgm, searching goes without an index', { skip: 
     {},
     { connection: overPglite(await PGlite.create({ loadDataDir: await fileOf('empty') })) },
   )
+  await createPapers(service.app.db)
   t.same(await indexesOf(service), [])
   await finds(t, service)
 })
@@ -51,17 +53,18 @@ void test('search indexes need no superuser where pg_trgm is trusted', { skip: !
     await dropDatabase(server, url)
   }
   const service = await startService(t, {}, { connection: { ...connection, close } })
+  await createPapers(service.app.db)
   t.same(await indexesOf(service), INDEXES)
 
   // As it is where an administrator has not allowed it.
   await administrator.unsafe(`drop extension pg_trgm cascade; revoke create on database ${name} from ${name}`)
-  await service.rows(sql`select create_search_index('items', 'title', 'description')`)
+  await service.rows(sql`select create_search_index('papers', 'title', 'description')`)
   t.same(await indexesOf(service), [], 'the migration goes on')
   await finds(t, service)
 
   await administrator.unsafe(
     `create extension pg_trgm;
-     select create_search_index('items', 'title', 'description');
+     select create_search_index('papers', 'title', 'description');
      select create_search_index('users', 'email', 'full_name')`,
   )
   t.same(await indexesOf(service), INDEXES, 'until the administrator makes them')

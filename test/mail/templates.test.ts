@@ -13,15 +13,17 @@ const values = {
   email: 'ada@example.com',
 } as const
 const names = Object.keys(await loadTemplates())
-const withLink = ['new_address', 'recovery', 'verification', 'welcome']
+const withLink = ['account_unconfirmed', 'new_address', 'recovery', 'verification', 'welcome']
 
 /** A placeholder of each message beyond those that every message has: without it, its reader could not act. */
 const told: Record<MessageName, readonly (keyof typeof samples)[]> = {
   account_exists: ['at', 'from'],
+  account_unconfirmed: ['at', 'from', 'made_at', 'made_how', 'link', 'valid_until'],
   address_changed: ['at', 'how'],
   new_address: ['valid_until'],
   password_changed: ['at', 'how'],
   recovery: ['valid_until'],
+  recovery_link_shown: ['at', 'how'],
   session_ended: ['at', 'from'],
   test: [],
   verification: ['valid_until', 'made_at', 'made_from'],

@@ -1,20 +1,21 @@
 import { sql } from 'drizzle-orm'
 import { test } from 'tap'
 import { isAnswer } from '../support/answers.ts'
-import { onPostgres } from '../support/database.ts'
+import { freshDatabase, onPostgres } from '../support/database.ts'
 import { documentOf } from '../support/document.ts'
 import { type Person, startService } from '../support/service.ts'
 
 const STALE = 'Precondition Failed'
 
 void test('conditional requests', async (t) => {
-  const service = await startService(t)
+  const connection = await freshDatabase()
+  const service = await startService(t, {}, { connection })
   const { admin, call, rows } = service
   const [owner, other] = [await service.person(), await service.person()]
 
   async function create(title = 'Engine') {
-    const { body, headers } = await call('POST', '/items/', { as: owner, body: { title } })
-    return { path: `/items/${body.id}`, id: String(body.id), tag: String(headers.etag) }
+    const { body, headers } = await call('POST', '/papers/', { as: owner, body: { title } })
+    return { path: `/papers/${body.id}`, id: String(body.id), tag: String(headers.etag) }
   }
   const get = (path: string, known?: string, as = owner) =>
     call('GET', path, { as, ...(known !== undefined && { headers: { 'if-none-match': known } }) })
@@ -23,7 +24,7 @@ void test('conditional requests', async (t) => {
   const remove = (path: string, match: string, as: Person = owner) =>
     call('DELETE', path, { as, headers: { 'if-match': match } })
 
-  await t.test('each answer with an item says which version it is', async (t) => {
+  await t.test('each answer with a paper says which version it is', async (t) => {
     const { path, tag, id } = await create()
     t.match(tag, /^"[^"]+"$/, 'a strong tag')
     t.equal((await get(path)).headers.etag, tag, 'reading changes nothing')
@@ -31,14 +32,14 @@ void test('conditional requests', async (t) => {
     const changed = await call('PUT', path, { as: owner, body: { title: 'Loom' } })
     t.not(changed.headers.etag, tag)
     t.equal((await get(path)).headers.etag, changed.headers.etag)
-    await rows(sql`update items set title = 'Loom' where id = ${id}`)
+    await rows(sql`update papers set title = 'Loom' where id = ${id}`)
     t.not((await get(path)).headers.etag, changed.headers.etag, 'what another program wrote is a new version')
     for (const answer of [
-      await call('GET', '/items/', { as: owner }),
+      await call('GET', '/papers/', { as: owner }),
       await get(path, undefined, other),
       await call('DELETE', path, { as: owner }),
     ])
-      t.notOk('etag' in answer.headers, 'no item, no tag')
+      t.notOk('etag' in answer.headers, 'no paper, no tag')
   })
 
   await t.test('what is known already is not sent again', async (t) => {
@@ -67,7 +68,6 @@ void test('conditional requests', async (t) => {
     const { path, tag } = await create()
     for (const stale of [
       '"1"',
-      `W/${tag}`,
       tag.slice(1, -1),
       '"a", "b"',
       '',
@@ -85,7 +85,49 @@ void test('conditional requests', async (t) => {
     t.equal((await put(path, '*', 'Any')).status, 200)
     const { etag } = (await put(path, String((await get(path)).headers.etag), 'By admin', admin)).headers
     t.equal((await get(path)).body.title, 'By admin')
-    isAnswer(t, await remove(path, String(etag)), 200, { message: 'Item deleted successfully' })
+    isAnswer(t, await remove(path, String(etag)), 200, { message: 'Paper deleted successfully' })
+  })
+
+  await t.test('a tag that a proxy made weak when it compressed the answer is as good', async (t) => {
+    const gzip = (tag: string) => tag.replace(/"$/, '-gzip"')
+    for (const byProxy of [(tag: string) => `W/${tag}`, gzip, (tag: string) => `W/${gzip(tag)}`]) {
+      const { path, tag } = await create()
+      t.equal((await get(path, byProxy(tag))).status, 304)
+      const changed = await put(path, byProxy(tag), 'Changed')
+      t.equal(changed.status, 200, byProxy(tag))
+      isAnswer(t, await put(path, byProxy(tag), 'Lost'), 412, STALE, 'and stale all the same')
+      isAnswer(t, await remove(path, byProxy(String(changed.headers.etag))), 200, {
+        message: 'Paper deleted successfully',
+      })
+    }
+  })
+
+  await t.test('nobody reads from tags how much the database writes', async (t) => {
+    const { path, id, tag } = await create()
+    const [row] = await rows<{ xmin: string }>(sql`select xmin::text from papers where id = ${id}`)
+    const { xmin } = row!
+    t.notMatch(tag, xmin)
+    t.notMatch(Buffer.from(tag.slice(1, -1), 'base64url').toString('hex'), Number(xmin).toString(16))
+    isAnswer(t, await put(path, `"${xmin}"`), 412, STALE, 'nor does the number itself match')
+
+    const both = (await rows<{ id: string }>(sql`
+      insert into papers (title, owner_id) select 'At once', ${owner.id} from generate_series(1, 2) returning id`)) as [
+      { id: string },
+      { id: string },
+    ]
+    const [first, second] = await Promise.all(both.map(({ id }) => get(`/papers/${id}`)))
+    t.not(first!.headers.etag, second!.headers.etag, 'rows of one transaction have nothing in common')
+    isAnswer(t, await put(`/papers/${both[1].id}`, String(first!.headers.etag)), 412, STALE)
+  })
+
+  await t.test('replicas, and a service that was started again, know the same tags', async (t) => {
+    const { path, tag } = await create()
+    const replica = await startService(t, {}, { connection: { ...connection, close: async () => undefined } })
+    const as = await replica.again(owner)
+    t.equal((await replica.call('GET', path, { as })).headers.etag, tag)
+    const body = { title: 'There' }
+    const { status } = await replica.call('PUT', path, { as, body, headers: { 'if-match': tag } })
+    t.equal(status, 200)
   })
 
   await t.test('who may not, and what is not there, is answered first', async (t) => {
@@ -96,8 +138,8 @@ void test('conditional requests', async (t) => {
     }
     await call('DELETE', path, { as: owner })
     for (const match of [tag, '"1"', '*']) {
-      isAnswer(t, await put(path, match), 404, 'Item not found')
-      isAnswer(t, await remove(path, match), 404, 'Item not found')
+      isAnswer(t, await put(path, match), 404, 'Paper not found')
+      isAnswer(t, await remove(path, match), 404, 'Paper not found')
     }
   })
 
@@ -125,7 +167,7 @@ void test('conditional requests', async (t) => {
 
   await t.test('a browser may send the conditions and read the tag', async (t) => {
     const app = (await startService(t, { FRONTEND_HOST: 'https://app.example.com' })).call
-    const { status, headers } = await app('OPTIONS', '/items/', {
+    const { status, headers } = await app('OPTIONS', '/papers/', {
       headers: {
         origin: 'https://app.example.com',
         'access-control-request-method': 'PUT',
@@ -134,12 +176,12 @@ void test('conditional requests', async (t) => {
     })
     t.equal(status, 204)
     t.match(headers['access-control-allow-headers'], /if-match,if-none-match,idempotency-key/)
-    const answer = await app('GET', '/items/', { headers: { origin: 'https://app.example.com' } })
+    const answer = await app('GET', '/papers/', { headers: { origin: 'https://app.example.com' } })
     t.match(answer.headers['access-control-expose-headers'], /\bETag\b/)
   })
 
   await t.test('the document tells of them', async (t) => {
-    const path = documentOf(service.app).paths['/api/v1/items/{id}']!
+    const path = documentOf(service.app).paths['/api/v1/papers/{id}']!
     const headersOf = (verb: string) =>
       path[verb]!.parameters!.filter((one) => one.in === 'header').map(({ name, required }) => [
         name,

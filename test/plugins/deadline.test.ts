@@ -1,14 +1,24 @@
+import { once } from 'node:events'
+import { type AddressInfo, connect } from 'node:net'
+import { setTimeout as pause } from 'node:timers/promises'
 import fastify from 'fastify'
 import { test } from 'tap'
+import { bodies } from '../../src/plugins/bodies.ts'
 import { deadline } from '../../src/plugins/deadline.ts'
+import { ending } from '../../src/plugins/ending.ts'
 import { errors } from '../../src/plugins/errors.ts'
 import { reporting } from '../../src/plugins/reporting.ts'
+import { route } from '../../src/plugins/route.ts'
+import { collectingLogger } from '../support/log-lines.ts'
 
 void test('a handler that is stuck is answered for, and what it does later changes nothing', async (t) => {
   const app = fastify()
   t.teardown(() => app.close())
   await app.register(reporting, { config: { ENVIRONMENT: 'local' } as never })
   await app.register(errors)
+  await app.register(route)
+  await app.register(ending)
+  await app.register(bodies)
   await app.register(deadline, { withinMs: 100 })
   let goOn!: (late: string) => void
   app.get('/stuck', () => new Promise<string>((resolve) => (goOn = resolve)))
@@ -28,4 +38,49 @@ void test('a handler that is stuck is answered for, and what it does later chang
   }
   goOn('late')
   t.equal((await app.inject('/quick')).body, 'quick')
+})
+
+void test('a body that comes slowly is waited for, and one that never ends is 408 and no alert', async (t) => {
+  const { logger, lines } = await collectingLogger()
+  const app = fastify({ loggerInstance: logger })
+  t.teardown(() => app.close())
+  await app.register(route)
+  await app.register(reporting, { config: { ENVIRONMENT: 'local' } as never })
+  await app.register(errors)
+  await app.register(ending)
+  await app.register(bodies)
+  await app.register(deadline, { withinMs: 150, readWithinMs: 1_500 })
+  app.post('/slow', { schema: { body: {} } }, ({ body }) => body)
+  app.post('/stuck', { schema: { body: {} } }, () => new Promise(() => undefined))
+  await app.listen({ host: '127.0.0.1', port: 0 })
+  const { port } = app.server.address() as AddressInfo
+  const statuses: number[] = []
+  app.onEnded((_request, _reply, status) => void statuses.push(status))
+
+  /** Sends a byte now and then. */
+  async function trickle(path: string, bytes: number, promised = bytes) {
+    const head = `POST ${path} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: ${promised}\r\n\r\n`
+    const socket = connect(port, '127.0.0.1')
+    t.teardown(() => socket.destroy())
+    socket.write(head + '1')
+    for (let sent = 1; sent < bytes; sent++) {
+      await pause(100)
+      socket.write('1')
+    }
+    const [answer] = (await once(socket.setEncoding('utf8'), 'data')) as [string]
+    return answer
+  }
+  t.match(await trickle('/slow', 6), /^HTTP\/1.1 200 .*111111$/s, 'longer than a handler may take')
+  t.match(await trickle('/stuck', 4), /^HTTP\/1.1 503 /, 'a handler has its own time after that')
+  lines.length = 0
+  const late = await trickle('/slow', 4, 9)
+  t.match(late, /^HTTP\/1.1 408 Request Timeout\r\n.*\{"detail":"Request Timeout"\}$/s)
+  t.match(late, /connection: close/i)
+  t.same(statuses, [200, 503, 408])
+  const told = lines.map((line) => JSON.parse(line) as object)
+  t.match(told, [
+    { level: 30, msg: 'incoming request' },
+    { level: 30, msg: 'request completed', res: { statusCode: 408 } },
+  ])
+  t.equal(told.length, 2)
 })

@@ -1,15 +1,10 @@
 import { randomUUID } from 'node:crypto'
-import type { IncomingMessage } from 'node:http'
-import { connect } from 'node:net'
 import { sql } from 'drizzle-orm'
 import { test } from 'tap'
 import { isAnswer } from '../support/answers.ts'
 import { cheapHashing } from '../support/cheap-hashing.ts'
-import { collectingLogger } from '../support/log-lines.ts'
 import { ask, noDatabase, startWithoutData } from '../support/no-database.ts'
-import { freePort } from '../support/postgres.ts'
 import { type Person, type Request, startService } from '../support/service.ts'
-import { UNFINISHED, listen } from '../support/sockets.ts'
 
 type Case = [
   status: number,
@@ -29,7 +24,7 @@ void test('answers to what goes wrong', async (t) => {
   cheapHashing(service)
   const { admin, call, rows } = service
   const [owner, other] = [await service.person(), await service.person()]
-  const { body: item } = await call('POST', '/items/', { as: owner, body: { title: 'Engine' } })
+  const { body: paper } = await call('POST', '/papers/', { as: owner, body: { title: 'Engine' } })
   const garbage = { ...owner, token: 'garbage' } satisfies Person
 
   await t.test(
@@ -43,11 +38,11 @@ void test('answers to what goes wrong', async (t) => {
         [404, 'Not Found', 'POST', '/nothing', { as: garbage, ...all }],
         [404, 'Not Found', 'POST', '/users/me/nothing', { body: huge, headers: json }],
         [405, 'Method Not Allowed', 'POST', '/users/me', { as: garbage, ...all }],
-        [405, 'Method Not Allowed', 'PATCH', '/items/x', { body: huge, headers: json }],
+        [405, 'Method Not Allowed', 'PATCH', '/papers/x', { body: huge, headers: json }],
         [401, unsigned, 'PATCH', '/users/x', all],
-        [401, unsigned, 'POST', '/items/', { body: huge, headers: json }],
+        [401, unsigned, 'POST', '/papers/', { body: huge, headers: json }],
         [401, unsigned, 'GET', '/users/?skip=x'],
-        [401, unsigned, 'PUT', `/items/${item.id}`, { body: {} }],
+        [401, unsigned, 'PUT', `/papers/${paper.id}`, { body: {} }],
         [401, 'Could not validate credentials', 'PATCH', '/users/x', { as: garbage, ...all }],
         [403, privileges, 'PATCH', '/users/x', { as: owner, ...all }],
         [403, privileges, 'POST', '/users/', { as: owner, body: huge, headers: json }],
@@ -57,9 +52,9 @@ void test('answers to what goes wrong', async (t) => {
         [400, 'The body could not be read', 'PATCH', '/users/x', { as: admin, body: broken, headers: json }],
         [422, [{ loc: ['path', 'user_id'] }], 'PATCH', '/users/x', { as: admin, body: { email: 5 } }],
         [422, [{ loc: ['body', 'email'] }], 'PATCH', `/users/${unknown}`, { as: admin, body: { email: 5 } }],
-        [422, [{ loc: ['body', 'title'] }], 'PUT', `/items/${item.id}`, { as: other, body: { title: 5 } }],
-        [422, [{ loc: ['body', 'title'] }], 'PUT', `/items/${unknown}`, { as: other, body: { title: 5 } }],
-        [403, 'Not enough permissions', 'PUT', `/items/${item.id}`, { as: other, body: {} }],
+        [422, [{ loc: ['body', 'title'] }], 'PUT', `/papers/${paper.id}`, { as: other, body: { title: 5 } }],
+        [422, [{ loc: ['body', 'title'] }], 'PUT', `/papers/${unknown}`, { as: other, body: { title: 5 } }],
+        [403, 'Not enough permissions', 'PUT', `/papers/${paper.id}`, { as: other, body: {} }],
         [
           404,
           'The user with this id does not exist in the system',
@@ -88,28 +83,34 @@ void test('answers to what goes wrong', async (t) => {
 
   await t.test('a path without a route is not found, whatever the method', async (t) => {
     for (const method of ['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'] as const)
-      for (const path of ['/nothing', '/users/me/nothing', '/api/v1', '/api/v2/items/'])
+      for (const path of ['/nothing', '/users/me/nothing', '/api/v1', '/api/v2/papers/'])
         isAnswer(t, await call(method, path), 404, 'Not Found', `${method} ${path}`)
     const link = await call('OPTIONS', '/nothing?token=secret')
     t.notMatch(link.text, 'secret', 'and does not hear its own words again')
   })
 
   await t.test('a fault of ours says nothing of its inside, and passes', async (t) => {
-    await rows(sql`alter table items add constraint secret_rule check (title <> 'secret title')`)
+    await rows(
+      sql`create function secret_rule() returns trigger language plpgsql as
+        $$ begin raise exception 'secret rule of %', new; end $$`,
+    )
+    await rows(
+      sql`create trigger secret_rule before insert or update on papers
+        for each row when (new.title = 'secret title') execute function secret_rule()`,
+    )
     const body = { title: 'secret title', description: 'secret text' }
     const requests = [
-      ['POST', '/items/'],
-      ['PUT', `/items/${item.id}`],
+      ['POST', '/papers/'],
+      ['PUT', `/papers/${paper.id}`],
     ] as const
     for (const [method, path] of requests) {
-      const headers = { 'x-request-id': 'quote-me-please' }
-      const answer = await call(method, path, { as: owner, body, headers })
+      const answer = await call(method, path, { as: owner, body })
       isAnswer(t, answer, 500, 'Internal Server Error', method)
-      t.equal(answer.headers['x-request-id'], 'quote-me-please')
-      t.notMatch(JSON.stringify(answer.headers), /secret|items|constraint|drizzle/i)
+      t.match(answer.headers['x-request-id'], /^[\w-]{36}$/)
+      t.notMatch(JSON.stringify(answer.headers), /secret|papers|constraint|drizzle/i)
     }
-    await rows(sql`alter table items drop constraint secret_rule`)
-    t.equal((await call('PUT', `/items/${item.id}`, { as: owner, body })).status, 200, 'it works again')
+    await rows(sql`drop function secret_rule() cascade`)
+    t.equal((await call('PUT', `/papers/${paper.id}`, { as: owner, body })).status, 200, 'it works again')
   })
 })
 
@@ -126,7 +127,7 @@ void test('while the database is away, clients are told to come back', async (t)
   const requests = [
     { method: 'POST', url: '/api/v1/password-recovery/ada@example.com' },
     { method: 'GET', url: '/api/v1/users/me', headers: { authorization } },
-    { method: 'DELETE', url: `/api/v1/items/${randomUUID()}`, headers: { authorization } },
+    { method: 'DELETE', url: `/api/v1/papers/${randomUUID()}`, headers: { authorization } },
   ] as const
   for (code of ['ECONNREFUSED', 'ENOTFOUND', 'CONNECT_TIMEOUT', '57P01', '53300', '40001', '55P03', '25006'])
     for (const request of requests) {
@@ -138,20 +139,4 @@ void test('while the database is away, clients are told to come back', async (t)
     isAnswer(t, await ask(app, requests[0]), 500, 'Internal Server Error', `${code} does not pass by waiting`)
   code = undefined
   isAnswer(t, await ask(app, requests[1]), 401, 'Could not validate credentials', 'it is back')
-})
-
-void test('a client that goes before its request is read is no fault of ours, and wakes nobody', async (t) => {
-  const { logger, lines, told } = await collectingLogger()
-  const metrics = await freePort()
-  const app = await startWithoutData(t, { METRICS_PORT: String(metrics) }, noDatabase(), logger)
-  const reading = new Promise<void>((resolve) => {
-    app.server.once('request', (request: IncomingMessage) => request.once('resume', resolve))
-  })
-  const socket = connect(await listen(app), '127.0.0.1', () => socket.write(UNFINISHED))
-  await reading
-  socket.destroy()
-  await told(/the client went/)
-  t.notMatch(lines.join(''), /"level":[456]0/)
-  const answer = await fetch(`http://127.0.0.1:${metrics}/metrics`)
-  t.notMatch(await answer.text(), 'status="5', 'no alert counts it')
 })

@@ -79,7 +79,7 @@ void test('methods', async (t) => {
       )
     for (const method of METHODS.filter((one) => !['GET', 'HEAD', 'POST', 'CONNECT'].includes(one))) {
       const expected = { status: 405, allow: 'GET, HEAD, POST', text: '{"detail":"Method Not Allowed"}' }
-      t.strictSame(await over(method, '/api/v1/items/'), expected, method)
+      t.strictSame(await over(method, '/api/v1/papers/'), expected, method)
     }
     for (const method of ['TRACE', 'PROPFIND', 'OPTIONS', 'M-SEARCH'])
       t.match(await over(method, '/nothing'), { status: 404, text: '{"detail":"Not Found"}' }, method)

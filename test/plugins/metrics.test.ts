@@ -1,3 +1,4 @@
+import { get } from 'node:http'
 import { sql } from 'drizzle-orm'
 import { test } from 'tap'
 import { freshDatabase } from '../support/database.ts'
@@ -30,6 +31,7 @@ void test('what an operator is woken by', async (t) => {
     await call('GET', `/users/${admin.id}`)
     await call('GET', '/nowhere/ada@example.com')
     await app.inject({ method: 'OPTIONS', url: '/nowhere' })
+    await app.inject('/%ff')
     const metrics = await scrape(port)
     const count = (route: string, status: number, method = 'GET') =>
       metrics.get(
@@ -38,6 +40,7 @@ void test('what an operator is woken by', async (t) => {
     t.equal(count('/api/v1/users/:user_id', 200), 1)
     t.equal(count('/api/v1/users/:user_id', 401), 1)
     t.equal(count('none', 404), 1)
+    t.equal(count('none', 400), 1, 'a path that cannot be read')
     t.equal(
       count('none', 404, 'OPTIONS'),
       1,
@@ -93,4 +96,23 @@ void test('a port for metrics that is taken is named', async (t) => {
   const port = await freePort()
   await startWithoutData(t, { METRICS_PORT: String(port) })
   await t.rejects(startWithoutData(t, { METRICS_PORT: String(port) }), { code: 'EADDRINUSE', port })
+})
+
+void test('metrics are for this machine, unless METRICS_HOST says more', async (t) => {
+  const port = await freePort()
+  await startWithoutData(t, { METRICS_PORT: String(port), HOST: '0.0.0.0' })
+  const ask = (host: string, headers = {}) =>
+    new Promise<number>((resolve, reject) => {
+      get({ host, port, path: '/metrics', headers, agent: false }, (answer) => {
+        answer.resume()
+        resolve(answer.statusCode ?? 0)
+      }).on('error', reject)
+    })
+  t.equal(await ask('127.0.0.1'), 200)
+  await t.rejects(ask('127.0.0.2'), { code: 'ECONNREFUSED' }, 'no other address')
+  t.equal(await ask('127.0.0.1', { host: `evil.example:${port}` }), 403, 'in local, under no name of others')
+
+  const everywhere = await freePort()
+  await startWithoutData(t, { METRICS_PORT: String(everywhere), METRICS_HOST: '0.0.0.0' })
+  t.equal((await fetch(`http://127.0.0.2:${everywhere}/metrics`)).status, 200)
 })

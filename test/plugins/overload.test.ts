@@ -38,6 +38,7 @@ void test('what can not be served soon is refused, and a burst is served', needs
     })
     const health = await service.app.inject('/health/live')
     t.equal(health.statusCode, 200, 'it lives')
+    t.equal((await service.call('GET', '/utils/health-check/')).status, 200, 'and says so to whoever asks')
     t.ok(service.app.requestsWaiting() > 0, 'operators can see that requests wait')
     const answers = await Promise.all(asked)
     for (const { answer } of answers) {

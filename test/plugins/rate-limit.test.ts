@@ -2,6 +2,7 @@ import fastify from 'fastify'
 import plugin from 'fastify-plugin'
 import { test } from 'tap'
 import { readConfig } from '../../src/config.ts'
+import { ending } from '../../src/plugins/ending.ts'
 import { rateLimit } from '../../src/plugins/rate-limit.ts'
 import { scope } from '../../src/plugins/scopes.ts'
 import { local } from '../support/environments.ts'
@@ -21,6 +22,7 @@ void test('a public route that writes and names no limit stops the start', async
     const app = fastify()
     t.teardown(() => app.close())
     for (const name of ['database', 'throttle']) await app.register(named(name))
+    await app.register(ending)
     await app.register(rateLimit, { config: readConfig(local) })
     await app.register(scope('public', [(app) => void app.post('/notes/', { config }, () => 'made')]))
     return app.ready()

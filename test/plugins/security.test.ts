@@ -22,13 +22,14 @@ const list = (value: unknown) => (typeof value === 'string' ? value.split(/, */)
 void test('fault 19: browsers may call from the configured origins, and from nowhere else', async (t) => {
   const app = await startWithoutData(t, {
     FRONTEND_HOST: 'https://app.example.com/start/',
-    BACKEND_CORS_ORIGINS: '["https://admin.example.com/", "http://localhost:5173"]',
+    BACKEND_CORS_ORIGINS: '["https://admin.example.com/", "capacitor://localhost"]',
   })
-  const allowed = ['https://app.example.com', 'https://admin.example.com', 'http://localhost:5173']
+  const dev = ['http://localhost:5173', 'http://localhost:3000'] // of the usual dev servers, in local
+  const allowed = ['https://app.example.com', 'https://admin.example.com', 'capacitor://localhost', ...dev]
 
   await t.test('from each of them, with credentials and every method', async (t) => {
     for (const origin of allowed) {
-      for (const url of [health, '/api/v1/users/me', '/nothing', '/api/v1/items/x']) {
+      for (const url of [health, '/api/v1/users/me', '/nothing', '/api/v1/papers/x']) {
         const { headers } = await get(app, origin, url)
         t.equal(headers['access-control-allow-origin'], origin, `${url} from ${origin}`)
         t.equal(headers['access-control-allow-credentials'], 'true')
@@ -73,7 +74,10 @@ void test('fault 19: browsers may call from the configured origins, and from now
 })
 
 void test('fault 19: without configured origins there is no CORS at all', async (t) => {
-  const app = await startWithoutData(t)
+  const app = await startWithoutData(t, {
+    ENVIRONMENT: 'staging',
+    DATABASE_URL: 'postgres://127.0.0.1/unused',
+  })
   for (const origin of ['http://localhost:8000', 'https://evil.example', 'null']) {
     const answers = [await get(app, origin), await preflight(app, origin, 'GET')]
     for (const { headers } of answers)

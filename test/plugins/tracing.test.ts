@@ -1,11 +1,8 @@
-import { once } from 'node:events'
-import { createServer } from 'node:http'
 import { createRequire } from 'node:module'
-import type { AddressInfo } from 'node:net'
-import { json } from 'node:stream/consumers'
 import postgres from 'postgres'
-import { type Test, test } from 'tap'
+import { test } from 'tap'
 import { connectPostgres } from '../../src/db/postgres.ts'
+import { startCollector } from '../support/collector.ts'
 import {
   createDatabase,
   dropDatabase,
@@ -16,32 +13,6 @@ import {
 import { startMailing } from '../support/mailing.ts'
 import { startWithoutData } from '../support/no-database.ts'
 import { startService } from '../support/service.ts'
-
-interface Span {
-  name: string
-  traceId: string
-  spanId: string
-  parentSpanId?: string
-  attributes: { key: string; value: object }[]
-}
-
-/** A collector, as OTLP over HTTP has it, and the spans that it was sent. */
-async function startCollector(t: Test): Promise<{ endpoint: string; spans: Span[]; text: () => string }> {
-  const spans: Span[] = []
-  const bodies: unknown[] = []
-  const server = createServer((request, response) => {
-    void json(request).then((body) => {
-      bodies.push(body)
-      const { resourceSpans } = body as { resourceSpans: { scopeSpans: { spans: Span[] }[] }[] }
-      spans.push(...resourceSpans.flatMap(({ scopeSpans }) => scopeSpans.flatMap((scope) => scope.spans)))
-      return response.writeHead(request.url === '/v1/traces' ? 200 : 404).end('{}')
-    })
-  }).listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  t.teardown(() => server.close())
-  const { port } = server.address() as AddressInfo
-  return { endpoint: `http://127.0.0.1:${port}/`, spans, text: () => JSON.stringify(bodies) }
-}
 
 const loaded = () =>
   Object.keys(createRequire(import.meta.url).cache).filter((path) =>
@@ -67,7 +38,7 @@ void test('a request can be followed from its caller to the mail that it caused'
   const { service, log, until } = await startMailing(
     t,
     { connection },
-    { OTEL_EXPORTER_OTLP_ENDPOINT: collector.endpoint, PROJECT_NAME: 'Traced' },
+    { OTEL_EXPORTER_OTLP_ENDPOINT: collector.endpoint, PROJECT_NAME: 'Traced', TRUST_PROXY: '127.0.0.1' },
   )
   t.ok(loaded().length > 0)
   const traceId = 'ab'.repeat(16)
@@ -115,7 +86,8 @@ void test('a request that waits to be let in is traced as itself', needsPostgres
   const url = await createDatabase(server)
   const other = postgres(url, { max: 1, onnotice: () => undefined })
   const connection = connectPostgres({ url, migrationUrl: url, poolSize: 1 })
-  const service = await startService(t, { OTEL_EXPORTER_OTLP_ENDPOINT: collector.endpoint }, { connection })
+  const env = { OTEL_EXPORTER_OTLP_ENDPOINT: collector.endpoint, TRUST_PROXY: '127.0.0.1' }
+  const service = await startService(t, env, { connection })
   t.teardown(async () => {
     await service.close()
     await other.end({ timeout: 1 })
@@ -140,4 +112,27 @@ void test('a request that waits to be let in is traced as itself', needsPostgres
     collector.spans.filter(({ traceId }) => traceId === trace).map(({ name }) => name)
   for (const trace of traces)
     t.same(namesOf(trace).toSorted(), ['GET /api/v1/users/me', 'query'], 'its own statement, and no other')
+})
+
+void test('strangers do not decide what is traced', async (t) => {
+  const collector = await startCollector(t)
+  const env = { OTEL_EXPORTER_OTLP_ENDPOINT: collector.endpoint, TRUST_PROXY: '127.0.0.1' }
+  const app = await startWithoutData(t, env)
+  const traceId = 'ab'.repeat(16)
+  for (const [remoteAddress, flags] of [
+    ['192.0.2.1', '00'], // not to be sampled
+    ['192.0.2.1', '01'],
+    ['127.0.0.1', '01'],
+  ] as const)
+    await app.inject({
+      url: '/health/live',
+      remoteAddress,
+      headers: { traceparent: `00-${traceId}-${'cd'.repeat(8)}-${flags}` },
+    })
+  await app.close()
+  const live = collector.spans.filter(({ name }) => name === 'GET /health/live')
+  t.same(
+    live.map((span) => (span.traceId === traceId ? 'of the caller' : 'of its own')),
+    ['of its own', 'of its own', 'of the caller'],
+  )
 })

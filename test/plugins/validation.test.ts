@@ -18,6 +18,9 @@ const SECRET = 'kept-to-ourselves'
 const PASSWORD = 'correct horse battery'
 const emoji = (count: number) => '🦊'.repeat(count)
 
+/** As deep as fits into a body. */
+const DEPTH = 4_000
+
 void test('inputs that do not fit their schema', async (t) => {
   const service = await startService(t)
   cheapHashing(service)
@@ -73,14 +76,14 @@ void test('inputs that do not fit their schema', async (t) => {
         t.strictSame(faultsOf(answer), faults, JSON.stringify(body).slice(0, 70))
         for (const one of answer.body.detail) t.strictSame(Object.keys(one), ['type', 'loc', 'msg'])
       }
-      const range = await call('GET', '/items/?skip=-1&limit=1001', { as: admin })
+      const range = await call('GET', '/papers/?skip=-1&limit=1001', { as: admin })
       t.strictSame(faultsOf(range), {
         'query.skip': fault('greater_than_equal', 'Input should be greater than or equal to 0'),
         'query.limit': fault('less_than_equal', 'Input should be less than or equal to 1000'),
       })
-      const numbers = await call('GET', '/items/?skip=0x10&limit=%205', { as: admin })
+      const numbers = await call('GET', '/papers/?skip=0x10&limit=%205', { as: admin })
       t.strictSame(faultsOf(numbers), { 'query.skip': noNumber, 'query.limit': noNumber })
-      const path = await call('GET', '/items/5', { as: admin })
+      const path = await call('GET', '/papers/5', { as: admin })
       t.strictSame(faultsOf(path), { 'path.id': fault('uuid_parsing', 'Input should be a valid UUID') })
       const form = await call('POST', '/login/access-token', { form: { grant_type: 'code' } })
       isRefused(t, form, ['body.grant_type', 'body.password', 'body.username'])
@@ -92,8 +95,8 @@ void test('inputs that do not fit their schema', async (t) => {
     const answers = [
       await create(wrong),
       await create({ password: SECRET.slice(0, 7), full_name: `${SECRET}\0` }),
-      await call('GET', `/items/?skip=${SECRET}&${SECRET}=1`, { as: admin }),
-      await call('GET', `/items/${SECRET}`, { as: admin }),
+      await call('GET', `/papers/?skip=${SECRET}&${SECRET}=1`, { as: admin }),
+      await call('GET', `/papers/${SECRET}`, { as: admin }),
       await call('POST', `/password-recovery/${SECRET}`),
       await call('POST', '/login/access-token', { form: { grant_type: SECRET, username: SECRET } }),
       await json(`{"email": "${SECRET}`),
@@ -136,14 +139,41 @@ void test('inputs that do not fit their schema', async (t) => {
       t.match((await call('POST', path)).body.detail[0], { loc: ['path', 'email'] })
     const query = await call('POST', '/utils/test-email/?email_to=a@b.co%00', { as: admin })
     t.match(query.body.detail[0], { loc: ['query', 'email_to'] })
-    t.equal((await call('GET', '/items/%00', { as: admin })).status, 422)
+    t.equal((await call('GET', '/papers/%00', { as: admin })).status, 422)
+  })
+
+  await t.test('bytes that are no UTF-8 are refused in a query too, and open no account', async (t) => {
+    const isAt = async (method: 'GET' | 'POST', path: string, name: string) => {
+      const { status, body } = await call(method, path, { as: admin })
+      t.match({ status, body }, { status: 422, body: { detail: [{ loc: ['query', name] }] } }, path)
+    }
+    for (const bytes of ['%ff', '%c3', '%ed%a0%80', '%c0%80', 'caf%e9']) {
+      await isAt('GET', `/papers/?q=${bytes}`, 'q')
+      await isAt('GET', `/papers/?limit=${bytes}`, 'limit')
+      await isAt('POST', `/utils/test-email/?email_to=a${bytes}@b.co`, 'email_to')
+      const unknown = await call('GET', `/papers/?unknown=${bytes}&${bytes}=1`, { as: admin })
+      t.equal(unknown.status, 200, 'unless nobody reads it')
+    }
+    for (const text of ['%C3%A9', '%EF%BF%BD', '%zz', '%', 'a+b', 'a%2Bb', '%F0%9F%A6%8A'])
+      t.equal((await call('GET', `/papers/?q=${text}`, { as: admin })).status, 200, text)
+
+    const email = address()
+    const replaced = 'battery \ufffd\ufffd horse'
+    t.equal((await create({ email, password: replaced })).status, 200)
+    t.equal((await service.signIn(email, replaced)).status, 200, 'what U+FFFD was chosen as, it is')
+    for (const bytes of ['%ff%fe', '%c3%28'.slice(0, 3) + '%e9', '%80%80']) {
+      const payload = `username=${encodeURIComponent(email)}&password=battery+${bytes}+horse`
+      const headers = { 'content-type': 'application/x-www-form-urlencoded' }
+      const answer = await call('POST', '/login/access-token', { body: payload, headers })
+      isRefused(t, answer, ['body.password'], bytes)
+    }
   })
 
   await t.test('fault 15: JSON made to hurt does not', async (t) => {
-    const deep = (open: string, close: string) => open.repeat(100_000) + close.repeat(100_000)
+    const deep = (open: string, close: string) => open.repeat(DEPTH) + close.repeat(DEPTH)
     const user = (fields: string) =>
       `{"email": "${address()}", "password": "${PASSWORD}", "full_name": null, ${fields}}`
-    for (const nested of [deep('[', ']'), `${deep('{"a":', '').replace(/$/, '1')}${'}'.repeat(100_000)}`]) {
+    for (const nested of [deep('[', ']'), `${deep('{"a":', '').replace(/$/, '1')}${'}'.repeat(DEPTH)}`]) {
       const start = performance.now()
       isRefused(t, await json(user(`"full_name": ${nested}`)), ['body.full_name'], 'where text is expected')
       t.equal((await json(user(`"unknown": ${nested}`))).status, 200, 'where nothing is expected')
@@ -172,7 +202,7 @@ void test('inputs that do not fit their schema', async (t) => {
   await t.test('a small request cannot ask for a huge answer', async (t) => {
     const nest = `${'['.repeat(1000)}${Array(1000).fill('"\\u0000"').join()}${']'.repeat(1000)}`
     const field = `{"email": ${nest}, "password": "${PASSWORD}", "full_name": null}`
-    const flat = `[${Array(5000).fill('"\\u0000"').join()}]`
+    const flat = `[${Array(3000).fill('"\\u0000"').join()}]`
     for (const body of [field, nest, flat]) {
       const answer = await json(body)
       t.equal(answer.status, 422)

@@ -53,7 +53,7 @@ void test(
     await running.printed('is ready.')
     const headers = await signIn(running)
     const list = { headers }
-    await soon('/api/v1/items/', 200, list)
+    await soon('/api/v1/users/', 200, list)
 
     for (const [how, breaks, mends] of [
       ['cut', () => proxy.cut(), () => proxy.open()],
@@ -63,10 +63,10 @@ void test(
       for (let round = 0; round < 3; round++) {
         await soon('/health/live', 200)
         await soon('/health/ready', 503)
-        await soon('/api/v1/items/', 503, list)
+        await soon('/api/v1/users/', 503, list)
       }
       await mends()
-      t.ok((await until('/api/v1/items/', 200, BACK_MS, list)) < BACK_MS, `back after it was ${how}`)
+      t.ok((await until('/api/v1/users/', 200, BACK_MS, list)) < BACK_MS, `back after it was ${how}`)
       t.ok((await until('/health/ready', 200, BACK_MS)) < BACK_MS)
     }
     running.child.kill('SIGTERM')

@@ -1,9 +1,14 @@
 import postgres from 'postgres'
 import { type Test, test } from 'tap'
+import { readConfig } from '../../src/config.ts'
+import { databaseFindings } from '../../src/doctor/database.ts'
+import type { Finding } from '../../src/doctor/findings.ts'
 import { key, cert } from '../support/certificate.ts'
-import { databaseEnv, launch, start, temporaryFolder } from '../support/process.ts'
+import { production } from '../support/environments.ts'
+import { databaseEnv, launch, signIn, start, temporaryFolder } from '../support/process.ts'
 import { startMailServer } from '../support/mail-server.ts'
-import { needsPostgres } from '../support/database.ts'
+import { createDatabase, dropDatabase, needsPostgres } from '../support/database.ts'
+import { needsPgbouncer, startPgbouncer } from '../support/pgbouncer.ts'
 
 /** What the doctor says in an environment, and how it ends. */
 async function examine(t: Test, env: Record<string, string>, args: string[] = []) {
@@ -11,6 +16,21 @@ async function examine(t: Test, env: Record<string, string>, args: string[] = []
   const code = await running.exited
   return { code, lines: running.output() }
 }
+
+for (const [query, mark, fix] of [
+  ['', '!', 'sslmode=verify-full in DATABASE_URL'],
+  ['?sslmode=prefer', '!', 'sslmode=verify-full in DATABASE_URL'],
+  ['?sslmode=require', '!', 'sslmode=verify-full in DATABASE_URL'],
+  ['?sslmode=verify-ca', '!', 'sslmode=verify-full in DATABASE_URL'],
+  ['?sslmode=verify-full', '✓', undefined],
+] as const)
+  void test(`beyond loopback, a connection with ${query || 'no sslmode'} is told: ${mark}`, async (t) => {
+    const DATABASE_URL = `postgresql://app:secret@db.example.com/app${query}`
+    // Before it asks the server, which is not there.
+    const { value } = await databaseFindings(readConfig({ ...production, DATABASE_URL })).next()
+    t.match(value, { about: 'tls', mark })
+    t.equal((value as Finding).fix, fix)
+  })
 
 void test('nothing set: nothing is in the way, and nothing is made', async (t) => {
   const { code, lines } = await examine(t, {})
@@ -30,6 +50,7 @@ void test('an environment that stops the start is told, a line and a fix for eac
   const { code, lines } = await examine(t, {
     ENVIRONMENT: 'production',
     SECRET_KEY: 'a'.repeat(40),
+    FIRST_SUPERUSER_PASSWORD: 'changethis',
     TRUST_PROXY: '0.0.0.0/0',
     BACKEND_CORS_ORIGINS: 'http://app.example.com',
     DATABASE_URL: 'postgres://groundwork:hidden-password@127.0.0.1:1/groundwork',
@@ -44,9 +65,9 @@ void test('an environment that stops the start is told, a line and a fix for eac
   for (const line of [
     /^✗ environment FIRST_SUPERUSER_PASSWORD: "changethis" is known/m,
     /^✗ environment FRONTEND_HOST or PUBLIC_URL: one is needed/m,
-    /^! secret +SECRET_KEY repeats itself .*openssl rand/m,
-    /^! cors +http:\/\/app\.example\.com is plain HTTP/m,
-    /^✗ proxy +TRUST_PROXY trusts everybody/m,
+    /^✗ environment SECRET_KEY: it repeats itself .*openssl rand/m,
+    /^! environment BACKEND_CORS_ORIGINS: http:\/\/app\.example\.com is plain HTTP/m,
+    /^✗ environment TRUST_PROXY: trusts everybody/m,
     /^✗ database +The database can't be used \(ECONNREFUSED\)/m,
     /^✗ mail +localhost:\d+ by STARTTLS: .*: see SMTP_USER and SMTP_PASSWORD$/m,
     /^In the way: \d$/m,
@@ -54,6 +75,12 @@ void test('an environment that stops the start is told, a line and a fix for eac
     t.match(lines, line)
   t.notMatch(lines, 'hidden-password')
   t.notMatch(lines, 'aaaa')
+})
+
+void test('the embedded database is none for production', async (t) => {
+  const { code, lines } = await examine(t, { ENVIRONMENT: 'production' })
+  t.equal(code, 1)
+  t.match(lines, /^✗ database +embedded, which is for local alone: set DATABASE_URL$/m)
 })
 
 void test('a mail server without the TLS that is asked for, and one that is not there', async (t) => {
@@ -128,3 +155,84 @@ void test('a database before and after its migration, and a running instance', n
     lines: /^✗ instance +http:\/\/127\.0\.0\.1:1 does not answer \(\w+\)/m,
   })
 })
+
+void test(
+  'what the role that runs the service lacks is named, each with its grant',
+  needsPostgres,
+  async (t) => {
+    const server = process.env.TEST_DATABASE_URL!
+    const owner = await createDatabase(server)
+    const sql = postgres(owner, { max: 1, onnotice: () => undefined })
+    await sql`create role "service role" login`
+    t.teardown(async () => {
+      await sql`drop owned by "service role"`
+      await sql`drop role "service role"`
+      await sql.end()
+      await dropDatabase(server, owner)
+    })
+    const env = {
+      SECRET_KEY: 'Zm9yIHRlc3RzIG9ubHkgYW5kIGxvbmcgZW5vdWdo',
+      DATABASE_URL: Object.assign(new URL(owner), { username: 'service%20role' }).href,
+      MIGRATION_DATABASE_URL: owner,
+    }
+    const migrated = await launch(t, { folder: temporaryFolder(t), env, script: 'scripts/migrate.ts' })
+    t.equal(await migrated.exited, 0, migrated.output())
+    await sql`create sequence numbers`
+    await sql`revoke all on schema public from public`
+    await sql`grant select, insert on users to "service role"`
+
+    const before = await examine(t, env)
+    t.equal(before.code, 1)
+    const grants = [...before.lines.matchAll(/^✗ privileges .*: (grant .*)$/gm)].map(
+      ([, grant = '']) => grant,
+    )
+    t.match(
+      before.lines,
+      /^✗ privileges +"service role" may not use the schema public: grant usage on schema public/m,
+    )
+    t.match(
+      before.lines,
+      /lacks select, insert, update, delete on .*\bemails\b.*: grant select, insert, update, delete on/,
+    )
+    t.match(before.lines, /lacks update, delete on users: grant update, delete on users to "service role"$/m)
+    t.match(
+      before.lines,
+      /lacks usage on sequence numbers, row_counts_id_seq: grant usage on sequence numbers, row_counts_id_seq to/,
+    )
+    for (const grant of grants) await sql.unsafe(grant)
+
+    const after = await examine(t, env)
+    t.equal(after.code, 0, after.lines)
+    t.match(after.lines, /^✓ privileges +"service role" may use the tables$/m)
+    const running = await start(t, { folder: temporaryFolder(t), env })
+    const headers = await signIn(running)
+    const url = `${running.url}/api/v1/utils/test-email/?email_to=ada@example.com`
+    const { status } = await fetch(url, { method: 'POST', headers })
+    t.equal(status, 201, 'it was all that it needs')
+  },
+)
+
+void test(
+  'a pooler that keeps no prepared statements is told, and one that does is not',
+  needsPgbouncer,
+  async (t) => {
+    const { MIGRATION_DATABASE_URL: direct = '' } = await databaseEnv(t)
+    for (const [settings, code] of [
+      [{ max_prepared_statements: '0' }, 1],
+      [{ max_prepared_statements: '0', server_round_robin: '1', min_pool_size: '4' }, 1],
+      [{ max_prepared_statements: '0', pool_mode: 'session' }, 0],
+      [{}, 0],
+      [{ default_pool_size: '1' }, 0],
+    ] as [Record<string, string>, number][]) {
+      const pooler = await startPgbouncer(process.env.TEST_DATABASE_URL!, settings)
+      const url = Object.assign(new URL(direct), { host: new URL(pooler.url).host }).href
+      const { lines, ...ended } = await examine(t, { DATABASE_URL: url, MIGRATION_DATABASE_URL: direct })
+      t.equal(ended.code, code, `${JSON.stringify(settings)}: ${lines}`)
+      t.equal(
+        /^✗ pooler +keeps no prepared statements.*max_prepared_statements = 200/m.test(lines),
+        code === 1,
+      )
+      await pooler.stop()
+    }
+  },
+)

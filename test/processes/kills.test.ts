@@ -1,6 +1,7 @@
 import { connect } from 'node:net'
 import { test } from 'tap'
 import { type Running, databaseEnv, folderWith, launch, signIn, start } from '../support/process.ts'
+import { address } from '../support/service.ts'
 import { UNFINISHED } from '../support/sockets.ts'
 
 type Headers = Awaited<ReturnType<typeof signIn>>
@@ -27,8 +28,8 @@ void test('a service that is migrated and killed', async (t) => {
     t.ok(acknowledged.size >= WRITES)
 
     const again = await start(t, { folder, env: { ...env, LOG_LEVEL: 'info' } })
-    const kept = await everyItem(again, await signIn(again))
-    const lost = [...acknowledged].filter((id) => !kept.has(id))
+    const kept = await everyRecipient(again, await signIn(again))
+    const lost = [...acknowledged].filter((recipient) => !kept.has(recipient))
     t.same(lost, [])
 
     await t.test('a second signal ends it at once, whatever is under way', async (t) => {
@@ -46,19 +47,16 @@ void test('a service that is migrated and killed', async (t) => {
   })
 })
 
-/** Eight clients create items until enough are acknowledged; then the process is killed while they go on. */
+/** Eight clients have mails written until enough are acknowledged; then the process is killed while they go on. */
 async function writeUntilKilled({ url, child }: Running, headers: Headers): Promise<Set<string>> {
   const acknowledged = new Set<string>()
   const write = async () => {
     for (;;) {
-      const answer = await fetch(`${url}/api/v1/items/`, {
-        method: 'POST',
-        headers,
-        body: '{"title":"Kept"}',
-      })
-      const { id } = (await answer.json()) as { id?: string }
-      if (id === undefined) throw new Error(`refused: ${answer.status}`)
-      acknowledged.add(id)
+      const recipient = address()
+      const query = `email_to=${encodeURIComponent(recipient)}`
+      const answer = await fetch(`${url}/api/v1/utils/test-email/?${query}`, { method: 'POST', headers })
+      if (answer.status !== 201) throw new Error(`refused: ${answer.status}`)
+      acknowledged.add(recipient)
       if (acknowledged.size === WRITES) child.kill('SIGKILL')
     }
   }
@@ -66,12 +64,12 @@ async function writeUntilKilled({ url, child }: Running, headers: Headers): Prom
   return acknowledged
 }
 
-async function everyItem({ url }: Running, headers: Headers): Promise<Set<string>> {
-  const ids = new Set<string>()
+async function everyRecipient({ url }: Running, headers: Headers): Promise<Set<string>> {
+  const recipients = new Set<string>()
   for (let skip = 0; ; skip += 1000) {
-    const answer = await fetch(`${url}/api/v1/items/?limit=1000&skip=${skip}`, { headers })
-    const { data } = (await answer.json()) as { data: { id: string }[] }
-    if (data.length === 0) return ids
-    for (const { id } of data) ids.add(id)
+    const answer = await fetch(`${url}/api/v1/mails/?limit=1000&skip=${skip}`, { headers })
+    const { data } = (await answer.json()) as { data: { recipient: string }[] }
+    if (data.length === 0) return recipients
+    for (const { recipient } of data) recipients.add(recipient)
   }
 }

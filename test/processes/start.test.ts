@@ -1,14 +1,16 @@
 import { once } from 'node:events'
-import { statSync, writeFileSync } from 'node:fs'
+import { cpSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { type AddressInfo, createServer } from 'node:net'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { test } from 'tap'
+import { buildInfo } from '../../src/build-info.ts'
 import { launch, signIn, start, temporaryFolder } from '../support/process.ts'
 
 void test('a start on nothing makes what it needs, and the next one finds it', async (t) => {
   const folder = temporaryFolder(t)
   const first = await start(t, { folder })
   await first.printed('admin@example.com / changethis')
+  t.match(first.output(), `starting {"version":"${buildInfo.version}"`, 'the log says which build it is')
   for (const told of [`${first.url.replace('127.0.0.1', 'localhost')}/docs`, '/health/ready'])
     t.match(first.output(), told)
   t.equal(statSync(join(folder, 'data', 'secret')).mode & 0o777, 0o600, 'nobody else reads the secret')
@@ -28,7 +30,12 @@ void test('a start on nothing makes what it needs, and the next one finds it', a
       t.notMatch(running.output(), ' at ', 'lines, not a stack')
       return running.output()
     }
-    const withSecret = { ENVIRONMENT: 'production', SECRET_KEY: 'short-and-secret', SMTP_HOST: 'mail' }
+    const withSecret = {
+      ENVIRONMENT: 'production',
+      SECRET_KEY: 'short-and-secret',
+      SMTP_HOST: 'mail',
+      FIRST_SUPERUSER_PASSWORD: 'changethis',
+    }
     const [inProduction, everywhere, elsewhere] = await Promise.all([
       refused(withSecret),
       refused({ HOST: '0.0.0.0' }),
@@ -74,5 +81,25 @@ void test('a start on nothing makes what it needs, and the next one finds it', a
       again.child.kill('SIGINT')
       t.equal(await again.exited, 0)
     },
+  )
+})
+
+void test('a change of the tables whose migration was forgotten is told by a start in local and by the doctor', async (t) => {
+  const project = temporaryFolder(t)
+  for (const part of ['dist', 'migrations']) cpSync(part, join(project, part), { recursive: true })
+  for (const part of ['node_modules', 'package.json', 'emails'])
+    symlinkSync(resolve(part), join(project, part))
+  const tables = join(project, 'dist/db/tables.js')
+  const changed = readFileSync(tables, 'utf8').replace(/(\n\s*)is_verified:/, '$1nickname: text(),$&')
+  writeFileSync(tables, changed)
+  const options = { folder: temporaryFolder(t), build: join(project, 'dist') }
+  const started = await launch(t, options)
+  await started.printed('run npm run db:generate')
+  t.match(started.output(), 'no migration makes (users.nickname)')
+  const doctor = await launch(t, { ...options, script: 'scripts/doctor.ts' })
+  t.equal(await doctor.exited, 1)
+  t.match(
+    doctor.output(),
+    /^✗ migrations +src\/db\/tables\.ts has changes .*users\.nickname.*npm run db:generate\.$/m,
   )
 })

@@ -90,7 +90,7 @@ void test('a service that is told to stop', async (t) => {
 async function keepAsking({ url }: Running, headers: Headers): Promise<void> {
   const agent = new Agent({ keepAlive: true, maxSockets: 1 })
   for (let closes = false; !closes;) {
-    const answer = await get(agent, `${url}/api/v1/items/?limit=1`, headers)
+    const answer = await get(agent, `${url}/api/v1/users/?limit=1`, headers)
     if (answer.status !== 200) throw new Error(`answered ${answer.status}`)
     closes = answer.closes
   }

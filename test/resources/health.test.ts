@@ -1,6 +1,7 @@
 import { Agent, get } from 'node:http'
 import { setTimeout as pause } from 'node:timers/promises'
 import { test } from 'tap'
+import { buildInfo } from '../../src/build-info.ts'
 import { isAnswer } from '../support/answers.ts'
 import { databaseThatGoes } from '../support/database.ts'
 import { ask, noDatabase, startWithoutData } from '../support/no-database.ts'
@@ -15,7 +16,7 @@ void test('a balancer sends requests only where they will be answered', async (t
   const get = (url: string) => ask(app, { url })
 
   for (const path of ['live', 'live/', 'ready', 'ready/'])
-    isAnswer(t, await get(`/health/${path}`), 200, { status: path.replace('/', '') }, path)
+    isAnswer(t, await get(`/health/${path}`), 200, { status: path.replace('/', ''), ...buildInfo }, path)
   isAnswer(t, await ask(app, { method: 'HEAD', url: '/health/ready' }), 200, undefined, 'HEAD does as well')
 
   const stopping = app.beginStopping()
@@ -23,7 +24,13 @@ void test('a balancer sends requests only where they will be answered', async (t
   isAnswer(t, ready, 503, 'Service Unavailable', 'no new requests once stopping began')
   t.equal(ready.headers['retry-after'], '1')
   t.equal(ready.headers.connection, 'close', 'connections come to their end')
-  isAnswer(t, await get('/health/live'), 200, { status: 'live' }, 'a restart would cut requests off')
+  isAnswer(
+    t,
+    await get('/health/live'),
+    200,
+    { status: 'live', ...buildInfo },
+    'a restart would cut requests off',
+  )
   isAnswer(t, await get('/api/v1/utils/health-check/'), 200, true, 'what comes is still answered')
   await stopping
 })
@@ -55,13 +62,13 @@ void test('a service without its database says so, and lives', async (t) => {
     open = false
   }
   const service = await startService(t, {}, { connection: { ...connection, close } })
-  isAnswer(t, await ask(service.app, { url: '/health/ready' }), 200, { status: 'ready' })
+  isAnswer(t, await ask(service.app, { url: '/health/ready' }), 200, { status: 'ready', ...buildInfo })
 
   await close()
   const start = performance.now()
   isAnswer(t, await ask(service.app, { url: '/health/ready' }), 503, 'Service Unavailable')
   t.ok(performance.now() - start < WITHIN_MS, 'at once')
-  isAnswer(t, await ask(service.app, { url: '/health/live' }), 200, { status: 'live' })
+  isAnswer(t, await ask(service.app, { url: '/health/live' }), 200, { status: 'live', ...buildInfo })
 })
 
 void test('a database that is away and comes back is seen both times', async (t) => {
@@ -79,5 +86,5 @@ void test('a database that is away and comes back is seen both times', async (t)
     t.equal(answer.headers['retry-after'], '1')
   }
   fault = undefined
-  isAnswer(t, await ask(app, { url: '/health/ready' }), 200, { status: 'ready' }, 'it is back')
+  isAnswer(t, await ask(app, { url: '/health/ready' }), 200, { status: 'ready', ...buildInfo }, 'it is back')
 })

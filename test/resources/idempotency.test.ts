@@ -1,9 +1,11 @@
 import { randomUUID } from 'node:crypto'
 import { sql } from 'drizzle-orm'
 import { test } from 'tap'
+import { limits } from '../../src/limits.ts'
 import { isAnswer, isRefused, refusesToken } from '../support/answers.ts'
 import { onPostgres } from '../support/database.ts'
 import { documentOf } from '../support/document.ts'
+import { letPass, limited, retryAfter } from '../support/limits.ts'
 import { type Person, startService } from '../support/service.ts'
 
 void test('Idempotency-Key', async (t) => {
@@ -14,8 +16,9 @@ void test('Idempotency-Key', async (t) => {
     key: string,
     body: unknown = { title: 'Engine', description: 'Brass' },
     as: Person = owner,
-  ) => call('POST', '/items/', { as, body, headers: { 'idempotency-key': key } })
-  const countOf = async ({ id }: Person) => (await rows(sql`select from items where owner_id = ${id}`)).length
+  ) => call('POST', '/papers/', { as, body, headers: { 'idempotency-key': key } })
+  const countOf = async ({ id }: Person) =>
+    (await rows(sql`select from papers where owner_id = ${id}`)).length
   const makeOlder = (age: string) =>
     rows(sql`update idempotency_keys set created_at = created_at - ${age}::text::interval`)
 
@@ -29,7 +32,7 @@ void test('Idempotency-Key', async (t) => {
     isAnswer(t, again, 200, first.body)
     t.equal(again.text, first.text, 'to the letter')
     t.equal(again.headers.etag, first.headers.etag)
-    t.equal((await call('GET', `/items/${first.body.id}`, { as: owner })).headers.etag, first.headers.etag)
+    t.equal((await call('GET', `/papers/${first.body.id}`, { as: owner })).headers.etag, first.headers.etag)
     t.equal(await countOf(owner), before + 1)
     isAnswer(
       t,
@@ -45,12 +48,12 @@ void test('Idempotency-Key', async (t) => {
   await t.test('the first answer stays, whatever became of the row', async (t) => {
     const key = 'with "quotes", and % signs'.replaceAll(' ', '_')
     const first = await create(key, { title: '🦊' })
-    const path = `/items/${first.body.id}`
+    const path = `/papers/${first.body.id}`
     await call('PUT', path, { as: owner, body: { title: 'Changed' } })
     isAnswer(t, await create(key, { title: '🦊', description: null }), 200, first.body)
     await call('DELETE', path, { as: owner })
     isAnswer(t, await create(key, { title: '🦊' }), 200, first.body)
-    isAnswer(t, await call('GET', path, { as: owner }), 404, 'Item not found', 'and it does not come back')
+    isAnswer(t, await call('GET', path, { as: owner }), 404, 'Paper not found', 'and it does not come back')
   })
 
   await t.test('with another body it is a mistake', async (t) => {
@@ -90,8 +93,8 @@ void test('Idempotency-Key', async (t) => {
     const both = await create('a b', { title: 5 })
     t.equal(both.status, 422)
     const before = await countOf(owner)
-    await call('POST', '/items/', { as: owner, body: { title: 'x' } })
-    await call('POST', '/items/', { as: owner, body: { title: 'x' } })
+    await call('POST', '/papers/', { as: owner, body: { title: 'x' } })
+    await call('POST', '/papers/', { as: owner, body: { title: 'x' } })
     t.equal(await countOf(owner), before + 2)
   })
 
@@ -142,7 +145,35 @@ void test('Idempotency-Key', async (t) => {
   })
 
   await t.test('the document tells of it', async (t) => {
-    const parameters = documentOf(service.app).paths['/api/v1/items/']!.post!.parameters
+    const parameters = documentOf(service.app).paths['/api/v1/papers/']!.post!.parameters
     t.match(parameters, [{ name: 'Idempotency-Key', in: 'header', required: false }])
   })
+})
+
+void test('a user who creates without end has at most 200,000 keys stored', async (t) => {
+  const service = await startService(t, limited)
+  const [ada, bob] = [await service.person(), await service.person()]
+  const create = (as: Person) =>
+    service.call('POST', '/papers/', {
+      as,
+      body: { title: 'x' },
+      headers: { 'idempotency-key': randomUUID() },
+    })
+  const keys = async () =>
+    (await service.rows(sql`select from idempotency_keys where user_id = ${ada.id}`)).length
+  const { burst, every } = limits.idempotency_keys
+
+  t.equal((await create(ada)).status, 200)
+  await service.rows(sql`update rate_limits set
+    forgotten_at = forgotten_at + make_interval(secs => ${burst * every}::double precision)`)
+  t.equal((await create(ada)).status, 200)
+  const refused = await create(ada)
+  isAnswer(t, refused, 429, 'Too many requests')
+  t.equal(await keys(), 2)
+  const { status } = await service.call('POST', '/papers/', { as: ada, body: { title: 'x' } })
+  t.equal(status, 200, 'without a key')
+  t.equal((await create(bob)).status, 200)
+  await letPass(service, retryAfter(refused))
+  t.equal((await create(ada)).status, 200, 'later')
+  t.ok(burst + 86_400 / every <= 200_000, 'as many are kept at most, as each is for a day')
 })

@@ -1,9 +1,14 @@
 import { randomUUID } from 'node:crypto'
+import { setTimeout as pause } from 'node:timers/promises'
 import { sql } from 'drizzle-orm'
 import { test } from 'tap'
 import { asksForToken, isAnswer, isRefused } from '../support/answers.ts'
 import { cheapHashing } from '../support/cheap-hashing.ts'
+import { emptyDatabase, needsPostgres } from '../support/database.ts'
+import { documentOf, lineOf, operationsOf } from '../support/document.ts'
+import { migrateUpTo } from '../support/migrate-up-to.ts'
 import { type Person, type Request, startService } from '../support/service.ts'
+import { volume } from '../support/volume.ts'
 
 const message = 'Item deleted successfully'
 
@@ -212,4 +217,64 @@ void test('items', async (t) => {
     t.ok([200, 404].includes(change.status), `a change beside a deletion is ${change.status}`)
     isAnswer(t, await call('GET', path(raced), { as: owner }), 404, 'Item not found')
   })
+})
+
+void test('clients that were generated for items keep their methods, paths and classes', async (t) => {
+  const { app } = await startService(t)
+  const document = documentOf(app)
+  const told = operationsOf(document)
+    .filter(({ operation }) => operation.tags.includes('items'))
+    .map(lineOf)
+  t.same(told.toSorted(), [
+    'items-create_item POST /items/ T',
+    'items-delete_item DELETE /items/{id} T',
+    'items-read_item GET /items/{id} T',
+    'items-read_items GET /items/ T',
+    'items-update_item PUT /items/{id} T',
+  ])
+  for (const name of ['ItemPublic', 'ItemCreate', 'ItemUpdate', 'ItemsPublic'])
+    t.hasProp(document.components.schemas, name)
+})
+
+void test('an upgrade from 0.1.0 keeps items, and a replica of 0.1.0 can write more', async (t) => {
+  const connection = await emptyDatabase()
+  await migrateUpTo(t, connection, '0000_initial')
+  const write0_1_0 = (email: string) =>
+    connection.db.execute(sql`
+      with account as (
+        insert into users (email, hashed_password) values (${email}, 'cheap:') returning id
+      )
+      insert into items (title, description, owner_id) select 'Analytical Engine', null, id from account`)
+  await write0_1_0('ada@example.com')
+  const { admin, call } = await startService(t, {}, { connection })
+  const item = { title: 'Analytical Engine', description: null }
+  t.match((await call('GET', '/items/', { as: admin })).body, { count: 1, data: [item] })
+  await write0_1_0('grace@example.com')
+  t.match((await call('GET', '/items/', { as: admin })).body, { count: 2, data: [item, item] })
+})
+
+void test('a user with 300,000 items can be deleted', needsPostgres, async (t) => {
+  const { connection, fill } = await volume(t)
+  const { call, person } = await startService(t, {}, { connection })
+  await fill`drop index items_search_index` // which takes longest to fill, and nothing to delete from
+  const [hoarder, other] = [await person(), await person()]
+  const hoard = ({ id }: Person, many: number) => fill`
+    insert into items (title, owner_id) select 'x', ${id} from generate_series(1, ${many}::int)`
+  await hoard(hoarder, 300_000)
+  await hoard(other, 3)
+  isAnswer(t, await call('DELETE', '/users/me', { as: hoarder }), 200, {
+    message: 'User deleted successfully',
+  })
+  const left = async ({ id }: Person) => {
+    const [found] = await fill`
+      select (select count(*) from items where owner_id = ${id})::int as items,
+        (select count(*) from users where id = ${id})::int as users`
+    return { ...found }
+  }
+  for (const deadline = Date.now() + 60_000; (await left(hoarder)).users !== 0;) {
+    if (Date.now() > deadline) throw new Error(`left: ${JSON.stringify(await left(hoarder))}`)
+    await pause(200)
+  }
+  t.same(await left(hoarder), { items: 0, users: 0 })
+  t.same(await left(other), { items: 3, users: 1 }, "nobody else's are")
 })

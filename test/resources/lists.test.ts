@@ -17,12 +17,12 @@ void test('lists', async (t) => {
   const { admin, call, rows } = service
   const get = (path: string, query: Record<string, string | number>, as: Person) =>
     call('GET', `${path}?${new URLSearchParams(query as Record<string, string>).toString()}`, { as })
-  const list = async (query: Record<string, string | number>, as: Person, path = '/items/') =>
+  const list = async (query: Record<string, string | number>, as: Person, path = '/papers/') =>
     (await get(path, query, as)).body as { data: Row[]; count: number; next_cursor: string | null }
   const titles = ({ data }: { data: Row[] }) => data.map(({ title }) => title)
 
   /** All pages, one after the other by their cursors. */
-  async function follow(query: Record<string, string | number>, as: Person, path = '/items/') {
+  async function follow(query: Record<string, string | number>, as: Person, path = '/papers/') {
     const pages = [await list(query, as, path)]
     for (let cursor = pages[0]!.next_cursor; cursor !== null; cursor = pages.at(-1)!.next_cursor)
       pages.push(await list({ ...query, cursor }, as, path))
@@ -30,7 +30,7 @@ void test('lists', async (t) => {
   }
   const addItems = (owner: Person, made: { title: string; description?: string; at?: string }[]) =>
     rows(sql`
-      insert into items (title, description, owner_id, created_at)
+      insert into papers (title, description, owner_id, created_at)
       select title, description, ${owner.id}, coalesce(at, '2026-01-01T00:00:00Z')
       from jsonb_to_recordset(${JSON.stringify(made)}::text::jsonb) as made (title text, description text, at timestamptz)`)
 
@@ -125,7 +125,7 @@ void test('lists', async (t) => {
         await addItems(reader, [{ title: 'aaa' }, { title: 'zzz', at: '2027-01-01T00:00:00Z' }])
         const last = page.data.findLast(({ id }) => !staying.has(id))
         for (const { id } of [last, going.pop()].filter((row) => row !== undefined))
-          await call('DELETE', `/items/${id}`, { as: reader })
+          await call('DELETE', `/papers/${id}`, { as: reader })
         going = going.filter(({ id }) => id !== last?.id)
       } while (cursor !== null && met.length < 500)
       t.equal(new Set(met).size, met.length, `${sort}: no row twice`)
@@ -228,7 +228,7 @@ void test('lists', async (t) => {
       'too long': { cursor: 'x'.repeat(5000) },
     }
     for (const [what, query] of Object.entries(wrong))
-      isRefused(t, await get('/items/', query, reader), ['query.cursor'], what)
+      isRefused(t, await get('/papers/', query, reader), ['query.cursor'], what)
     const beside = await list({ cursor: cursor!, skip: 0, limit: 100, sort: '-created_at' }, reader)
     t.equal(beside.data.length, 1, 'defaults beside it, which some generated clients send')
     for (const query of [
@@ -238,9 +238,9 @@ void test('lists', async (t) => {
       { sort: 'title,id' },
       { sort: 'owner_id' },
     ])
-      isRefused(t, await get('/items/', query, reader), ['query.sort'], query.sort)
-    isRefused(t, await get('/items/', { q: 'x'.repeat(256) }, reader), ['query.q'])
-    isRefused(t, await call('GET', '/items/?q=%00', { as: reader }), ['query.q'])
+      isRefused(t, await get('/papers/', query, reader), ['query.sort'], query.sort)
+    isRefused(t, await get('/papers/', { q: 'x'.repeat(256) }, reader), ['query.q'])
+    isRefused(t, await call('GET', '/papers/?q=%00', { as: reader }), ['query.q'])
     const others = await service.person()
     await addItems(others, [{ title: 'secret', at: '2020-01-01T00:00:00Z' }])
     const page = await list({ cursor: cursor!, limit: 5 }, others)

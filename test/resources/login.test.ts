@@ -28,7 +28,7 @@ void test('login', async (t) => {
       sql`select id, user_agent, ip_address from sessions where user_id = ${ada.id} order by created_at desc limit 1`,
     )
     t.strictSame(header, { alg: 'HS256', typ: 'JWT' })
-    t.strictSame(claims, { sub: ada.id, sid: session?.id, iat: claims.iat, exp: claims.iat + 3600 })
+    t.strictSame(claims, { sub: ada.id, sid: session?.id, gen: 0, iat: claims.iat, exp: claims.iat + 3600 })
     t.match(
       session,
       { user_agent: 'a browser', ip_address: '127.0.0.1' },
@@ -97,6 +97,22 @@ void test('login', async (t) => {
     isRefused(t, twice, ['body.username'], 'a field sent twice')
     const json = await call('POST', LOGIN, { body: right })
     isAnswer(t, json, 415, 'Unsupported Media Type', 'it is a form, not JSON')
+  })
+
+  await t.test('who sends the form in parts, as FormData does, is signed in', async (t) => {
+    const form = new FormData()
+    form.set('grant_type', 'password')
+    form.set('username', service.admin.email)
+    form.set('password', service.admin.password)
+    const sent = new Response(form)
+    const payload = Buffer.from(await sent.arrayBuffer())
+    const headers = { 'content-type': sent.headers.get('content-type') ?? '' }
+    const url = '/api/v1/login/access-token'
+    const answer = await service.app.inject({ method: 'POST', url, headers, payload })
+    t.match(
+      { status: answer.statusCode, body: answer.json() },
+      { status: 200, body: { access_token: String } },
+    )
   })
 
   await t.test('a client can ask whom its token stands for', async (t) => {

@@ -121,8 +121,6 @@ void test('the outbox, for the people who run the service', async (t) => {
       {
         ENVIRONMENT: 'staging',
         DATABASE_URL: 'postgres://127.0.0.1/unused',
-        FIRST_SUPERUSER: 'second@example.com',
-        FIRST_SUPERUSER_PASSWORD: 'a password of its own',
       },
       shared,
     )

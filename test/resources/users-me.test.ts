@@ -123,13 +123,13 @@ void test('signup', async (t) => {
 
   await t.test('who deletes their account takes everything with it', async (t) => {
     const ada = await service.person()
-    const item = (await call('POST', '/items/', { as: ada, body: { title: 'Engine' } })).body
+    const paper = (await call('POST', '/papers/', { as: ada, body: { title: 'Engine' } })).body
     asksForToken(t, await call('DELETE', ME))
     isAnswer(t, await call('DELETE', ME, { as: ada }), 200, { message: 'User deleted successfully' })
     refusesToken(t, await call('GET', ME, { as: ada }))
     t.equal((await signIn(ada.email, ada.password)).status, 400)
-    const gone = await call('GET', `/items/${item.id}`, { as: service.admin })
-    isAnswer(t, gone, 404, 'Item not found')
+    const gone = await call('GET', `/papers/${paper.id}`, { as: service.admin })
+    isAnswer(t, gone, 404, 'Paper not found')
     t.equal((await signup({ email: ada.email, password })).status, 200, 'the address is free again')
   })
 

@@ -66,12 +66,11 @@ void test('users, for superusers', async (t) => {
       password,
       full_name: 'New',
       is_superuser: true,
-      is_active: false,
       is_verified: true,
     }
     const answer = await call('POST', '/users/', { as: admin, body })
     const { id, created_at } = answer.body
-    const flags = { is_active: false, is_superuser: true, is_verified: false }
+    const flags = { is_active: true, is_superuser: true, is_verified: false }
     isAnswer(t, answer, 200, { id, email, ...flags, full_name: 'New', created_at })
     const mails = await rows<{ message: string; recipient: string; params: object; token_id: string }>(
       sql`select message, recipient, params, token_id from emails where user_id = ${id}`,
@@ -79,6 +78,35 @@ void test('users, for superusers', async (t) => {
     t.match(mails, [{ message: 'welcome', recipient: email, token_id: /.{36}/ }])
     t.strictSame(mails[0]?.params, {})
   })
+
+  await t.test(
+    'a user who is made inactive gets the welcome when they are activated, and once',
+    async (t) => {
+      const email = address()
+      const { body } = await call('POST', '/users/', {
+        as: admin,
+        body: { email, password, is_active: false },
+      })
+      const mails = () =>
+        rows<{ message: string; token_id: string }>(
+          sql`select message, token_id from emails where user_id = ${body.id} order by created_at`,
+        )
+      const administer = (changes: object) => call('PATCH', `/users/${body.id}`, { as: admin, body: changes })
+      await administer({ full_name: 'New' })
+      t.strictSame(await mails(), [], 'its link would say that they are not active')
+      t.equal((await administer({ is_active: true })).status, 200)
+      const [welcome] = await mails()
+      t.equal(welcome?.message, 'welcome')
+      const token = service.app.auth.oneTimeTokens.sign('reset_password', welcome!.token_id)
+      const chosen = { token, new_password: 'a password of my own' }
+      t.equal((await call('POST', '/reset-password/', { body: chosen })).status, 200)
+      for (const is_active of [false, true, false, true]) await administer({ is_active })
+      t.strictSame(
+        (await mails()).map(({ message }) => message),
+        ['welcome', 'password_changed'],
+      )
+    },
+  )
 
   await t.test("the welcome's link chooses a password", async (t) => {
     const { body } = await call('POST', '/users/', { as: admin, body: { email: address(), password } })
@@ -148,11 +176,11 @@ void test('users, for superusers', async (t) => {
 
   await t.test('a superuser deletes others, and everything of theirs, but not themselves', async (t) => {
     const bob = await service.person()
-    const item = (await call('POST', '/items/', { as: bob, body: { title: 'Engine' } })).body
+    const paper = (await call('POST', '/papers/', { as: bob, body: { title: 'Engine' } })).body
     const remove = (id: string) => call('DELETE', `/users/${id}`, { as: admin })
     isAnswer(t, await remove(bob.id.toUpperCase()), 200, { message: 'User deleted successfully' })
     isAnswer(t, await remove(bob.id), 404, 'User not found')
-    isAnswer(t, await call('GET', `/items/${item.id}`, { as: admin }), 404, 'Item not found')
+    isAnswer(t, await call('GET', `/papers/${paper.id}`, { as: admin }), 404, 'Paper not found')
     isAnswer(t, await call('DELETE', NOBODY, { as: admin }), 404, 'User not found')
     for (const id of [admin.id, admin.id.toUpperCase()])
       isAnswer(t, await remove(id), 403, 'Super users are not allowed to delete themselves')

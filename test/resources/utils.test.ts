@@ -66,8 +66,6 @@ void test('utils', async (t) => {
     const env = {
       ENVIRONMENT: 'staging',
       DATABASE_URL: 'postgres://127.0.0.1/unused',
-      FIRST_SUPERUSER: 'second@example.com',
-      FIRST_SUPERUSER_PASSWORD: 'a password of its own',
     }
     const off = await startService(t, env, shared)
     cheapHashing(off)

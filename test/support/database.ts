@@ -5,9 +5,10 @@ import type { Connection } from '../../src/db/connect.ts'
 import { overPglite } from '../../src/db/embedded.ts'
 import { connectPostgres } from '../../src/db/postgres.ts'
 import { unpacked } from './dumps.ts'
+import { createPapers } from './papers.ts'
 
 /**
- * A database of its own for each test file or service, migrated and empty: embedded by default, and in the PostgreSQL
+ * A database of its own for each test file or service, migrated, with papers, and empty: embedded by default, and in the PostgreSQL
  * of TEST_DATABASE_URL where that is set (`npm run test:postgres` sets it).
  */
 export function freshDatabase(): Promise<Connection> {
@@ -82,6 +83,7 @@ async function emptyTables(client: PGlite): Promise<void> {
 async function inServer(server: string): Promise<Connection> {
   const connection = await emptyInServer(server)
   await connection.migrate()
+  await createPapers(connection.db)
   return connection
 }
 

@@ -78,10 +78,13 @@ function run(stage: Stage, name: string, rest: string, sourceOf: (from?: string)
       return
     }
     case 'RUN': {
+      // About what the base image brings, which is not here: never to be run on this machine.
+      if (/(^|\s)\/(usr|opt)\//.test(rest)) return
       const { PATH, HOME } = process.env
       execSync(rest, { cwd: here, env: { PATH, HOME, ...stage.env }, stdio: 'pipe' })
       return
     }
+    case 'ARG':
     case 'ENV':
       for (const pair of rest.split(/\s+/)) {
         const [key = '', value = ''] = pair.split('=')

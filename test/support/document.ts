@@ -42,3 +42,7 @@ export const operationsOf = ({ paths }: Document) =>
       url: path.replace('{email}', 'ada@example.com').replaceAll(/\{.+?\}/g, randomUUID()),
     })),
   )
+
+/** What clients have been generated from: operationId, method, path, and whether it is public (P) or needs a token (T). */
+export const lineOf = ({ method, path, operation: { operationId, security } }: Described) =>
+  `${operationId} ${method} ${path.replace('/api/v1', '')} ${security.length === 0 ? 'P' : 'T'}`

@@ -2,7 +2,7 @@
 
 export type Env = Record<string, string>
 
-export const SECRET_KEY = 'k'.repeat(32)
+export const SECRET_KEY = 'Zm9yIHRlc3RzIG9ubHkgYW5kIGxvbmcgZW5vdWdo'
 export const local = { ENVIRONMENT: 'local', SECRET_KEY }
 export const production = {
   ENVIRONMENT: 'production',

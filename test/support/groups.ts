@@ -1,26 +1,41 @@
-import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
-import { basename, join, relative } from 'node:path'
+import { mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { basename, join, relative, sep } from 'node:path'
 
 /**
  * The files of the suite, several a process: starting Node, the service and its database costs more than most of them
  * take. Each still has a database of its own, and runs by itself where it is named.
  */
 
-const FOLDER = 'test/.groups'
+/** Of this process alone: others may run other tests meanwhile. */
+const FOLDER = join('test', '.groups', String(process.pid))
 const GROUPS = 3
 /** They wait more than they work: alone, and the first, so that others use the cores meanwhile. */
-const WAITING = /processes\/(stops|kills|start)/
+const WAITING = /processes[/\\](stops|early-stops|kills|start)/
 /** Alone as well: they look at what a process loads or holds, or take long. */
-const ALONE = /plugins\/(tracing|metrics)|secrets|auth\/limits/
+const ALONE = /plugins[/\\](tracing|metrics)|secrets|auth[/\\]limits/
 
 /**
- * @param named what is to be run; none: the whole suite
+ * @param named files and folders that are to be run, and options of tap; none: the whole suite
  * @returns what tap is to run
  */
-export const chosenTests = (named: string[]): string[] => (named.length > 0 ? named : groupedTests())
+export function chosenTests(named: string[]): string[] {
+  mkdirSync(FOLDER, { recursive: true })
+  process.once('exit', () => rmSync(FOLDER, { recursive: true, force: true }))
+  if (named.length === 0) return groupedTests()
+  const files = named.flatMap(filesOf)
+  const options = named.filter((name) => filesOf(name).length === 0)
+  return [...options, ...files.map((file, at) => write([file], at))]
+}
+
+/** Test files of that name or in that folder. */
+function filesOf(name: string): string[] {
+  const found = statSync(name, { throwIfNoEntry: false })
+  if (found?.isDirectory()) return testFilesIn(name)
+  return found && name.endsWith('.test.ts') ? [name] : []
+}
 
 function groupedTests(): string[] {
-  const files = testFiles()
+  const files = testFilesIn('test').filter((file) => !ELSEWHERE.test(posix(file)))
   const waiting = files.filter((file) => WAITING.test(file))
   const alone = files.filter((file) => ALONE.test(file))
   const together = files.filter((file) => !waiting.includes(file) && !alone.includes(file))
@@ -29,19 +44,19 @@ function groupedTests(): string[] {
     together.filter((_, at) => at % GROUPS === group),
   )
   const inOrder = [waiting.map((file) => [file]), groups, alone.map((file) => [file])].flat()
-  rmSync(FOLDER, { recursive: true, force: true })
-  mkdirSync(FOLDER, { recursive: true })
   return inOrder.map(write)
 }
 
 /** As .taprc has it. */
-const ELSEWHERE = /^(clients|browser|faults|bench|\.groups)\//
+const ELSEWHERE = /^test\/(clients|browser|faults|bench|\.groups)\//
 
-const testFiles = () =>
-  readdirSync('test', { recursive: true })
+const posix = (path: string) => path.split(sep).join('/')
+
+const testFilesIn = (folder: string) =>
+  readdirSync(folder, { recursive: true })
     .map(String)
-    .filter((file) => file.endsWith('.test.ts') && !ELSEWHERE.test(file))
-    .map((file) => join('test', file))
+    .filter((file) => file.endsWith('.test.ts'))
+    .map((file) => join(folder, file))
     .toSorted()
 
 /** tap runs files by their names. */
@@ -49,7 +64,19 @@ function write(files: readonly string[], at: number): string {
   const [only, ...others] = files
   const name = others.length > 0 ? 'several' : basename(only!, '.test.ts')
   const group = join(FOLDER, `${String(at + 1).padStart(2, '0')}-${name}.test.mjs`)
-  const imports = files.map((file) => `import './${relative(FOLDER, file)}'\n`)
-  writeFileSync(group, imports.join(''))
+  writeFileSync(group, groupOf(files, FOLDER))
   return group
+}
+
+/**
+ * Each file is loaded by a test of its own: one that does not load says why, and the others run.
+ *
+ * @param folder where the group is written
+ */
+export function groupOf(files: readonly string[], folder: string): string {
+  const loads = files.map((file) => {
+    const from = JSON.stringify(`./${posix(relative(folder, file))}`)
+    return `void test(${JSON.stringify(`${posix(file)} loads`)}, () => import(${from}))\n`
+  })
+  return `import { test } from 'tap'\n${loads.join('')}`
 }

@@ -12,14 +12,16 @@ export interface LogLines {
 }
 
 /** The production logger at its most talkative, and the lines that it wrote. */
-export async function collectingLogger(): Promise<LogLines> {
+export async function collectingLogger(
+  ENVIRONMENT: 'local' | 'production' = 'production',
+): Promise<LogLines> {
   const lines: string[] = []
   const events = new EventEmitter()
   const write = (line: string) => {
     lines.push(line)
     events.emit('line')
   }
-  const logger = await createLogger({ ENVIRONMENT: 'production', LOG_LEVEL: 'trace' })
+  const logger = await createLogger({ ENVIRONMENT, LOG_LEVEL: 'trace' })
   Object.assign(logger, { [symbols.streamSym]: { write } })
   const count = (text: RegExp) => lines.filter((line) => text.test(line)).length
   return {

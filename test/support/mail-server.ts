@@ -4,7 +4,6 @@ import type { Readable } from 'node:stream'
 import { callbackify } from 'node:util'
 import { type ParsedMail, simpleParser } from 'mailparser'
 import { SMTPServer, type SMTPServerOptions, type SMTPServerSession } from 'smtp-server'
-import type { Test } from 'tap'
 
 /** A mail as it came in: what the envelope says, and what is inside. */
 export interface Received extends ParsedMail {
@@ -36,7 +35,7 @@ export const reply = (responseCode: number, text: string) => Object.assign(new E
 
 /** A real SMTP server, on a port of its own or a given one; it is closed when the test ends. */
 export async function startMailServer(
-  t: Test,
+  t: { teardown(close: () => Promise<void>): unknown },
   options: SMTPServerOptions = {},
   port = 0,
 ): Promise<MailServer> {

@@ -1,38 +1,43 @@
 import { drizzle } from 'drizzle-orm/pg-proxy'
 import type { InjectOptions } from 'light-my-request'
-import type { Logger } from 'pino'
 import type { Test } from 'tap'
-import { buildApp } from '../../src/app.ts'
+import { type Dependencies, buildApp } from '../../src/app.ts'
 import { readConfig } from '../../src/config.ts'
 import type { App } from '../../src/contract.ts'
 import type { Connection } from '../../src/db/connect.ts'
+import { paperRoutes } from './papers.ts'
 import type { Answer } from './service.ts'
 
-/** As the start does; a sign-in wants more than whether there is somebody. */
-const LOOKS_FOR_AN_ADDRESS = /^select (?![^]*known_networks)[^]*lower\("users"\."email"\)/
+/** As the start does. */
+const LOOKS_FOR_A_SUPERUSER = /^select [^]*"is_superuser" and "users"\."is_active"/
 
 /**
  * A database that holds the first superuser and nothing else, for what is answered before rows matter: starting
  * a real one takes most of a second.
  *
  * @param fault what each statement fails with from the moment that it gives something
+ * @param pause what each statement waits for
  */
-export function noDatabase(fault: () => Error | undefined = () => undefined): Connection {
-  const db = drizzle((statement) => {
+export function noDatabase(
+  fault: () => Error | undefined = () => undefined,
+  pause: () => Promise<void> | undefined = () => undefined,
+): Connection {
+  const db = drizzle(async (statement) => {
+    await pause()
     const error = fault()
-    if (error) return Promise.reject(error)
-    return Promise.resolve({ rows: LOOKS_FOR_AN_ADDRESS.test(statement) ? [[]] : [] })
+    if (error) throw error
+    return { rows: LOOKS_FOR_A_SUPERUSER.test(statement) ? [[]] : [] }
   })
   const nothing = () => Promise.resolve()
   return { db, migrate: nothing, close: nothing }
 }
 
-/** The production app over `noDatabase`; it is closed when the test ends. */
+/** The production app over `noDatabase`, with papers where not told otherwise; it is closed when the test ends. */
 export async function startWithoutData(
   t: Test,
   env: Record<string, string> = {},
   connection = noDatabase(),
-  logger?: Logger,
+  { resources = [paperRoutes], logger }: Pick<Dependencies, 'resources' | 'logger'> = {},
 ): Promise<App> {
   const app = await buildApp(
     readConfig({
@@ -41,7 +46,7 @@ export async function startWithoutData(
       RATE_LIMIT_ENABLED: 'false', // nothing counts here
       ...env,
     }),
-    { connection, ...(logger && { logger }) },
+    { connection, resources, ...(logger && { logger }) },
   )
   t.teardown(() => app.close())
   return app

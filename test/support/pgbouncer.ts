@@ -1,9 +1,10 @@
-import { execFileSync, spawn } from 'node:child_process'
+import { execFileSync, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { chownSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import postgres from 'postgres'
+import { onPostgres } from './database.ts'
 import { freePort, osUser } from './postgres.ts'
 
 export interface Pgbouncer {
@@ -19,7 +20,7 @@ export interface Pgbouncer {
 const OLDEST: readonly [number, number] = [1, 21]
 
 /** As it is set up in production: a connection of the server for the time of a transaction, and no longer. */
-const configOf = (server: URL, port: number) => `
+const configOf = (server: URL, port: number, more: Record<string, string>) => `
 [databases]
 * = host=${server.hostname} port=${server.port} user=postgres
 [pgbouncer]
@@ -33,14 +34,18 @@ max_prepared_statements = 200
 default_pool_size = 10
 max_client_conn = 1000
 server_login_retry = 1
+${Object.entries(more)
+  .map(([name, value]) => `${name} = ${value}`)
+  .join('\n')}
 `
 
 /**
  * PgBouncer in front of a PostgreSQL, until it is stopped.
  *
+ * @param more settings that win over those above
  * @throws Error that names the fix where it is not installed, or too old
  */
-export async function startPgbouncer(target: string): Promise<Pgbouncer> {
+export async function startPgbouncer(target: string, more: Record<string, string> = {}): Promise<Pgbouncer> {
   // oxlint-disable-next-line node/no-process-env -- a setting of the tests
   const command = process.env.TEST_PGBOUNCER ?? 'pgbouncer'
   const version = versionOf(command)
@@ -48,7 +53,7 @@ export async function startPgbouncer(target: string): Promise<Pgbouncer> {
   const port = await freePort()
   const as = osUser()
   if (as) chownSync(folder, as.uid, as.gid)
-  writeFileSync(join(folder, 'pgbouncer.ini'), configOf(new URL(target), port))
+  writeFileSync(join(folder, 'pgbouncer.ini'), configOf(new URL(target), port, more))
   const child = spawn(command, ['--quiet', join(folder, 'pgbouncer.ini')], { ...as, stdio: 'ignore' })
   const exited = once(child, 'exit')
   const kill = () => child.kill('SIGKILL')
@@ -66,6 +71,16 @@ export async function startPgbouncer(target: string): Promise<Pgbouncer> {
       rmSync(folder, { recursive: true, force: true })
     },
   }
+}
+
+/** For tests of their own pooler: they are skipped where there is none. */
+export const needsPgbouncer = {
+  skip: (!onPostgres || !isInstalled()) && 'needs PostgreSQL and PgBouncer: npm run test:postgres',
+}
+
+function isInstalled(): boolean {
+  // oxlint-disable-next-line node/no-process-env -- a setting of the tests
+  return spawnSync(process.env.TEST_PGBOUNCER ?? 'pgbouncer', ['--version']).status === 0
 }
 
 function versionOf(command: string): string {

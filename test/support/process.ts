@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
+import { pathToFileURL } from 'node:url'
 import type { Test } from 'tap'
 import { TIMEOUT_MS, createDatabase, dropDatabase, onPostgres, pooled } from './database.ts'
 import { unpackInto } from './dumps.ts'
@@ -66,7 +67,7 @@ export async function databaseEnv(t: Test): Promise<Record<string, string>> {
 }
 
 const sourceArgs = (script: string) => [
-  `--import=${join(root, 'test/support/typescript.mjs')}`,
+  `--import=${pathToFileURL(join(root, 'test/support/typescript.mjs')).href}`,
   join(root, 'src', script),
 ]
 const builtArgs = (script: string, folder: string) => [

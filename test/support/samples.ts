@@ -1,5 +1,7 @@
+import { randomUUID } from 'node:crypto'
+import { SUPERUSERS_ONLY } from '../../src/document.ts'
+import { type Described, type Document, type Json, type Operation, operationsOf } from './document.ts'
 import { address } from './service.ts'
-import type { Document, Json, Operation } from './document.ts'
 
 const REF = '#/components/schemas/'
 
@@ -14,6 +16,7 @@ export const resolved = ({ components }: Pick<Document, 'components'>, schema: J
 export function sampleOf(document: Document, schema: Json): unknown {
   const { type, format, examples, default: fallback, properties, minimum = 1 } = resolved(document, schema)
   if (format === 'email') return address()
+  if (format === 'uuid' && type === 'string') return randomUUID()
   if (Array.isArray(examples)) return examples[0] as unknown
   if (fallback !== undefined) return fallback
   if (properties) {
@@ -26,7 +29,7 @@ export function sampleOf(document: Document, schema: Json): unknown {
   return Array.isArray(type) ? null : 'text'
 }
 
-interface Sample {
+export interface Sample {
   readonly search: string
   readonly body?: Record<string, unknown>
   readonly form?: Record<string, string>
@@ -48,3 +51,43 @@ export function requestOf(document: Document, { requestBody, parameters = [] }: 
 
 const formOf = (fields: Record<string, unknown>) =>
   Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== null)) as Record<string, string>
+
+/** Creates a row by that operation. @returns its id */
+export type MakeRow = (maker: Described, sample: Sample) => Promise<string>
+
+/**
+ * The same, where the body refers to rows of other resources: these are made first, and what they refer to before them.
+ * `project_id` refers to what `POST …/projects/` makes.
+ */
+export async function requestWithRows(
+  document: Document,
+  operation: Operation,
+  make: MakeRow,
+  under: readonly Described[] = [],
+): Promise<Sample> {
+  const sample = requestOf(document, operation)
+  const { schema = {} } = Object.values(operation.requestBody?.content ?? {})[0] ?? {}
+  const { properties = {} } = resolved(document, schema) as { properties?: Record<string, Json> }
+  for (const [name, property] of Object.entries(properties)) {
+    const maker = refersToRow(resolved(document, property)) ? makerOf(document, name) : undefined
+    // A row that refers to one of its own kind can't need it, or there would be no first one.
+    if (!maker || !sample.body || under.some(({ path }) => path === maker.path)) continue
+    const row = await requestWithRows(document, maker.operation, make, [...under, maker])
+    sample.body[name] = await make(maker, row)
+  }
+  return sample
+}
+
+const refersToRow = ({ format, type }: Json) => format === 'uuid' && type === 'string'
+
+function makerOf(document: Document, field: string): Described | undefined {
+  const [, one] = /^(\w+)_id$/.exec(field) ?? []
+  if (one === undefined) return undefined
+  const names = new Set([one, `${one}s`, `${one}es`, one.replace(/y$/, 'ies')])
+  return operationsOf(document).find(
+    ({ method, path, operation }) =>
+      method === 'POST' &&
+      names.has(/([\w-]+)\/?$/.exec(path)?.[1]?.replaceAll('-', '_') ?? '') &&
+      !operation.description?.startsWith(SUPERUSERS_ONLY),
+  )
+}

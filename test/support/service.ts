@@ -6,8 +6,9 @@ import { type Dependencies, buildApp } from '../../src/app.ts'
 import { readConfig } from '../../src/config.ts'
 import type { App } from '../../src/contract.ts'
 import { freshDatabase } from './database.ts'
+import { paperRoutes } from './papers.ts'
 
-/** The production app on a database of its own, and the people who use it. */
+/** The production app on a database of its own, with papers beside its own resources, and the people who use it. */
 export interface Service {
   readonly app: App
   /** Sends a request; `as` is whose token goes with it. */
@@ -75,7 +76,7 @@ export async function startService(
     ...env,
   })
   const hashing = { failing: 0, cost: CHEAP, ...dependencies.hashing }
-  const app = await buildApp(config, { ...dependencies, connection, hashing })
+  const app = await buildApp(config, { resources: [paperRoutes], ...dependencies, connection, hashing })
   let closed: Promise<void> | undefined
   const close = () => (closed ??= app.close())
   t.teardown(close)

@@ -20,7 +20,8 @@ export interface SuiteOptions {
   readonly first?: Promise<unknown>
 }
 
-const tapBin = join('node_modules', '.bin', 'tap')
+/** What `.bin/tap` leads to, which is no JavaScript on every system. */
+const tapBin = join('node_modules', 'tap', 'dist', 'esm', 'run.mjs')
 /** tap's reporters draw with Ink, which leaves the failures out where it believes to be in CI. */
 const outsideCI = { CI: 'false' }
 /** tap with its plugins, made by `tap build`. */
@@ -40,13 +41,14 @@ export async function runSuite(args: string[], options: SuiteOptions = {}): Prom
     )
   try {
     await Promise.all([isBuilt() || run('build'), first])
-    if (!coverage) buildIfChanged()
+    buildIfChanged()
     const code = await run(
       `--reporter=${process.stdout.isTTY ? 'terse' : 'min'}`,
       `--output-file=${output}`,
       ...(coverage ? ['--coverage-report=none', '--test-env=TEST_FROM_SOURCE=true'] : ['--disable-coverage']),
       ...args,
     )
+    if (!process.stdout.isTTY) console.log() // tap's reporter shows the cursor again, and ends no line
     const tap = existsSync(output) ? readFileSync(output, 'utf8') : ''
     for (const [, figure] of tap.matchAll(/^ *# figure: (.*)$/gm)) console.log(figure)
     const totals = totalsOf(tap)
@@ -58,7 +60,8 @@ export async function runSuite(args: string[], options: SuiteOptions = {}): Prom
 
 /** Prints the line that says how a run went, and sets the exit code. */
 export function finish({ passed, failed }: Totals) {
-  console.log(`${passed} passed, ${failed} failed`)
+  // On a line of its own: tap's reporter ends in the middle of one.
+  console.log(`\n${passed} passed, ${failed} failed`)
   process.exitCode = failed > 0 || passed === 0 ? 1 : 0
 }
 

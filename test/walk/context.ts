@@ -16,7 +16,7 @@ export interface Row {
   walk: (context: Context) => Promise<void>
 }
 
-export const MEBIBYTE = 1_048_576
+export const BODY_LIMIT = 32 * 1024
 export const UNKNOWN_ID = '00000000-0000-4000-8000-00000000dead'
 export const FORBIDDEN_ROLE = "The user doesn't have enough privileges"
 

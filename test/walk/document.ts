@@ -90,6 +90,7 @@ function parameters(id: string, path: string) {
   if (id === 'utils-test_email') return ['query email_to']
   const list = ['cursor', 'limit', 'q', 'skip', 'sort']
   const more: Record<string, string[]> = {
+    'users-read_sessions_me': ['cursor', 'limit', 'skip'],
     'users-read_users': list,
     'items-read_items': list,
     'mails-read_mails': [...list, 'state'],

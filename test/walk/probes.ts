@@ -1,6 +1,6 @@
 import { ECHO, faultPlaces } from './check.ts'
 import type { Answer, Call } from './client.ts'
-import { FORBIDDEN_ROLE, MEBIBYTE, otherSlash, type Context } from './context.ts'
+import { FORBIDDEN_ROLE, BODY_LIMIT, otherSlash, type Context } from './context.ts'
 import { wrong } from './wrong.ts'
 
 /** Who is let in. The call may be wrong in path, query and body: who is asking is answered first. */
@@ -38,7 +38,7 @@ export async function bodyRules(
   )
   check.error('415 for text/plain', await send({ type: 'text/plain', body: ECHO }), 415)
   check.error('415 for a form', await send({ form: { [ECHO]: ECHO } }), 415)
-  check.error('413 over 1 MiB', await send({ json: { filler: 'x'.repeat(MEBIBYTE) } }), 413)
+  check.error('413 over 32 KiB', await send({ json: { filler: 'x'.repeat(BODY_LIMIT) } }), 413)
   check.faults('422 for a list', await send({ json: [ECHO] }), 'body')
   check.faults('422 for null', await send({ json: null }), 'body')
   for (const type of ['application/json', 'text/plain', 'application/xml']) {

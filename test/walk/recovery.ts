@@ -44,8 +44,9 @@ export const recovery: Row[] = [
         await api('POST', `${base}${ECHO}%00@a.example.com`, { as: cast.admin }),
         'path.email',
       )
-      const call = { as: cast.admin, headers: { host: 'attacker.example' } }
-      const mail = await api('POST', base + ada.email.toLowerCase(), call)
+      const forged = { as: cast.admin, headers: { host: 'attacker.example' } }
+      const elsewhere = await api('POST', base + ada.email, forged)
+      const mail = await api('POST', base + ada.email.toLowerCase(), { as: cast.admin })
       check.holds(
         '200 text/html',
         mail.status === 200 && /^text\/html\b/.test(mail.headers['content-type'] ?? ''),
@@ -61,9 +62,9 @@ export const recovery: Row[] = [
       )
       check.holds(
         'the Host header makes no link',
-        !mail.text.includes('attacker.example'),
+        !elsewhere.text.includes('attacker.example'),
         'no attacker.example',
-        link,
+        elsewhere,
       )
     },
   },

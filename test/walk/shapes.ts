@@ -42,7 +42,7 @@ const sessionPublic: Shape = {
   ip_address: isTextOrNull,
   is_current: isFlag,
 }
-export const sessionsPublic: Shape = { data: isListOf(sessionPublic), count: isCount }
+export const sessionsPublic = listOf(sessionPublic)
 export const token: Shape = {
   access_token: (value) => isText(value) && value.split('.').length === 3,
   token_type: (value) => value === 'bearer',

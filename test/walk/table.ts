@@ -28,7 +28,7 @@ users-read_user_me                  GET    /users/me                            
 users-update_user_me                PATCH  /users/me                              U UserUpdateMe UserPublic 401 409 422
 users-update_password_me            PATCH  /users/me/password                     U UpdatePassword Message 400 401 422
 users-delete_user_me                DELETE /users/me                              U - Message 401 403
-users-read_sessions_me              GET    /users/me/sessions                     U - SessionsPublic 401
+users-read_sessions_me              GET    /users/me/sessions                     U - SessionsPublic 401 422
 users-delete_session_me             DELETE /users/me/sessions/{session_id}        U - Message 401 404 422
 users-delete_sessions_me            DELETE /users/me/sessions                     U - Message 401
 users-read_user_by_id               GET    /users/{user_id}                       U - UserPublic 401 403 404 422
@@ -73,7 +73,7 @@ export const components: Record<string, string> = {
   ItemCreate: 'title description?',
   ItemUpdate: 'title? description?',
   SessionPublic: 'id created_at last_used_at expires_at user_agent ip_address is_current',
-  SessionsPublic: 'data count',
+  SessionsPublic: 'data count next_cursor',
   RefreshToken: 'refresh_token',
   VerifyEmail: 'token',
   ResendVerification: 'email',

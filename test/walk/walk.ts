@@ -2,9 +2,12 @@
  * Walks the contract's table against a running service, from outside, and says which rows hold.
  * Limits of tries are not walked: run the service with RATE_LIMIT_ENABLED=false.
  *
- *   tsx test/walk/walk.ts --base-url http://127.0.0.1:8000 [--email admin@example.com] [--password changethis]
+ *   npm run test:walk                             against a service of its own, which goes again
+ *   npm run test:walk -- --base-url http://…      [--email admin@example.com] [--password changethis]
+ *
+ * It writes, so it walks nothing that it was not told to.
  */
-import { parseArgs } from 'node:util'
+import { withBuilt } from '../support/built.ts'
 import { account } from './account.ts'
 import { administration } from './administration.ts'
 import { Cast, field, signIn } from './cast.ts'
@@ -25,6 +28,7 @@ import { isMap } from './shapes.ts'
 import { signup } from './signup.ts'
 import { lastSuperuser } from './superuser.ts'
 import { users } from './users.ts'
+import { type WalkOptions, walkOptions } from './options.ts'
 import { utils } from './utils.ts'
 
 const tags = {
@@ -109,20 +113,16 @@ async function walk(client: Client, email: string, password: string) {
   return total.failed === 0
 }
 
-const options = {
-  'base-url': { type: 'string', default: 'http://127.0.0.1:8000' },
-  email: { type: 'string', default: 'admin@example.com' },
-  password: { type: 'string', default: 'changethis' },
-} as const
+async function walkAt(base: URL, { email, password }: WalkOptions): Promise<void> {
+  const client = new Client(base)
+  const holds = await walk(client, email, password).finally(() => client.close())
+  process.exitCode = holds ? 0 : 1
+}
 
 try {
-  const { values } = parseArgs({ options })
-  const base = new URL(values['base-url'])
-  if (base.protocol !== 'http:')
-    throw new Error(`--base-url has to start with http://, not ${base.protocol}//`)
-  const client = new Client(base)
-  const holds = await walk(client, values.email, values.password).finally(() => client.close())
-  process.exitCode = holds ? 0 : 1
+  const options = walkOptions(process.argv.slice(2))
+  if (options.base) await walkAt(options.base, options)
+  else await withBuilt(1, ([service]) => walkAt(new URL(service!.url), options))
 } catch (error) {
   console.error(error instanceof Error ? error.message : error)
   process.exitCode = 1

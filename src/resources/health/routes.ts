@@ -1,18 +1,22 @@
+import { buildInfo } from '../../build-info.ts'
 import type { App } from '../../contract.ts'
 import { ServiceUnavailable } from '../../errors.ts'
 import { pinger } from './store.ts'
 
 const schema = { hide: true }
-const config = { unprepared: true } as const
+/** Never refused: a process that answers is not to be restarted, nor one that is ready to be left out. */
+const config = { unprepared: true, throttled: false } as const
 
 /** For balancers and orchestrators: is the process there, and may it be sent requests. */
 export function health(app: App) {
   const answers = pinger(app.db)
-  // Never throttled: a process that answers is not to be restarted.
-  app.get('/health/live', { schema, config: { ...config, throttled: false } }, () => ({ status: 'live' }))
+  app.get('/health/live', { schema, config }, () => ({
+    status: 'live',
+    ...buildInfo,
+  }))
   app.get('/health/ready', { schema, config }, async () => {
     // Not stopping, migrated, and the database answers soon: it is away or overloaded otherwise.
     if (app.stopping.aborted || !app.preparation.done || !(await answers())) throw new ServiceUnavailable()
-    return { status: 'ready' }
+    return { status: 'ready', ...buildInfo }
   })
 }

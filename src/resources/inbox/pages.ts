@@ -11,7 +11,8 @@ export interface MailHeaders {
   readonly subject: string
 }
 
-export const listPage = (mails: readonly Listed[]): WebPage => ({
+/** @param inbox its path, as a browser has it */
+export const listPage = (inbox: string, mails: readonly Listed[]): WebPage => ({
   title: 'Inbox',
   wide: true,
   main: html`<h1>Inbox</h1>
@@ -22,7 +23,7 @@ export const listPage = (mails: readonly Listed[]): WebPage => ({
       mails.length === 0
         ? html`<p class="card">Nothing was sent yet.</p>`
         : html`<ul class="mails">
-            ${mails.map(listed)}
+            ${mails.map((mail) => listed(inbox, mail))}
           </ul>`
     }`,
 })
@@ -32,9 +33,12 @@ interface Listed {
   readonly subject: string
 }
 
-const listed = ({ mail: { id, recipient, created_at, token_id, valid_until }, subject }: Listed) =>
+const listed = (
+  inbox: string,
+  { mail: { id, recipient, created_at, token_id, valid_until }, subject }: Listed,
+) =>
   html`<li>
-    <a href="/inbox/${id}"
+    <a href="${inbox}/${id}"
       ><strong>${subject}</strong> ${time(created_at)}
       <span
         >to ${recipient}${token_id !== null && valid_until === null && ' · its link no longer works'}</span
@@ -42,8 +46,12 @@ const listed = ({ mail: { id, recipient, created_at, token_id, valid_until }, su
     >
   </li>`
 
-/** @param mail undefined where its link is dead, and it can't be composed any more */
+/**
+ * @param inbox as above
+ * @param mail undefined where its link is dead, and it can't be composed any more
+ */
 export const mailPage = (
+  inbox: string,
   { id, recipient, created_at }: KeptMail,
   { from, messageId, subject }: MailHeaders,
   mail: RenderedMail | undefined,
@@ -51,7 +59,7 @@ export const mailPage = (
   title: subject,
   wide: true,
   main: html`<p>
-      <a href="/inbox"><span aria-hidden="true">← </span>Inbox</a>
+      <a href="${inbox}"><span aria-hidden="true">← </span>Inbox</a>
     </p>
     <h1>${subject}</h1>
     <dl class="card">
@@ -66,13 +74,13 @@ export const mailPage = (
       <dt>Message-ID</dt>
       <dd>${messageId}</dd>
     </dl>
-    ${mail ? parts(id, mail) : deadLink}`,
+    ${mail ? parts(`${inbox}/${id}/html`, mail) : deadLink}`,
 })
 
-const parts = (id: string, { text }: RenderedMail) =>
+const parts = (htmlPath: string, { text }: RenderedMail) =>
   html`<h2>HTML</h2>
     <iframe
-      src="/inbox/${id}/html"
+      src="${htmlPath}"
       title="The mail's HTML part"
       sandbox="allow-popups allow-popups-to-escape-sandbox"
     ></iframe>

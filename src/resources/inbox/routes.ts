@@ -1,11 +1,10 @@
 import { Type } from '@sinclair/typebox'
 import { type App, Id } from '../../contract.ts'
-import { InboxElsewhere, MailNotFound } from '../../errors.ts'
+import { MailNotFound } from '../../errors.ts'
 import { DeadLink } from '../../mail/messages.ts'
 import { renderSubject } from '../../mail/templates.ts'
 import { messageIdOf } from '../../mail/transport.ts'
 import { answerWithPages, protect } from '../../web-page.ts'
-import { isOwnHost } from './hosts.ts'
 import { errorPage, listPage, mailPage } from './pages.ts'
 import { type KeptMail, keptMails } from './store.ts'
 
@@ -27,6 +26,7 @@ const MAIL_POLICY = {
 export function inbox(app: App) {
   const { config } = app
   const { PROJECT_NAME: project_name, EMAILS_FROM_EMAIL: address = 'noreply@localhost' } = config
+  const path = `${config.publicPath}/inbox`
   const mails = keptMails(app.db)
   const subjectOf = ({ message }: KeptMail) => renderSubject(message, { project_name })
 
@@ -43,20 +43,20 @@ export function inbox(app: App) {
   }
 
   answerWithPages(app, errorPage, { 'frame-src': "'self'" })
-  app.addHook('onRequest', (request, _reply, next) => {
-    next(isOwnHost(request.headers.host, config.PUBLIC_URL) ? undefined : new InboxElsewhere())
-  })
 
   app.get('/inbox', { schema: hide }, async () => {
     const newest = await mails.newest()
-    return listPage(await Promise.all(newest.map(async (mail) => ({ mail, subject: await subjectOf(mail) }))))
+    return listPage(
+      path,
+      await Promise.all(newest.map(async (mail) => ({ mail, subject: await subjectOf(mail) }))),
+    )
   })
 
   app.get('/inbox/:id', { schema: ofMail }, async ({ params: { id } }) => {
     const mail = await find(id)
     const from = `${config.EMAILS_FROM_NAME ?? project_name} <${address}>`
     const headers = { from, messageId: messageIdOf(id, address), subject: await subjectOf(mail) }
-    return mailPage(mail, headers, await compose(mail))
+    return mailPage(path, mail, headers, await compose(mail))
   })
 
   app.get('/inbox/:id/html', { schema: ofMail }, async ({ params: { id } }, reply) => {

@@ -1,9 +1,9 @@
-import type { App } from '../../contract.ts'
+import type { SignedInApp } from '../../contract.ts'
 import { items } from '../../db/tables.ts'
 import { createItem, deleteItem, readItem, readItems, updateItem } from './schemas.ts'
 
 /** A resource that belongs to its owner: copy this folder for your own. */
-export function itemRoutes(app: App) {
+export function itemRoutes(app: SignedInApp) {
   app.get('/items/', { schema: readItems }, (request) => request.owned(items).page(request.query))
   app.post('/items/', { schema: createItem }, (request) => request.owned(items).create(request.body))
   app.get('/items/:id', { schema: readItem }, (request) => request.owned(items).get(request.params.id))

@@ -13,7 +13,7 @@ import {
   pageOf,
   Message,
 } from '../../contract.ts'
-import { ItemNotFound, NotEnoughPermissions, PreconditionFailed } from '../../errors.ts'
+import { ItemNotFound, NotEnoughPermissions, PreconditionFailed, RowQuotaReached } from '../../errors.ts'
 
 const title = Text(255, 1, { examples: ['Analytical Engine'] })
 const description = NullableText(255, { examples: ['Notes on the engine'] })
@@ -48,6 +48,7 @@ export const createItem = operation({
   body: ItemCreate,
   response: { 200: ItemPublic },
   versioned: true,
+  errors: [RowQuotaReached],
 })
 export const readItem = operation({
   operationId: 'items-read_item',

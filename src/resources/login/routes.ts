@@ -1,7 +1,9 @@
 import type { Static } from '@sinclair/typebox'
-import type { FastifyRequest } from 'fastify'
+import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { SigningIn } from '../../auth/accounts.ts'
-import type { App } from '../../contract.ts'
+import { isTooLong } from '../../auth/normal-password.ts'
+import type { App, SignedInApp } from '../../contract.ts'
+import { readEmail } from '../../email-address.ts'
 import {
   type ApiErrorKind,
   EmailNotVerified,
@@ -23,41 +25,67 @@ import {
   verifyEmail,
 } from './schemas.ts'
 
-/** No password is longer; what is longer is not worth a hash. */
-const PASSWORD_LENGTH = 128
-
 export function loginPublic(app: App) {
-  const { accounts, knownNetworks, passwords, refresh, sessions, recovery, verification } = app.auth
+  const { accounts, knownNetworks, level, passwords, refresh, sessions, recovery, verification } = app.auth
 
-  /** Limits sign-ins to an account, which may be nobody's. @throws TooManyRequests */
+  /**
+   * Limits sign-ins to an account, which may be nobody's. Its network's limit does not concern those that the account
+   * knows: their own holds, and colleagues of a guesser sign in.
+   *
+   * @returns as whom it waits for a hash
+   * @throws TooManyRequests
+   */
   async function limitSignIn(request: SignInRequest, user: SigningIn | undefined) {
     const { network, body } = request
-    const account = user?.id ?? body.username.toLowerCase()
-    await request.limit('login', account, network)
-    if (!user?.known_networks.includes(knownNetworks.nameOf(user.id, network)))
-      await request.limit('login_by_strangers', account)
+    // By address, as a sign-up makes an account of one: counted anew, it would tell which ones had none before.
+    const account = (user?.email ?? readEmail(body.username)).toLowerCase()
+    const isKnown = user?.known_networks.includes(knownNetworks.nameOf(user.id, network))
+    if (!isKnown) await request.limitNetwork('login_network')
+    await request.guess(
+      ['login', account, network],
+      ...(isKnown ? [] : [['login_by_strangers', account] as const]),
+      ['sign_ins', account],
+    )
+    return JSON.stringify(isKnown ? [account, network] : [account])
+  }
+
+  /** Whether whoever has this address signed in from a network before. */
+  async function isKnown(email: string, network: string): Promise<boolean> {
+    const user = await accounts.findForSignIn(email)
+    return user !== undefined && user.known_networks.includes(knownNetworks.nameOf(user.id, network))
+  }
+
+  /**
+   * What a password is compared with. Where addresses have to be verified, an unverified account and a sign-up with an
+   * address in use are answered alike, so both are compared as a claim, and the latest sign-up counts: nobody can tell
+   * whether theirs or an earlier one made the account.
+   */
+  function verifiable(user: SigningIn | undefined) {
+    if (app.config.EMAIL_VERIFICATION !== 'required') return { real: user?.hashed_password }
+    if (!user) return { claimed: null }
+    const { hashed_password, claimed_password_hash: claimed } = user
+    return user.is_verified ? { real: hashed_password, claimed } : { claimed: claimed ?? hashed_password }
   }
 
   /** Undefined where the hash changed after it was verified. */
-  async function openSession(request: SignInRequest) {
+  async function openSession(request: SignInRequest, reply: FastifyReply) {
     const { username, password } = request.body
-    const user = await accounts.findForSignIn(username)
-    await limitSignIn(request, user)
-    const { matches, outdated } = await passwords.verify(user?.hashed_password, password, (isRight) =>
-      request.settle(isRight),
-    )
+    const user = await accounts.findForSignIn(readEmail(username))
+    const turn = reply.turn(await limitSignIn(request, user))
+    const settle = (isRight: boolean) => request.settle(isRight)
+    const { real, claimed } = verifiable(user)
+    const { matches, isClaimed, outdated } = await passwords.verify(real, password, settle, turn, claimed)
     const refuse = (refusal: ApiErrorKind, reason: string) => {
       request.record('sign_in', { user_id: user?.id, reason })
       return new refusal()
     }
+    if (isClaimed) throw refuse(EmailNotVerified, user?.is_verified ? 'claimed' : 'unverified')
     if (!user || !matches) throw refuse(IncorrectEmailOrPassword, user ? 'password' : 'address')
     if (!user.is_active) throw refuse(InactiveUser, 'inactive')
-    if (!user.is_verified && app.config.EMAIL_VERIFICATION === 'required')
-      throw refuse(EmailNotVerified, 'unverified')
     return sessions.open({
       user_id: user.id,
       verified_hash: user.hashed_password,
-      renewed_hash: outdated ? await passwords.renew(password) : undefined,
+      renewed_hash: outdated ? await passwords.renew(password, turn) : undefined,
       user_agent: request.headers['user-agent'],
       ip_address: request.ip,
       network: knownNetworks.nameOf(user.id, request.network),
@@ -66,10 +94,13 @@ export function loginPublic(app: App) {
 
   const signIn = { schema: accessToken, config: { limit: 'login_network' } } as const
   app.post('/login/access-token', signIn, async (request, reply) => {
-    if ([...request.body.password].length > PASSWORD_LENGTH) throw wrongPassword(request)
-    passwords.admit()
+    if (isTooLong(request.body.password)) {
+      await request.limitNetwork('login_network')
+      throw wrongPassword(request)
+    }
+    passwords.admit(reply.turn())
     // Another device may renew the hash meanwhile: then the password is still right, and the second try says so.
-    const session = (await openSession(request)) ?? (await openSession(request))
+    const session = (await openSession(request, reply)) ?? (await openSession(request, reply))
     if (!session) throw wrongPassword(request)
     request.record('sign_in', { user_id: session.user_id, session_id: session.id })
     return reply.header('cache-control', 'no-store').send(app.auth.tokens(session))
@@ -84,20 +115,24 @@ export function loginPublic(app: App) {
       app.mail.wake()
     }
     if (!refreshed?.session) throw new InvalidCredentials()
+    const { id: session_id, user_id } = refreshed.session
+    request.signedIn = { id: user_id, session_id }
     return reply.header('cache-control', 'no-store').send(app.auth.tokens(refreshed.session))
   })
 
   const recover = { schema: recoverPassword, config: { limit: 'mail_network' } } as const
   app.post('/password-recovery/:email', recover, async (request) => {
-    await request.limit('mail', request.params.email.toLowerCase())
-    await recovery.request(request.params.email)
+    const email = await accounts.spelling(request.params.email)
+    await level(async () => {
+      await recovery.request(email, await isKnown(email, request.network))
+      app.mail.wake()
+    })
     request.record('recovery_requested')
-    app.mail.wake()
     return { message: 'If that email is registered, we sent a password recovery link' }
   })
 
-  app.post('/reset-password/', { schema: resetPassword, config }, async (request) => {
-    await request.resetPassword(request.body.token, request.body.new_password)
+  app.post('/reset-password/', { schema: resetPassword, config }, async (request, reply) => {
+    await request.resetPassword(request.body, reply)
     return { message: 'Password updated successfully' }
   })
 
@@ -108,9 +143,11 @@ export function loginPublic(app: App) {
 
   const resend = { schema: resendVerification, config: { limit: 'mail_network' } } as const
   app.post('/verify-email/resend', resend, async (request) => {
-    await request.limit('mail', request.body.email.toLowerCase())
-    await verification.request(request.body.email)
-    app.mail.wake()
+    const email = await accounts.spelling(request.body.email)
+    await level(async () => {
+      await verification.request(email, await isKnown(email, request.network))
+      app.mail.wake()
+    })
     return { message: 'If that email is registered and not verified, we sent a verification link' }
   })
 }
@@ -124,7 +161,7 @@ function wrongPassword(request: SignInRequest) {
 
 const about = ({ user_id, session_id }: { user_id: string; session_id: string }) => ({ user_id, session_id })
 
-export function loginSignedIn(app: App) {
+export function loginSignedIn(app: SignedInApp) {
   app.post('/login/test-token', { schema: testToken }, (request) => request.user)
   app.post('/login/logout', { schema: logout }, async (request) => {
     await app.auth.sessions.end(request.user.session_id)
@@ -138,8 +175,11 @@ export function loginSuperuser(app: App) {
     '/password-recovery-html-content/:email',
     { schema: recoverPasswordHtml },
     async (request, reply) => {
-      const issued = await app.auth.recovery.issue(request.params.email)
+      const { accounts, recovery } = app.auth
+      const issued = await recovery.issue(await accounts.spelling(request.params.email))
       if (!issued) throw new UnknownUsername()
+      request.record('recovery_link_shown', { user_id: issued.user_id })
+      app.mail.wake()
       const { html } = await app.mail.compose({ message: 'recovery', recipient: issued.email, ...issued })
       return reply.type('text/html; charset=utf-8').header('cache-control', 'no-store').send(html)
     },

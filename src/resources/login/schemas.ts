@@ -56,6 +56,7 @@ export const accessToken = operation({
   description:
     'Address and password, as an OAuth 2 password form, for an access token. It opens a session that can be ended at any time.',
   consumes: ['application/x-www-form-urlencoded'],
+  multipart: true, // frontends of the template sent it so until August 2026
   body: LoginForm,
   response: { 200: Token },
   errors: [IncorrectEmailOrPassword, InactiveUser, EmailNotVerified],
@@ -70,7 +71,7 @@ export const refreshToken = operation({
   operationId: 'login-refresh_token',
   summary: 'Go on with a session',
   description:
-    'A new access token, and the next refresh token: each is good for one refresh. For a minute the one before is answered alike, as an answer may get lost. An older one ends the session.',
+    'A new access token, and the next refresh token: each is good for one refresh. As an answer may get lost, the one before is answered alike until what came with the newest is used, and for a minute in any case. An older one ends the session.',
   body: RefreshToken,
   response: { 200: Token },
   errors: [InvalidCredentials],
@@ -94,7 +95,8 @@ export const recoverPassword = operation({
 export const recoverPasswordHtml = operation({
   operationId: 'login-recover_password_html_content',
   summary: 'See a recovery mail',
-  description: 'The mail as it would be sent, with a link that works. It is not sent.',
+  description:
+    'The mail as it would be sent, with a link that works. It is not sent; its owner is told that it was seen.',
   params,
   produces: ['text/html'],
   response: { 200: Type.String() },

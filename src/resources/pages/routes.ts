@@ -25,8 +25,8 @@ export function resetPasswordPage(app: App) {
     return reset.formPage(token)
   })
 
-  app.post('/reset-password', { schema: resetPassword, config }, async (request) => {
-    await request.resetPassword(request.body.token, request.body.new_password)
+  app.post('/reset-password', { schema: resetPassword, config }, async (request, reply) => {
+    await request.resetPassword(request.body, reply)
     return reset.donePage
   })
 }

@@ -6,9 +6,10 @@ export function privateRoutes(app: App) {
   const { accounts, passwords } = app.auth
 
   const create = { schema: createUser, config: { limit: false } } as const
-  app.post('/private/users/', create, async (request) => {
+  app.post('/private/users/', create, async (request, reply) => {
     const { password, ...account } = request.body
-    const user = await accounts.create({ ...account, hashed_password: await passwords.hash(password) })
+    const hashed_password = await passwords.hash(password, reply.turn())
+    const user = await accounts.create({ ...account, hashed_password })
     if (!user) throw new EmailTakenAtSignup()
     return user
   })

@@ -1,5 +1,5 @@
 import { Type } from '@sinclair/typebox'
-import { Id, Message, Time, component, operation } from '../../contract.ts'
+import { Id, Message, PageQuery, Time, component, operation, pageOf } from '../../contract.ts'
 import { SessionNotFound } from '../../errors.ts'
 
 const nullable = (description: string, example: string) =>
@@ -17,17 +17,16 @@ export const SessionPublic = component(
     is_current: Type.Boolean({ description: 'Whether the access token of the request is of this session.' }),
   }),
 )
-export const SessionsPublic = component(
-  'SessionsPublic',
-  Type.Object({ data: Type.Array(SessionPublic), count: Type.Integer({ examples: [1] }) }),
-)
+export const SessionsPublic = component('SessionsPublic', pageOf(SessionPublic))
 
 const params = Type.Object({ session_id: { ...Id, description: 'Which session of mine.' } })
 
 export const readSessions = operation({
   operationId: 'users-read_sessions_me',
   summary: 'List my sessions',
-  description: 'Where I am signed in, newest first. `last_used_at` is right to the minute.',
+  description:
+    'Where I am signed in, newest first. There are 100 at most: one more sign-in ends the oldest. `last_used_at` is right to the minute.',
+  querystring: PageQuery,
   response: { 200: SessionsPublic },
 })
 export const deleteSession = operation({

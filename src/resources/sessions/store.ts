@@ -1,5 +1,7 @@
-import { and, desc, eq, inArray, ne, sql } from 'drizzle-orm'
+import { and, eq, inArray, ne, sql } from 'drizzle-orm'
 import type { Database } from '../../db/connect.ts'
+import { endSessions, keepSession } from '../../db/ended-sessions.ts'
+import { type PageOf, type PageRequest, preparePages } from '../../db/page.ts'
 import { value, whenNeeded } from '../../db/statements.ts'
 import { sessions as table, users } from '../../db/tables.ts'
 import { SessionNotFound } from '../../errors.ts'
@@ -17,18 +19,29 @@ type Session = Pick<
 
 export interface SessionStore {
   /** Those that are live, newest first. */
-  list(asker: Asker): Promise<{ data: Session[]; count: number }>
+  page(asker: Asker, request: PageRequest<'created_at'>): Promise<PageOf<Session>>
   /** @throws SessionNotFound where it is not the asker's */
   end(asker: Asker, id: string): Promise<void>
   endOthers(asker: Asker): Promise<void>
 }
 
+/** Of the value of `user`: not over, and opened with the credentials of today. */
+const isLive = and(
+  eq(table.user_id, value('user')),
+  sql`${table.credentials_version} = (
+    select ${users.credentials_version} from ${users} where ${users.id} = ${value('user')}
+  )`,
+  sql`${table.expires_at} > now()`,
+)
+
 export function sessionStore(db: Database): SessionStore {
   const run = whenNeeded(() => prepare(db))
+  const read = preparePages<typeof table.$inferSelect>(db, table, [], isLive)
   return {
-    async list({ id, session_id }) {
-      const data = await run().list.execute({ user: id, current: session_id })
-      return { data, count: data.length }
+    async page({ id, session_id }, request) {
+      const page = await read(request, { user: id })
+      const data = page.data.map((row) => Object.assign(row, { is_current: row.id === session_id }))
+      return { ...page, data }
     },
     async end({ id }, session) {
       const ended = await run().end.execute({ user: id, session })
@@ -44,44 +57,31 @@ function prepare(db: Database) {
   // The user first, as in every statement that ends several sessions: in no order of their own do two block each other.
   const owner = db.$with('owner').as(
     db
-      .select({ id: users.id })
-      .from(users)
-      .where(eq(users.id, value('user')))
-      .for('no key update'),
-  )
-  return {
-    list: db
-      .select({
-        id: table.id,
-        created_at: table.created_at,
-        last_used_at: table.last_used_at,
-        expires_at: table.expires_at,
-        user_agent: table.user_agent,
-        ip_address: table.ip_address,
-        is_current: sql<boolean>`${table.id} = ${value('current')}`,
-      })
-      .from(table)
-      .innerJoin(users, eq(users.id, table.user_id))
+      .update(users)
+      .set({ credentials_version: sql`${users.credentials_version} + 1` })
+      // Whoever asks in a session that another request ended meanwhile ends none.
       .where(
         and(
-          ofUser,
-          eq(table.credentials_version, users.credentials_version),
-          sql`${table.expires_at} > now()`,
+          eq(users.id, value('user')),
+          sql`exists (
+            select from ${table} where ${table.id} = ${value('current')} and ${table.user_id} = ${users.id}
+              and ${table.credentials_version} = ${users.credentials_version}
+          )`,
         ),
       )
-      .orderBy(desc(table.created_at), desc(table.id))
-      .prepare('sessions_list'),
+      .returning({ id: users.id, credentials_version: users.credentials_version }),
+  )
+  const kept = db.$with('kept').as(keepSession(db, owner, value('current')))
+  const ids = db.select({ id: owner.id }).from(owner)
+  const ended = db
+    .$with('ended')
+    .as(endSessions(db, and(inArray(table.user_id, ids), ne(table.id, value('current')))))
+  return {
     end: db
       .delete(table)
       .where(and(ofUser, eq(table.id, value('session'))))
       .returning({ id: table.id })
       .prepare('sessions_end'),
-    endOthers: db
-      .with(owner)
-      .delete(table)
-      .where(
-        and(inArray(table.user_id, db.select({ id: owner.id }).from(owner)), ne(table.id, value('current'))),
-      )
-      .prepare('sessions_end_others'),
+    endOthers: db.with(owner, kept, ended).select().from(owner).prepare('sessions_end_others'),
   }
 }

@@ -1,5 +1,8 @@
-import { isCommonPassword } from '../../auth/common-passwords.ts'
-import type { App } from '../../contract.ts'
+import type { Accounts } from '../../auth/accounts.ts'
+import { isGuessable } from '../../auth/common-passwords.ts'
+import { normalPassword } from '../../auth/normal-password.ts'
+import type { App, SignedInApp } from '../../contract.ts'
+import { isSameEmail } from '../../email-address.ts'
 import {
   type ApiErrorKind,
   CommonPassword,
@@ -25,69 +28,81 @@ import {
 import { userStore } from './store.ts'
 
 /** @param taken is said first where the address is in use; undefined where that is nobody's business */
-async function refuseCommon({ auth }: App, { email, password }: Account, taken: ApiErrorKind | undefined) {
-  if (!(await isCommonPassword(password))) return
+async function refuseCommon(
+  { auth, config }: Pick<App, 'auth' | 'config'>,
+  { email, password }: Account,
+  taken: ApiErrorKind | undefined,
+) {
+  if (!(await isGuessable(password, { email, project: config.PROJECT_NAME }))) return
   if (taken && (await auth.accounts.findByEmail(email))) throw new taken()
   throw new CommonPassword('password')
 }
+
+/** Changes with an address as it is stored. */
+const spelled = async <Changes extends { email?: string }>(changes: Changes, accounts: Accounts) =>
+  changes.email === undefined ? changes : { ...changes, email: await accounts.spelling(changes.email) }
 
 type Account = Record<'email' | 'password', string>
 
 const deleted = { message: 'User deleted successfully' }
 
 export function usersPublic(app: App) {
-  const { passwords, register } = app.auth
+  const { accounts, level, passwords, register } = app.auth
   // Where addresses have to be verified, nobody learns from a sign-up which ones are in use.
   const tells = app.config.EMAIL_VERIFICATION !== 'required'
 
   const signup = { schema: registerUser, config: { limit: 'signup_network' } } as const
-  app.post('/users/signup', signup, async (request) => {
+  app.post('/users/signup', signup, async (request, reply) => {
     const { password, ...account } = request.body
-    await request.limit('mail', account.email.toLowerCase())
     await refuseCommon(app, request.body, tells ? EmailTakenAtSignup : undefined)
-    const hashed_password = await passwords.hash(password)
-    const { user, isMadeUp } = await register({ ...account, hashed_password, ip_address: request.ip })
+    const signUp = async () => {
+      const hashed_password = await passwords.hash(password, reply.turn(account.email.toLowerCase()))
+      const email = await accounts.spelling(account.email)
+      return register({ ...account, email, hashed_password, ip_address: request.ip })
+    }
+    const { user, isMadeUp } = await (tells ? signUp() : level(signUp))
     if (isMadeUp && tells) throw new EmailTakenAtSignup()
     if (isMadeUp) request.record('user_registered', { reason: 'address in use' })
     else request.record('user_registered', { user_id: user.id })
     app.mail.wake()
-    return user
+    return isMadeUp ? { ...user, email: account.email } : user
   })
 }
 
-export function usersSignedIn(app: App) {
-  const { passwords } = app.auth
+export function usersSignedIn(app: SignedInApp) {
+  const { accounts, passwords } = app.auth
   const users = userStore(app.db, app.config)
 
   app.get('/users/me', { schema: readUserMe }, (request) => request.user)
   app.patch('/users/me', { schema: updateUserMe }, async (request) => {
-    const address = request.body.email?.toLowerCase()
-    if (address !== undefined && address !== request.user.email.toLowerCase()) {
-      await request.limit('mail_network', request.network)
-      await request.limit('mail', address)
+    const changes = await spelled(request.body, accounts)
+    if (changes.email !== undefined && !isSameEmail(changes.email, request.user.email)) {
+      await request.limitNetwork('mail_network')
     }
-    const user = await users.updateOwn(request.user.id, request.body, request.ip)
-    if (user.email.toLowerCase() !== request.user.email.toLowerCase()) {
+    const user = await users.updateOwn(request.user.id, changes, request.ip)
+    if (!isSameEmail(user.email, request.user.email)) {
       request.record('address_changed')
       app.mail.wake()
     }
     return user
   })
-  app.patch('/users/me/password', { schema: updatePasswordMe }, async (request) => {
+  app.patch('/users/me/password', { schema: updatePasswordMe }, async (request, reply) => {
     const { current_password, new_password } = request.body
-    await request.limit('password_change', request.user.id)
+    const { id, email } = request.user
+    await request.guess(['password_change', id], ['password_changes', id])
+    const turn = reply.turn(id)
     const change = async () => {
-      const current = await users.hashOf(request.user.id)
-      const { matches } = await passwords.verify(current, current_password, (isRight) =>
-        request.settle(isRight),
-      )
+      const current = await users.hashOf(id)
+      const settle = (isRight: boolean) => request.settle(isRight)
+      const { matches } = await passwords.verify(current, current_password, settle, turn)
       if (!matches) {
         request.record('password_changed', { reason: 'password' })
         throw new IncorrectPassword()
       }
-      if (current_password === new_password) throw new SamePassword()
-      if (await isCommonPassword(new_password)) throw new CommonPassword('new_password')
-      const hashed_password = await passwords.hash(new_password)
+      if (normalPassword(current_password) === new_password) throw new SamePassword()
+      if (await isGuessable(new_password, { email, project: app.config.PROJECT_NAME }))
+        throw new CommonPassword('new_password')
+      const hashed_password = await passwords.renew(new_password, turn)
       return users.changePassword(request.user, {
         verified: current,
         hashed_password,
@@ -97,6 +112,7 @@ export function usersSignedIn(app: App) {
     // A sign-in may renew the hash meanwhile: then the password is still right, and the second try says so.
     if (!(await change()) && !(await change())) throw new IncorrectPassword()
     request.record('password_changed')
+    app.removeEndedSessionsOf(request.user.id)
     app.mail.wake()
     return { message: 'Password updated successfully' }
   })
@@ -104,6 +120,7 @@ export function usersSignedIn(app: App) {
     if (request.user.is_superuser) throw new SuperuserDeletesSelf()
     await users.deleteOwn(request.user.id)
     request.record('user_deleted')
+    await app.removeRowsOf(request.user.id)
     return deleted
   })
   app.get('/users/:user_id', { schema: readUserById }, async (request) => {
@@ -115,34 +132,44 @@ export function usersSignedIn(app: App) {
   })
 }
 
-export function usersSuperuser(app: App) {
+export function usersSuperuser(app: SignedInApp) {
   const { accounts, passwords } = app.auth
   const users = userStore(app.db, app.config)
 
-  app.get('/users/', { schema: readUsers }, (request) => users.page(request.query))
-  app.post('/users/', { schema: createUser }, async (request) => {
+  /** By whoever knows the address that the user has, or gets. */
+  async function isGuessableOf(id: string, password: string, newEmail = '') {
+    const project = app.config.PROJECT_NAME
+    const oldEmail = (await users.emailOf(id)) ?? ''
+    const guesses = [oldEmail, newEmail].map((email) => isGuessable(password, { email, project }))
+    return (await Promise.all(guesses)).includes(true)
+  }
+
+  app.get('/users/', { schema: readUsers }, (request) => users.page(request.query, () => !request.ended))
+  app.post('/users/', { schema: createUser }, async (request, reply) => {
     const { password, ...account } = request.body
     await refuseCommon(app, request.body, EmailTakenAtCreation)
     const user = await accounts.createWithWelcome({
       ...account,
-      hashed_password: await passwords.hash(password),
+      hashed_password: await passwords.hash(password, reply.turn(request.user.id)),
     })
     if (!user) throw new EmailTakenAtCreation()
     request.record('user_created', { user_id: user.id })
     app.mail.wake()
     return user
   })
-  app.patch('/users/:user_id', { schema: updateUser }, async (request) => {
-    const { password, ...changes } = request.body
+  app.patch('/users/:user_id', { schema: updateUser }, async (request, reply) => {
+    const { password, ...changes } = await spelled(request.body, accounts)
     const id = request.params.user_id
-    if (password !== undefined && (await isCommonPassword(password))) {
+    if (password !== undefined && (await isGuessableOf(id, password, changes.email))) {
       await users.checkUpdate(id, changes)
       throw new CommonPassword('password')
     }
-    const hashed_password = password === undefined ? undefined : await passwords.hash(password)
-    const user = await users.update(id, { ...changes, hashed_password })
-    request.record('user_updated', { user_id: user.id })
-    if (password !== undefined || changes.email !== undefined) app.mail.wake()
+    const turn = reply.turn(request.user.id)
+    const hashed_password = password === undefined ? undefined : await passwords.hash(password, turn)
+    const { user, changed } = await users.update(id, { ...changes, hashed_password })
+    request.record('user_updated', { user_id: user.id, changed })
+    app.removeEndedSessionsOf(user.id)
+    app.mail.wake()
     return user
   })
   app.delete('/users/:user_id', { schema: deleteUser }, async (request) => {
@@ -150,6 +177,7 @@ export function usersSuperuser(app: App) {
     if (id === request.user.id) throw new SuperuserDeletesSelf()
     await users.delete(id)
     request.record('user_deleted', { user_id: id })
+    await app.removeRowsOf(id)
     return deleted
   })
 }

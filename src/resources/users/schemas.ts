@@ -122,7 +122,8 @@ export const readUsers = operation({
 export const createUser = operation({
   operationId: 'users-create_user',
   summary: 'Create a user',
-  description: 'Mails them a welcome with a link to choose a password of their own; never the password.',
+  description:
+    'Mails them a welcome with a link to choose a password of their own; never the password. Who is not active yet gets it when they are activated.',
   body: UserCreate,
   response: { 200: UserPublic },
   errors: [EmailTakenAtCreation],

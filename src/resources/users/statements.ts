@@ -1,11 +1,24 @@
-import { type SQL, type SQLWrapper, and, eq, getTableColumns, inArray, ne, notExists, sql } from 'drizzle-orm'
+import {
+  type SQL,
+  type SQLWrapper,
+  and,
+  eq,
+  getTableColumns,
+  inArray,
+  isNull,
+  ne,
+  notExists,
+  sql,
+} from 'drizzle-orm'
 import type { WithSubquery } from 'drizzle-orm/subquery'
-import { hasEmail } from '../../auth/accounts.ts'
-import { addressNotice, passwordNotice } from '../../auth/notices.ts'
+import { hasEmail, welcomeMail } from '../../auth/accounts.ts'
+import { notice } from '../../auth/notices.ts'
 import { type VerificationConfig, verificationMail, verifies } from '../../auth/verification.ts'
 import type { Database } from '../../db/connect.ts'
+import { boundedLink } from '../../mail/bounds.ts'
+import { endSessions, keepSession } from '../../db/ended-sessions.ts'
 import { columnsIn } from '../../db/page-statement.ts'
-import { assigned, sent, value } from '../../db/statements.ts'
+import { assigned, fieldValue, sent, value } from '../../db/statements.ts'
 import { oneTimeTokens as tokens, sessions, users } from '../../db/tables.ts'
 
 /**
@@ -13,13 +26,16 @@ import { oneTimeTokens as tokens, sessions, users } from '../../db/tables.ts'
  * and tokens that it ends are one statement, so there is no moment between them.
  */
 
-const ofId = eq(users.id, value('id'))
-const changesEmail = sql`(${sent(users.email)} and lower(${value('email')}) <> lower(${users.email}))`
+/** Whoever was deleted is nobody any more, although the row stays for as long as there is something to remove. */
+const ofId = and(eq(users.id, value('id')), isNull(users.deleted_at))
+const changesEmail = sql`(${sent('email')} and lower(${fieldValue('email')}) <> lower(${users.email}))`
 const profile = {
   email: assigned(users.email),
   full_name: assigned(users.full_name),
   // Nobody has shown yet that a new address is theirs.
   is_verified: sql`${users.is_verified} and not ${changesEmail}`,
+  // Of the old address.
+  claimed_password_hash: sql`case when not ${changesEmail} then ${users.claimed_password_hash} end`,
 }
 
 export function prepareUserStatements(db: Database, config: VerificationConfig) {
@@ -30,7 +46,8 @@ export function prepareUserStatements(db: Database, config: VerificationConfig) 
     updateOwn: prepareUpdateOwn(db, config),
     changePassword: prepareChangePassword(db, config),
     deleteOwn: db
-      .delete(users)
+      .update(users)
+      .set(deletion)
       .where(and(ofId, sql`not ${users.is_superuser}`))
       .returning({ id: users.id })
       .prepare('user_delete_own'),
@@ -48,7 +65,11 @@ function prepareUpdateOwn(db: Database, config: VerificationConfig) {
       .set(profile)
       .from(before)
       .where(eq(users.id, before.id))
-      .returning({ ...getTableColumns(users), old_email: before.old_email }),
+      .returning({
+        ...getTableColumns(users),
+        old_email: before.old_email,
+        was_verified: before.was_verified,
+      }),
   )
   return db
     .with(before, account, ...followAddress(db, account, config))
@@ -58,10 +79,21 @@ function prepareUpdateOwn(db: Database, config: VerificationConfig) {
 }
 
 /** A user's address before the statement. */
-const addressed = { id: users.id, old_email: sql<string>`${users.email}`.as('old_email') }
+const addressed = {
+  id: users.id,
+  old_email: sql<string>`${users.email}`.as('old_email'),
+  was_verified: sql<boolean>`${users.is_verified}`.as('was_verified'),
+  // Whoever was active once has a later version, as deactivation ends sessions.
+  was_never_active: sql<boolean>`(not ${users.is_active} and ${users.credentials_version} = 0)`.as(
+    'was_never_active',
+  ),
+}
 
 type Changed = WithSubquery &
-  Record<'id' | 'email' | 'old_email' | 'registered_from' | 'created_at', SQLWrapper>
+  Record<
+    'id' | 'email' | 'is_verified' | 'old_email' | 'was_verified' | 'registered_from' | 'created_at',
+    SQLWrapper
+  >
 
 /**
  * What a changed address brings with it: a link to the new one, a notice to the old one, and the end of the tokens that
@@ -72,7 +104,8 @@ function followAddress(db: Database, account: Changed, config: VerificationConfi
     db.$with(name).as(db.select().from(from).where(condition)) as unknown as Changed
   const moved = those('moved', account, sql`lower(${account.email}) <> lower(${account.old_email})`)
   const toVerify = those('to_verify', moved, verifies(config) ? undefined : sql`false`)
-  const { slot, parts } = verificationMail(db, toVerify, 'new_address', config)
+  const { parts: bounds, allowed } = boundedLink(db, toVerify, 'new_address', config)
+  const { slot, parts } = verificationMail(db, allowed, 'new_address', config)
   const isTaken = sql`(${tokens.purpose} = 'verify_email' and ${tokens.slot} in (select ${slot.number} from ${slot}))`
   const dead = db
     .$with('dead')
@@ -83,7 +116,8 @@ function followAddress(db: Database, account: Changed, config: VerificationConfi
         sql`(${all} or lower(account.email) <> lower(${tokens.email})) and not ${isTaken}`,
       ),
     )
-  return [moved, toVerify, ...parts, dead, addressNotice(db, moved, config)]
+  const old = { id: moved.id, email: moved.old_email, is_verified: moved.was_verified }
+  return [moved, toVerify, ...bounds, ...parts, dead, ...notice(db, moved, 'address_changed', old, config)]
 }
 
 /** Tokens of the user in `account` for which `condition` holds. */
@@ -102,27 +136,21 @@ function prepareChangePassword(db: Database, config: VerificationConfig) {
         credentials_version: sql`${users.credentials_version} + 1`,
       })
       .where(and(ofId, eq(users.hashed_password, value('verified'))))
-      .returning({ id: users.id, email: users.email, credentials_version: users.credentials_version }),
+      .returning({
+        id: users.id,
+        email: users.email,
+        is_verified: users.is_verified,
+        credentials_version: users.credentials_version,
+      }),
   )
   const ids = db.select({ id: account.id }).from(account)
-  const kept = db.$with('kept').as(
-    db
-      .update(sessions)
-      .set({ credentials_version: sql`${account.credentials_version}` })
-      .from(account)
-      .where(and(eq(sessions.id, value('session_id')), eq(sessions.user_id, account.id)))
-      .returning({ id: sessions.id }),
-  )
-  const ended = db.$with('ended').as(
-    db
-      .delete(sessions)
-      .where(and(inArray(sessions.user_id, ids), ne(sessions.id, value('session_id'))))
-      .returning({ id: sessions.id }),
-  )
+  const kept = db.$with('kept').as(keepSession(db, account, value('session_id')))
+  const ended = db
+    .$with('ended')
+    .as(endSessions(db, and(inArray(sessions.user_id, ids), ne(sessions.id, value('session_id')))))
   const dead = db.$with('dead').as(deleteTokens(db, sql`${account}`, sql`true`))
-  const notice = passwordNotice(db, account, config)
   return db
-    .with(account, kept, ended, dead, notice)
+    .with(account, kept, ended, dead, ...notice(db, account, 'password_changed', account, config))
     .select({ id: account.id })
     .from(account)
     .prepare('user_change_password')
@@ -153,20 +181,38 @@ const othersRemain = (superusers: ReturnType<typeof lockedSuperusers>) =>
 
 function prepareUpdate(db: Database, config: VerificationConfig) {
   const superusers = lockedSuperusers(db)
-  const deactivates = sql`(${sent(users.is_active)} and not ${value('is_active')}::boolean and ${users.is_active})`
-  const demotes = sql`(${sent(users.is_superuser)} and not ${value('is_superuser')}::boolean and ${users.is_superuser})`
+  const deactivates = sql`(${sent('is_active')} and not ${fieldValue('is_active')}::boolean and ${users.is_active})`
+  const demotes = sql`(${sent('is_superuser')} and not ${fieldValue('is_superuser')}::boolean and ${users.is_superuser})`
   const removesSuperuser = sql`(${users.is_superuser} and ${users.is_active} and (${deactivates} or ${demotes}))`
-  const endsSessions = sql`(${sent(users.hashed_password)} or ${deactivates} or ${demotes})`
+  const endsSessions = sql`(${sent('hashed_password')} or ${deactivates} or ${demotes})`
 
   // Not locked, as superusers have to be locked in the order of their ids: of two changes of address at the same
   // moment, the second may tell the address before both.
-  const before = db.$with('before').as(db.select(addressed).from(users).where(ofId))
+  const before = db.$with('before').as(
+    db
+      .select({
+        ...addressed,
+        old_full_name: sql`${users.full_name}`.as('old_full_name'),
+        old_is_active: sql`${users.is_active}`.as('old_is_active'),
+        old_is_superuser: sql`${users.is_superuser}`.as('old_is_superuser'),
+      })
+      .from(users)
+      .where(ofId),
+  )
+  /** Names alone, for the log. */
+  const changed = sql<string>`concat_ws(',',
+    case when ${before.old_email} <> ${users.email} then 'email' end,
+    case when ${before.old_full_name} is distinct from ${users.full_name} then 'full_name' end,
+    case when ${before.old_is_active} <> ${users.is_active} then 'is_active' end,
+    case when ${before.old_is_superuser} <> ${users.is_superuser} then 'is_superuser' end,
+    case when ${sent('hashed_password')} then 'password' end)`.as('changed')
   const account = db.$with('account').as(
     db
       .update(users)
       .set({
         ...profile,
         hashed_password: assigned(users.hashed_password),
+        claimed_password_hash: sql`case when not ${sent('hashed_password')} then ${profile.claimed_password_hash} end`,
         is_active: assigned(users.is_active),
         is_superuser: assigned(users.is_superuser),
         credentials_version: sql`${users.credentials_version} + ${endsSessions}::integer`,
@@ -175,24 +221,39 @@ function prepareUpdate(db: Database, config: VerificationConfig) {
       .where(
         and(ofId, eq(users.id, before.id), sql`(not ${removesSuperuser} or ${othersRemain(superusers)})`),
       )
-      .returning({ ...getTableColumns(users), old_email: before.old_email }),
+      .returning({
+        ...getTableColumns(users),
+        old_email: before.old_email,
+        was_verified: before.was_verified,
+        changed,
+        was_never_active: before.was_never_active,
+      }),
   )
   const ended = db.$with('ended').as(
-    db
-      .delete(sessions)
-      .where(
-        sql`exists (
-          select from ${account}
-          where ${account.id} = ${sessions.user_id}
-            and ${account.credentials_version} <> ${sessions.credentials_version}
-        )`,
-      )
-      .returning({ id: sessions.id }),
+    endSessions(
+      db,
+      sql`${sessions.user_id} in (select ${account.id} from ${account})
+        and ${sessions.credentials_version} <> (select ${account.credentials_version} from ${account})`,
+    ),
   )
   const told = db
     .$with('told')
-    .as(db.select({ id: account.id, email: account.email }).from(account).where(sent(users.hashed_password)))
-  const notice = passwordNotice(db, told, config)
+    .as(
+      db
+        .select({ id: account.id, email: account.email, is_verified: account.is_verified })
+        .from(account)
+        .where(sent('hashed_password')),
+    )
+  // Made by a superuser, inactive: their welcome waited. Other links, to another address or about a new password, tell as much.
+  const activated = db.$with('activated').as(
+    db
+      .select({ id: account.id, email: account.email })
+      .from(account)
+      .where(
+        sql`${account.was_never_active} and ${account.is_active} and not ${sent('hashed_password')}
+          and lower(${account.email}) = lower(${account.old_email}) and ${config.mail === 'off' ? sql`false` : sql`true`}`,
+      ),
+  )
   return db
     .with(
       superusers,
@@ -200,10 +261,16 @@ function prepareUpdate(db: Database, config: VerificationConfig) {
       account,
       ended,
       told,
-      notice,
-      ...followAddress(db, account, config, sent(users.hashed_password)),
+      ...notice(db, told, 'password_changed', told, config),
+      activated,
+      ...welcomeMail(db, activated, config),
+      ...followAddress(db, account, config, sent('hashed_password')),
     )
-    .select({ id: users.id, user: columnsIn(users, account) })
+    .select({
+      id: users.id,
+      user: columnsIn(users, account),
+      changed: sql<string | null>`${account.changed}`,
+    })
     .from(users)
     .leftJoin(account, sql`true`)
     .where(ofId)
@@ -223,12 +290,29 @@ function prepareIsLast(db: Database) {
     .prepare('user_is_last')
 }
 
+/**
+ * What a deletion does at once, however much the user has: nobody signs in or is signed in as them, their address is free,
+ * and nothing personal is left in the row. Everything that belongs to them is removed behind it (db/removal.ts).
+ */
+const deletion = {
+  deleted_at: sql`now()`,
+  email: sql`'deleted:' || ${users.id}`,
+  full_name: null,
+  hashed_password: '',
+  claimed_password_hash: null,
+  is_active: false,
+  is_superuser: false,
+  credentials_version: sql`${users.credentials_version} + 1`,
+  registered_from: null,
+}
+
 function prepareDelete(db: Database) {
   const superusers = lockedSuperusers(db)
   const isNoActiveSuperuser = sql`not (${users.is_superuser} and ${users.is_active})`
   const deleted = db.$with('deleted').as(
     db
-      .delete(users)
+      .update(users)
+      .set(deletion)
       .where(and(ofId, sql`(${isNoActiveSuperuser} or ${othersRemain(superusers)})`))
       .returning({ id: users.id }),
   )

@@ -1,3 +1,4 @@
+import { sql } from 'drizzle-orm'
 import type { VerificationConfig } from '../../auth/verification.ts'
 import type { Database } from '../../db/connect.ts'
 import { uniqueViolation } from '../../db/faults.ts'
@@ -16,6 +17,8 @@ import { prepareUserStatements } from './statements.ts'
 
 type User = typeof users.$inferSelect
 
+const isDeleted = sql`${users.deleted_at} is not null`
+
 /** Each with an index; `email` has the one that keeps addresses unique. */
 type Sort = 'created_at' | 'email' | 'full_name'
 
@@ -28,11 +31,14 @@ type Changes = { [Field in (typeof CHANGEABLE)[number]]?: User[Field] | undefine
 const CHANGEABLE = ['email', 'hashed_password', 'full_name', 'is_active', 'is_superuser'] as const
 
 export interface UserStore {
-  page(request: PageRequest<Sort>): Promise<PageOf<User>>
+  /** @param isWanted whether anybody waits for it when its turn has come */
+  page(request: PageRequest<Sort>, isWanted: () => boolean): Promise<PageOf<User>>
   /** @throws UserNotFound */
   get(id: string): Promise<User>
   /** The hash that a password is compared with; undefined where the user was deleted meanwhile. */
   hashOf(id: string): Promise<string | undefined>
+  /** Undefined where there is no such user. */
+  emailOf(id: string): Promise<string | undefined>
   /** @throws EmailTakenAtChange */
   updateOwn(id: string, changes: OwnChanges, ipAddress: string): Promise<User>
   /**
@@ -44,8 +50,11 @@ export interface UserStore {
     user: { id: string; session_id: string },
     change: { verified: string | undefined; hashed_password: string; ip_address: string },
   ): Promise<boolean>
-  /** @throws UserToUpdateNotFound, LastSuperuser, EmailTakenAtChange */
-  update(id: string, changes: Changes): Promise<User>
+  /**
+   * @returns the user, and the names of the fields that have other values now
+   * @throws UserToUpdateNotFound, LastSuperuser, EmailTakenAtChange
+   */
+  update(id: string, changes: Changes): Promise<{ user: User; changed: string[] }>
   /** Writes nothing. @throws UserToUpdateNotFound, LastSuperuser, EmailTakenAtChange where an update would */
   checkUpdate(id: string, changes: Changes): Promise<void>
   /** @throws SuperuserDeletesSelf where the user became a superuser meanwhile */
@@ -56,12 +65,20 @@ export interface UserStore {
 
 export function userStore(db: Database, config: VerificationConfig): UserStore {
   const run = whenNeeded(() => prepareUserStatements(db, config))
+  const readPage = preparePages<User, Sort>(
+    db,
+    users,
+    ['email', 'full_name'],
+    undefined,
+    undefined,
+    isDeleted,
+  )
   const ownChanges = assignments(['email', 'full_name'])
   const allChanges = assignments(CHANGEABLE)
   /** Asked where a write found nothing to do: was it refused, or was the user deleted meanwhile? */
   const exists = async (id: string) => (await run().get.execute({ id })).length > 0
   return {
-    page: preparePages<User, Sort>(db, users, ['email', 'full_name']),
+    page: (request, isWanted) => readPage(request, {}, isWanted),
     async get(id) {
       const [user] = await run().get.execute({ id })
       if (!user) throw new UserNotFound()
@@ -70,6 +87,10 @@ export function userStore(db: Database, config: VerificationConfig): UserStore {
     async hashOf(id) {
       const [user] = await run().get.execute({ id })
       return user?.hashed_password
+    },
+    async emailOf(id) {
+      const [user] = await run().get.execute({ id })
+      return user?.email
     },
     async updateOwn(id, changes, ip_address) {
       const [user] = await refusingTakenEmail(
@@ -87,7 +108,7 @@ export function userStore(db: Database, config: VerificationConfig): UserStore {
         run().update.execute({ id, ip_address: null, ...allChanges(changes) }),
       )
       if (!found) throw new UserToUpdateNotFound()
-      if (found.user) return found.user
+      if (found.user) return { user: found.user, changed: found.changed?.split(',').filter(Boolean) ?? [] }
       throw (await exists(id)) ? new LastSuperuser() : new UserToUpdateNotFound()
     },
     async checkUpdate(id, { email, is_active, is_superuser }) {

@@ -7,10 +7,8 @@ interface Journal {
   entries: { idx: number; when: number; tag: string; version: string; breakpoints: boolean }[]
 }
 
-const HEALTH = 'dist/resources/health/routes.js'
-
 /**
- * What comes after this build: it says so in `/health/live`, and its migration adds a column to `items`.
+ * What comes after this build: its revision is `next`, and its migration adds a column to `items`.
  *
  * @returns the folder that it is run from
  */
@@ -21,11 +19,7 @@ export function nextBuild(t: Test): string {
     cpSync(name, join(folder, name), { recursive: true })
   symlinkSync(join(process.cwd(), 'node_modules'), join(folder, 'node_modules'))
 
-  const health = readFileSync(HEALTH, 'utf8')
-  writeFileSync(
-    join(folder, HEALTH),
-    health.replace("{ status: 'live' }", "{ status: 'live', build: 'next' }"),
-  )
+  writeFileSync(join(folder, 'dist', 'build.json'), JSON.stringify({ revision: 'next' }))
   addMigration(join(folder, 'migrations'))
   return join(folder, 'dist')
 }

@@ -1,0 +1,71 @@
+import type { Sql } from 'postgres'
+import { throughPooler } from '../db/session-settings.ts'
+import { openPostgres } from '../db/open-postgres.ts'
+import { type Send, inTransaction } from '../db/transaction.ts'
+
+interface Opened {
+  readonly client: Sql
+  /** How often its connection was closed. */
+  readonly losses: () => number
+}
+
+const WITHIN_MS = 3_000
+/** A pooler has that many connections that it may give to others meanwhile. */
+const OTHERS = 10
+
+/** SQLSTATE: there is no statement of that name, or there is one that another client made. */
+const LOST = new Set(['26000', '42P05'])
+
+const STATEMENT = 'select pg_backend_pid() as pid, $1::text as text'
+
+/**
+ * Prepares a statement, has others hold the connection of the server that it was prepared on, and executes it on another
+ * one. In a transaction, as postgres.js prepares a lost statement again outside of one.
+ *
+ * @returns true, too, where that can't be tried: a pooler has one connection alone, or is away
+ */
+export async function keepsPreparedStatements(url: string): Promise<boolean> {
+  const open = () => {
+    let losses = 0
+    const client = openPostgres(url, {
+      max: 1,
+      onclose: () => (losses += 1),
+      connect_timeout: 5,
+      fetch_types: false,
+      onnotice: () => undefined,
+      connection: throughPooler,
+    })
+    return { client, losses: () => losses }
+  }
+  const [asking, ...others] = Array.from({ length: OTHERS + 1 }, open) as [Opened, ...Opened[]]
+  const run = (send: Send) => send<{ pid: number }[]>(STATEMENT, ['a'], { prepare: true })
+  async function tryIt() {
+    const [first] = await run(asking.client.unsafe)
+    for (const other of others) {
+      const held = await hold(other)
+      if (held === first?.pid) break
+    }
+    await inTransaction(asking.client, asking.losses, (send) => run(send))
+    return true
+  }
+  const end = new AbortController()
+  /** Takes a connection of the server, and keeps it until all is over. */
+  const hold = ({ client, losses }: Opened) =>
+    new Promise<number>((resolve, reject) => {
+      const held = inTransaction(client, losses, async (send) => {
+        const [own] = await send<{ pid: number }[]>('select pg_backend_pid() as pid')
+        resolve(own!.pid)
+        await new Promise((done) => end.signal.addEventListener('abort', done))
+      })
+      held.catch(reject)
+    })
+  const late = new Promise<boolean>((resolve) => setTimeout(() => resolve(true), WITHIN_MS).unref())
+  try {
+    return await Promise.race([tryIt(), late])
+  } catch (error) {
+    return !LOST.has(String((error as { code?: string }).code))
+  } finally {
+    end.abort()
+    await Promise.all([asking, ...others].map(({ client }) => client.end({ timeout: 1 })))
+  }
+}

@@ -1,0 +1,51 @@
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import plugin from 'fastify-plugin'
+import type { Share, Turn } from '../auth/turns.ts'
+import type { Config } from '../config.ts'
+import { ClientClosedRequest } from '../errors.ts'
+import { hashingShares as part } from '../limits.ts'
+import { siteOf } from '../network.ts'
+
+declare module 'fastify' {
+  interface FastifyReply {
+    /**
+     * For whom a password is hashed on the way to this answer: the network that asks, and an account. Over as soon as the
+     * client is gone, or was answered.
+     */
+    turn(account?: string): Turn
+    /** Aborted then; null before somebody asks. */
+    gone: AbortSignal | null
+  }
+}
+
+/** Gives each request its turn in the queue for hashing (auth/turns.ts). */
+export const turns = plugin(
+  (app, { config }: { config: Config }, done) => {
+    app.decorateReply('gone', null)
+    app.decorateReply('turn', function (this: FastifyReply, account?: string) {
+      this.gone ??= goneOf(this)
+      const shares = config.RATE_LIMIT_ENABLED ? sharesOf(this.request, account) : []
+      return { shares, gone: this.gone }
+    })
+    done()
+  },
+  { name: 'turns', dependencies: ['throttle'] },
+)
+
+function sharesOf({ network }: FastifyRequest, account: string | undefined): Share[] {
+  const site = siteOf(network)
+  return [
+    { key: network, part: part.network },
+    ...(site === undefined ? [] : [{ key: site, part: part.site }]),
+    ...(account === undefined ? [] : [{ key: `account ${account}`, part: part.account }]),
+  ]
+}
+
+/** Of the answer, as a request is closed once it was read. */
+function goneOf({ raw }: FastifyReply): AbortSignal {
+  const closed = new AbortController()
+  const close = () => closed.abort(new ClientClosedRequest())
+  if (raw.destroyed) close()
+  else raw.once('close', close)
+  return closed.signal
+}

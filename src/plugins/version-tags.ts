@@ -1,0 +1,50 @@
+import { createCipheriv, createDecipheriv, createHash, hkdfSync } from 'node:crypto'
+
+/** The version of a row: of which table, which row, and the transaction that wrote it. */
+export interface RowVersion {
+  readonly table: string
+  readonly id: string
+  readonly version: string
+}
+
+/**
+ * Versions as they are shown. PostgreSQL's number of a transaction would tell everybody how much the database writes,
+ * so it is enciphered together with the row that it is of: one block of AES, which is 32 bits of number and 96 of a
+ * hash of the row. The same version has the same tag in every process with the same SECRET_KEY, and a tag that is made
+ * up, or of another row, is no version.
+ */
+export interface VersionTags {
+  write(of: RowVersion): string
+  /** The version in a tag, where it is one of this row. */
+  read(tag: string, of: Omit<RowVersion, 'version'>): string | undefined
+}
+
+const NUMBER_BYTES = 4
+const BLOCK_BYTES = 16
+
+/** @param secret SECRET_KEY */
+export function versionTags(secret: string): VersionTags {
+  const key = Buffer.from(hkdfSync('sha256', secret, '', 'groundwork/version tags', 32))
+  // Of single blocks, each of which has another row or number in it, this mode tells nothing; blocks don't depend on
+  // each other in it, so one cipher does for all.
+  const cipher = createCipheriv('aes-256-ecb', key, null).setAutoPadding(false)
+  const decipher = createDecipheriv('aes-256-ecb', key, null).setAutoPadding(false)
+  return {
+    write({ table, id, version }) {
+      const block = hashOf(table, id)
+      block.writeUInt32BE(Number(version))
+      return cipher.update(block).toString('base64url')
+    },
+    read(tag, { table, id }) {
+      const given = Buffer.from(tag, 'base64url')
+      if (given.length !== BLOCK_BYTES) return undefined
+      const block = decipher.update(given)
+      const isOfRow = hashOf(table, id).subarray(NUMBER_BYTES).equals(block.subarray(NUMBER_BYTES))
+      return isOfRow ? String(block.readUInt32BE()) : undefined
+    },
+  }
+}
+
+/** A block whose first bytes are free for the number. */
+const hashOf = (table: string, id: string) =>
+  createHash('sha256').update(`${table} ${id.toLowerCase()}`).digest().subarray(0, BLOCK_BYTES)

@@ -1,0 +1,44 @@
+import ipaddr from 'ipaddr.js'
+
+/** An address or a CIDR block of TRUST_PROXY; undefined for what is none. */
+export function blockOf(
+  text: string,
+): { readonly version: 4 | 6; readonly prefix: number; readonly isPublic: boolean } | undefined {
+  const [address = '', bits, ...rest] = text.split('/')
+  if (rest.length > 0 || !ipaddr.isValid(address) || !/^[\d.]+$|:/.test(address) || address.includes('%'))
+    return undefined
+  const parsed = ipaddr.parse(address)
+  if (parsed instanceof ipaddr.IPv4 && !ipaddr.IPv4.isValidFourPartDecimal(address)) return undefined
+  const most = parsed.kind() === 'ipv4' ? 32 : 128
+  if (bits !== undefined && (!/^\d{1,3}$/.test(bits) || Number(bits) > most)) return undefined
+  const prefix = bits === undefined ? most : Number(bits)
+  const plain = ipaddr.process(address)
+  // ::ffff:0:0/96 is all of IPv4.
+  if (plain.kind() === 'ipv4' && most === 128 && prefix >= 96)
+    return { version: 4, prefix: prefix - 96, isPublic: plain.range() === 'unicast' }
+  return {
+    version: plain.kind() === 'ipv4' && most === 32 ? 4 : 6,
+    prefix,
+    isPublic: parsed.range() === 'unicast',
+  }
+}
+
+/** Nothing that is one's own is larger: 10.0.0.0/8 and fc00::/7. */
+const LARGEST = { 4: 8, 6: 7 } as const
+/** Nor are the networks of one provider: of Cloudflare's, 104.16.0.0/13 and 2400:cb00::/32. */
+const LARGEST_PUBLIC = { 4: 12, 6: 24 } as const
+
+/** `all`: everybody can say which address they have. `many`: of a large part of the internet, anybody. */
+export function breadthOf(blocks: readonly string[]): 'all' | 'many' | 'wide' | 'few' {
+  const found = blocks.flatMap((text) => blockOf(text) ?? [])
+  if (found.some(({ prefix }) => prefix === 0)) return 'all'
+  const share = (version: 4 | 6) =>
+    found
+      .filter((block) => block.version === version && block.isPublic)
+      .reduce((sum, { prefix }) => sum + 2 ** -prefix, 0)
+  if (found.some(({ version, prefix }) => prefix < LARGEST[version])) return 'many'
+  if (([4, 6] as const).some((version) => share(version) > 2 ** -LARGEST[version])) return 'many'
+  return found.some(({ version, prefix, isPublic }) => isPublic && prefix < LARGEST_PUBLIC[version])
+    ? 'wide'
+    : 'few'
+}

@@ -1,0 +1,162 @@
+import { sql } from 'drizzle-orm'
+import postgres, { type Sql } from 'postgres'
+import { test } from 'tap'
+import { isAnswer } from '../support/answers.ts'
+import { needsPostgres } from '../support/database.ts'
+import { databaseEnv, signIn, start, temporaryFolder } from '../support/process.ts'
+import { type Person, startService } from '../support/service.ts'
+import { until } from '../support/until.ts'
+import { volume } from '../support/volume.ts'
+
+const DELETED = { message: 'User deleted successfully' }
+/** More than one statement could remove in its time. */
+const MANY = 300_000
+
+/** What is left of a user. */
+const left = async (fill: Sql, { id }: Person) => {
+  const [found] = await fill`
+    select (select count(*) from idempotency_keys where user_id = ${id})::int as keys,
+      (select count(*) from users where id = ${id})::int as users`
+  return { keys: Number(found?.keys), users: Number(found?.users) }
+}
+
+async function untilGone(fill: Sql, person: Person) {
+  await until(async () => {
+    const { keys, users } = await left(fill, person)
+    return keys === 0 && users === 0
+  })
+}
+
+void test(
+  'a user with 300,000 rows can be deleted, by themselves and by a superuser',
+  needsPostgres,
+  async (t) => {
+    const { connection, fill } = await volume(t)
+    const service = await startService(t, {}, { connection })
+    const { call, person, admin } = service
+    const hoard = ({ id }: Person, many: number) => fill`
+      insert into idempotency_keys (user_id, key, body, answer, version)
+      select ${id}, n::text, '', '{}', '' from generate_series(1, ${many}::int) n`
+    for (const isOwn of [true, false]) {
+      const [hoarder, other] = [await person(), await person()]
+      await hoard(hoarder, isOwn ? MANY : MANY / 10)
+      await hoard(other, 3)
+      const answer = isOwn
+        ? await call('DELETE', '/users/me', { as: hoarder })
+        : await call('DELETE', `/users/${hoarder.id}`, { as: admin })
+      isAnswer(t, answer, 200, DELETED)
+      await t.test('they are gone for everybody at once', async (t) => {
+        const token = { as: hoarder }
+        for (const path of ['/users/me', '/papers/', '/users/me/sessions'])
+          t.equal((await call('GET', path, token)).status, 401, path)
+        t.equal((await call('POST', '/papers/', { ...token, body: { title: 'x' } })).status, 401)
+        t.equal((await call('DELETE', '/users/me', token)).status, 401)
+        isAnswer(t, await service.signIn(hoarder.email, hoarder.password), 400, 'Incorrect email or password')
+        t.equal((await service.signIn(`deleted:${hoarder.id}`, hoarder.password)).status, 400)
+        const byAdmin = { as: admin }
+        t.equal((await call('GET', `/users/${hoarder.id}`, byAdmin)).status, 404)
+        t.equal((await call('DELETE', `/users/${hoarder.id}`, byAdmin)).status, 404)
+        const update = { ...byAdmin, body: { is_active: true, is_superuser: true } }
+        t.equal((await call('PATCH', `/users/${hoarder.id}`, update)).status, 404)
+        t.equal((await call('POST', `/password-recovery-html-content/${hoarder.email}`, byAdmin)).status, 404)
+        const list = await call('GET', '/users/?limit=1000', byAdmin)
+        t.notOk(list.body.data.some(({ id }: Person) => id === hoarder.id))
+        t.equal(list.body.count, list.body.data.length)
+        for (const q of [hoarder.email, 'deleted:', hoarder.id])
+          t.match((await call('GET', `/users/?q=${q}`, byAdmin)).body, { data: [], count: 0 }, q)
+      })
+      await t.test('their address can be signed up with again', async (t) => {
+        const { email, password } = hoarder
+        t.match(await call('POST', '/users/signup', { body: { email, password } }), { status: 200 })
+        t.equal((await service.signIn(email, password)).status, 200)
+      })
+      await untilGone(fill, hoarder)
+      t.equal((await left(fill, other)).keys, 3, "nobody else's are")
+      await call('DELETE', '/users/me', { as: other })
+      await untilGone(fill, other)
+    }
+  },
+)
+
+void test('a deleted user leaves nothing behind', async (t) => {
+  const service = await startService(t)
+  const { call, person, rows } = service
+  const ada = await person()
+  await call('POST', '/papers/', { as: ada, body: { title: 'x' }, headers: { 'idempotency-key': 'one' } })
+  await call('POST', `/password-recovery/${ada.email}`)
+  isAnswer(t, await call('DELETE', '/users/me', { as: ada }), 200, DELETED)
+  for (const [table, column] of [
+    ['users', 'id'],
+    ['papers', 'owner_id'],
+    ['sessions', 'user_id'],
+    ['one_time_tokens', 'user_id'],
+    ['emails', 'user_id'],
+    ['idempotency_keys', 'user_id'],
+    ['known_networks', 'user_id'],
+  ] as const) {
+    const left = () => rows(sql.raw(`select from ${table} where ${column} = '${ada.id}'`))
+    // Mostly before the answer; behind it on a busy machine.
+    await until(async () => (await left()).length === 0)
+    t.same(await left(), [], table)
+  }
+})
+
+void test('what a deletion began goes on after kill -9', needsPostgres, async (t) => {
+  const env = { ...(await databaseEnv(t)), SECRET_KEY: 'only for tests, and long enough for that' }
+  const first = await start(t, { folder: temporaryFolder(t), env })
+  const account = { email: 'hoarder@example.com', password: 'correct horse battery' }
+  const body = JSON.stringify(account)
+  const json = { 'content-type': 'application/json' }
+  await fetch(`${first.url}/api/v1/users/signup`, { method: 'POST', headers: json, body })
+  const headers = await signIn(first, account.email, account.password)
+  const db = postgres((env as Record<string, string>).MIGRATION_DATABASE_URL!, {
+    max: 1,
+    onnotice: () => undefined,
+  })
+  t.teardown(() => db.end())
+  await db`insert into idempotency_keys (user_id, key, body, answer, version)
+    select id, n::text, '', '{}', '' from users, generate_series(1, 100000) n where email = ${account.email}`
+  const answer = await fetch(`${first.url}/api/v1/users/me`, { method: 'DELETE', headers })
+  t.same(await answer.json(), DELETED)
+  first.child.kill('SIGKILL')
+  await first.exited
+  const [before] = await db`select count(*)::int as keys from idempotency_keys`
+  t.ok(before!.keys > 0, 'there is something left to do')
+  await start(t, { folder: temporaryFolder(t), env })
+  for (const deadline = Date.now() + 60_000; ;) {
+    const [found] =
+      await db`select (select count(*) from idempotency_keys)::int as keys, (select count(*) from users)::int as users`
+    if (found!.keys === 0 && found!.users === 1) break
+    if (Date.now() > deadline) throw new Error(`left: ${JSON.stringify(found)}`)
+    await new Promise((resolve) => setTimeout(resolve, 100))
+  }
+})
+
+void test("a deleted user's rows are gone for superusers before they are removed", async (t) => {
+  const { call, person, admin, rows } = await startService(t)
+  const [gone, other] = [await person(), await person()]
+  const create = async (as: Person) =>
+    (await call('POST', '/papers/', { as, body: { title: 'On engines' } })).body.id as string
+  const [left, kept] = [await create(gone), await create(other)]
+  await rows(sql`update users set deleted_at = now() where id = ${gone.id}`)
+
+  for (const query of ['', '?sort=title', '?sort=-title', '?q=engines', '?skip=0&limit=1']) {
+    const { body } = await call('GET', `/papers/${query}`, { as: admin })
+    t.match(body, { data: [{ id: kept }], count: 1, next_cursor: null }, query)
+  }
+  const headers = { 'if-match': '"any"' }
+  for (const [method, request] of [
+    ['GET', {}],
+    ['PUT', { body: { title: 'Mine' } }],
+    ['PUT', { body: { title: 'Mine' }, headers }],
+    ['DELETE', {}],
+  ] as const)
+    isAnswer(
+      t,
+      await call(method, `/papers/${left}`, { as: admin, ...request }),
+      404,
+      'Paper not found',
+      method,
+    )
+  t.strictSame(await rows(sql`select from papers where title = 'Mine'`), [], 'nothing was written')
+})

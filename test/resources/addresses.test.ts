@@ -1,0 +1,138 @@
+import { sql } from 'drizzle-orm'
+import { test } from 'tap'
+import { isAnswer } from '../support/answers.ts'
+import { cheapHashing } from '../support/cheap-hashing.ts'
+import { collectingLogger } from '../support/log-lines.ts'
+import { startMailServer } from '../support/mail-server.ts'
+import { startMailing } from '../support/mailing.ts'
+import { address, startService } from '../support/service.ts'
+
+const password = 'correct horse battery'
+const NBSP = '\u00A0'
+
+void test('addresses as people write them', async (t) => {
+  const service = await startService(t)
+  cheapHashing(service)
+  const { admin, call, rows, signIn } = service
+  const signup = (email: string) => call('POST', '/users/signup', { body: { email, password } })
+  const mailsTo = async (recipient: string) =>
+    (await rows(sql`select from emails where recipient = ${recipient}`)).length
+
+  await t.test('white space around an address is no part of it, wherever it is given', async (t) => {
+    for (const space of [' ', NBSP, '\t', '\n', '\u3000', '\u200B', '\uFEFF', ` ${NBSP}\u200B `]) {
+      const email = address()
+      const spaced = space + email + space
+      const { status, body } = await signup(spaced)
+      t.match({ status, body }, { status: 200, body: { email } }, JSON.stringify(space))
+      isAnswer(t, await signup(email), 400, 'The user with this email already exists in the system')
+      t.equal((await signIn(spaced, password)).status, 200)
+      await call('POST', `/password-recovery/${encodeURIComponent(spaced)}`)
+      await call('POST', '/verify-email/resend', { body: { email: spaced } })
+      await call('POST', `/utils/test-email/?email_to=${encodeURIComponent(spaced)}`, { as: admin })
+      t.equal(await mailsTo(email), 4, 'sign-up, recovery, resend, test')
+      const path = `/password-recovery-html-content/${encodeURIComponent(spaced)}`
+      t.equal((await call('POST', path, { as: admin })).status, 200)
+      const patched = await call('PATCH', `/users/${body.id}`, { as: admin, body: { email: spaced } })
+      t.match(patched, { status: 200, body: { email } })
+    }
+    t.equal((await signup(' '.repeat(20_000))).status, 422)
+  })
+
+  await t.test('a domain in Unicode is the one in ASCII', async (t) => {
+    const [unicode, ascii] = ['Ada@Bücher.example', 'Ada@xn--bcher-kva.example']
+    const { body } = await signup(unicode)
+    t.equal(body.email, ascii)
+    for (const spelled of [unicode, ascii, 'ada@BÜCHER.example', 'ADA@XN--BCHER-KVA.example']) {
+      t.equal((await signup(spelled)).status, 400, `${spelled} is taken`)
+      t.equal((await signIn(spelled, password)).status, 200, `${spelled} signs in`)
+    }
+    const created = await call('POST', '/users/', { as: admin, body: { email: unicode, password } })
+    t.equal(created.status, 400)
+  })
+
+  await t.test('a local part in another script is taken in its composed form', async (t) => {
+    const [composed, decomposed] = ['josé@example.com', 'jose\u0301@example.com']
+    const { status, body } = await signup(decomposed)
+    t.match({ status, body }, { status: 200, body: { email: composed } })
+    t.equal((await signup(composed)).status, 400)
+    for (const spelled of [composed, decomposed, 'José@EXAMPLE.com'])
+      t.equal((await signIn(spelled, password)).status, 200)
+    for (const email of ['用户@例え.jp', 'почта@пример.рф', 'दूत@example.com'])
+      t.equal((await signup(email)).status, 200, email)
+  })
+
+  await t.test('an address that the FastAPI template stored is its owner’s still', async (t) => {
+    const [stored, ascii] = ['zoë@straße.example', 'zoë@xn--strae-oqa.example']
+    const [user] = await rows<{ id: string }>(
+      sql`insert into users (email, hashed_password, is_verified) values (${stored}, ${`cheap:${password}`}, true)
+          returning id`,
+    )
+    for (const spelled of [stored, ascii, 'Zoë@STRAßE.example']) {
+      t.equal((await signIn(spelled, password)).status, 200, spelled)
+      t.equal((await signup(spelled)).status, 400, 'and nobody else’s')
+      isAnswer(
+        t,
+        await call('POST', '/users/', { as: admin, body: { email: spelled, password } }),
+        400,
+        'The user with this email already exists in the system.',
+      )
+    }
+    const bob = await service.person()
+    for (const email of [stored, ascii]) {
+      t.equal((await call('PATCH', '/users/me', { as: bob, body: { email } })).status, 409)
+      t.equal((await call('PATCH', `/users/${bob.id}`, { as: admin, body: { email } })).status, 409)
+    }
+    await call('POST', `/password-recovery/${encodeURIComponent(ascii)}`)
+    t.equal(await mailsTo(stored), 1)
+    const zoe = await service.again({ id: user!.id, email: stored, password, token: '' })
+    for (const email of [stored, ascii]) {
+      const changes = { email, full_name: 'Zoë' }
+      for (const { status, body } of [
+        await call('PATCH', '/users/me', { as: zoe, body: changes }),
+        await call('PATCH', `/users/${zoe.id}`, { as: admin, body: changes }),
+      ])
+        t.match({ status, body }, { status: 200, body: { email: stored, is_verified: true } })
+    }
+    t.equal(await mailsTo(stored), 1, 'nobody is told of a change that was none')
+    const moved = await call('PATCH', '/users/me', { as: zoe, body: { email: 'zoë@example.com' } })
+    t.match(moved, { status: 200, body: { email: 'zoë@example.com', is_verified: false } })
+  })
+})
+
+void test('where verification is required, no spelling of an address tells that it is known', async (t) => {
+  const service = await startService(t, { EMAIL_VERIFICATION: 'required' })
+  cheapHashing(service)
+  await service.rows(
+    sql`insert into users (email, hashed_password) values ('zoë@straße.example', 'cheap:whatever')`,
+  )
+  const signup = (email: string) => service.call('POST', '/users/signup', { body: { email, password } })
+  for (const local of ['zoë', 'zoé'])
+    t.match(await signup(`${local}@straße.example`), {
+      status: 200,
+      body: { email: `${local}@xn--strae-oqa.example`, is_verified: false },
+    })
+})
+
+void test('mail to a local part in another script', async (t) => {
+  const { server, log, queue, rowOf, until } = await startMailing(t)
+  const email = encodeURIComponent('用户@例え.jp')
+  const stored = '用户@xn--r8jz45g.jp'
+  await t.test('is sent where the mail server takes it', async (t) => {
+    await until(/mail (sent|parked)/, () => queue(email))
+    t.match(await rowOf(stored), { sent: true })
+    t.match(server.mails.at(-1)?.envelope.to[0], /^用户@/)
+  })
+  await t.test('is parked where it does not, and says so', async (t) => {
+    const old = await startMailServer(t, { hideSMTPUTF8: true })
+    const other = await collectingLogger()
+    const service = await startService(t, old.env, { logger: other.logger })
+    await service.call('POST', `/utils/test-email/?email_to=${email}`, { as: service.admin })
+    await other.told(/mail (sent|parked)/, 1)
+    const [row] = await service.rows<{ last_error: string }>(
+      sql`select last_error from emails where parked_at is not null`,
+    )
+    t.match(row?.last_error, /SMTPUTF8/)
+    t.strictSame(old.mails, [])
+  })
+  t.equal(log.count(/mail parked/), 0)
+})
