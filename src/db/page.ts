@@ -113,9 +113,8 @@ const LARGE = 2_000
 const WAITING = { most: 32, ms: 1_000 }
 
 /**
- * To count many rows, to pass over them or to search everybody's takes PostgreSQL many times as long as a page does, and
- * twenty at once would hold up everybody else's. So such pages are read one at a time: of each owner, and of
- * everybody's rows.
+ * To count many rows, to pass over them or to search them takes PostgreSQL many times as long as a page does, and twenty
+ * at once would hold up everybody else's. So such pages are read one at a time: of each owner, and of everybody's rows.
  */
 function inTurnWhereSlow<Row, Sort extends string>(
   read: (request: PageRequest<Sort>, values: Values) => Promise<PageOf<Row>>,
@@ -138,8 +137,8 @@ function inTurnWhereSlow<Row, Sort extends string>(
    */
   return (request: PageRequest<Sort>, values: Values = {}, isWanted = () => true): Promise<PageOf<Row>> => {
     const owner = values.asker as string | undefined
-    const isSlow = owner === undefined ? Boolean(request.q) : largeOwners.has(owner)
-    return isSlow || (request.skip ?? 0) > LARGE
+    const isLarge = owner !== undefined && largeOwners.has(owner)
+    return request.q || isLarge || (request.skip ?? 0) > LARGE
       ? inTurn(owner ?? 'everybody', async () => {
           if (!isWanted()) throw new ClientClosedRequest()
           return page(request, values, owner)
