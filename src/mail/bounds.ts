@@ -34,7 +34,7 @@ export function boundedLink<Source extends Recipient>(
 ): { parts: WithSubquery[]; allowed: Source } {
   if (!config.RATE_LIMIT_ENABLED) return { parts: [], allowed: source }
   const { burst, every, apart } = mailBounds.link
-  const counter = sql`case when ${known} then 'known ' || lower(${source.email}) else ${mailboxOf(source)} end`
+  const counter = sql`case when ${known} then 'known ' else '' end || ${mailboxOf(source)}`
   const key = keyOf(kind, counter)
   const forgotten = sql`greatest(${table.forgotten_at}, ${time}) + ${seconds(every)}`
   // Three at once, the fourth when the first is forgotten: at most `every` after the last.
