@@ -14,7 +14,7 @@ declare module 'fastify' {
      */
     turn(account?: string): Turn
     /** Aborted then; null before somebody asks. */
-    gone: AbortSignal | null
+    gone: AbortController | null
   }
 }
 
@@ -23,13 +23,16 @@ export const turns = plugin(
   (app, { config }: { config: Config }, done) => {
     app.decorateReply('gone', null)
     app.decorateReply('turn', function (this: FastifyReply, account?: string) {
-      this.gone ??= goneOf(this)
+      this.gone ??= new AbortController()
+      if (this.request.ended) abort(this)
       const shares = config.RATE_LIMIT_ENABLED ? sharesOf(this.request, account) : []
-      return { shares, gone: this.gone }
+      return { shares, gone: this.gone.signal }
     })
+    // Not on the response's own `close`: of several on one connection, Node closes the first alone.
+    app.onEnded((_request, reply) => abort(reply))
     done()
   },
-  { name: 'turns', dependencies: ['throttle'] },
+  { name: 'turns', dependencies: ['ending', 'throttle'] },
 )
 
 function sharesOf({ network }: FastifyRequest, account: string | undefined): Share[] {
@@ -41,11 +44,4 @@ function sharesOf({ network }: FastifyRequest, account: string | undefined): Sha
   ]
 }
 
-/** Of the answer, as a request is closed once it was read. */
-function goneOf({ raw }: FastifyReply): AbortSignal {
-  const closed = new AbortController()
-  const close = () => closed.abort(new ClientClosedRequest())
-  if (raw.destroyed) close()
-  else raw.once('close', close)
-  return closed.signal
-}
+const abort = ({ gone }: FastifyReply) => gone?.abort(new ClientClosedRequest())
