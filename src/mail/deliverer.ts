@@ -19,6 +19,9 @@ export interface Deliverer {
 /** How often to look without being told: for retries, and mails of processes that ended. */
 const POLL_MS = 5_000
 
+/** Until what could not be marked as sent is marked again. */
+const MARK_AGAIN_MS = 1_000
+
 /** How long a stop waits for the mails that are being sent. */
 const STOP_WITHIN_MS = 3_000
 
@@ -49,8 +52,6 @@ export function deliverer(
     try {
       const rendered = await messages.compose(mail)
       await transport.send({ id: mail.id, to: mail.recipient, ...rendered }, deadline)
-      await outbox.sent(mail.id)
-      log.info(about, 'mail sent')
     } catch (error) {
       const reason = (error as Error).message
       if (error instanceof DeadLink || error instanceof PermanentFailure || mail.attempts >= ATTEMPTS) {
@@ -66,7 +67,21 @@ export function deliverer(
           'mail not sent: it will be tried again',
         )
       }
+      return
     }
+    await markSent(mail, deadline)
+    log.info(about, 'mail sent')
+  }
+
+  /** Tries until the attempt is over: a mail that is not marked is sent again when its lease ends. */
+  async function markSent(mail: ClaimedMail, deadline: AbortSignal): Promise<void> {
+    for (;;)
+      try {
+        return await outbox.sent(mail.id)
+      } catch (error) {
+        if (stopped || deadline.aborted) throw error
+        await pause(MARK_AGAIN_MS)
+      }
   }
 
   const tracedDelivery = (mail: ClaimedMail, deadline: AbortSignal) =>
