@@ -148,6 +148,8 @@ export const knownNetworks = pgTable(
   (table) => [
     primaryKey({ columns: [table.user_id, table.network] }),
     index('known_networks_signed_in_at_index').on(table.signed_in_at),
+    // The latest of an account, which has as many as it signed in from in 90 days.
+    index('known_networks_user_id_signed_in_at_index').on(table.user_id, table.signed_in_at),
   ],
 )
 

@@ -1,0 +1,1 @@
+CREATE INDEX "known_networks_user_id_signed_in_at_index" ON "known_networks" USING btree ("user_id","signed_in_at");
