@@ -20,6 +20,8 @@ export interface Limiter {
   count(counter: Counter): Promise<void>
   /** For a try that was counted and does not count in the end. */
   giveBack(counter: Counter): Promise<void>
+  /** Forgets every try. */
+  forget(counter: Pick<Counter, 'key'>): Promise<void>
 }
 
 /** A limit, and whom it counts. */
@@ -51,6 +53,9 @@ export function limiter(db: Database, config: Pick<Config, 'SECRET_KEY'>): Limit
     },
     async giveBack(counter) {
       await run().giveBack.execute({ ...counter })
+    },
+    async forget({ key }) {
+      await run().forget.execute({ key })
     },
   }
 }
@@ -111,5 +116,6 @@ function prepare(db: Database) {
       })
       .where(ofKey)
       .prepare('limit_give_back'),
+    forget: db.delete(table).where(ofKey).prepare('limit_forget'),
   }
 }

@@ -8,7 +8,7 @@ import type { Recovery } from './recovery.ts'
 import type { Turn } from './turns.ts'
 import type { Verification } from './verification.ts'
 
-/** What the links in mails are good for; both give the id of the user whose link it was. */
+/** What the links in mails are good for; both say whose link it was. */
 export interface Links {
   /**
    * The network that it comes from is known to the account afterwards: whom strangers keep from signing in on a new one
@@ -22,7 +22,7 @@ export interface Links {
     newPassword: string,
     from: Origin,
     turnOf: (account: string) => Turn,
-  ): Promise<string>
+  ): Promise<{ user_id: string; email: string }>
   /** @throws InvalidToken */
   verifyEmail(token: string): Promise<string>
 }
@@ -55,7 +55,7 @@ export const links = (
     const done = await recovery.reset(token, hash, ip)
     if (!done) throw new InvalidToken()
     await knownNetworks.remember(token.user_id, network)
-    return token.user_id
+    return { user_id: token.user_id, email: token.email }
   },
   async verifyEmail(text) {
     const token = await oneTimeTokens.find('verify_email', text)

@@ -22,7 +22,9 @@ export const links = plugin(
       'resetPassword',
       async function (this: FastifyRequest, { token, new_password }: NewPassword, reply: FastifyReply) {
         const turnOf = (account: string) => reply.turn(account)
-        const user_id = await app.auth.links.resetPassword(token, new_password, this, turnOf)
+        const { user_id, email } = await app.auth.links.resetPassword(token, new_password, this, turnOf)
+        // Somebody else of this network may have guessed too often: whoever has the link gets in here.
+        await this.forget('login', email.toLowerCase(), this.network)
         app.removeEndedSessionsOf(user_id)
         this.record('password_changed', { user_id })
         app.mail.wake()
@@ -33,5 +35,5 @@ export const links = plugin(
     })
     done()
   },
-  { name: 'links', dependencies: ['auth', 'events', 'mail', 'throttle', 'turns'] },
+  { name: 'links', dependencies: ['auth', 'events', 'mail', 'rate-limit', 'turns'] },
 )

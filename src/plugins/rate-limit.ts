@@ -23,6 +23,8 @@ declare module 'fastify' {
      * enforced by the handler, with `limitNetwork`.
      */
     limit?: LimitName | false
+    /** Beyond that limit, its handler is run all the same, and refuses (`request.tooMany`). */
+    refusesLate?: true
   }
   interface FastifyRequest {
     /**
@@ -52,6 +54,8 @@ declare module 'fastify' {
      * @throws TooManyRequests
      */
     settle(isRight: boolean): Promise<void>
+    /** Forgets what was counted under a limit. */
+    forget(name: LimitName, ...by: string[]): Promise<void>
     /** What this request was counted under. */
     tries: Counter[] | null
     /** What it is counted under once it is known how it went, by key. */
@@ -64,7 +68,7 @@ declare module 'fastify' {
 /** Limits that hold over all replicas (limits.ts): by network as routes declare it, and by more as handlers ask for. */
 export const rateLimit = plugin(
   (app, { config }: { config: Config }, done) => {
-    const { counter, check, count, giveBack } = limiter(app.db, config)
+    const { counter, check, count, giveBack, forget } = limiter(app.db, config)
     const isOn = config.RATE_LIMIT_ENABLED
     const countersOf = ({ network }: FastifyRequest, name: LimitName): Counter[] => {
       const site = siteOf(network)
@@ -83,7 +87,9 @@ export const rateLimit = plugin(
     }
     /** Asked before the body is read; told when the handler wants to know. */
     async function lookAtNetwork(request: FastifyRequest, name: LimitName) {
-      await check(countersOf(request, name)).catch((error: unknown) => {
+      const counters = countersOf(request, name)
+      const looked = limits[name].counts === 'tries' ? countAll(request, counters) : check(counters)
+      await looked.catch((error: unknown) => {
         if (!(error instanceof TooManyRequests)) throw error
         request.tooMany = error
       })
@@ -108,6 +114,9 @@ export const rateLimit = plugin(
       await check(counters)
       guessUnder(this, counters)
     })
+    app.decorateRequest('forget', async function (this: FastifyRequest, name: LimitName, ...by: string[]) {
+      if (isOn) await forget(counter(name, by))
+    })
     app.decorateRequest('settle', async function (this: FastifyRequest, isRight: boolean) {
       const guesses = [...(this.guesses?.values() ?? [])]
       const [successes, failures] = [guesses.filter(countsSuccesses), guesses.filter(countsFailures)]
@@ -123,9 +132,9 @@ export const rateLimit = plugin(
     const routes: RouteOptions[] = []
     app.addHook('onRoute', (route) => {
       routes.push(route)
-      const limit = route.config?.limit
+      const { limit, refusesLate = false } = route.config ?? {}
       if (!limit || !isOn) return
-      if (limits[limit].counts === 'tries') {
+      if (limits[limit].counts === 'tries' && !refusesLate) {
         const hook = (request: FastifyRequest) => request.limitNetwork(limit)
         route.onRequest = [hook, ...[route.onRequest ?? []].flat()]
       } else {

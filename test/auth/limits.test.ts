@@ -319,6 +319,43 @@ void test('limits', async (t) => {
   )
 
   await t.test(
+    'who shares a network with a guesser of their own password resets it, and is in',
+    async (t) => {
+      const [owner, home] = [await person(), freshNetwork()]
+      t.equal((await signIn(owner.email, owner.password, home)).status, 200)
+      await exhaust(() => signIn(owner.email, WRONG, home))
+      isLimited(t, await signIn(owner.email, owner.password, home))
+      const body = { token: await service.resetToken(owner.email), new_password: 'another horse battery' }
+      t.equal((await call('POST', '/reset-password/', { body, from: home })).status, 200)
+      t.equal((await signIn(owner.email, body.new_password, home)).status, 200)
+    },
+  )
+
+  for (const [what, path, kind] of [
+    ['a recovery', '/password-recovery/', 'recovery'],
+    ['a verification', '/verify-email/resend', 'verification'],
+  ] as const)
+    await t.test(
+      `who shares a network with somebody who asks for many mails gets ${what} all the same`,
+      async (t) => {
+        const [owner, newcomer, office] = [await person(), await person(), freshNetwork()]
+        t.equal((await signIn(owner.email, owner.password, office)).status, 200)
+        await exhaust(() => recover(address(), office))
+        const ask = (email: string) =>
+          kind === 'recovery'
+            ? call('POST', `${path}${email}`, { from: office })
+            : call('POST', path, { from: office, body: { email } })
+        const [known, unknown] = [await ask(owner.email), await ask(newcomer.email)]
+        isLimited(t, known)
+        isLimited(t, unknown, 'nobody is told which account knows the network')
+        const mailsTo = (email: string) =>
+          rows(sql`select from emails where recipient = ${email} and message = ${kind}`)
+        t.equal((await mailsTo(owner.email)).length, 1)
+        t.equal((await mailsTo(newcomer.email)).length, 0)
+      },
+    )
+
+  await t.test(
     'a right current password is no failed guess, whatever is wrong with the new one',
     async (t) => {
       const as = await person()

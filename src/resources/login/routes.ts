@@ -56,6 +56,26 @@ export function loginPublic(app: App) {
   }
 
   /**
+   * Has a mail sent that anybody may ask for. Whoever the account knows gets it even where others of their network had
+   * too many, and is told the same as all are: it must not show who has an account.
+   *
+   * @throws TooManyRequests
+   */
+  async function requestMail(
+    request: FastifyRequest,
+    address: string,
+    send: (email: string, isKnown: boolean) => Promise<void>,
+  ) {
+    await level(async () => {
+      const email = await accounts.spelling(address)
+      const known = await isKnown(email, request.network)
+      if (known || !request.tooMany) await send(email, known)
+      app.mail.wake()
+    })
+    if (request.tooMany) throw request.tooMany
+  }
+
+  /**
    * What a password is compared with. Where addresses have to be verified, an unverified account and a sign-up with an
    * address in use are answered alike, so both are compared as a claim, and the latest sign-up counts: nobody can tell
    * whether theirs or an earlier one made the account.
@@ -120,13 +140,10 @@ export function loginPublic(app: App) {
     return reply.header('cache-control', 'no-store').send(app.auth.tokens(refreshed.session))
   })
 
-  const recover = { schema: recoverPassword, config: { limit: 'mail_network' } } as const
+  const mailed = { limit: 'mail_network', refusesLate: true } as const
+  const recover = { schema: recoverPassword, config: mailed }
   app.post('/password-recovery/:email', recover, async (request) => {
-    const email = await accounts.spelling(request.params.email)
-    await level(async () => {
-      await recovery.request(email, await isKnown(email, request.network))
-      app.mail.wake()
-    })
+    await requestMail(request, request.params.email, recovery.request)
     request.record('recovery_requested')
     return { message: 'If that email is registered, we sent a password recovery link' }
   })
@@ -141,13 +158,9 @@ export function loginPublic(app: App) {
     return { message: 'Email verified successfully' }
   })
 
-  const resend = { schema: resendVerification, config: { limit: 'mail_network' } } as const
+  const resend = { schema: resendVerification, config: mailed }
   app.post('/verify-email/resend', resend, async (request) => {
-    const email = await accounts.spelling(request.body.email)
-    await level(async () => {
-      await verification.request(email, await isKnown(email, request.network))
-      app.mail.wake()
-    })
+    await requestMail(request, request.body.email, verification.request)
     return { message: 'If that email is registered and not verified, we sent a verification link' }
   })
 }
