@@ -1,10 +1,16 @@
-import { sql } from 'drizzle-orm'
+import { randomUUID } from 'node:crypto'
+import { eq, sql } from 'drizzle-orm'
+import { pgTable, text, uuid } from 'drizzle-orm/pg-core'
 import postgres, { type Sql } from 'postgres'
 import { test } from 'tap'
+import type { Database } from '../../src/db/connect.ts'
+import { removal } from '../../src/db/removal.ts'
+import { users } from '../../src/db/tables.ts'
 import { isAnswer } from '../support/answers.ts'
-import { needsPostgres } from '../support/database.ts'
+import { freshDatabase, needsPostgres } from '../support/database.ts'
 import { databaseEnv, signIn, start, temporaryFolder } from '../support/process.ts'
 import { type Person, startService } from '../support/service.ts'
+import { createTables } from '../support/tables.ts'
 import { until } from '../support/until.ts'
 import { volume } from '../support/volume.ts'
 
@@ -159,4 +165,58 @@ void test("a deleted user's rows are gone for superusers before they are removed
       method,
     )
   t.strictSame(await rows(sql`select from papers where title = 'Mine'`), [], 'nothing was written')
+})
+
+const id = () => uuid().primaryKey().defaultRandom()
+const owner = () =>
+  uuid()
+    .notNull()
+    .references(() => users.id, { onDelete: 'cascade' })
+
+/** Two people, the first of whom is marked as deleted. */
+async function goneAndOther(db: Database): Promise<[gone: string, other: string]> {
+  const ids = [randomUUID(), randomUUID()] as [string, string]
+  for (const id of ids) await db.insert(users).values({ id, email: `${id}@example.com`, hashed_password: '' })
+  await db.update(users).set({ deleted_at: new Date() }).where(eq(users.id, ids[0]))
+  return ids
+}
+
+const signal = new AbortController().signal
+
+void test('what refers to a deleted user without being theirs stays, and names nobody', async (t) => {
+  const { db, close } = await freshDatabase()
+  t.teardown(close)
+  const notes = pgTable('notes', {
+    id: id(),
+    title: text(),
+    owner_id: owner(),
+    assignee_id: uuid().references(() => users.id, { onDelete: 'set null' }),
+  })
+  await createTables(db, { notes })
+  const [gone, other] = await goneAndOther(db)
+  await db.insert(notes).values([
+    { title: 'of the other, assigned', owner_id: other, assignee_id: gone },
+    { title: 'of the other', owner_id: other, assignee_id: other },
+    { title: 'theirs', owner_id: gone, assignee_id: other },
+  ])
+  t.equal(await removal(db, { notes }).ofUser(gone, signal), true)
+  const left = await db
+    .select({ title: notes.title, assignee_id: notes.assignee_id })
+    .from(notes)
+    .orderBy(notes.title)
+  t.strictSame(left, [
+    { title: 'of the other', assignee_id: other },
+    { title: 'of the other, assigned', assignee_id: null },
+  ])
+  t.equal(await db.$count(users, eq(users.id, gone)), 0)
+})
+
+void test('a table that would keep its users for good is told at the start', async (t) => {
+  const { db, close } = await freshDatabase()
+  t.teardown(close)
+  const notes = pgTable('notes', { id: id(), assignee_id: uuid().references(() => users.id) })
+  t.throws(() => removal(db, { notes }), {
+    name: 'TypeError',
+    message: /^notes_assignee_id_users_id_fk: .*onDelete 'cascade' or 'set null'/,
+  })
 })
