@@ -68,8 +68,12 @@ function typeOf(column: PgColumn): SQL {
       ? sql`${sql.identifier(enumName)}`
       : sql`${sql.identifier(schema)}.${sql.identifier(enumName)}`
   }
-  return sql.raw(column.getSQLType().replace(/(?<!\s)\s*\([\d, ]+\)/, ''))
+  const type = column.getSQLType().replace(/(?<!\s)\s*\([\d, ]+\)/, '')
+  return sql.raw(OF_ANY_LENGTH[type] ?? type)
 }
+
+/** Without a length, these two by themselves have one of 1. */
+const OF_ANY_LENGTH: Record<string, string> = { char: 'bpchar', bit: 'varbit' }
 
 /** The value of a field as the column's type is written (a Date, JSON); null stays null. */
 function encoded(column: PgColumn, field: string): SQL {
