@@ -444,3 +444,47 @@ void test('what a column or constraint refuses is said at its field', async (t) 
   )
   t.same((await rows.get(ada, row.id)).row, row, 'nothing of it is written')
 })
+
+void test('what a migration added by hand refuses is said at its field, too', async (t) => {
+  const projects = ownedTable('projects', PaperNotFound, { title: text() })
+  const long = 'a_field_that_has_so_long_a_name_that_its_key_is_cut'
+  const table = ownedTable('tasks', PaperNotFound, {
+    project_id: uuid(),
+    slug: text(),
+    code: text(),
+    [long]: uuid().references(() => (projects as unknown as typeof users).id),
+  })
+  const db = await databaseWith(t, { projects, table })
+  for (const statement of [
+    'alter table projects add unique (owner_id, id)',
+    'alter table tasks add foreign key (owner_id, project_id) references projects (owner_id, id)',
+    'alter table tasks add constraint each_once unique (owner_id, slug)',
+    'create unique index codes on tasks (owner_id, lower(code))',
+  ])
+    await db.execute(sql.raw(statement))
+  const [ada, bob] = [await person(db), await person(db)]
+  const [ofProjects, rows] = [rowsOf(db, projects), rowsOf(db, table)]
+  const [own, others] = [await ofProjects.create(ada, {}), await ofProjects.create(bob, {})]
+  const first = { project_id: own.row.id, slug: 'a', code: 'A', [long]: own.row.id }
+  await rows.create(ada, first)
+  const { row } = await rows.create(ada, {})
+
+  const refusedAt = (field: string) => ({ status: 422, fault: { loc: ['body', field] } })
+  const refused: [body: Record<string, unknown>, refusal: object][] = [
+    [{ project_id: randomUUID() }, refusedAt('project_id')],
+    [{ project_id: others.row.id }, refusedAt('project_id')],
+    [{ [long]: randomUUID() }, refusedAt(long)],
+    [{ slug: 'a' }, new AlreadyExists('slug')],
+    [{ code: 'a' }, new AlreadyExists('code')],
+  ]
+  for (const [body, refusal] of refused)
+    for (const write of [
+      () => rows.create(ada, body),
+      () => rows.create(ada, body, randomUUID()),
+      () => rows.update(ada, row.id, body),
+    ])
+      await t.rejects(write(), refusal as Error, Object.keys(body).join())
+  const gone = { id: randomUUID(), is_superuser: false }
+  await t.rejects(rows.create(gone, {}), new InvalidCredentials())
+  await t.rejects(rows.create(gone, {}, 'key'), new InvalidCredentials())
+})
