@@ -2,6 +2,7 @@ import { type SQL, type SQLWrapper, count, getTableName, is, sql } from 'drizzle
 import { type ForeignKey, type PgColumn, PgTable, getTableConfig } from 'drizzle-orm/pg-core'
 import { type Batch, inBatches } from './batches.ts'
 import type { Database } from './connect.ts'
+import { isForeignKeyViolation } from './faults.ts'
 import * as tables from './tables.ts'
 
 const { sessions, users } = tables
@@ -26,14 +27,21 @@ export function removal(db: Database, schema: Readonly<Record<string, unknown>> 
   const referring = referringToUsers(schema)
 
   async function ofUser(id: string, signal: AbortSignal) {
+    const failures: unknown[] = []
     for (const { column, onDelete } of referring) {
       const isOfUser = sql`${column} = ${id}`
       const batch =
         onDelete === 'cascade'
           ? deletion(db, column.table, isOfUser)
           : changing(db, column.table, isOfUser, (rows) => withoutUser(column, rows))
-      if (!(await inBatches(batch, signal))) return false
+      try {
+        if (!(await inBatches(batch, signal))) return false
+      } catch (error) {
+        // Rows that refer to each other can't go in batches: they go with the user, at once.
+        if (!isForeignKeyViolation(error)) failures.push(error)
+      }
     }
+    if (failures.length > 0) throw failures[0]
     // What was added meanwhile goes with it, as foreign keys cascade or are set to null.
     await db.delete(users).where(sql`${users.id} = ${id} and ${users.deleted_at} is not null`)
     return true
@@ -67,16 +75,34 @@ interface Referring {
   readonly onDelete: 'cascade' | 'set null'
 }
 
-/** The columns of all tables that refer to users. Mails come first, so that none is sent any more. */
+/**
+ * The columns of all tables that refer to users. Mails come first, so that none is sent any more; then tables that refer
+ * to others, before those.
+ */
 function referringToUsers(schema: Readonly<Record<string, unknown>>): Referring[] {
-  const referring = Object.values(schema)
-    .filter((table) => is(table, PgTable))
+  const referring = inOrderOfRemoval(Object.values(schema).filter((table) => is(table, PgTable)))
     .flatMap((table) => getTableConfig(table).foreignKeys)
     .filter((key) => getTableName(key.reference().foreignTable) === getTableName(users))
     .flatMap((key) => key.reference().columns.map((column) => ({ column, onDelete: actionOf(key) })))
   return referring.toSorted(
     (a, b) => Number(b.column.table === tables.emails) - Number(a.column.table === tables.emails),
   )
+}
+
+/** Each table behind all that refer to it; where some refer to each other, there is no such order of those. */
+function inOrderOfRemoval(all: readonly PgTable[]): PgTable[] {
+  const inOrder = new Set<PgTable>()
+  const seen = new Set<PgTable>()
+  const refersTo = (table: PgTable, other: PgTable) =>
+    getTableConfig(table).foreignKeys.some((key) => key.reference().foreignTable === other)
+  function add(table: PgTable) {
+    if (seen.has(table)) return
+    seen.add(table)
+    for (const other of all) if (refersTo(other, table)) add(other)
+    inOrder.add(table)
+  }
+  for (const table of all) add(table)
+  return [...inOrder]
 }
 
 /** By any other, one row would keep its user from ever being removed. */
