@@ -10,7 +10,7 @@ import {
 import type { Database } from './connect.ts'
 import { type Refusal, refusalOf } from './faults.ts'
 import type { RevealedTable } from './owned-table.ts'
-import { givenIn } from './statements.ts'
+import { givenIn, takesTimesAsText, timeOf } from './statements.ts'
 import { idempotencyKeys } from './tables.ts'
 
 type Body = Readonly<Record<string, unknown>>
@@ -52,10 +52,12 @@ export function refusalsOf(db: Database, table: RevealedTable, fields: readonly 
     for (const field of fields) {
       const given = givenIn(body, field) ?? null
       if (given === null) continue
-      const column = sql.identifier(table[field]!.name)
-      const row = JSON.stringify({ [table[field]!.name]: given })
+      const column = table[field]!
+      const isTime = takesTimesAsText(column) && typeof given === 'string'
+      const row = JSON.stringify({ [column.name]: isTime ? timeOf(column, given) : given })
+      const name = sql.identifier(column.name)
       try {
-        await db.execute(sql`select (jsonb_populate_record(null::${table}, ${row}::text::jsonb)).${column}`)
+        await db.execute(sql`select (jsonb_populate_record(null::${table}, ${row}::text::jsonb)).${name}`)
       } catch (error) {
         if (refusalOf(error)) return field
         throw error

@@ -77,28 +77,35 @@ const OF_ANY_LENGTH: Record<string, string> = { char: 'bpchar', bit: 'varbit' }
 
 /** The value of a field as the column's type is written (a Date, JSON); null stays null. */
 function encoded(column: PgColumn, field: string): SQL {
-  const takesDates = column.dataType === 'date'
+  const takesTimes = takesTimesAsText(column)
   const encoder = {
     mapToDriverValue(given: unknown) {
       if (given === null) return null
-      if (!takesDates || typeof given !== 'string') return column.mapToDriverValue(given)
-      // Bodies have times as text. What is none, PostgreSQL refuses as it refuses others.
-      return isTime(given) ? column.mapToDriverValue(new Date(given)) : NO_TIME
+      return takesTimes && typeof given === 'string' ? timeOf(column, given) : column.mapToDriverValue(given)
     },
   }
   return sql`${sql.param(fieldValue(field), encoder)}`
 }
 
+/** Whether bodies have text for what the column has as a Date. */
+export const takesTimesAsText = (column: PgColumn) => column.dataType === 'date'
+
+/** A body's time as the column's type is written. What is none, PostgreSQL refuses as it refuses others. */
+export const timeOf = (column: PgColumn, text: string): unknown =>
+  isTime(text) ? column.mapToDriverValue(new Date(text)) : NO_TIME
+
 const NO_TIME = ''
 
-/** ISO 8601; JavaScript takes 30 February for 2 March. */
+/**
+ * ISO 8601; JavaScript takes 30 February for 2 March. At an offset, the first and last hours are of years that are
+ * written in another way.
+ */
 function isTime(text: string): boolean {
   const day = text.slice(0, 10)
   const midnight = new Date(day)
+  const year = new Date(text).getUTCFullYear()
   return (
-    !Number.isNaN(Date.parse(text)) &&
-    !Number.isNaN(midnight.getTime()) &&
-    midnight.toISOString().startsWith(day)
+    year >= 1 && year <= 9999 && !Number.isNaN(midnight.getTime()) && midnight.toISOString().startsWith(day)
   )
 }
 

@@ -319,7 +319,8 @@ void test('times are taken as bodies have them', async (t) => {
     ...seen,
     due: new Date('2026-01-01T00:00:00Z'),
   })
-  for (const due of ['soon', '2026-02-30T00:00:00Z', '']) {
+  const beyond = ['9999-12-31T23:59:59-05:00', '0001-01-01T00:00:00+05:00']
+  for (const due of ['soon', '2026-02-30T00:00:00Z', '', ...beyond]) {
     const refusal = new InvalidInput(
       ['body', 'due'],
       'Input should be a valid date or time',
