@@ -1,4 +1,4 @@
-import { sql } from 'drizzle-orm'
+import { getTableColumns, sql } from 'drizzle-orm'
 import {
   type ExtraConfigColumn,
   type PgColumn,
@@ -235,6 +235,10 @@ interface Listing<Field, Sort extends Field> {
   readonly search?: readonly Field[]
 }
 
+/** Generated columns, identities and serials. */
+const isFilledIn = ({ generated, generatedIdentity, columnType }: PgColumn) =>
+  generated !== undefined || generatedIdentity !== undefined || /^Pg\w*Serial/.test(columnType)
+
 /** What every owned table has by itself. */
 const GIVEN = ['id', 'owner_id', 'created_at']
 
@@ -278,6 +282,11 @@ export function ownedTable<
       })
     },
   )
+  const filledIn = Object.values<PgColumn>(getTableColumns(table)).find(isFilledIn)
+  if (filledIn)
+    throw new TypeError(
+      `${name}: ${filledIn.name} is written by the database, and so is no field of an owner's`,
+    )
   return conceal<typeof table.$inferSelect, keyof Fields & string, 'created_at' | Sort>(table, {
     fields: Object.keys(fields),
     search,

@@ -2,6 +2,7 @@ import { randomBytes, randomUUID } from 'node:crypto'
 import { sql } from 'drizzle-orm'
 import {
   type PgColumnBuilderBase,
+  bigserial,
   bit,
   boolean,
   char,
@@ -12,7 +13,9 @@ import {
   numeric,
   pgEnum,
   pgTable,
+  serial,
   smallint,
+  smallserial,
   text,
   timestamp,
   uniqueIndex,
@@ -120,6 +123,25 @@ void test('a field may have any name', async (t) => {
     () => ownedTable('things', PaperNotFound, { owner_id: uuid() }),
     /every owned table has its own owner_id/,
   )
+})
+
+void test('a column that the database writes is told where the table is declared', (t) => {
+  const columns: Record<string, PgColumnBuilderBase> = {
+    twice: integer().generatedAlwaysAs(sql`2 * 2`),
+    always: integer().generatedAlwaysAsIdentity(),
+    byDefault: integer().generatedByDefaultAsIdentity(),
+    serial: serial(),
+    small: smallserial(),
+    big: bigserial({ mode: 'number' }),
+    bigger: bigserial({ mode: 'bigint' }),
+  }
+  for (const [name, column] of Object.entries(columns))
+    t.throws(
+      () => ownedTable('things', PaperNotFound, { title: text(), [name]: column }),
+      { name: 'TypeError', message: new RegExp(`^things: ${name} is written by the database`) },
+      name,
+    )
+  t.end()
 })
 
 void test('a column may have another name than its field', async (t) => {
