@@ -125,8 +125,8 @@ export function ownedRows<Row, Field extends string, Sort extends string>(
   /** A field that is not sent is one that is null, but where that is another row. */
   const sentOf = (body: Values) =>
     fields.map((field) => {
-      const column = table[field]!
-      const hasDefault = column.default !== undefined || column.defaultFn !== undefined
+      const { default: fixed, defaultFn, onUpdateFn } = table[field]!
+      const hasDefault = [fixed, defaultFn, onUpdateFn].some((found) => found !== undefined)
       const given = givenIn(body, field)
       return given === undefined && hasDefault ? [] : (given ?? null)
     })

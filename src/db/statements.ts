@@ -41,7 +41,8 @@ export function assigned(column: PgColumn, field: string = column.name): SQL {
 /** The value of the column's field, or the column's default where none is sent. */
 export function valueOrDefault(column: PgColumn, field: string = column.name): SQL {
   const given = typed(column, encoded(column, field))
-  const otherwise = column.default === undefined ? sqlOf(column.defaultFn) : defaultOf(column)
+  const otherwise =
+    column.default === undefined ? sqlOf(column.defaultFn ?? column.onUpdateFn) : defaultOf(column)
   return otherwise === undefined ? given : sql`case when ${sent(field)} then ${given} else ${otherwise} end`
 }
 

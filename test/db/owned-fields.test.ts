@@ -297,19 +297,32 @@ void test('defaults are for what is not sent, and null is null', async (t) => {
     counted: integer().$default(() => 10 * ++made),
     sql: text().$defaultFn(() => sql`'of ' || 'SQL'` as never),
     touched: integer().$onUpdate(() => 10 * ++made),
+    changed_at: timestamp()
+      .notNull()
+      .$onUpdate(() => sql`clock_timestamp()`),
     required: boolean().notNull().default(true),
   })
   const db = await databaseWith(t, { table })
   const ada = await person(db)
   const rows = rowsOf(db, table)
   const { row } = await rows.create(ada, {})
-  t.match(row, { plain: 7, counted: Number, sql: 'of SQL', touched: Number, required: true })
+  const filled = {
+    plain: 7,
+    counted: Number,
+    sql: 'of SQL',
+    touched: Number,
+    changed_at: Date,
+    required: true,
+  }
+  t.match(row, filled)
   t.not((await rows.create(ada, {})).row.counted, row.counted, 'functions are asked each time')
   const nulls = { plain: null, counted: null, sql: null, touched: null }
   t.match((await rows.create(ada, nulls)).row, nulls)
   const changed = (await rows.update(ada, row.id, { required: false })).row
-  t.same({ ...changed, touched: row.touched }, { ...row, required: false })
-  t.ok((changed.touched as number) > (row.touched as number), 'and at each change')
+  const { touched, changed_at } = row
+  t.same({ ...changed, touched, changed_at }, { ...row, required: false })
+  t.ok(Number(changed.touched) > Number(touched), 'and at each change')
+  t.ok(Number(changed.changed_at) >= Number(changed_at))
   t.match((await rows.update(ada, row.id, { touched: 0 })).row, { touched: 0, required: false })
 
   const once = await rows.create(ada, {}, 'key')
