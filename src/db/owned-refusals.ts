@@ -94,6 +94,13 @@ export function refusalsOf(db: Database, table: RevealedTable, fields: readonly 
         const isOfOthers = refusal.code === '23001' || (refusal.code === '23503' && refusal.table !== name)
         return isOfOthers ? new StillReferenced() : toError(refusal, body)
       }),
+    /** Nothing is written that could refer to something: others refer to the row, be they of its own table. */
+    ofDeletion: (id: string, write: Promise<unknown>, notFound: ApiErrorKind) =>
+      refusing(write, (refusal) => {
+        if (isNoId(refusal, id)) return new notFound()
+        const isReferenced = refusal.code === '23001' || refusal.code === '23503'
+        return isReferenced ? new StillReferenced() : toError(refusal, {})
+      }),
   }
 }
 

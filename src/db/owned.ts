@@ -152,7 +152,7 @@ export function ownedRows<Row, Field extends string, Sort extends string>(
       return refusals.ofChange(id, body, write(run.update, { asker, id, versions }, changes), notFound)
     },
     async delete(asker, id, versions) {
-      await refusals.ofChange(id, {}, write(run.delete, { asker, id, versions }), notFound)
+      await refusals.ofDeletion(id, write(run.delete, { asker, id, versions }), notFound)
     },
   }
 }

@@ -481,6 +481,26 @@ void test('what a column or constraint refuses is said at its field', async (t) 
   t.same((await rows.get(ada, row.id)).row, row, 'nothing of it is written')
 })
 
+void test('a row that others of its own table refer to stays', async (t) => {
+  const table: object = ownedTable('categories', PaperNotFound, {
+    parent_id: uuid().references(() => (table as typeof users).id),
+  })
+  const db = await databaseWith(t, { table })
+  const ada = await person(db)
+  const rows = rowsOf(db, table)
+  const parent = (await rows.create(ada, {})).row.id
+  const child = (await rows.create(ada, { parent_id: parent })).row.id
+  await t.rejects(rows.delete(ada, parent), new StillReferenced())
+  const unknown = new InvalidInput(
+    ['body', 'parent_id'],
+    'Value refers to nothing that is there',
+    'value_error',
+  )
+  await t.rejects(rows.update(ada, child, { parent_id: randomUUID() }), unknown)
+  await rows.delete(ada, child)
+  await t.resolves(rows.delete(ada, parent))
+})
+
 void test('what a migration added by hand refuses is said at its field, too', async (t) => {
   const projects = ownedTable('projects', PaperNotFound, { title: text() })
   const long = 'a_field_that_has_so_long_a_name_that_its_key_is_cut'
