@@ -508,6 +508,8 @@ void test('what a migration added by hand refuses is said at its field, too', as
     project_id: uuid(),
     slug: text(),
     code: text(),
+    start: integer(),
+    start_at: integer(),
     [long]: uuid().references(() => (projects as unknown as typeof users).id),
   })
   const db = await databaseWith(t, { projects, table })
@@ -515,6 +517,7 @@ void test('what a migration added by hand refuses is said at its field, too', as
     'alter table projects add unique (owner_id, id)',
     'alter table tasks add foreign key (owner_id, project_id) references projects (owner_id, id)',
     'alter table tasks add constraint each_once unique (owner_id, slug)',
+    'alter table tasks add check (start_at > 0)',
     'create unique index codes on tasks (owner_id, lower(code))',
   ])
     await db.execute(sql.raw(statement))
@@ -530,6 +533,7 @@ void test('what a migration added by hand refuses is said at its field, too', as
     [{ project_id: randomUUID() }, refusedAt('project_id')],
     [{ project_id: others.row.id }, refusedAt('project_id')],
     [{ [long]: randomUUID() }, refusedAt(long)],
+    [{ start_at: 0, start: 0 }, refusedAt('start_at')],
     [{ slug: 'a' }, new AlreadyExists('slug')],
     [{ code: 'a' }, new AlreadyExists('code')],
   ]
