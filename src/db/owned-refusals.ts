@@ -10,7 +10,7 @@ import {
 import type { Database } from './connect.ts'
 import { type Refusal, refusalOf } from './faults.ts'
 import type { RevealedTable } from './owned-table.ts'
-import { givenIn, takesTimesAsText, timeOf } from './statements.ts'
+import { givenIn, isTooDeep, jsonOf, nullRow, takesTimesAsText, timeOf } from './statements.ts'
 import { idempotencyKeys } from './tables.ts'
 
 type Body = Readonly<Record<string, unknown>>
@@ -22,6 +22,7 @@ type Body = Readonly<Record<string, unknown>>
 export function refusalsOf(db: Database, table: RevealedTable, fields: readonly string[]) {
   const name = getTableName(table)
   const declared = constraintsOf(table)
+  const ofJson = fields.filter((field) => table[field]!.dataType === 'json')
 
   /** The columns that a constraint or unique index is about, by its name; none where it is another table's. */
   const columnsOf = async (constraint: string) =>
@@ -54,16 +55,22 @@ export function refusalsOf(db: Database, table: RevealedTable, fields: readonly 
       if (given === null) continue
       const column = table[field]!
       const isTime = takesTimesAsText(column) && typeof given === 'string'
-      const row = JSON.stringify({ [column.name]: isTime ? timeOf(column, given) : given })
+      const row = jsonOf({ [column.name]: isTime ? timeOf(column, given) : given })
       const name = sql.identifier(column.name)
       try {
-        await db.execute(sql`select (jsonb_populate_record(null::${table}, ${row}::text::jsonb)).${name}`)
+        await db.execute(sql`select (jsonb_populate_record(${nullRow(table)}, ${row}::text::jsonb)).${name}`)
       } catch (error) {
         if (refusalOf(error)) return field
         throw error
       }
     }
     return undefined
+  }
+
+  /** What is nested too deeply, the database may take, and nobody can read it again. */
+  function refuseTooDeep(body: Body) {
+    const field = ofJson.find((field) => isTooDeep(givenIn(body, field)))
+    if (field !== undefined) throw invalid(field, { ...VALUE, msg: 'Value is nested too deeply' })
   }
 
   async function refusing<T>(
@@ -82,6 +89,7 @@ export function refusalsOf(db: Database, table: RevealedTable, fields: readonly 
   const isNoId = ({ code }: Refusal, id: string) => code === '22P02' && !UUID.test(id)
 
   return {
+    refuseTooDeep,
     ofRead: <T>(id: string, read: Promise<T>, notFound: ApiErrorKind) =>
       refusing(read, (refusal) => (isNoId(refusal, id) ? new notFound() : toError(refusal, {}))),
     ofCreation: <T>(body: Body, write: Promise<T>) =>

@@ -138,7 +138,8 @@ export function ownedRows<Row, Field extends string, Sort extends string>(
         ? run.pageOfAll(request, {}, isWanted)
         : run.pageOfOwner(request, { asker: asker.id }, isWanted),
     get: (asker, id) => refusals.ofRead(id, get(asker, id), notFound),
-    create(asker, body, key) {
+    async create(asker, body, key) {
+      refusals.refuseTooDeep(body)
       const given = assigned(filledIn(body, whenCreated))
       given.asker = asker.id
       const added = adding(asker.id, (room) => {
@@ -147,7 +148,8 @@ export function ownedRows<Row, Field extends string, Sort extends string>(
       })
       return refusals.ofCreation(body, added)
     },
-    update(asker, id, body, versions) {
+    async update(asker, id, body, versions) {
+      refusals.refuseTooDeep(body)
       const changes = assigned(filledIn(body, whenChanged))
       return refusals.ofChange(id, body, write(run.update, { asker, id, versions }, changes), notFound)
     },

@@ -1,5 +1,5 @@
 import { SQL, type SQLWrapper, getTableColumns, is, sql } from 'drizzle-orm'
-import { type PgColumn, PgEnumColumn, type PgTable } from 'drizzle-orm/pg-core'
+import { PgArray, type PgColumn, PgEnumColumn, PgEnumObjectColumn, type PgTable } from 'drizzle-orm/pg-core'
 
 /**
  * Pieces of prepared statements. A statement is built once and run with values by name, so what differs from
@@ -24,6 +24,22 @@ export const fieldValue = (field: string) => value(`field ${field}`)
 /** A field may be named as something that every object has (`constructor`). */
 export const givenIn = (body: Readonly<Record<string, unknown>>, field: string): unknown =>
   Object.hasOwn(body, field) ? body[field] : undefined
+
+/** JSON has no bigint. */
+export const jsonOf = (given: unknown): string =>
+  JSON.stringify(given, (_name, part: unknown) => (typeof part === 'bigint' ? String(part) : part))
+
+/** More than anybody means, and less than the stack has room for wherever JSON is read or written. */
+const MOST_NESTED = 500
+
+/** Whether it is nested deeper than can be relied on to be read again. */
+export const isTooDeep = (given: unknown, most = MOST_NESTED): boolean =>
+  typeof given === 'object' &&
+  given !== null &&
+  (most === 0 || Object.values(given).some((part) => isTooDeep(part, most - 1)))
+
+/** A row of `table` that is null, as a type: its name alone may be that of one of PostgreSQL's own (`point`). */
+export const nullRow = (table: PgTable): SQL => sql`(select "no row" from ${table} as "no row" where false)`
 
 const sentName = (field: string) => `sent ${field}`
 
@@ -63,7 +79,8 @@ export const givesValues = (make: (() => unknown) | undefined) =>
 export const typed = (column: PgColumn, given: SQLWrapper): SQL => sql`${given}::${typeOf(column)}`
 
 function typeOf(column: PgColumn): SQL {
-  if (is(column, PgEnumColumn)) {
+  if (is(column, PgArray)) return sql`${typeOf(column.baseColumn)}[]`
+  if (is(column, PgEnumColumn) || is(column, PgEnumObjectColumn)) {
     const { schema, enumName } = column.enum
     return schema === undefined
       ? sql`${sql.identifier(enumName)}`

@@ -2,6 +2,7 @@ import { randomBytes, randomUUID } from 'node:crypto'
 import { sql } from 'drizzle-orm'
 import {
   type PgColumnBuilderBase,
+  bigint,
   bigserial,
   bit,
   boolean,
@@ -10,6 +11,7 @@ import {
   date,
   doublePrecision,
   integer,
+  jsonb,
   numeric,
   pgEnum,
   pgTable,
@@ -364,6 +366,71 @@ void test('times are taken as bodies have them', async (t) => {
     await t.rejects(rows.create(ada, { due }), refusal, due)
     await t.rejects(rows.update(ada, row.id, { due }), refusal)
   }
+})
+
+void test('types that are written in ways of their own', async (t) => {
+  const state = pgEnum('State', { On: 'on', Off: 'off' })
+  const columns = {
+    state: state(),
+    moods: mood().array(),
+    codes: char({ length: 3 }).array(),
+    large: bigint({ mode: 'bigint' }),
+    data: jsonb(),
+    day: date(),
+  }
+  // As types of PostgreSQL's own are called.
+  for (const name of ['of_types', 'money', 'path', 'point']) {
+    const table = ownedTable(name, PaperNotFound, columns)
+    const db = await databaseWith(t, { mood, state, table })
+    const ada = await person(db)
+    const rows = rowsOf(db, table)
+    const body = { state: 'on', moods: ['ok', 'sad'], codes: ['abc', 'd'], large: 2n ** 60n, data: [1] }
+    const seen = { ...body, codes: ['abc', 'd  '] }
+    const { row } = await rows.create(ada, body)
+    t.match(row, seen, name)
+    const once = await rows.create(ada, body, 'key')
+    t.match(once.row, seen)
+    t.same(await rows.create(ada, body, 'key'), once)
+    await t.rejects(rows.create(ada, { ...body, large: 5n }, 'key'), new IdempotencyKeyReused())
+    t.match((await rows.update(ada, row.id, { state: 'off', moods: ['happy'] })).row, {
+      state: 'off',
+      moods: ['happy'],
+    })
+    const refusal = new InvalidInput(
+      ['body', 'day'],
+      'Input should be a valid date or time',
+      'datetime_parsing',
+    )
+    await t.rejects(rows.create(ada, { large: 5n, day: 'then' }), refusal)
+  }
+})
+
+void test('JSON that is nested deeper than can be read again is refused', async (t) => {
+  const table = ownedTable('nested', PaperNotFound, { data: jsonb() })
+  const db = await databaseWith(t, { table })
+  const ada = await person(db)
+  const rows = rowsOf(db, table)
+  const nested = (depth: number) => JSON.parse('['.repeat(depth) + ']'.repeat(depth)) as unknown
+  const { row } = await rows.create(ada, { data: nested(500) })
+  t.same(row.data, nested(500))
+  const refusal = new InvalidInput(['body', 'data'], 'Value is nested too deeply', 'value_error')
+  for (const depth of [501, 6_000, 16_000]) {
+    const data = { a: nested(depth - 1) }
+    await t.rejects(rows.create(ada, { data }), refusal)
+    await t.rejects(rows.create(ada, { data }, 'key'), refusal)
+    await t.rejects(rows.update(ada, row.id, { data }), refusal)
+  }
+})
+
+void test('a search of what is no text is told where the table is declared', (t) => {
+  const search = { search: ['n'] } as const
+  for (const n of [integer(), mood(), text().array(), timestamp()])
+    t.throws(() => ownedTable('things', PaperNotFound, { n }, search), {
+      name: 'TypeError',
+      message: /^things: n is no text/,
+    })
+  t.doesNotThrow(() => ownedTable('things', PaperNotFound, { n: char({ length: 3 }) }, search))
+  t.end()
 })
 
 void test('what a column or constraint refuses is said at its field', async (t) => {
