@@ -6,7 +6,7 @@ import { randomUUID } from 'node:crypto'
 import { test } from 'tap'
 import { checkInstance } from './contract/instance.ts'
 import type { Document, Json } from './support/document.ts'
-import { requestWithRows } from './support/samples.ts'
+import { requestWithRows, sampleOf } from './support/samples.ts'
 
 const id = { type: 'string', format: 'uuid' }
 const title = { type: 'string', examples: ['A title'] }
@@ -57,6 +57,40 @@ void test('a row that needs other rows is made after them', async (t) => {
     '/api/v1/projects/ {"title":"A title","company_id":"id-1"}',
   ])
   t.match(body, { title: 'A title', project_id: 'id-2', parent_id: null })
+})
+
+void test('a reference may be named in other ways', async (t) => {
+  const fields = ['project_id', 'projectId', 'from_project_id', 'other_thing_id', 'thing_id', 'grid']
+  const others = documentOf({
+    tasks: Object.fromEntries(fields.map((field) => [field, id])),
+    projects: { title },
+    other_things: { title },
+    things: { title },
+  })
+  const operation = others.paths['/api/v1/tasks/']!.post!
+  const { body } = await requestWithRows(others, operation, ({ path }) => Promise.resolve(path))
+  t.match(body, {
+    project_id: '/api/v1/projects/',
+    projectId: '/api/v1/projects/',
+    from_project_id: '/api/v1/projects/',
+    other_thing_id: '/api/v1/other_things/',
+    thing_id: '/api/v1/things/',
+    grid: /^[\da-f-]{36}$/,
+  })
+})
+
+void test('a sample fits its schema, without examples too', (t) => {
+  const schemas: [schema: Json, sample: unknown][] = [
+    [{ type: 'string', format: 'date' }, '2026-01-02'],
+    [{ type: 'string', format: 'date-time' }, '2026-01-02T03:04:05Z'],
+    [{ type: ['string', 'null'], format: 'date' }, null],
+    [{ type: 'string', enum: ['sad', 'ok'] }, 'sad'],
+    [{ anyOf: [{ const: 'sad' }, { const: 'ok' }] }, 'sad'],
+    [{ type: 'number' }, 1],
+    [{ type: 'number', minimum: 2.5 }, 2.5],
+  ]
+  for (const [schema, sample] of schemas) t.equal(sampleOf(document, schema), sample, JSON.stringify(schema))
+  t.end()
 })
 
 void test('test:contract makes what a row needs, and removes it again', async (t) => {

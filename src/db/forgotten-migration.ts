@@ -1,13 +1,14 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { is } from 'drizzle-orm'
-import { PgTable, getTableConfig } from 'drizzle-orm/pg-core'
+import { PgTable, getTableConfig, isPgEnum } from 'drizzle-orm/pg-core'
 import { migrations } from './migrations.ts'
 import * as schema from './tables.ts'
 
 /** As drizzle-kit keeps what the last migration leads to; of a column, an index or a key what is compared here. */
 interface Snapshot {
   readonly tables: Readonly<Record<string, SnapshotTable>>
+  readonly enums: Readonly<Record<string, { name: string; values: readonly string[] }>>
 }
 
 interface SnapshotTable {
@@ -30,8 +31,10 @@ interface SnapshotTable {
  *
  * @returns one line, or undefined
  */
-export function forgottenMigration(tables: Record<string, unknown> = schema): string | undefined {
-  const snapshot = lastSnapshot()
+export function forgottenMigration(
+  tables: Record<string, unknown> = schema,
+  snapshot: Snapshot | undefined = lastSnapshot(),
+): string | undefined {
   if (!snapshot) return undefined
   const before = new Set(inSnapshot(snapshot))
   const now = new Set(inCode(tables))
@@ -56,7 +59,8 @@ function lastSnapshot(): Snapshot | undefined {
 const readJson = (file: string): unknown => JSON.parse(readFileSync(file, 'utf8'))
 
 /** A line for each part of each table: its name, and what must be the same. */
-function* inSnapshot({ tables }: Snapshot): Generator<string> {
+function* inSnapshot({ tables, enums }: Snapshot): Generator<string> {
+  for (const { name, values } of Object.values(enums)) yield `${name} ${values.join()}`
   for (const table of Object.values(tables)) {
     yield table.name
     for (const { name, type, notNull, default: given } of Object.values(table.columns))
@@ -71,6 +75,7 @@ function* inSnapshot({ tables }: Snapshot): Generator<string> {
 
 function* inCode(tables: Record<string, unknown>): Generator<string> {
   for (const table of Object.values(tables)) {
+    if (isPgEnum(table)) yield `${table.enumName} ${table.enumValues.join()}`
     if (!is(table, PgTable)) continue
     const { name: owner, columns, indexes, foreignKeys, uniqueConstraints, checks } = getTableConfig(table)
     yield owner
@@ -79,8 +84,12 @@ function* inCode(tables: Record<string, unknown>): Generator<string> {
       if (column.isUnique && column.uniqueName !== undefined) yield column.uniqueName
     }
     for (const { config } of indexes)
-      yield `${config.name} index ${config.columns.length} ${config.unique} ${config.where !== undefined}`
+      yield `${config.name ?? nameOf(owner, config.columns)} index ${config.columns.length} ${config.unique} ${config.where !== undefined}`
     for (const key of foreignKeys) yield `${key.getName()} key ${key.onDelete ?? 'no action'}`
     for (const { name } of [...uniqueConstraints, ...checks]) if (name !== undefined) yield name
   }
 }
+
+/** What drizzle-kit calls an index that has no name; it takes none of expressions. */
+const nameOf = (table: string, columns: readonly object[]) =>
+  [table, ...columns.map((column) => ('name' in column ? column.name : '')), 'index'].join('_')

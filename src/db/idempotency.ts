@@ -4,7 +4,7 @@ import type { WithSubquery } from 'drizzle-orm'
 import type { Database } from './connect.ts'
 import type { RevealedTable } from './owned-table.ts'
 import { columnsIn } from './page-statement.ts'
-import { newRow, value } from './statements.ts'
+import { jsonOf, newRow, nullRow, value } from './statements.ts'
 import { idempotencyKeys as keys } from './tables.ts'
 
 const hash = (text: string) => createHash('sha256').update(text).digest('base64url')
@@ -12,7 +12,7 @@ const hash = (text: string) => createHash('sha256').update(text).digest('base64u
 /** A key as it is stored: hashed, as clients may put anything in it. One of another table is another key. */
 export const keyValues = (table: RevealedTable, key: string, body: readonly unknown[]) => ({
   idempotency_key: hash(`${getTableName(table)} ${key}`),
-  idempotency_body: hash(JSON.stringify(body)),
+  idempotency_body: hash(jsonOf(body)),
 })
 
 /** The transaction that runs, as it will be noted in the rows that it writes: their version. */
@@ -71,7 +71,7 @@ export function prepareKeyedCreate(
       isSameBody: sql<boolean>`${kept.body} = ${value('idempotency_body')}`,
     })
     .from(kept)
-    .innerJoin(sql`jsonb_populate_record(null::${table}, ${kept.answer}) as made`, sql`true`)
+    .innerJoin(sql`jsonb_populate_record(${nullRow(table)}, ${kept.answer}) as made`, sql`true`)
     .prepare(`${getTableName(table)}_create_keyed`)
 }
 

@@ -10,7 +10,8 @@ import {
 import type { Database } from './connect.ts'
 import { type Refusal, refusalOf } from './faults.ts'
 import type { RevealedTable } from './owned-table.ts'
-import { givenIn } from './statements.ts'
+import { givenIn, isTooDeep, jsonOf, nullRow, takesTimesAsText, timeOf } from './statements.ts'
+import { idempotencyKeys } from './tables.ts'
 
 type Body = Readonly<Record<string, unknown>>
 
@@ -20,15 +21,29 @@ type Body = Readonly<Record<string, unknown>>
  */
 export function refusalsOf(db: Database, table: RevealedTable, fields: readonly string[]) {
   const name = getTableName(table)
-  const fieldsOf = constraintsOf(table, fields)
+  const declared = constraintsOf(table)
+  const ofJson = fields.filter((field) => table[field]!.dataType === 'json')
+
+  /** The columns that a constraint or unique index is about, by its name; none where it is another table's. */
+  const columnsOf = async (constraint: string) =>
+    declared.get(constraint) ?? (await columnsInCatalogue(db, name, constraint))
+  const fieldOf = (column: string) => fields.filter((field) => table[field]!.name === column)
+
+  /** There is no such user any more: the key of the row's owner, or of who the Idempotency-Key is of. */
+  async function isOfAsker({ code, table: refusing, constraint }: Refusal): Promise<boolean> {
+    if (code !== '23503') return false
+    if (refusing === getTableName(idempotencyKeys)) return true
+    const columns = await columnsOf(constraint)
+    return columns.length === 1 && columns[0] === table.owner_id.name
+  }
 
   async function toError(refusal: Refusal, body: Body): Promise<Error | undefined> {
     const { code, constraint, column } = refusal
-    const among =
-      code === '23502' ? [fields.find((field) => table[field]!.name === column)] : fieldsOf(constraint)
-    if (code === '23505' || code === '23P01')
-      return new AlreadyExists(...among.filter((field) => field !== undefined))
-    if (code.startsWith('23')) return invalid(among[0], CONSTRAINTS[code] ?? CONSTRAINTS['23514']!)
+    if (code.startsWith('23')) {
+      const among = (code === '23502' ? [column] : await columnsOf(constraint)).flatMap(fieldOf)
+      if (code === '23505' || code === '23P01') return new AlreadyExists(...among)
+      return invalid(among[0], CONSTRAINTS[code] ?? CONSTRAINTS['23514']!)
+    }
     const field = await culprit(body)
     return field === undefined && code !== '54000' ? undefined : invalid(field, DATA[code] ?? VALUE)
   }
@@ -38,16 +53,24 @@ export function refusalsOf(db: Database, table: RevealedTable, fields: readonly 
     for (const field of fields) {
       const given = givenIn(body, field) ?? null
       if (given === null) continue
-      const column = sql.identifier(table[field]!.name)
-      const row = JSON.stringify({ [table[field]!.name]: given })
+      const column = table[field]!
+      const isTime = takesTimesAsText(column) && typeof given === 'string'
+      const row = jsonOf({ [column.name]: isTime ? timeOf(column, given) : given })
+      const name = sql.identifier(column.name)
       try {
-        await db.execute(sql`select (jsonb_populate_record(null::${table}, ${row}::text::jsonb)).${column}`)
+        await db.execute(sql`select (jsonb_populate_record(${nullRow(table)}, ${row}::text::jsonb)).${name}`)
       } catch (error) {
         if (refusalOf(error)) return field
         throw error
       }
     }
     return undefined
+  }
+
+  /** What is nested too deeply, the database may take, and nobody can read it again. */
+  function refuseTooDeep(body: Body) {
+    const field = ofJson.find((field) => isTooDeep(givenIn(body, field)))
+    if (field !== undefined) throw invalid(field, { ...VALUE, msg: 'Value is nested too deeply' })
   }
 
   async function refusing<T>(
@@ -66,56 +89,84 @@ export function refusalsOf(db: Database, table: RevealedTable, fields: readonly 
   const isNoId = ({ code }: Refusal, id: string) => code === '22P02' && !UUID.test(id)
 
   return {
+    refuseTooDeep,
     ofRead: <T>(id: string, read: Promise<T>, notFound: ApiErrorKind) =>
       refusing(read, (refusal) => (isNoId(refusal, id) ? new notFound() : toError(refusal, {}))),
     ofCreation: <T>(body: Body, write: Promise<T>) =>
-      refusing(write, (refusal) => {
-        const isOfAsker = refusal.code === '23503' && fieldsOf(refusal.constraint).length === 0
-        return isOfAsker ? new InvalidCredentials() : toError(refusal, body)
-      }),
+      refusing(write, async (refusal) =>
+        (await isOfAsker(refusal)) ? new InvalidCredentials() : toError(refusal, body),
+      ),
     ofChange: <T>(id: string, body: Body, write: Promise<T>, notFound: ApiErrorKind) =>
       refusing(write, (refusal) => {
         if (isNoId(refusal, id)) return new notFound()
         const isOfOthers = refusal.code === '23001' || (refusal.code === '23503' && refusal.table !== name)
         return isOfOthers ? new StillReferenced() : toError(refusal, body)
       }),
+    /** Nothing is written that could refer to something: others refer to the row, be they of its own table. */
+    ofDeletion: (id: string, write: Promise<unknown>, notFound: ApiErrorKind) =>
+      refusing(write, (refusal) => {
+        if (isNoId(refusal, id)) return new notFound()
+        const isReferenced = refusal.code === '23001' || refusal.code === '23503'
+        return isReferenced ? new StillReferenced() : toError(refusal, {})
+      }),
   }
 }
 
 const UUID = /^[0-9a-f]{8}(-?[0-9a-f]{4}){3}-?[0-9a-f]{12}$/i
 
-/** The fields that a constraint or unique index is about, by its name; none where it is unknown, or about no field. */
-function constraintsOf(table: RevealedTable, fields: readonly string[]): (constraint: string) => string[] {
-  const { name, foreignKeys, checks, uniqueConstraints, indexes, primaryKeys } = getTableConfig(table)
-  const fieldOf = ({ name }: { name: string }) => fields.filter((field) => table[field]!.name === name)
+/** The columns that constraints and unique indexes of the declaration are about, by name. */
+function constraintsOf(table: RevealedTable): Map<string, string[]> {
+  const { columns, foreignKeys, checks, uniqueConstraints, indexes, primaryKeys } = getTableConfig(table)
   const found = new Map<string, string[]>()
-  const add = (constraint: string | undefined, columns: readonly unknown[]) => {
-    if (constraint !== undefined)
-      found.set(constraint, columns.filter((column) => is(column, Column)).flatMap(fieldOf))
+  const add = (constraint: string | undefined, parts: readonly unknown[]) => {
+    if (constraint === undefined) return
+    found.set(
+      constraint,
+      parts.filter((part) => is(part, Column)).map(({ name }) => name),
+    )
   }
   for (const key of foreignKeys) add(key.getName(), key.reference().columns)
-  for (const { name, value } of checks) add(name, columnsOf(value))
+  for (const { name, value } of checks) add(name, columnsWithin(value))
   for (const unique of uniqueConstraints) add(unique.getName(), unique.columns)
   for (const { config } of indexes)
     add(
       config.name,
       config.columns.flatMap((part) =>
-        is(part, SQL) ? columnsOf(part) : [asColumn(table, part as Partial<IndexedColumn>)],
+        is(part, SQL) ? columnsWithin(part) : [asColumn(table, part as Partial<IndexedColumn>)],
       ),
     )
   for (const key of primaryKeys) add(key.getName(), key.columns)
-  for (const field of fields) {
-    const column = table[field]!
-    if (column.isUnique) add(column.uniqueName, [column])
-  }
-  // What a migration adds by hand is named as PostgreSQL would: table, columns, kind.
-  const byName = (constraint: string) =>
-    fields.filter((field) => constraint.startsWith(`${name}_${table[field]!.name}_`))
-  return (constraint) => found.get(constraint) ?? byName(constraint)
+  for (const column of columns) if (column.isUnique) add(column.uniqueName, [column])
+  return found
 }
 
-const columnsOf = (part: SQL): unknown[] =>
-  part.queryChunks.flatMap((chunk) => (is(chunk, SQL) ? columnsOf(chunk) : is(chunk, Column) ? [chunk] : []))
+const columnsWithin = (part: SQL): unknown[] =>
+  part.queryChunks.flatMap((chunk) =>
+    is(chunk, SQL) ? columnsWithin(chunk) : is(chunk, Column) ? [chunk] : [],
+  )
+
+/**
+ * The same of what a migration adds by hand, or PostgreSQL has cut to 63 bytes: the columns of a constraint in its
+ * order, or those that an index is made of.
+ */
+async function columnsInCatalogue(db: Database, table: string, constraint: string): Promise<string[]> {
+  const ofIndex = sql`exists (
+    select from pg_depend d join pg_class i on i.oid = d.objid
+    where d.classid = 'pg_class'::regclass and i.relname = ${constraint}
+      and d.refobjid = a.attrelid and d.refobjsubid = a.attnum
+  )`
+  const found = await db
+    .select({ name: sql<string>`a.attname::text`.as('name') })
+    .from(
+      sql`pg_attribute a left join pg_constraint c on c.conrelid = a.attrelid and c.conname = ${constraint}`,
+    )
+    .where(
+      sql`a.attrelid = quote_ident(${table})::regclass
+        and case when c.oid is null then ${ofIndex} else a.attnum = any(c.conkey) end`,
+    )
+    .orderBy(sql`array_position(c.conkey, a.attnum), a.attnum`)
+  return found.map(({ name }) => name)
+}
 
 /** An index has copies of its table's columns. */
 const asColumn = (table: RevealedTable, { name }: Partial<IndexedColumn>): PgColumn | undefined =>

@@ -125,8 +125,8 @@ export function ownedRows<Row, Field extends string, Sort extends string>(
   /** A field that is not sent is one that is null, but where that is another row. */
   const sentOf = (body: Values) =>
     fields.map((field) => {
-      const column = table[field]!
-      const hasDefault = column.default !== undefined || column.defaultFn !== undefined
+      const { default: fixed, defaultFn, onUpdateFn } = table[field]!
+      const hasDefault = [fixed, defaultFn, onUpdateFn].some((found) => found !== undefined)
       const given = givenIn(body, field)
       return given === undefined && hasDefault ? [] : (given ?? null)
     })
@@ -138,7 +138,8 @@ export function ownedRows<Row, Field extends string, Sort extends string>(
         ? run.pageOfAll(request, {}, isWanted)
         : run.pageOfOwner(request, { asker: asker.id }, isWanted),
     get: (asker, id) => refusals.ofRead(id, get(asker, id), notFound),
-    create(asker, body, key) {
+    async create(asker, body, key) {
+      refusals.refuseTooDeep(body)
       const given = assigned(filledIn(body, whenCreated))
       given.asker = asker.id
       const added = adding(asker.id, (room) => {
@@ -147,12 +148,13 @@ export function ownedRows<Row, Field extends string, Sort extends string>(
       })
       return refusals.ofCreation(body, added)
     },
-    update(asker, id, body, versions) {
+    async update(asker, id, body, versions) {
+      refusals.refuseTooDeep(body)
       const changes = assigned(filledIn(body, whenChanged))
       return refusals.ofChange(id, body, write(run.update, { asker, id, versions }, changes), notFound)
     },
     async delete(asker, id, versions) {
-      await refusals.ofChange(id, {}, write(run.delete, { asker, id, versions }), notFound)
+      await refusals.ofDeletion(id, write(run.delete, { asker, id, versions }), notFound)
     },
   }
 }

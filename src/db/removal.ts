@@ -1,7 +1,8 @@
 import { type SQL, type SQLWrapper, count, getTableName, is, sql } from 'drizzle-orm'
-import { type PgColumn, PgTable, getTableConfig } from 'drizzle-orm/pg-core'
+import { type ForeignKey, type PgColumn, PgTable, getTableConfig } from 'drizzle-orm/pg-core'
 import { type Batch, inBatches } from './batches.ts'
 import type { Database } from './connect.ts'
+import { isForeignKeyViolation } from './faults.ts'
 import * as tables from './tables.ts'
 
 const { sessions, users } = tables
@@ -21,11 +22,27 @@ export interface Removal {
   ofAll(signal: AbortSignal): Promise<void>
 }
 
-export function removal(db: Database): Removal {
+/** @throws TypeError where a table keeps its users from being removed */
+export function removal(db: Database, schema: Readonly<Record<string, unknown>> = tables): Removal {
+  const referring = referringToUsers(schema)
+
   async function ofUser(id: string, signal: AbortSignal) {
-    for (const column of referringToUsers())
-      if (!(await inBatches(deletion(db, column.table, sql`${column} = ${id}`), signal))) return false
-    // What was added meanwhile goes with it, as foreign keys cascade.
+    const failures: unknown[] = []
+    for (const { column, onDelete } of referring) {
+      const isOfUser = sql`${column} = ${id}`
+      const batch =
+        onDelete === 'cascade'
+          ? deletion(db, column.table, isOfUser)
+          : changing(db, column.table, isOfUser, (rows) => withoutUser(column, rows))
+      try {
+        if (!(await inBatches(batch, signal))) return false
+      } catch (error) {
+        // Rows that refer to each other can't go in batches: they go with the user, at once.
+        if (!isForeignKeyViolation(error)) failures.push(error)
+      }
+    }
+    if (failures.length > 0) throw failures[0]
+    // What was added meanwhile goes with it, as foreign keys cascade or are set to null.
     await db.delete(users).where(sql`${users.id} = ${id} and ${users.deleted_at} is not null`)
     return true
   }
@@ -52,15 +69,51 @@ export function removal(db: Database): Removal {
 
 const USERS_A_TURN = 1_000
 
-/** The columns of all tables that name the user a row belongs to. Mails come first, so that none is sent any more. */
-function referringToUsers(): (PgColumn & { table: PgTable })[] {
-  const columns = Object.values(tables as Record<string, unknown>)
-    .filter((table) => is(table, PgTable))
-    .flatMap((table) => getTableConfig(table).foreignKeys.map((key) => key.reference()))
-    .filter(({ foreignTable }) => getTableName(foreignTable) === getTableName(users))
-    .flatMap(({ columns }) => columns)
-  return columns.toSorted((a, b) => Number(b.table === tables.emails) - Number(a.table === tables.emails))
+interface Referring {
+  readonly column: PgColumn & { table: PgTable }
+  /** What becomes of the row: it goes with its user, or stays and names nobody. */
+  readonly onDelete: 'cascade' | 'set null'
 }
+
+/**
+ * The columns of all tables that refer to users. Mails come first, so that none is sent any more; then tables that refer
+ * to others, before those.
+ */
+function referringToUsers(schema: Readonly<Record<string, unknown>>): Referring[] {
+  const referring = inOrderOfRemoval(Object.values(schema).filter((table) => is(table, PgTable)))
+    .flatMap((table) => getTableConfig(table).foreignKeys)
+    .filter((key) => getTableName(key.reference().foreignTable) === getTableName(users))
+    .flatMap((key) => key.reference().columns.map((column) => ({ column, onDelete: actionOf(key) })))
+  return referring.toSorted(
+    (a, b) => Number(b.column.table === tables.emails) - Number(a.column.table === tables.emails),
+  )
+}
+
+/** Each table behind all that refer to it; where some refer to each other, there is no such order of those. */
+function inOrderOfRemoval(all: readonly PgTable[]): PgTable[] {
+  const inOrder = new Set<PgTable>()
+  const seen = new Set<PgTable>()
+  const refersTo = (table: PgTable, other: PgTable) =>
+    getTableConfig(table).foreignKeys.some((key) => key.reference().foreignTable === other)
+  function add(table: PgTable) {
+    if (seen.has(table)) return
+    seen.add(table)
+    for (const other of all) if (refersTo(other, table)) add(other)
+    inOrder.add(table)
+  }
+  for (const table of all) add(table)
+  return [...inOrder]
+}
+
+/** By any other, one row would keep its user from ever being removed. */
+function actionOf(key: ForeignKey): Referring['onDelete'] {
+  const { onDelete } = key
+  if (onDelete === 'cascade' || onDelete === 'set null') return onDelete
+  throw new TypeError(`${key.getName()}: what refers to users needs onDelete 'cascade' or 'set null'`)
+}
+
+const withoutUser = ({ table, name }: Referring['column'], rows: SQL) =>
+  sql`update ${table} set ${sql.identifier(name)} = null where ctid = any(array(${rows}))`
 
 /**
  * Deletes rows of which `condition` holds. Those that somebody else has locked are left for the next time, so that it

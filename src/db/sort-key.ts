@@ -17,7 +17,7 @@ export function sortKey<T extends SQLWrapper>(column: PgColumn, of: T): T | SQL 
 }
 
 /** Numbers, dates and enums are text in TypeScript too. By name, as columns that an index is declared with are copies. */
-const isText = ({ columnType }: PgColumn) => ['PgText', 'PgVarchar', 'PgChar'].includes(columnType)
+export const isText = ({ columnType }: PgColumn) => ['PgText', 'PgVarchar', 'PgChar'].includes(columnType)
 
 function isLong(column: PgColumn): boolean {
   const { length } = (column as unknown as { config: { length?: number } }).config

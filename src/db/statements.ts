@@ -1,5 +1,5 @@
 import { SQL, type SQLWrapper, getTableColumns, is, sql } from 'drizzle-orm'
-import { type PgColumn, PgEnumColumn, type PgTable } from 'drizzle-orm/pg-core'
+import { PgArray, type PgColumn, PgEnumColumn, PgEnumObjectColumn, type PgTable } from 'drizzle-orm/pg-core'
 
 /**
  * Pieces of prepared statements. A statement is built once and run with values by name, so what differs from
@@ -25,6 +25,22 @@ export const fieldValue = (field: string) => value(`field ${field}`)
 export const givenIn = (body: Readonly<Record<string, unknown>>, field: string): unknown =>
   Object.hasOwn(body, field) ? body[field] : undefined
 
+/** JSON has no bigint. */
+export const jsonOf = (given: unknown): string =>
+  JSON.stringify(given, (_name, part: unknown) => (typeof part === 'bigint' ? String(part) : part))
+
+/** More than anybody means, and less than the stack has room for wherever JSON is read or written. */
+const MOST_NESTED = 500
+
+/** Whether it is nested deeper than can be relied on to be read again. */
+export const isTooDeep = (given: unknown, most = MOST_NESTED): boolean =>
+  typeof given === 'object' &&
+  given !== null &&
+  (most === 0 || Object.values(given).some((part) => isTooDeep(part, most - 1)))
+
+/** A row of `table` that is null, as a type: its name alone may be that of one of PostgreSQL's own (`point`). */
+export const nullRow = (table: PgTable): SQL => sql`(select "no row" from ${table} as "no row" where false)`
+
 const sentName = (field: string) => `sent ${field}`
 
 /** Whether a body gives a value for a field, as a condition. */
@@ -41,7 +57,8 @@ export function assigned(column: PgColumn, field: string = column.name): SQL {
 /** The value of the column's field, or the column's default where none is sent. */
 export function valueOrDefault(column: PgColumn, field: string = column.name): SQL {
   const given = typed(column, encoded(column, field))
-  const otherwise = column.default === undefined ? sqlOf(column.defaultFn) : defaultOf(column)
+  const otherwise =
+    column.default === undefined ? sqlOf(column.defaultFn ?? column.onUpdateFn) : defaultOf(column)
   return otherwise === undefined ? given : sql`case when ${sent(field)} then ${given} else ${otherwise} end`
 }
 
@@ -62,39 +79,51 @@ export const givesValues = (make: (() => unknown) | undefined) =>
 export const typed = (column: PgColumn, given: SQLWrapper): SQL => sql`${given}::${typeOf(column)}`
 
 function typeOf(column: PgColumn): SQL {
-  if (is(column, PgEnumColumn)) {
+  if (is(column, PgArray)) return sql`${typeOf(column.baseColumn)}[]`
+  if (is(column, PgEnumColumn) || is(column, PgEnumObjectColumn)) {
     const { schema, enumName } = column.enum
     return schema === undefined
       ? sql`${sql.identifier(enumName)}`
       : sql`${sql.identifier(schema)}.${sql.identifier(enumName)}`
   }
-  return sql.raw(column.getSQLType().replace(/(?<!\s)\s*\([\d, ]+\)/, ''))
+  const type = column.getSQLType().replace(/(?<!\s)\s*\([\d, ]+\)/, '')
+  return sql.raw(OF_ANY_LENGTH[type] ?? type)
 }
+
+/** Without a length, these two by themselves have one of 1. */
+const OF_ANY_LENGTH: Record<string, string> = { char: 'bpchar', bit: 'varbit' }
 
 /** The value of a field as the column's type is written (a Date, JSON); null stays null. */
 function encoded(column: PgColumn, field: string): SQL {
-  const takesDates = column.dataType === 'date'
+  const takesTimes = takesTimesAsText(column)
   const encoder = {
     mapToDriverValue(given: unknown) {
       if (given === null) return null
-      if (!takesDates || typeof given !== 'string') return column.mapToDriverValue(given)
-      // Bodies have times as text. What is none, PostgreSQL refuses as it refuses others.
-      return isTime(given) ? column.mapToDriverValue(new Date(given)) : NO_TIME
+      return takesTimes && typeof given === 'string' ? timeOf(column, given) : column.mapToDriverValue(given)
     },
   }
   return sql`${sql.param(fieldValue(field), encoder)}`
 }
 
+/** Whether bodies have text for what the column has as a Date. */
+export const takesTimesAsText = (column: PgColumn) => column.dataType === 'date'
+
+/** A body's time as the column's type is written. What is none, PostgreSQL refuses as it refuses others. */
+export const timeOf = (column: PgColumn, text: string): unknown =>
+  isTime(text) ? column.mapToDriverValue(new Date(text)) : NO_TIME
+
 const NO_TIME = ''
 
-/** ISO 8601; JavaScript takes 30 February for 2 March. */
+/**
+ * ISO 8601; JavaScript takes 30 February for 2 March. At an offset, the first and last hours are of years that are
+ * written in another way.
+ */
 function isTime(text: string): boolean {
   const day = text.slice(0, 10)
   const midnight = new Date(day)
+  const year = new Date(text).getUTCFullYear()
   return (
-    !Number.isNaN(Date.parse(text)) &&
-    !Number.isNaN(midnight.getTime()) &&
-    midnight.toISOString().startsWith(day)
+    year >= 1 && year <= 9999 && !Number.isNaN(midnight.getTime()) && midnight.toISOString().startsWith(day)
   )
 }
 

@@ -1,4 +1,4 @@
-import { sql } from 'drizzle-orm'
+import { getTableColumns, sql } from 'drizzle-orm'
 import {
   type ExtraConfigColumn,
   type PgColumn,
@@ -19,7 +19,7 @@ import {
 } from 'drizzle-orm/pg-core'
 import { type ApiErrorKind, ItemNotFound } from '../errors.ts'
 import { conceal } from './owned-table.ts'
-import { mayLackKey, sortKey } from './sort-key.ts'
+import { isText, mayLackKey, sortKey } from './sort-key.ts'
 
 /**
  * The whole data model. Columns that another program might leave out have a database default, so that
@@ -237,6 +237,13 @@ interface Listing<Field, Sort extends Field> {
   readonly search?: readonly Field[]
 }
 
+/** Generated columns, identities and serials. */
+const isFilledIn = ({ generated, generatedIdentity, columnType }: PgColumn) =>
+  generated !== undefined || generatedIdentity !== undefined || /^Pg\w*Serial/.test(columnType)
+
+/** A type of one's own may be text (`citext`). */
+const isSearchable = (column: PgColumn) => isText(column) || column.dataType === 'custom'
+
 /** What every owned table has by itself. */
 const GIVEN = ['id', 'owner_id', 'created_at']
 
@@ -280,6 +287,15 @@ export function ownedTable<
       })
     },
   )
+  const columns: Record<string, PgColumn> = getTableColumns(table)
+  const filledIn = Object.values(columns).find(isFilledIn)
+  if (filledIn)
+    throw new TypeError(
+      `${name}: ${filledIn.name} is written by the database, and so is no field of an owner's`,
+    )
+  const unsearchable = search.find((field) => !isSearchable(columns[field]!))
+  if (unsearchable !== undefined)
+    throw new TypeError(`${name}: ${unsearchable} is no text, which q looks into`)
   return conceal<typeof table.$inferSelect, keyof Fields & string, 'created_at' | Sort>(table, {
     fields: Object.keys(fields),
     search,

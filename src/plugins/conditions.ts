@@ -55,11 +55,16 @@ export const conditions = plugin(
   { name: 'conditions' },
 )
 
-/** `If-Match` is about the row that the path names last; another that is written along with it has no conditions. */
+/**
+ * `If-Match` is about the row that the path names last, whatever words follow it; another that is written along with it
+ * has no conditions.
+ */
 function isTarget({ params }: FastifyRequest, id: string): boolean {
-  const last = Object.values((params ?? {}) as Record<string, string>).at(-1)
+  const last = Object.values((params ?? {}) as Record<string, string>).findLast((param) => UUID.test(param))
   return last === undefined || last.toLowerCase() === id.toLowerCase()
 }
+
+const UUID = /^[0-9a-f]{8}(-?[0-9a-f]{4}){3}-?[0-9a-f]{12}$/i
 
 /**
  * By strong comparison, our tags would match no more once a proxy has compressed an answer and made them weak. They are
@@ -80,9 +85,9 @@ function isKnown({ method, headers }: FastifyRequest, tag: string): boolean {
 
 /**
  * RFC 9110, 8.8.3, weak or not; what is no entity tag matches nothing. Proxies that compress may also write how into
- * the tag (Apache: `"…-gzip"`).
+ * the tag (Apache: `"…-gzip"`, Jetty: `"…--gzip"`).
  */
 const tagsIn = (header: string) =>
   [...header.matchAll(/"([\x21\x23-\x7e\x80-\xff]*)"/g)].map(([, tag = '']) =>
-    tag.replace(/[-;:](?:gzip|br|zstd|deflate)$/, ''),
+    tag.replace(/[-;:]{1,2}(?:gzip|br|zstd|deflate)$/, ''),
   )

@@ -1,5 +1,5 @@
 import { sql } from 'drizzle-orm'
-import { check, index, integer, pgTable, text, unique, uuid, varchar } from 'drizzle-orm/pg-core'
+import { check, index, integer, pgEnum, pgTable, text, unique, uuid, varchar } from 'drizzle-orm/pg-core'
 import { test } from 'tap'
 import { forgottenMigration } from '../../src/db/forgotten-migration.ts'
 import * as schema from '../../src/db/tables.ts'
@@ -30,5 +30,23 @@ void test('a table, a column, a type, an index or a check without a migration is
     unique('emails_n_unique').on(table.n),
   ])
   t.equal(names({ ...schema, more }), 'emails.n, emails_n_index, emails_n_unique, emails_n_check')
+  const unnamed = pgTable(
+    'emails',
+    { attempts: integer().notNull().default(0), user_id: uuid() },
+    (table) => [index().on(table.user_id, table.attempts)],
+  )
+  t.equal(names({ ...schema, unnamed }), 'emails_user_id_attempts_index')
+  t.end()
+})
+
+void test('the values of an enum are compared', (t) => {
+  const snapshot = (values: string[]) => ({ tables: {}, enums: { 'public.mood': { name: 'mood', values } } })
+  const mood = pgEnum('mood', ['sad', 'ok'])
+  t.equal(forgottenMigration({ mood }, snapshot(['sad', 'ok'])), undefined)
+  const told = (given: string[]) => LINE.exec(forgottenMigration({ mood }, snapshot(given)) ?? '')?.[1]
+  t.equal(told(['sad']), 'mood', 'a new one')
+  t.equal(told(['ok', 'sad']), 'mood', 'or another order')
+  t.equal(names({ ...schema, mood }), 'mood')
+  t.equal(names({ ...schema, mood: pgEnum('mood', { Sad: 'sad' }) }), 'mood')
   t.end()
 })

@@ -2,15 +2,22 @@ import { randomBytes, randomUUID } from 'node:crypto'
 import { sql } from 'drizzle-orm'
 import {
   type PgColumnBuilderBase,
+  bigint,
+  bigserial,
+  bit,
   boolean,
+  char,
   check,
   date,
   doublePrecision,
   integer,
+  jsonb,
   numeric,
   pgEnum,
   pgTable,
+  serial,
   smallint,
+  smallserial,
   text,
   timestamp,
   uniqueIndex,
@@ -120,6 +127,25 @@ void test('a field may have any name', async (t) => {
   )
 })
 
+void test('a column that the database writes is told where the table is declared', (t) => {
+  const columns: Record<string, PgColumnBuilderBase> = {
+    twice: integer().generatedAlwaysAs(sql`2 * 2`),
+    always: integer().generatedAlwaysAsIdentity(),
+    byDefault: integer().generatedByDefaultAsIdentity(),
+    serial: serial(),
+    small: smallserial(),
+    big: bigserial({ mode: 'number' }),
+    bigger: bigserial({ mode: 'bigint' }),
+  }
+  for (const [name, column] of Object.entries(columns))
+    t.throws(
+      () => ownedTable('things', PaperNotFound, { title: text(), [name]: column }),
+      { name: 'TypeError', message: new RegExp(`^things: ${name} is written by the database`) },
+      name,
+    )
+  t.end()
+})
+
 void test('a column may have another name than its field', async (t) => {
   const table = ownedTable(
     'renamed',
@@ -169,7 +195,9 @@ const sorts: Record<string, { column: () => PgColumnBuilderBase; values: unknown
     column: () => timestamp({ mode: 'string' }),
     values: ['2026-01-01 00:00:00.000001', '2026-01-01 00:00:00.000002'],
   },
+  bits: { column: () => bit({ dimensions: 3 }), values: ['001', '100', '100', '101'] },
   words: { column: () => text(), values: ['A', 'b', 'b', 'C'] },
+  letters: { column: () => char({ length: 3 }), values: ['Aaa', 'bba', 'bba', 'bbc'] },
 }
 
 void test('lists are sorted by fields of any type, and lose no row where a field is null', async (t) => {
@@ -221,7 +249,8 @@ void test('lists are sorted by fields of any type, and lose no row where a field
       const present = shown.filter((value) => value !== null)
       const inOrder = present.toSorted((a, b) => values.indexOf(a) - values.indexOf(b))
       t.same(present, sort.startsWith('-') ? inOrder.toReversed() : inOrder, `${sort}: in order`)
-      if (name !== 'words') t.same(shown.slice(0, present.length), present, `${sort}: null is last`)
+      if (!['words', 'letters'].includes(name))
+        t.same(shown.slice(0, present.length), present, `${sort}: null is last`)
     }
 })
 
@@ -270,19 +299,32 @@ void test('defaults are for what is not sent, and null is null', async (t) => {
     counted: integer().$default(() => 10 * ++made),
     sql: text().$defaultFn(() => sql`'of ' || 'SQL'` as never),
     touched: integer().$onUpdate(() => 10 * ++made),
+    changed_at: timestamp()
+      .notNull()
+      .$onUpdate(() => sql`clock_timestamp()`),
     required: boolean().notNull().default(true),
   })
   const db = await databaseWith(t, { table })
   const ada = await person(db)
   const rows = rowsOf(db, table)
   const { row } = await rows.create(ada, {})
-  t.match(row, { plain: 7, counted: Number, sql: 'of SQL', touched: Number, required: true })
+  const filled = {
+    plain: 7,
+    counted: Number,
+    sql: 'of SQL',
+    touched: Number,
+    changed_at: Date,
+    required: true,
+  }
+  t.match(row, filled)
   t.not((await rows.create(ada, {})).row.counted, row.counted, 'functions are asked each time')
   const nulls = { plain: null, counted: null, sql: null, touched: null }
   t.match((await rows.create(ada, nulls)).row, nulls)
   const changed = (await rows.update(ada, row.id, { required: false })).row
-  t.same({ ...changed, touched: row.touched }, { ...row, required: false })
-  t.ok((changed.touched as number) > (row.touched as number), 'and at each change')
+  const { touched, changed_at } = row
+  t.same({ ...changed, touched, changed_at }, { ...row, required: false })
+  t.ok(Number(changed.touched) > Number(touched), 'and at each change')
+  t.ok(Number(changed.changed_at) >= Number(changed_at))
   t.match((await rows.update(ada, row.id, { touched: 0 })).row, { touched: 0, required: false })
 
   const once = await rows.create(ada, {}, 'key')
@@ -314,7 +356,8 @@ void test('times are taken as bodies have them', async (t) => {
     ...seen,
     due: new Date('2026-01-01T00:00:00Z'),
   })
-  for (const due of ['soon', '2026-02-30T00:00:00Z', '']) {
+  const beyond = ['9999-12-31T23:59:59-05:00', '0001-01-01T00:00:00+05:00']
+  for (const due of ['soon', '2026-02-30T00:00:00Z', '', ...beyond]) {
     const refusal = new InvalidInput(
       ['body', 'due'],
       'Input should be a valid date or time',
@@ -323,6 +366,71 @@ void test('times are taken as bodies have them', async (t) => {
     await t.rejects(rows.create(ada, { due }), refusal, due)
     await t.rejects(rows.update(ada, row.id, { due }), refusal)
   }
+})
+
+void test('types that are written in ways of their own', async (t) => {
+  const state = pgEnum('State', { On: 'on', Off: 'off' })
+  const columns = {
+    state: state(),
+    moods: mood().array(),
+    codes: char({ length: 3 }).array(),
+    large: bigint({ mode: 'bigint' }),
+    data: jsonb(),
+    day: date(),
+  }
+  // As types of PostgreSQL's own are called.
+  for (const name of ['of_types', 'money', 'path', 'point']) {
+    const table = ownedTable(name, PaperNotFound, columns)
+    const db = await databaseWith(t, { mood, state, table })
+    const ada = await person(db)
+    const rows = rowsOf(db, table)
+    const body = { state: 'on', moods: ['ok', 'sad'], codes: ['abc', 'd'], large: 2n ** 60n, data: [1] }
+    const seen = { ...body, codes: ['abc', 'd  '] }
+    const { row } = await rows.create(ada, body)
+    t.match(row, seen, name)
+    const once = await rows.create(ada, body, 'key')
+    t.match(once.row, seen)
+    t.same(await rows.create(ada, body, 'key'), once)
+    await t.rejects(rows.create(ada, { ...body, large: 5n }, 'key'), new IdempotencyKeyReused())
+    t.match((await rows.update(ada, row.id, { state: 'off', moods: ['happy'] })).row, {
+      state: 'off',
+      moods: ['happy'],
+    })
+    const refusal = new InvalidInput(
+      ['body', 'day'],
+      'Input should be a valid date or time',
+      'datetime_parsing',
+    )
+    await t.rejects(rows.create(ada, { large: 5n, day: 'then' }), refusal)
+  }
+})
+
+void test('JSON that is nested deeper than can be read again is refused', async (t) => {
+  const table = ownedTable('nested', PaperNotFound, { data: jsonb() })
+  const db = await databaseWith(t, { table })
+  const ada = await person(db)
+  const rows = rowsOf(db, table)
+  const nested = (depth: number) => JSON.parse('['.repeat(depth) + ']'.repeat(depth)) as unknown
+  const { row } = await rows.create(ada, { data: nested(500) })
+  t.same(row.data, nested(500))
+  const refusal = new InvalidInput(['body', 'data'], 'Value is nested too deeply', 'value_error')
+  for (const depth of [501, 6_000, 16_000]) {
+    const data = { a: nested(depth - 1) }
+    await t.rejects(rows.create(ada, { data }), refusal)
+    await t.rejects(rows.create(ada, { data }, 'key'), refusal)
+    await t.rejects(rows.update(ada, row.id, { data }), refusal)
+  }
+})
+
+void test('a search of what is no text is told where the table is declared', (t) => {
+  const search = { search: ['n'] } as const
+  for (const n of [integer(), mood(), text().array(), timestamp()])
+    t.throws(() => ownedTable('things', PaperNotFound, { n }, search), {
+      name: 'TypeError',
+      message: /^things: n is no text/,
+    })
+  t.doesNotThrow(() => ownedTable('things', PaperNotFound, { n: char({ length: 3 }) }, search))
+  t.end()
 })
 
 void test('what a column or constraint refuses is said at its field', async (t) => {
@@ -341,6 +449,8 @@ void test('what a column or constraint refuses is said at its field', async (t) 
     from: integer(),
     to: integer(),
     code: text(),
+    letters: char({ length: 3 }),
+    bits: bit({ dimensions: 3 }),
   }
   const table = pgTable(
     'books',
@@ -387,6 +497,8 @@ void test('what a column or constraint refuses is said at its field', async (t) 
     [{ ref: 'x' }, 'ref'],
     [{ stars: 6 }, 'stars'],
     [{ from: 2, to: 1 }, 'from'],
+    [{ letters: 'abcd' }, 'letters', 'string_too_long'],
+    [{ bits: '1010' }, 'bits'],
     [{ slug: randomBytes(9_000).toString('base64') }, undefined, 'string_too_long'],
   ]
   for (const [body, field, type] of refused)
@@ -434,4 +546,72 @@ void test('what a column or constraint refuses is said at its field', async (t) 
     new InvalidCredentials(),
   )
   t.same((await rows.get(ada, row.id)).row, row, 'nothing of it is written')
+})
+
+void test('a row that others of its own table refer to stays', async (t) => {
+  const table: object = ownedTable('categories', PaperNotFound, {
+    parent_id: uuid().references(() => (table as typeof users).id),
+  })
+  const db = await databaseWith(t, { table })
+  const ada = await person(db)
+  const rows = rowsOf(db, table)
+  const parent = (await rows.create(ada, {})).row.id
+  const child = (await rows.create(ada, { parent_id: parent })).row.id
+  await t.rejects(rows.delete(ada, parent), new StillReferenced())
+  const unknown = new InvalidInput(
+    ['body', 'parent_id'],
+    'Value refers to nothing that is there',
+    'value_error',
+  )
+  await t.rejects(rows.update(ada, child, { parent_id: randomUUID() }), unknown)
+  await rows.delete(ada, child)
+  await t.resolves(rows.delete(ada, parent))
+})
+
+void test('what a migration added by hand refuses is said at its field, too', async (t) => {
+  const projects = ownedTable('projects', PaperNotFound, { title: text() })
+  const long = 'a_field_that_has_so_long_a_name_that_its_key_is_cut'
+  const table = ownedTable('tasks', PaperNotFound, {
+    project_id: uuid(),
+    slug: text(),
+    code: text(),
+    start: integer(),
+    start_at: integer(),
+    [long]: uuid().references(() => (projects as unknown as typeof users).id),
+  })
+  const db = await databaseWith(t, { projects, table })
+  for (const statement of [
+    'alter table projects add unique (owner_id, id)',
+    'alter table tasks add foreign key (owner_id, project_id) references projects (owner_id, id)',
+    'alter table tasks add constraint each_once unique (owner_id, slug)',
+    'alter table tasks add check (start_at > 0)',
+    'create unique index codes on tasks (owner_id, lower(code))',
+  ])
+    await db.execute(sql.raw(statement))
+  const [ada, bob] = [await person(db), await person(db)]
+  const [ofProjects, rows] = [rowsOf(db, projects), rowsOf(db, table)]
+  const [own, others] = [await ofProjects.create(ada, {}), await ofProjects.create(bob, {})]
+  const first = { project_id: own.row.id, slug: 'a', code: 'A', [long]: own.row.id }
+  await rows.create(ada, first)
+  const { row } = await rows.create(ada, {})
+
+  const refusedAt = (field: string) => ({ status: 422, fault: { loc: ['body', field] } })
+  const refused: [body: Record<string, unknown>, refusal: object][] = [
+    [{ project_id: randomUUID() }, refusedAt('project_id')],
+    [{ project_id: others.row.id }, refusedAt('project_id')],
+    [{ [long]: randomUUID() }, refusedAt(long)],
+    [{ start_at: 0, start: 0 }, refusedAt('start_at')],
+    [{ slug: 'a' }, new AlreadyExists('slug')],
+    [{ code: 'a' }, new AlreadyExists('code')],
+  ]
+  for (const [body, refusal] of refused)
+    for (const write of [
+      () => rows.create(ada, body),
+      () => rows.create(ada, body, randomUUID()),
+      () => rows.update(ada, row.id, body),
+    ])
+      await t.rejects(write(), refusal as Error, Object.keys(body).join())
+  const gone = { id: randomUUID(), is_superuser: false }
+  await t.rejects(rows.create(gone, {}), new InvalidCredentials())
+  await t.rejects(rows.create(gone, {}, 'key'), new InvalidCredentials())
 })

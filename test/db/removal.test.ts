@@ -1,10 +1,16 @@
-import { sql } from 'drizzle-orm'
+import { randomUUID } from 'node:crypto'
+import { eq, sql } from 'drizzle-orm'
+import { type PgColumn, pgTable, text, uuid } from 'drizzle-orm/pg-core'
 import postgres, { type Sql } from 'postgres'
 import { test } from 'tap'
+import type { Database } from '../../src/db/connect.ts'
+import { removal } from '../../src/db/removal.ts'
+import { users } from '../../src/db/tables.ts'
 import { isAnswer } from '../support/answers.ts'
-import { needsPostgres } from '../support/database.ts'
+import { freshDatabase, needsPostgres } from '../support/database.ts'
 import { databaseEnv, signIn, start, temporaryFolder } from '../support/process.ts'
 import { type Person, startService } from '../support/service.ts'
+import { createTables } from '../support/tables.ts'
 import { until } from '../support/until.ts'
 import { volume } from '../support/volume.ts'
 
@@ -159,4 +165,102 @@ void test("a deleted user's rows are gone for superusers before they are removed
       method,
     )
   t.strictSame(await rows(sql`select from papers where title = 'Mine'`), [], 'nothing was written')
+})
+
+const id = () => uuid().primaryKey().defaultRandom()
+const owner = () =>
+  uuid()
+    .notNull()
+    .references(() => users.id, { onDelete: 'cascade' })
+
+/** Two people, the first of whom is marked as deleted. */
+async function goneAndOther(db: Database): Promise<[gone: string, other: string]> {
+  const ids = [randomUUID(), randomUUID()] as [string, string]
+  for (const id of ids) await db.insert(users).values({ id, email: `${id}@example.com`, hashed_password: '' })
+  await db.update(users).set({ deleted_at: new Date() }).where(eq(users.id, ids[0]))
+  return ids
+}
+
+const signal = new AbortController().signal
+
+void test('what refers to a deleted user without being theirs stays, and names nobody', async (t) => {
+  const { db, close } = await freshDatabase()
+  t.teardown(close)
+  const notes = pgTable('notes', {
+    id: id(),
+    title: text(),
+    owner_id: owner(),
+    assignee_id: uuid().references(() => users.id, { onDelete: 'set null' }),
+  })
+  await createTables(db, { notes })
+  const [gone, other] = await goneAndOther(db)
+  await db.insert(notes).values([
+    { title: 'of the other, assigned', owner_id: other, assignee_id: gone },
+    { title: 'of the other', owner_id: other, assignee_id: other },
+    { title: 'theirs', owner_id: gone, assignee_id: other },
+  ])
+  t.equal(await removal(db, { notes }).ofUser(gone, signal), true)
+  const left = await db
+    .select({ title: notes.title, assignee_id: notes.assignee_id })
+    .from(notes)
+    .orderBy(notes.title)
+  t.strictSame(left, [
+    { title: 'of the other', assignee_id: other },
+    { title: 'of the other, assigned', assignee_id: null },
+  ])
+  t.equal(await db.$count(users, eq(users.id, gone)), 0)
+})
+
+void test('rows of a deleted user that refer to each other are removed, in whatever order their tables stand', async (t) => {
+  const { db, close } = await freshDatabase()
+  t.teardown(close)
+  const projects = pgTable('projects', { id: id(), owner_id: owner() })
+  const tasks = pgTable('tasks', {
+    id: id(),
+    owner_id: owner(),
+    project_id: uuid().references(() => projects.id),
+  })
+  const [plans, steps] = [
+    pgTable('plans', { id: id(), owner_id: owner(), first_id: uuid().references((): PgColumn => steps.id) }),
+    pgTable('steps', { id: id(), owner_id: owner(), plan_id: uuid().references((): PgColumn => plans.id) }),
+  ] as const
+  const schema = { plans, projects, steps, tasks }
+  await createTables(db, schema)
+  const [gone, other] = await goneAndOther(db)
+  for (const owner_id of [gone, other]) {
+    const [project] = await db.insert(projects).values({ owner_id }).returning()
+    await db.insert(tasks).values({ owner_id, project_id: project!.id })
+    const [plan] = await db.insert(plans).values({ owner_id }).returning()
+    const [step] = await db.insert(steps).values({ owner_id, plan_id: plan!.id }).returning()
+    await db.update(plans).set({ first_id: step!.id }).where(eq(plans.id, plan!.id))
+  }
+  t.equal(await removal(db, schema).ofUser(gone, signal), true)
+  for (const table of Object.values(schema))
+    t.strictSame(await db.select({ owner_id: table.owner_id }).from(table), [{ owner_id: other }])
+  t.equal(await db.$count(users, eq(users.id, gone)), 0)
+})
+
+void test('a table that fails does not keep the rows of others', async (t) => {
+  const { db, close } = await freshDatabase()
+  t.teardown(close)
+  const [first, second] = ['first', 'second'].map((name) => pgTable(name, { id: id(), owner_id: owner() }))
+  const schema = { first: first!, second: second! }
+  await createTables(db, schema)
+  const [gone] = await goneAndOther(db)
+  for (const table of Object.values(schema)) await db.insert(table).values({ owner_id: gone })
+  await db.execute(sql`create function refuse() returns trigger language plpgsql as $$
+    begin raise exception 'not this one'; end $$`)
+  await db.execute(sql`create trigger refuse before delete on first for each row execute function refuse()`)
+  await t.rejects(removal(db, schema).ofUser(gone, signal), { cause: { message: 'not this one' } })
+  t.strictSame([await db.$count(schema.first), await db.$count(schema.second)], [1, 0])
+})
+
+void test('a table that would keep its users for good is told at the start', async (t) => {
+  const { db, close } = await freshDatabase()
+  t.teardown(close)
+  const notes = pgTable('notes', { id: id(), assignee_id: uuid().references(() => users.id) })
+  t.throws(() => removal(db, { notes }), {
+    name: 'TypeError',
+    message: /^notes_assignee_id_users_id_fk: .*onDelete 'cascade' or 'set null'/,
+  })
 })

@@ -64,7 +64,7 @@ async function ownedApp(t: Test) {
 const signedIn = (request: unknown) => request as FastifyRequest & SignedIn
 
 interface Ids {
-  Params: { shelf: string; book: string }
+  Params: { shelf: string; book: string; title: string }
 }
 
 void test('a version belongs to the row that is answered, not to the request', async (t) => {
@@ -89,6 +89,9 @@ void test('a version belongs to the row that is answered, not to the request', a
     await signedIn(request).owned(shelves).update(request.params.shelf, { title: 'Changed' })
     return signedIn(request).owned(books).update(request.params.book, { title: 'Changed' })
   })
+  app.put<Ids>('/shelves/:shelf/title/:title', (request) =>
+    signedIn(request).owned(shelves).update(request.params.shelf, { title: request.params.title }),
+  )
   app.get<Ids>('/shelves/:shelf', (request) => signedIn(request).owned(shelves).get(request.params.shelf))
 
   const made = async (url: string) => {
@@ -117,6 +120,11 @@ void test('a version belongs to the row that is answered, not to the request', a
   t.equal((await put(book.tag)).statusCode, 412)
   t.equal((await put(shelf.tag)).statusCode, 412)
   t.equal((await get(`${of}/books/${book.id}`)).headers.etag, changed.headers.etag)
+
+  const name = (tag: string) =>
+    app.inject({ method: 'PUT', url: `${of}/title/New`, headers: { 'if-match': tag } })
+  t.equal((await name(shelf.tag)).statusCode, 412, 'whatever words the path names after it')
+  t.equal((await name(String((await get(of)).headers.etag))).statusCode, 200)
 })
 
 void test('a default is for what is new: a change leaves what is not sent', async (t) => {

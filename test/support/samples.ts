@@ -14,19 +14,37 @@ export const resolved = ({ components }: Pick<Document, 'components'>, schema: J
  * ones that nobody has.
  */
 export function sampleOf(document: Document, schema: Json): unknown {
-  const { type, format, examples, default: fallback, properties, minimum = 1 } = resolved(document, schema)
+  const {
+    type,
+    format,
+    examples,
+    default: fallback,
+    properties,
+    minimum = 1,
+    ...others
+  } = resolved(document, schema)
   if (format === 'email') return address()
   if (format === 'uuid' && type === 'string') return randomUUID()
   if (Array.isArray(examples)) return examples[0] as unknown
   if (fallback !== undefined) return fallback
+  if ('const' in others) return others.const
+  if (Array.isArray(others.enum)) return others.enum[0] as unknown
+  if (Array.isArray(others.anyOf)) return sampleOf(document, others.anyOf[0] as Json)
+  if (typeof type === 'string' && typeof format === 'string' && TIMES[format]) return TIMES[format]
   if (properties) {
     const entries = Object.entries(properties as Record<string, Json>)
     return Object.fromEntries(entries.map(([name, property]) => [name, sampleOf(document, property)]))
   }
   if (type === 'boolean') return true
-  if (type === 'integer') return minimum
+  if (type === 'integer' || type === 'number') return minimum
   if (type === 'array') return []
   return Array.isArray(type) ? null : 'text'
+}
+
+const TIMES: Record<string, string> = {
+  date: '2026-01-02',
+  time: '03:04:05Z',
+  'date-time': '2026-01-02T03:04:05Z',
 }
 
 export interface Sample {
@@ -57,7 +75,7 @@ export type MakeRow = (maker: Described, sample: Sample) => Promise<string>
 
 /**
  * The same, where the body refers to rows of other resources: these are made first, and what they refer to before them.
- * `project_id` refers to what `POST …/projects/` makes.
+ * `project_id`, `projectId` and `from_project_id` refer to what `POST …/projects/` makes.
  */
 export async function requestWithRows(
   document: Document,
@@ -81,8 +99,21 @@ export async function requestWithRows(
 const refersToRow = ({ format, type }: Json) => format === 'uuid' && type === 'string'
 
 function makerOf(document: Document, field: string): Described | undefined {
-  const [, one] = /^(\w+)_id$/.exec(field) ?? []
-  if (one === undefined) return undefined
+  const words = field
+    .replaceAll(/(?<=[a-z\d])[A-Z]/g, '_$&')
+    .toLowerCase()
+    .split('_')
+  if (words.pop() !== 'id') return undefined
+  // The whole name first: `bank_account_id` is none of `accounts` where there are `bank_accounts`.
+  const names = words.map((_, from) => words.slice(from).join('_'))
+  for (const one of names) {
+    const maker = makerOfOne(document, one)
+    if (maker) return maker
+  }
+  return undefined
+}
+
+function makerOfOne(document: Document, one: string): Described | undefined {
   const names = new Set([one, `${one}s`, `${one}es`, one.replace(/y$/, 'ies')])
   return operationsOf(document).find(
     ({ method, path, operation }) =>
