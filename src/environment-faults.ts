@@ -1,9 +1,10 @@
 import type { TSchema } from '@sinclair/typebox'
+import type { Config } from './config.ts'
 import { Environment, type Named } from './environment.ts'
 import { isEmail, readEmail } from './email-address.ts'
 import { DatabaseUrlError, readDatabaseUrl } from './database-url.ts'
 import { weaknessOf } from './secret-strength.ts'
-import { readList, readOrigin } from './text-values.ts'
+import { isLoopbackUrl, readList, readOrigin } from './text-values.ts'
 import { blockOf, breadthOf } from './trusted-blocks.ts'
 
 /** What a schema cannot say: names that need each other, and what is not safe outside local. */
@@ -49,8 +50,9 @@ export function* environmentFaults(named: Named, env: Readonly<NodeJS.Dict<strin
     yield 'EMAIL_VERIFICATION: required needs mail; set SMTP_HOST'
 
   if (named.ENVIRONMENT === 'local') {
-    if (env.ENVIRONMENT === undefined && !isLoopback(hostOf(named)))
-      yield 'ENVIRONMENT: must be set where HOST is not a loopback address (production, or local on purpose)'
+    // Behind a proxy of the same machine, the public address is told by PUBLIC_URL alone.
+    if (env.ENVIRONMENT === undefined && isReachable({ HOST: hostOf(named), PUBLIC_URL: named.PUBLIC_URL }))
+      yield 'ENVIRONMENT: must be set where HOST or PUBLIC_URL is not loopback (production, or local on purpose)'
     return
   }
   if (named.DATABASE_URL === undefined) yield `DATABASE_URL: needed in ${named.ENVIRONMENT}`
@@ -72,6 +74,10 @@ export function* environmentFaults(named: Named, env: Readonly<NodeJS.Dict<strin
 
 const isLoopback = (host: string) =>
   host === 'localhost' || host === '::1' || /^127\.\d+\.\d+\.\d+$/.test(host)
+
+/** Whether others than this machine may reach the service. */
+export const isReachable = ({ HOST, PUBLIC_URL }: Pick<Config, 'HOST' | 'PUBLIC_URL'>) =>
+  !isLoopback(HOST) || (PUBLIC_URL !== undefined && !isLoopbackUrl(PUBLIC_URL))
 
 /** Where the service listens. */
 export const hostOf = (named: Named) =>

@@ -1,4 +1,5 @@
 import type { Config } from './config.ts'
+import { isReachable } from './environment-faults.ts'
 import { isLoopbackUrl, originOf } from './text-values.ts'
 import { weaknessOf } from './secret-strength.ts'
 import { breadthOf } from './trusted-blocks.ts'
@@ -10,6 +11,8 @@ export function* settingDoubts(config: Config): Generator<string> {
     const weakness = Buffer.byteLength(SECRET_KEY) < 32 ? 'has fewer than 32 bytes' : weaknessOf(SECRET_KEY)
     if (SECRET_KEY !== '' && weakness !== undefined)
       yield `SECRET_KEY: weak, which local alone takes: it ${weakness}; make one with: openssl rand -base64 32`
+    if (isReachable(config))
+      yield 'ENVIRONMENT: local lets whoever reaches HOST or PUBLIC_URL make users and read mails; where others do, set production'
     return
   }
   if (!config.RATE_LIMIT_ENABLED)

@@ -20,6 +20,10 @@ void test('each fault is a line that names what is needed', async (t) => {
     [/^ENVIRONMENT: .*local, staging or production/, { ...local, ENVIRONMENT: 'prod' }],
     [/^ENVIRONMENT: must be set where HOST/, { SECRET_KEY, HOST: '0.0.0.0' }],
     [/^ENVIRONMENT: must be set where HOST/, { SECRET_KEY, HOST: 'myhost' }],
+    [
+      /^ENVIRONMENT: must be set where HOST or PUBLIC_URL/,
+      { SECRET_KEY, PUBLIC_URL: 'https://api.example.com' },
+    ],
     [/^LOG_LEVEL: one of/, { ...local, LOG_LEVEL: 'loud' }],
     [/^ACCESS_TOKEN_EXPIRE_MINUTES: a whole number from 1/, { ...local, ACCESS_TOKEN_EXPIRE_MINUTES: '0' }],
     [/^REFRESH_TOKEN_EXPIRE_DAYS: .* 180/, { ...local, REFRESH_TOKEN_EXPIRE_DAYS: '181' }],
@@ -188,6 +192,19 @@ void test('what is unsafe and may be meant is a line at start', async (t) => {
   }
   const here = { PUBLIC_URL: 'http://localhost:8000', ...smtp, SMTP_HOST: '127.0.0.1', SMTP_TLS: 'false' }
   t.same(doubts(here), [], 'on this machine nobody is in between')
+})
+
+void test('local that others may reach is meant, or not: a line at start says what they can do', async (t) => {
+  for (const env of [{ HOST: '0.0.0.0' }, { PUBLIC_URL: 'https://api.example.com' }]) {
+    t.same(faultsOf({ ...local, ...env }), [])
+    const doubts = [...settingDoubts(readConfig({ ...local, ...env }))]
+    t.match(doubts, [/^ENVIRONMENT: local lets whoever reaches .* set production$/], JSON.stringify(env))
+    t.equal(doubts.length, 1)
+  }
+  for (const PUBLIC_URL of ['http://127.0.0.1:8000', 'http://api.localhost:8000', 'http://[::1]:8000']) {
+    t.same(faultsOf({ SECRET_KEY, PUBLIC_URL }), [], PUBLIC_URL)
+    t.same([...settingDoubts(readConfig({ SECRET_KEY, PUBLIC_URL }))], [], PUBLIC_URL)
+  }
 })
 
 void test('an origin that a browser sends can be allowed, and one that can’t match stops the start', async (t) => {
