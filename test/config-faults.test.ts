@@ -134,7 +134,9 @@ void test('outside local, what everybody knows stops the start, wherever it stan
 })
 
 void test('nobody trusts half the internet to say where it comes from', async (t) => {
-  for (const TRUST_PROXY of ['0.0.0.0/0', '::/0', '10.0.0.1, ::ffff:0.0.0.0/96', '["0.0.0.0/0"]'])
+  const all = ['0.0.0.0/0', '::/0', '10.0.0.1, ::ffff:0.0.0.0/96', '["0.0.0.0/0"]']
+  const around = ['::/8', '::/64', '::1/80', '::ffff:0:0/95'] // every address of IPv4 is in them
+  for (const TRUST_PROXY of [...all, ...around])
     for (const env of [local, production])
       t.match(faultsOf({ ...env, TRUST_PROXY }), [/^TRUST_PROXY: trusts everybody/], TRUST_PROXY)
   const many = [
@@ -144,6 +146,7 @@ void test('nobody trusts half the internet to say where it comes from', async (t
     '8.0.0.0/7',
     '::ffff:8.0.0.0/100',
     '8.0.0.0/8,9.0.0.0/8,12.0.0.0/8',
+    '172.16.0.0/8,192.168.0.0/8',
   ]
   for (const TRUST_PROXY of many) {
     t.match(faultsOf({ ...production, TRUST_PROXY }), [/^TRUST_PROXY: trusts everybody/], TRUST_PROXY)
@@ -154,6 +157,8 @@ void test('nobody trusts half the internet to say where it comes from', async (t
     '172.16.0.0/12,192.168.0.0/16',
     '127.0.0.1',
     '::1',
+    '::ffff:10.0.0.0/104',
+    'fe80::/10',
     'fc00::/7',
     '104.16.0.0/13',
     '2400:cb00::/32',
@@ -184,6 +189,8 @@ void test('what is unsafe and may be meant is a line at start', async (t) => {
       { BACKEND_CORS_ORIGINS: 'http://app.example.com' },
     ],
     [/^TRUST_PROXY: many who are no proxy/, { TRUST_PROXY: '8.0.0.0/9' }],
+    [/^TRUST_PROXY: many who are no proxy/, { TRUST_PROXY: '172.16.0.0/8' }],
+    [/^TRUST_PROXY: many who are no proxy/, { TRUST_PROXY: '::ffff:192.168.0.0/104' }],
     [/^SMTP_TLS: false/, { ...smtp, PUBLIC_URL: 'https://a.example', SMTP_TLS: 'false' }],
   ]
   for (const [line, env] of unsafe) {
