@@ -143,7 +143,9 @@ function readParameters(query: string): Record<string, string> {
     if (value === '') continue
     if (values && !values.includes(value))
       throw new DatabaseUrlError(`${name} must be one of ${values.join(', ')}`)
-    parameters[name] = value
+    // SQLAlchemy names several hosts by saying host= several times.
+    const isListed = (name === 'host' || name === 'port') && parameters[name] !== undefined
+    parameters[name] = isListed ? `${parameters[name]},${value}` : value
   }
   refuseSchemas(parameters)
   refuseOwnSettings(parameters)
@@ -204,8 +206,10 @@ function places(authority: string, { host, port }: Readonly<Record<string, strin
   const entries = (host ?? authority).split(',')
   const ports = (port ?? '').split(',')
   const read = entries.map((entry, index) => {
+    // The folder of a socket may have a colon in its name (Cloud SQL's have), and host= no port.
+    const isFolder = host !== undefined && entry.startsWith('/')
     const [, bracketed, plain = '', own] = /^(?:\[([^\]]*)\]|([^:]*))(?::(.*))?$/.exec(entry) ?? []
-    const isBare = host !== undefined && isIP(entry) === 6
+    const isBare = isFolder || (host !== undefined && isIP(entry) === 6)
     const text = (isBare ? '' : own) || ports[index] || ports[0] || String(DEFAULT_PORT)
     if (!/^\d{1,5}$/.test(text) || Number(text) < 1 || Number(text) > 65_535)
       throw new DatabaseUrlError(
