@@ -4,7 +4,7 @@ import { Environment, type Named } from './environment.ts'
 import { isEmail, readEmail } from './email-address.ts'
 import { DatabaseUrlError, readDatabaseUrl } from './database-url.ts'
 import { weaknessOf } from './secret-strength.ts'
-import { isLoopbackUrl, readList, readOrigin } from './text-values.ts'
+import { isLoopbackUrl, originOf, readList, readOrigin } from './text-values.ts'
 import { blockOf, breadthOf } from './trusted-blocks.ts'
 
 /** What a schema cannot say: names that need each other, and what is not safe outside local. */
@@ -18,9 +18,12 @@ export function* environmentFaults(named: Named, env: Readonly<NodeJS.Dict<strin
   for (const origin of readList(named.BACKEND_CORS_ORIGINS))
     if (readOrigin(origin) === undefined)
       yield 'BACKEND_CORS_ORIGINS: each entry must be an origin such as https://app.example.com, without path or *'
-  for (const name of ['PUBLIC_URL', 'FRONTEND_HOST'] as const)
-    if (/[?#@]/.test(named[name] ?? ''))
-      yield `${name}: no query, fragment or user can be in it, as paths follow it`
+  for (const name of ['PUBLIC_URL', 'FRONTEND_HOST'] as const) {
+    const url = named[name] ?? ''
+    if (/[?#@]/.test(url)) yield `${name}: no query, fragment or user can be in it, as paths follow it`
+    else if (hasProtocol(url, ['http:', 'https:']) && readOrigin(originOf(url) ?? '') === undefined)
+      yield `${name}: one URL such as https://app.example.com is needed, without * or comma; other frontends go into BACKEND_CORS_ORIGINS`
+  }
   for (const name of ['DATABASE_URL', 'MIGRATION_DATABASE_URL'] as const) {
     const fault = databaseUrlFault(named[name])
     if (fault !== undefined) yield `${name}: ${fault}`
@@ -103,5 +106,6 @@ function secretIn(given: unknown): string {
     : text
 }
 
+/** As it is written down: `https:name` is read as https://name by some and not by others. */
 const hasProtocol = (url: string, protocols: readonly string[]) =>
-  URL.canParse(url) && protocols.includes(new URL(url).protocol)
+  URL.canParse(url) && protocols.some((protocol) => url.toLowerCase().startsWith(`${protocol}//`))

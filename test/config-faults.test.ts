@@ -254,6 +254,7 @@ void test('an origin that a browser sends can be allowed, and one that can’t m
     'ws://localhost',
     'capacitor://',
     'capacitor://localhost/path',
+    'capacitor://localhost:',
   ]
   for (const origin of never)
     t.match(
@@ -263,4 +264,20 @@ void test('an origin that a browser sends can be allowed, and one that can’t m
     )
   for (const url of ['https://a.example/?x=1', 'https://a.example/#/app', 'https://u:p@a.example'])
     t.match(faultsOf({ ...local, FRONTEND_HOST: url }), [/^FRONTEND_HOST: no query/], url)
+  for (const name of ['FRONTEND_HOST', 'PUBLIC_URL']) {
+    const wrong: [url: string, line: RegExp][] = [
+      ['https://a.example,https://b.example', /: one URL such as .*BACKEND_CORS_ORIGINS$/],
+      ['https://*.example.com', /: one URL such as/],
+      ['https:api.example.com', /: a URL is needed that begins with http/],
+      ['https:/api.example.com', /: a URL is needed that begins with http/],
+    ]
+    for (const [url, line] of wrong) {
+      const faults = faultsOf({ ...local, [name]: url })
+      t.match(faults, [line], url)
+      t.match(faults[0], name)
+      t.equal(faults.length, 1, url)
+    }
+    for (const url of ['HTTPS://APP.example.com', 'https://[::1]:8443/a', 'https://münchen.example'])
+      t.same(faultsOf({ ...local, [name]: url }), [], url)
+  }
 })
