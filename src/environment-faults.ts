@@ -86,7 +86,7 @@ export const isReachable = ({ HOST, PUBLIC_URL }: Pick<Config, 'HOST' | 'PUBLIC_
 export const hostOf = (named: Named) =>
   named.HOST ?? (named.ENVIRONMENT === 'local' ? '127.0.0.1' : '0.0.0.0')
 
-function databaseUrlFault(url: string | undefined): string | undefined {
+export function databaseUrlFault(url: string | undefined): string | undefined {
   try {
     if (url !== undefined) readDatabaseUrl(url)
     return undefined

@@ -214,6 +214,39 @@ void test('local that others may reach is meant, or not: a line at start says wh
   }
 })
 
+void test('a database on the internet that is asked for no TLS is a line at start', async (t) => {
+  const doubts = (env: Env) => [...settingDoubts(readConfig({ ...production, ...env }))]
+  const line = /^\w+: passwords and rows can be read .*; add sslmode=verify-full$/
+  for (const DATABASE_URL of [
+    'postgres://u:hidden@db.example.com/app',
+    'postgres://u:hidden@203.0.113.7.example/app?sslmode=disable',
+    'postgres://u:hidden@db.example.com/app?sslmode=prefer',
+    'postgres://u:hidden@8.8.8.8/app',
+    'postgres://u:hidden@[2600::1]/app',
+    'postgres://u:hidden@db,db.example.com/app',
+  ]) {
+    for (const name of ['DATABASE_URL', 'MIGRATION_DATABASE_URL']) {
+      const told = doubts({ [name]: DATABASE_URL })
+      t.match(told, [line], DATABASE_URL)
+      t.match(told[0], new RegExp(`^${name}: `))
+      t.equal(told.length, 1)
+      t.notMatch(told.join(), /hidden|example/)
+    }
+    t.same([...settingDoubts(readConfig({ ...local, DATABASE_URL }))], [], 'local says nothing of it')
+  }
+  for (const DATABASE_URL of [
+    'postgres://u:p@db.example.com/app?sslmode=verify-full',
+    'postgres://u:p@db.example.com/app?sslmode=require',
+    'postgres://u:p@db/app',
+    'postgres://u:p@postgres.railway.internal/app',
+    'postgres://u:p@db.default.svc.cluster.local/app',
+    'postgres://u:p@127.0.0.1,localhost,[::1]/app',
+    'postgres://u:p@10.1.2.3,192.168.1.2,172.16.0.1,100.64.0.1,[fd00::1]/app',
+    'postgresql://u:p@/app?host=/cloudsql/a:b:c.d',
+  ])
+    t.same(doubts({ DATABASE_URL }), [], DATABASE_URL)
+})
+
 void test('an origin that a browser sends can be allowed, and one that can’t match stops the start', async (t) => {
   const allowed: [given: string, origin: string][] = [
     ['https://app.example.com', 'https://app.example.com'],
