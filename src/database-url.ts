@@ -107,11 +107,20 @@ export function readDatabaseUrl(url: string): DatabaseUrl {
   const [name, secret] = split(authority.slice(0, Math.max(at, 0)), ':')
   const parameters = readParameters(query)
   const { hosts, ports, socket } = places(authority.slice(at + 1), parameters)
-  const user = (parameters.user ?? decoded(name)) || userInfo().username
+  const user = (parameters.user ?? decoded(name)) || ownName()
   const database = (parameters.dbname ?? decoded(path)) || user
   const password = parameters.password ?? decoded(secret)
   const tls = socket === undefined ? protection(parameters) : 'none'
   return { hosts, ports, ...(socket !== undefined && { socket }), user, password, database, tls, parameters }
+}
+
+/** As libpq has it. In a container that runs under a number of its own, the system knows no name for it. */
+function ownName(): string {
+  try {
+    return userInfo().username
+  } catch {
+    throw new DatabaseUrlError('it names no user; write postgres://user:password@host/name')
+  }
 }
 
 /** In two, at the first `mark`. */

@@ -1,5 +1,6 @@
 import { chmodSync, chownSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir, userInfo } from 'node:os'
+import { syncBuiltinESMExports } from 'node:module'
+import os, { tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'tap'
 import { DatabaseUrlError, readDatabaseUrl } from '../src/database-url.ts'
@@ -124,6 +125,23 @@ void test('what can’t be used is a line that says what, and no secret', async 
       t.notMatch((error as Error).message, /hid|den/, url)
     }
   }
+})
+
+void test('a URL without a user is a line where the system has no name for who runs this', async (t) => {
+  const { userInfo: before } = os
+  t.teardown(() => {
+    os.userInfo = before
+    syncBuiltinESMExports()
+  })
+  os.userInfo = () => {
+    throw Object.assign(new Error('A system error occurred: uv_os_get_passwd'), { code: 'ERR_SYSTEM_ERROR' })
+  }
+  syncBuiltinESMExports()
+  t.throws(() => readConfig({ ...local, DATABASE_URL: 'postgres://h/db' }), {
+    name: 'ConfigError',
+    message: /^ {2}- DATABASE_URL: it names no user; write postgres:\/\/user:password@host\/name$/m,
+  })
+  t.match(readDatabaseUrl('postgres://u@h/db'), { user: 'u' })
 })
 
 /** What a connection says of itself, or the line that a start would say. */
