@@ -1,5 +1,14 @@
 import { randomBytes } from 'node:crypto'
-import { existsSync, linkSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  linkSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import type { TSchema } from '@sinclair/typebox'
 import { Value } from '@sinclair/typebox/value'
@@ -65,11 +74,27 @@ export function examineConfig(): Examined {
 }
 
 function environment() {
-  const given = present(process.env)
-  const file = readEnvFile(existsSync('.env') ? readFileSync('.env', 'utf8') : '')
+  const given = present(withoutLineEnds(process.env))
+  const file = envFile()
   const { values, faults } = expanded(file.values, given, Object.keys(Environment.properties))
   return { env: { ...values, ...given }, faults: [...file.faults, ...faults] }
 }
+
+function envFile() {
+  if (!existsSync('.env')) return readEnvFile('')
+  if (statSync('.env').isDirectory())
+    return {
+      values: {},
+      faults: [
+        '.env: is a folder, as Docker makes one where the file to mount is missing; put a file in its place',
+      ],
+    }
+  return readEnvFile(readFileSync('.env', 'utf8'))
+}
+
+/** What `docker --env-file` leaves of lines that end in CRLF, and `echo` at the end of a secret. */
+const withoutLineEnds = (env: Readonly<NodeJS.Dict<string>>) =>
+  Object.fromEntries(Object.entries(env).map(([name, text]) => [name, text?.trimEnd()]))
 
 /** Empty counts as unset. */
 const present = (env: Readonly<NodeJS.Dict<string>>) =>

@@ -107,11 +107,20 @@ export function readDatabaseUrl(url: string): DatabaseUrl {
   const [name, secret] = split(authority.slice(0, Math.max(at, 0)), ':')
   const parameters = readParameters(query)
   const { hosts, ports, socket } = places(authority.slice(at + 1), parameters)
-  const user = (parameters.user ?? decoded(name)) || userInfo().username
+  const user = (parameters.user ?? decoded(name)) || ownName()
   const database = (parameters.dbname ?? decoded(path)) || user
   const password = parameters.password ?? decoded(secret)
   const tls = socket === undefined ? protection(parameters) : 'none'
   return { hosts, ports, ...(socket !== undefined && { socket }), user, password, database, tls, parameters }
+}
+
+/** As libpq has it. In a container that runs under a number of its own, the system knows no name for it. */
+function ownName(): string {
+  try {
+    return userInfo().username
+  } catch {
+    throw new DatabaseUrlError('it names no user; write postgres://user:password@host/name')
+  }
 }
 
 /** In two, at the first `mark`. */
@@ -143,7 +152,9 @@ function readParameters(query: string): Record<string, string> {
     if (value === '') continue
     if (values && !values.includes(value))
       throw new DatabaseUrlError(`${name} must be one of ${values.join(', ')}`)
-    parameters[name] = value
+    // SQLAlchemy names several hosts by saying host= several times.
+    const isListed = (name === 'host' || name === 'port') && parameters[name] !== undefined
+    parameters[name] = isListed ? `${parameters[name]},${value}` : value
   }
   refuseSchemas(parameters)
   refuseOwnSettings(parameters)
@@ -204,8 +215,10 @@ function places(authority: string, { host, port }: Readonly<Record<string, strin
   const entries = (host ?? authority).split(',')
   const ports = (port ?? '').split(',')
   const read = entries.map((entry, index) => {
+    // The folder of a socket may have a colon in its name (Cloud SQL's have), and host= no port.
+    const isFolder = host !== undefined && entry.startsWith('/')
     const [, bracketed, plain = '', own] = /^(?:\[([^\]]*)\]|([^:]*))(?::(.*))?$/.exec(entry) ?? []
-    const isBare = host !== undefined && isIP(entry) === 6
+    const isBare = isFolder || (host !== undefined && isIP(entry) === 6)
     const text = (isBare ? '' : own) || ports[index] || ports[0] || String(DEFAULT_PORT)
     if (!/^\d{1,5}$/.test(text) || Number(text) < 1 || Number(text) > 65_535)
       throw new DatabaseUrlError(

@@ -18,7 +18,7 @@ export function readEnvFile(text: string): { values: Record<string, string>; fau
     const value = rest.trim()
     const quote = /^["'`]/.exec(value)?.[0]
     if (quote === undefined) {
-      values[name] = withoutComment(value)
+      values[name] = withoutComment(rest)
       continue
     }
     const end = endOfQuoted(lines, at, value, quote)
@@ -32,10 +32,10 @@ export function readEnvFile(text: string): { values: Record<string, string>; fau
   return { values, faults }
 }
 
-/** A `#` begins one at the beginning and after white space. */
-function withoutComment(value: string): string {
-  const at = value.search(/(?:^|\s)#/)
-  return at < 0 ? value : value.slice(0, at).trim()
+/** A `#` begins one after white space. Right behind the `=` it is a part of the value, unless it stands by itself. */
+function withoutComment(rest: string): string {
+  const at = rest.search(/\s#|^#(?:\s|$)/)
+  return (at < 0 ? rest : rest.slice(0, at)).trim()
 }
 
 const unreadable = (at: number) => `.env: line ${at + 1} can't be read`

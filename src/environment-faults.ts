@@ -1,9 +1,10 @@
 import type { TSchema } from '@sinclair/typebox'
+import type { Config } from './config.ts'
 import { Environment, type Named } from './environment.ts'
 import { isEmail, readEmail } from './email-address.ts'
 import { DatabaseUrlError, readDatabaseUrl } from './database-url.ts'
 import { weaknessOf } from './secret-strength.ts'
-import { readList, readOrigin } from './text-values.ts'
+import { isLoopbackUrl, originOf, readList, readOrigin } from './text-values.ts'
 import { blockOf, breadthOf } from './trusted-blocks.ts'
 
 /** What a schema cannot say: names that need each other, and what is not safe outside local. */
@@ -17,9 +18,12 @@ export function* environmentFaults(named: Named, env: Readonly<NodeJS.Dict<strin
   for (const origin of readList(named.BACKEND_CORS_ORIGINS))
     if (readOrigin(origin) === undefined)
       yield 'BACKEND_CORS_ORIGINS: each entry must be an origin such as https://app.example.com, without path or *'
-  for (const name of ['PUBLIC_URL', 'FRONTEND_HOST'] as const)
-    if (/[?#@]/.test(named[name] ?? ''))
-      yield `${name}: no query, fragment or user can be in it, as paths follow it`
+  for (const name of ['PUBLIC_URL', 'FRONTEND_HOST'] as const) {
+    const url = named[name] ?? ''
+    if (/[?#@]/.test(url)) yield `${name}: no query, fragment or user can be in it, as paths follow it`
+    else if (hasProtocol(url, ['http:', 'https:']) && readOrigin(originOf(url) ?? '') === undefined)
+      yield `${name}: one URL such as https://app.example.com is needed, without * or comma; other frontends go into BACKEND_CORS_ORIGINS`
+  }
   for (const name of ['DATABASE_URL', 'MIGRATION_DATABASE_URL'] as const) {
     const fault = databaseUrlFault(named[name])
     if (fault !== undefined) yield `${name}: ${fault}`
@@ -49,8 +53,9 @@ export function* environmentFaults(named: Named, env: Readonly<NodeJS.Dict<strin
     yield 'EMAIL_VERIFICATION: required needs mail; set SMTP_HOST'
 
   if (named.ENVIRONMENT === 'local') {
-    if (env.ENVIRONMENT === undefined && !isLoopback(hostOf(named)))
-      yield 'ENVIRONMENT: must be set where HOST is not a loopback address (production, or local on purpose)'
+    // Behind a proxy of the same machine, the public address is told by PUBLIC_URL alone.
+    if (env.ENVIRONMENT === undefined && isReachable({ HOST: hostOf(named), PUBLIC_URL: named.PUBLIC_URL }))
+      yield 'ENVIRONMENT: must be set where HOST or PUBLIC_URL is not loopback (production, or local on purpose)'
     return
   }
   if (named.DATABASE_URL === undefined) yield `DATABASE_URL: needed in ${named.ENVIRONMENT}`
@@ -73,11 +78,15 @@ export function* environmentFaults(named: Named, env: Readonly<NodeJS.Dict<strin
 const isLoopback = (host: string) =>
   host === 'localhost' || host === '::1' || /^127\.\d+\.\d+\.\d+$/.test(host)
 
+/** Whether others than this machine may reach the service. */
+export const isReachable = ({ HOST, PUBLIC_URL }: Pick<Config, 'HOST' | 'PUBLIC_URL'>) =>
+  !isLoopback(HOST) || (PUBLIC_URL !== undefined && !isLoopbackUrl(PUBLIC_URL))
+
 /** Where the service listens. */
 export const hostOf = (named: Named) =>
   named.HOST ?? (named.ENVIRONMENT === 'local' ? '127.0.0.1' : '0.0.0.0')
 
-function databaseUrlFault(url: string | undefined): string | undefined {
+export function databaseUrlFault(url: string | undefined): string | undefined {
   try {
     if (url !== undefined) readDatabaseUrl(url)
     return undefined
@@ -97,5 +106,6 @@ function secretIn(given: unknown): string {
     : text
 }
 
+/** As it is written down: `https:name` is read as https://name by some and not by others. */
 const hasProtocol = (url: string, protocols: readonly string[]) =>
-  URL.canParse(url) && protocols.includes(new URL(url).protocol)
+  URL.canParse(url) && protocols.some((protocol) => url.toLowerCase().startsWith(`${protocol}//`))

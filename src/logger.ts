@@ -193,14 +193,23 @@ function collectTexts(value: unknown, texts: string[], depth = 4): void {
     for (const name in value) collectTexts((value as Record<string, unknown>)[name], texts, depth - 1)
 }
 
-/** Looks for the beginning of a text: a message may have been cut within it. */
+/** What was put in their place is not looked at again: it can't grow. */
 function withoutInput(message: string, error?: object): string {
-  let told = message.slice(0, LONGEST_MESSAGE)
-  for (const text of (error && inputs.get(error)) ?? []) {
-    const at = told.indexOf(text.slice(0, 64))
-    if (at >= 0) told = `${told.slice(0, at)}[input]${told.slice(at + text.length)}`
+  let told = [message.slice(0, LONGEST_MESSAGE)]
+  for (const text of (error && inputs.get(error)) ?? []) told = told.flatMap((part) => around(part, text))
+  return told.join('[input]')
+}
+
+/** What is around each occurrence. Looks for the beginning of a text: a message may have been cut within it. */
+function around(part: string, text: string): string[] {
+  const start = text.slice(0, 64)
+  const left: string[] = []
+  let from = 0
+  for (let at = part.indexOf(start); at >= 0; at = part.indexOf(start, from)) {
+    left.push(part.slice(from, at))
+    from = at + text.length
   }
-  return told
+  return [...left, part.slice(from)]
 }
 
 const LONGEST_STACK = 8_000

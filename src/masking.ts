@@ -15,7 +15,9 @@ const LONGEST_NAME = 64
 const SECRET_NAME = new RegExp(
   [
     'passw|passphrase|passcode|pwd|secret|token|authorization|bearer|cookie|credential|signature|jwt',
-    'mail|username|fullname|recipient|apikey|privatekey|hashed|databaseurl|dsn|link',
+    'mail|username|fullname|recipient|hashed|databaseurl|dsn|link',
+    '(api|private|access|signing|encryption|decryption|master|shared|session|hmac|auth|account|service)key',
+    '(auth|access|recovery|backup|verification|onetime|login)code',
     '^(pass|auth|hash|login|otp|totp|pin|to|cc|bcc|phone|address|addresses|basic)$',
   ].join('|'),
 )
@@ -39,8 +41,9 @@ export function isSecretName(name: string): boolean {
 }
 
 /** What only texts have that are worth a closer look. */
-const SUSPECT = /[@?:=$%"']|[\w+-]{20}|bearer|basic/i
-const WORD = /"[^"\n]*"|(?<!\w)'[^'\n]*'|[^\s"'<>(),;]+/g
+const SUSPECT = /[@?:=$%"']|--\w|[\w+-]{20}|bearer|basic/i
+/** A quote that nobody closes ends with its line, so that none is looked at twice. */
+const WORD = /"(?:[^"\\\n]|\\[^\n])*"?|(?<!\w)'(?:[^'\\\n]|\\[^\n])*'?|[^\s"'<>(),;]+/g
 
 /** A text without addresses, tokens, query strings, credentials of URLs, and values of secret names. */
 export function maskedText(text: string): string {
@@ -57,27 +60,59 @@ function cut(text: string): string {
 
 function maskedWords(text: string): string {
   let before: Announced = 'nothing'
-  return text.replaceAll(WORD, (word) => {
+  let name = ''
+  let goesOn: 'no' | 'without a space' | 'to the end of the line' = 'no'
+  let end = 0
+  return text.replaceAll(WORD, (word, at: number) => {
+    const gap = text.slice(end, at)
+    end = at + word.length
+    const isQuoted = word.startsWith('"') || word.startsWith("'")
+    if (goesOn === 'to the end of the line' ? gap.includes('\n') : /\s/.test(gap) || (gap !== '' && isQuoted))
+      goesOn = 'no'
+    if (goesOn !== 'no') return ''
     const isValue = before === 'value' && !IS_BETWEEN.test(word)
     const isJoined = before !== 'nothing' && /^[:=]./.test(word)
+    const own = isQuoted ? undefined : secretNameIn(word)
+    if (!isQuoted && (isValue || isJoined || own !== undefined))
+      goesOn = IS_WHOLE_LINE.test(own ?? name) ? 'to the end of the line' : 'without a space'
     before = announced(word, before)
+    if (before !== 'nothing' && !IS_BETWEEN.test(word)) name = word
     if (isValue || isJoined) return REDACTED
-    const [quote = ''] = word
-    if (quote !== '"' && quote !== "'") return maskedWord(word)
-    return word.length > 2 ? quote + maskedWords(word.slice(1, -1)) + quote : word
+    return isQuoted ? maskedQuote(word) : maskedWord(word)
   })
 }
 
-/** What a word says of the next one: `password` may be followed by `:` and a secret, `password:` and `Bearer` are by one. */
+/** What is within quotes, without the backslashes of one level: they are halved, so that the work stays linear. */
+function maskedQuote(word: string): string {
+  const [quote = ''] = word
+  const within = word.slice(1, word.length > 1 && word.endsWith(quote) ? -1 : undefined)
+  const plain = within.replaceAll(/\\(["'\\])/g, '$1')
+  const masked = maskedWords(plain)
+  return masked === plain ? word : quote + masked + quote
+}
+
+/**
+ * What a word says of the next one: `password` may be followed by `:` and a secret, `password:`, `--password` and
+ * `Bearer` are by one.
+ */
 type Announced = 'nothing' | 'name' | 'value'
 
 const IS_BETWEEN = /^[:=]$/
+/** Headers of several words: `Authorization: Token …`, `Cookie: a=b; c=d`. */
+const IS_WHOLE_LINE = /authorization|cookie/i
 
 function announced(word: string, before: Announced): Announced {
   if (IS_BETWEEN.test(word)) return before === 'nothing' ? 'nothing' : 'value'
   const name = word.replaceAll(/["':=]/g, '')
   if (!isSecretName(name)) return 'nothing'
-  return /[:=]$/.test(word) || /^(bearer|basic)$/i.test(name) ? 'value' : 'name'
+  return /[:=]$|^--/.test(word) || /^(bearer|basic)$/i.test(name) ? 'value' : 'name'
+}
+
+/** The name before the first `=` or `:` of a word, where it is that of a secret and the secret follows. */
+function secretNameIn(word: string): string | undefined {
+  const at = word.search(/[=:]/)
+  const name = word.slice(word.lastIndexOf('/', at) + 1, Math.max(at, 0))
+  return at < word.length - 1 && isSecretName(name) ? name : undefined
 }
 
 const ADDRESS = /[^/]@|%40/i
@@ -91,9 +126,7 @@ function maskedWord(word: string): string {
   if (HASH.test(word)) return REDACTED
   const query = word.search(/[?#&]/)
   if (query >= 0 && word.includes('=')) return `${maskedWord(word.slice(0, query))}?${REDACTED}`
-  const at = word.search(/[=:]/)
-  const name = word.slice(word.lastIndexOf('/', at) + 1, Math.max(at, 0))
-  if (at < word.length - 1 && isSecretName(name)) return word.slice(0, at + 1) + REDACTED
+  if (secretNameIn(word) !== undefined) return word.slice(0, word.search(/[=:]/) + 1) + REDACTED
   return word.replaceAll(RUN, (run) => (looksRandom(run) ? REDACTED : run))
 }
 

@@ -65,11 +65,12 @@ const NO_ORIGIN = /^(?:javascript|data|blob|file|about|filesystem|wss?|ftp|mailt
 export function readOrigin(text: string): string | undefined {
   const [, scheme = '', host = ''] = /^([a-z][a-z\d+.-]*):\/\/([\w.:[\]-]+)\/?$/i.exec(text) ?? []
   if (host === '' || NO_ORIGIN.test(scheme.toLowerCase())) return undefined
-  return /^https?$/i.test(scheme) ? originOf(text) : `${scheme.toLowerCase()}://${host}`
+  if (/^https?$/i.test(scheme)) return originOf(text)
+  return host.endsWith(':') ? undefined : `${scheme.toLowerCase()}://${host}`
 }
 
 export function isLoopbackUrl(url: string): boolean {
   if (!URL.canParse(url)) return false
   const { hostname } = new URL(url)
-  return hostname === 'localhost' || hostname === '[::1]' || /^127\.\d+\.\d+\.\d+$/.test(hostname)
+  return /(?:^|\.)localhost$/.test(hostname) || hostname === '[::1]' || /^127\.\d+\.\d+\.\d+$/.test(hostname)
 }

@@ -12,15 +12,23 @@ export function blockOf(
   const most = parsed.kind() === 'ipv4' ? 32 : 128
   if (bits !== undefined && (!/^\d{1,3}$/.test(bits) || Number(bits) > most)) return undefined
   const prefix = bits === undefined ? most : Number(bits)
-  const plain = ipaddr.process(address)
-  // ::ffff:0:0/96 is all of IPv4.
-  if (plain.kind() === 'ipv4' && most === 128 && prefix >= 96)
-    return { version: 4, prefix: prefix - 96, isPublic: plain.range() === 'unicast' }
-  return {
-    version: plain.kind() === 'ipv4' && most === 32 ? 4 : 6,
-    prefix,
-    isPublic: parsed.range() === 'unicast',
-  }
+  if (parsed instanceof ipaddr.IPv4)
+    return { version: 4, prefix, isPublic: isPublic(ipaddr.IPv4, text, prefix) }
+  if (parsed.match(ALL_OF_IPV4, Math.min(prefix, 96)))
+    return prefix > 96
+      ? blockOf(`${parsed.toIPv4Address().toString()}/${prefix - 96}`)
+      : { version: 4, prefix: 0, isPublic: true }
+  return { version: 6, prefix, isPublic: isPublic(ipaddr.IPv6, text, prefix) }
+}
+
+/** ::ffff:0:0/96, as addresses of IPv4 are written in IPv6; a larger block around it trusts every one of them, too. */
+const ALL_OF_IPV4 = ipaddr.IPv6.parse('::ffff:0:0')
+
+/** Whether addresses of the internet are in it: 172.16.0.0/8 begins in 172.0.0.0, whatever address it is written with. */
+function isPublic(kind: typeof ipaddr.IPv4 | typeof ipaddr.IPv6, text: string, prefix: number): boolean {
+  const block = text.includes('/') ? text : `${text}/${prefix}`
+  const ends = [kind.networkAddressFromCIDR(block), kind.broadcastAddressFromCIDR(block)]
+  return ends.some((end) => end.range() === 'unicast')
 }
 
 /** Nothing that is one's own is larger: 10.0.0.0/8 and fc00::/7. */

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { test } from 'tap'
 import { ConfigError, readConfig } from '../src/config.ts'
 import { Environment } from '../src/environment.ts'
+import { weaknessOf } from '../src/secret-strength.ts'
 import { settingDoubts } from '../src/setting-doubts.ts'
 import { type Env, SECRET_KEY, local, production, smtp } from './support/environments.ts'
 
@@ -20,6 +21,10 @@ void test('each fault is a line that names what is needed', async (t) => {
     [/^ENVIRONMENT: .*local, staging or production/, { ...local, ENVIRONMENT: 'prod' }],
     [/^ENVIRONMENT: must be set where HOST/, { SECRET_KEY, HOST: '0.0.0.0' }],
     [/^ENVIRONMENT: must be set where HOST/, { SECRET_KEY, HOST: 'myhost' }],
+    [
+      /^ENVIRONMENT: must be set where HOST or PUBLIC_URL/,
+      { SECRET_KEY, PUBLIC_URL: 'https://api.example.com' },
+    ],
     [/^LOG_LEVEL: one of/, { ...local, LOG_LEVEL: 'loud' }],
     [/^ACCESS_TOKEN_EXPIRE_MINUTES: a whole number from 1/, { ...local, ACCESS_TOKEN_EXPIRE_MINUTES: '0' }],
     [/^REFRESH_TOKEN_EXPIRE_DAYS: .* 180/, { ...local, REFRESH_TOKEN_EXPIRE_DAYS: '181' }],
@@ -96,6 +101,17 @@ void test('outside local, a secret that could be guessed stops the start', async
     'super_secret_1f8a9c0e7d6b5a431f8a9c0e',
     '09d25e094faa6ca2556c818166b7a9563b93f7099f6f0f4caa6cf63b88e8d3e7',
     'a-string-secret-at-least-256-bits-long',
+    'replace-with-a-long-random-string',
+    'dev-secret-do-not-use-in-production',
+    'your-jwt-secret-at-least-32-characters',
+    '<output of openssl rand -base64 32>',
+    '<1f8a9c0e-7d6b-5a43-1f8a-9c0e7d6b5a43>',
+    '{{ .Values.api.signing.key.of.32.bytes }}',
+    '${SIGNING_KEY_OF_THE_API_FROM_1PASSWORD}',
+    '$(head -c 32 /dev/urandom | base64 -w0)',
+    'qwertyuiopasdfghjklzxcvbnm1234567890',
+    'QWERTYUIOPASDFGHJKLZXCVBNMqwertyuiop',
+    '1qaz2wsx3edc4rfv5tgb6yhn7ujm8ik,9ol.0p;/',
   ]
   for (const SECRET_KEY of weak) {
     const faults = faultsOf({ ...production, SECRET_KEY })
@@ -106,11 +122,16 @@ void test('outside local, a secret that could be guessed stops the start', async
     t.match([...settingDoubts(readConfig({ ...local, SECRET_KEY }))], [/^SECRET_KEY: weak/])
   }
   t.match([...settingDoubts(readConfig({ ...local, SECRET_KEY: 'x' }))], [/^SECRET_KEY: weak.*32 bytes/])
-  for (let count = 0; count < 200; count += 1) {
-    const bytes = randomBytes(32)
-    for (const SECRET_KEY of [bytes.toString('base64'), bytes.toString('base64url'), bytes.toString('hex')])
-      t.same(faultsOf({ ...production, SECRET_KEY }), [], SECRET_KEY)
-  }
+  const random = Array.from({ length: 5_000 }, () => randomBytes(32)).flatMap((bytes) =>
+    (['base64', 'base64url', 'hex'] as const).map((how) => bytes.toString(how)),
+  )
+  for (const SECRET_KEY of random.slice(0, 600))
+    t.same(faultsOf({ ...production, SECRET_KEY }), [], SECRET_KEY)
+  t.same(
+    random.filter((key) => weaknessOf(key) !== undefined),
+    [],
+    'no random key is refused',
+  )
 })
 
 void test('outside local, what everybody knows stops the start, wherever it stands', async (t) => {
@@ -130,7 +151,9 @@ void test('outside local, what everybody knows stops the start, wherever it stan
 })
 
 void test('nobody trusts half the internet to say where it comes from', async (t) => {
-  for (const TRUST_PROXY of ['0.0.0.0/0', '::/0', '10.0.0.1, ::ffff:0.0.0.0/96', '["0.0.0.0/0"]'])
+  const all = ['0.0.0.0/0', '::/0', '10.0.0.1, ::ffff:0.0.0.0/96', '["0.0.0.0/0"]']
+  const around = ['::/8', '::/64', '::1/80', '::ffff:0:0/95'] // every address of IPv4 is in them
+  for (const TRUST_PROXY of [...all, ...around])
     for (const env of [local, production])
       t.match(faultsOf({ ...env, TRUST_PROXY }), [/^TRUST_PROXY: trusts everybody/], TRUST_PROXY)
   const many = [
@@ -140,6 +163,7 @@ void test('nobody trusts half the internet to say where it comes from', async (t
     '8.0.0.0/7',
     '::ffff:8.0.0.0/100',
     '8.0.0.0/8,9.0.0.0/8,12.0.0.0/8',
+    '172.16.0.0/8,192.168.0.0/8',
   ]
   for (const TRUST_PROXY of many) {
     t.match(faultsOf({ ...production, TRUST_PROXY }), [/^TRUST_PROXY: trusts everybody/], TRUST_PROXY)
@@ -150,6 +174,8 @@ void test('nobody trusts half the internet to say where it comes from', async (t
     '172.16.0.0/12,192.168.0.0/16',
     '127.0.0.1',
     '::1',
+    '::ffff:10.0.0.0/104',
+    'fe80::/10',
     'fc00::/7',
     '104.16.0.0/13',
     '2400:cb00::/32',
@@ -180,6 +206,8 @@ void test('what is unsafe and may be meant is a line at start', async (t) => {
       { BACKEND_CORS_ORIGINS: 'http://app.example.com' },
     ],
     [/^TRUST_PROXY: many who are no proxy/, { TRUST_PROXY: '8.0.0.0/9' }],
+    [/^TRUST_PROXY: many who are no proxy/, { TRUST_PROXY: '172.16.0.0/8' }],
+    [/^TRUST_PROXY: many who are no proxy/, { TRUST_PROXY: '::ffff:192.168.0.0/104' }],
     [/^SMTP_TLS: false/, { ...smtp, PUBLIC_URL: 'https://a.example', SMTP_TLS: 'false' }],
   ]
   for (const [line, env] of unsafe) {
@@ -188,6 +216,52 @@ void test('what is unsafe and may be meant is a line at start', async (t) => {
   }
   const here = { PUBLIC_URL: 'http://localhost:8000', ...smtp, SMTP_HOST: '127.0.0.1', SMTP_TLS: 'false' }
   t.same(doubts(here), [], 'on this machine nobody is in between')
+})
+
+void test('local that others may reach is meant, or not: a line at start says what they can do', async (t) => {
+  for (const env of [{ HOST: '0.0.0.0' }, { PUBLIC_URL: 'https://api.example.com' }]) {
+    t.same(faultsOf({ ...local, ...env }), [])
+    const doubts = [...settingDoubts(readConfig({ ...local, ...env }))]
+    t.match(doubts, [/^ENVIRONMENT: local lets whoever reaches .* set production$/], JSON.stringify(env))
+    t.equal(doubts.length, 1)
+  }
+  for (const PUBLIC_URL of ['http://127.0.0.1:8000', 'http://api.localhost:8000', 'http://[::1]:8000']) {
+    t.same(faultsOf({ SECRET_KEY, PUBLIC_URL }), [], PUBLIC_URL)
+    t.same([...settingDoubts(readConfig({ SECRET_KEY, PUBLIC_URL }))], [], PUBLIC_URL)
+  }
+})
+
+void test('a database on the internet that is asked for no TLS is a line at start', async (t) => {
+  const doubts = (env: Env) => [...settingDoubts(readConfig({ ...production, ...env }))]
+  const line = /^\w+: passwords and rows can be read .*; add sslmode=verify-full$/
+  for (const DATABASE_URL of [
+    'postgres://u:hidden@db.example.com/app',
+    'postgres://u:hidden@203.0.113.7.example/app?sslmode=disable',
+    'postgres://u:hidden@db.example.com/app?sslmode=prefer',
+    'postgres://u:hidden@8.8.8.8/app',
+    'postgres://u:hidden@[2600::1]/app',
+    'postgres://u:hidden@db,db.example.com/app',
+  ]) {
+    for (const name of ['DATABASE_URL', 'MIGRATION_DATABASE_URL']) {
+      const told = doubts({ [name]: DATABASE_URL })
+      t.match(told, [line], DATABASE_URL)
+      t.match(told[0], new RegExp(`^${name}: `))
+      t.equal(told.length, 1)
+      t.notMatch(told.join(), /hidden|example/)
+    }
+    t.same([...settingDoubts(readConfig({ ...local, DATABASE_URL }))], [], 'local says nothing of it')
+  }
+  for (const DATABASE_URL of [
+    'postgres://u:p@db.example.com/app?sslmode=verify-full',
+    'postgres://u:p@db.example.com/app?sslmode=require',
+    'postgres://u:p@db/app',
+    'postgres://u:p@postgres.railway.internal/app',
+    'postgres://u:p@db.default.svc.cluster.local/app',
+    'postgres://u:p@127.0.0.1,localhost,[::1]/app',
+    'postgres://u:p@10.1.2.3,192.168.1.2,172.16.0.1,100.64.0.1,[fd00::1]/app',
+    'postgresql://u:p@/app?host=/cloudsql/a:b:c.d',
+  ])
+    t.same(doubts({ DATABASE_URL }), [], DATABASE_URL)
 })
 
 void test('an origin that a browser sends can be allowed, and one that can’t match stops the start', async (t) => {
@@ -230,6 +304,7 @@ void test('an origin that a browser sends can be allowed, and one that can’t m
     'ws://localhost',
     'capacitor://',
     'capacitor://localhost/path',
+    'capacitor://localhost:',
   ]
   for (const origin of never)
     t.match(
@@ -239,4 +314,20 @@ void test('an origin that a browser sends can be allowed, and one that can’t m
     )
   for (const url of ['https://a.example/?x=1', 'https://a.example/#/app', 'https://u:p@a.example'])
     t.match(faultsOf({ ...local, FRONTEND_HOST: url }), [/^FRONTEND_HOST: no query/], url)
+  for (const name of ['FRONTEND_HOST', 'PUBLIC_URL']) {
+    const wrong: [url: string, line: RegExp][] = [
+      ['https://a.example,https://b.example', /: one URL such as .*BACKEND_CORS_ORIGINS$/],
+      ['https://*.example.com', /: one URL such as/],
+      ['https:api.example.com', /: a URL is needed that begins with http/],
+      ['https:/api.example.com', /: a URL is needed that begins with http/],
+    ]
+    for (const [url, line] of wrong) {
+      const faults = faultsOf({ ...local, [name]: url })
+      t.match(faults, [line], url)
+      t.match(faults[0], name)
+      t.equal(faults.length, 1, url)
+    }
+    for (const url of ['HTTPS://APP.example.com', 'https://[::1]:8443/a', 'https://münchen.example'])
+      t.same(faultsOf({ ...local, [name]: url }), [], url)
+  }
 })

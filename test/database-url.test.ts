@@ -1,5 +1,6 @@
 import { chmodSync, chownSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir, userInfo } from 'node:os'
+import { syncBuiltinESMExports } from 'node:module'
+import os, { tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'tap'
 import { DatabaseUrlError, readDatabaseUrl } from '../src/database-url.ts'
@@ -42,6 +43,13 @@ void test('a URL is read as its hoster meant it', async (t) => {
     ['postgres://a:1,b:2,c/db', { hosts: ['a', 'b', 'c'], ports: [1, 2, 5432] }],
     ['postgres://u@/db?host=a,b&port=1', { hosts: ['a', 'b'], ports: [1, 1] }],
     ['postgresql:///db?host=/run/pg', { socket: '/run/pg', database: 'db', tls: 'none' }],
+    [
+      'postgresql://u:p@/db?host=/cloudsql/proj:us-central1:inst',
+      { socket: '/cloudsql/proj:us-central1:inst', ports: [5432], database: 'db' },
+    ],
+    ['postgresql://u:p@/db?host=/cloudsql/a:b:c&port=5433', { socket: '/cloudsql/a:b:c', ports: [5433] }],
+    ['postgresql+asyncpg://u:p@/db?host=a:1&host=b:2', { hosts: ['a', 'b'], ports: [1, 2] }],
+    ['postgresql://u@/db?host=a&host=b&port=1&port=2', { hosts: ['a', 'b'], ports: [1, 2] }],
     ['postgresql://u@%2Frun%2Fpg:5433/db', { socket: '/run/pg', ports: [5433], user: 'u' }],
     ['postgresql:///db?host=/run/pg&sslmode=require', { socket: '/run/pg', tls: 'none' }],
     ['postgresql:///db', { socket: /^\/(var\/run\/postgresql|tmp)$/, user: userInfo().username }],
@@ -101,6 +109,7 @@ void test('what can’t be used is a line that says what, and no secret', async 
     ['postgres://u:hidden@2001:db8::1/db', /port/],
     ['postgres://u:hidden@[h]/db', /IPv6/],
     ['postgres://u:hidden@a,/db', /each must have a name/],
+    ['postgres://u:hidden@/db?host=/cloudsql/a:b:c&host=d', /each must have a name/],
     ['postgres://u:hid den@h/db', /white space/],
   ]
   for (const [url, line] of urls) {
@@ -116,6 +125,23 @@ void test('what can’t be used is a line that says what, and no secret', async 
       t.notMatch((error as Error).message, /hid|den/, url)
     }
   }
+})
+
+void test('a URL without a user is a line where the system has no name for who runs this', async (t) => {
+  const { userInfo: before } = os
+  t.teardown(() => {
+    os.userInfo = before
+    syncBuiltinESMExports()
+  })
+  os.userInfo = () => {
+    throw Object.assign(new Error('A system error occurred: uv_os_get_passwd'), { code: 'ERR_SYSTEM_ERROR' })
+  }
+  syncBuiltinESMExports()
+  t.throws(() => readConfig({ ...local, DATABASE_URL: 'postgres://h/db' }), {
+    name: 'ConfigError',
+    message: /^ {2}- DATABASE_URL: it names no user; write postgres:\/\/user:password@host\/name$/m,
+  })
+  t.match(readDatabaseUrl('postgres://u@h/db'), { user: 'u' })
 })
 
 /** What a connection says of itself, or the line that a start would say. */

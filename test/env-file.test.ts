@@ -1,5 +1,5 @@
 import { test, type Test } from 'tap'
-import { loadConfig } from '../src/config.ts'
+import { examineConfig, loadConfig } from '../src/config.ts'
 import { readEnvFile } from '../src/env-file.ts'
 
 /** The settings of a folder with this `.env`, and with this environment. */
@@ -68,6 +68,11 @@ void test('the values of a .env are what is written there', async (t) => {
     ['A=', ''],
     ['A=""', ''],
     ['A=#', ''],
+    ['A=# a comment', ''],
+    ['A= #a comment', ''],
+    ['A=#hunter2#', '#hunter2#'],
+    ['A=#hunter2# # a comment', '#hunter2#'],
+    ['A=pa#ss #a comment', 'pa#ss'],
     ['A=first\nA=last', 'last'],
     ["A=it's", "it's"],
   ]
@@ -105,4 +110,33 @@ void test('${NAME} is expanded, and every other $ is a part of the secret', asyn
     name: 'ConfigError',
   })
   t.equal(name('PROJECT_NAME=x\nOF_ANOTHER_PROGRAM=${NOWHERE}'), 'x', 'what is for others is theirs')
+})
+
+void test('white space at the end of a value of the environment is none of it', async (t) => {
+  const config = loaded(t, 'SMTP_USER=${A}', {
+    A: 'user\r',
+    PORT: '9001\r',
+    FIRST_SUPERUSER_PASSWORD: 'a word and more\n',
+    SMTP_PASSWORD: ' kept \r\n',
+    PROJECT_NAME: '\r',
+  })
+  t.match(config, {
+    PORT: 9001,
+    FIRST_SUPERUSER_PASSWORD: 'a word and more',
+    SMTP_PASSWORD: ' kept',
+    SMTP_USER: 'user',
+    PROJECT_NAME: 'Groundwork',
+  })
+})
+
+void test('a .env that is a folder is a line', async (t) => {
+  const folder = t.testdir({ '.env': {} })
+  const back = process.cwd()
+  process.chdir(folder)
+  t.teardown(() => process.chdir(back))
+  t.throws(loadConfig, {
+    name: 'ConfigError',
+    message: /^ {2}- \.env: is a folder, [^\n]*; put a file in its place$/m,
+  })
+  t.match(examineConfig().faults, [/^\.env: is a folder/], 'to the doctor, too')
 })

@@ -48,7 +48,11 @@ export const SETTINGS = `
     current_schema() is not distinct from 'public' as is_public,
     current_setting('default_transaction_isolation') as isolation,
     current_setting('extra_float_digits')::integer as digits,
-    left(now()::text, 2) = '20' as is_iso`
+    current_setting('DateStyle') like 'ISO%' as is_iso,
+    current_setting('IntervalStyle') as intervals,
+    current_setting('bytea_output') as bytes,
+    current_setting('standard_conforming_strings') as strings,
+    current_setting('transform_null_equals') as null_equals`
 
 export interface Settings {
   readonly role: string
@@ -57,6 +61,10 @@ export interface Settings {
   readonly isolation: string
   readonly digits: number
   readonly is_iso: boolean
+  readonly intervals: string
+  readonly bytes: string
+  readonly strings: string
+  readonly null_equals: string
 }
 
 /** @throws DatabaseUnfit where the connections of the service are set otherwise than it needs, and it can't help it */
@@ -69,8 +77,12 @@ export function checkSettings(found: Settings | undefined): void {
   const wrong = [
     !found.is_public && 'search_path = public',
     found.isolation !== 'read committed' && "default_transaction_isolation = 'read committed'",
-    found.digits < 0 && 'extra_float_digits = 1',
+    found.digits < 1 && 'extra_float_digits = 1', // at 0, 0.1 + 0.2 is 0.3
     !found.is_iso && "DateStyle = 'ISO, MDY'",
+    found.intervals !== direct.IntervalStyle && 'IntervalStyle = postgres',
+    found.bytes !== direct.bytea_output && 'bytea_output = hex',
+    found.strings !== direct.standard_conforming_strings && 'standard_conforming_strings = on',
+    found.null_equals !== direct.transform_null_equals && 'transform_null_equals = off',
   ].filter((setting) => setting !== false)
   if (wrong.length === 0) return
   const alter = wrong.map((setting) => `alter role ${found.role} set ${setting}`).join('; ')

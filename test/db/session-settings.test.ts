@@ -1,6 +1,7 @@
 import postgres from 'postgres'
 import { type Test, test } from 'tap'
 import { connectPostgres } from '../../src/db/postgres.ts'
+import { type Settings, SETTINGS as ASKED, checkSettings, direct } from '../../src/db/session-settings.ts'
 import { createDatabase, dropDatabase, needsPostgres } from '../support/database.ts'
 import { needsPgbouncer, startPgbouncer } from '../support/pgbouncer.ts'
 import { createPapers } from '../support/papers.ts'
@@ -93,13 +94,13 @@ void test('settings of the database do not change answers', needsPostgres, async
 })
 
 void test('nor do they through a pooler that takes few settings', needsPgbouncer, async (t) => {
-  const { DateStyle: german, TimeZone, IntervalStyle, 'DateStyle of the day first': sql } = SETTINGS
+  const { DateStyle: german, TimeZone, 'DateStyle of the day first': sql } = SETTINGS
   const pooler = await startPgbouncer(process.env.TEST_DATABASE_URL!)
   t.teardown(() => pooler.stop())
   const through = (url: string) => Object.assign(new URL(url), { host: new URL(pooler.url).host }).href
   for (const DateStyle of [german, sql]) {
     const { url } = await setUp(t, (database) =>
-      Object.entries({ DateStyle, TimeZone, IntervalStyle }).map(altered(database)),
+      Object.entries({ DateStyle, TimeZone }).map(altered(database)),
     )
     const connection = connectPostgres({
       url: through(url),
@@ -117,6 +118,8 @@ void test('nor do they through a pooler that takes few settings', needsPgbouncer
       ...Object.entries({
         search_path: 'elsewhere, public',
         default_transaction_isolation: "'repeatable read'",
+        extra_float_digits: '0',
+        bytea_output: "'escape'",
       }).map(altered(database)),
     ])
     const running = await launch(t, {
@@ -126,9 +129,26 @@ void test('nor do they through a pooler that takes few settings', needsPgbouncer
     t.equal(await running.exited, 1)
     t.match(
       running.output(),
-      /^Connections are set otherwise .*alter role postgres set search_path = public; alter role postgres set default_transaction_isolation = 'read committed'\.$/m,
+      /^Connections are set otherwise .*alter role postgres set search_path = public; alter role postgres set default_transaction_isolation = 'read committed'; alter role postgres set extra_float_digits = 1; alter role postgres set bytea_output = hex\.$/m,
     )
   })
+})
+
+void test('whatever a connection could not say is told with what says it', needsPostgres, async (t) => {
+  const sql = postgres(process.env.TEST_DATABASE_URL!, { max: 1, fetch_types: false })
+  t.teardown(() => sql.end({ timeout: 1 }))
+  const { TimeZone: _, ...asked } = SETTINGS // every connection says it, and poolers keep it
+  for (const [name, value] of Object.entries({ ...asked, 'extra_float_digits that round': '0' })) {
+    const setting = name.replace(/ .*/, '')
+    for (const [own, right] of Object.entries(direct)) await sql`select set_config(${own}, ${right}, false)`
+    checkSettings((await sql.unsafe<Settings[]>(ASKED))[0])
+    await sql.unsafe(`set ${setting} = ${value}`)
+    const [found] = await sql.unsafe<Settings[]>(ASKED)
+    t.throws(() => checkSettings(found), {
+      name: 'DatabaseUnfit',
+      message: new RegExp(`: alter role postgres set ${setting} = [^;]*\\.$`),
+    })
+  }
 })
 
 void test(
