@@ -175,6 +175,10 @@ void test('bodies', async (t) => {
         part('"username"', '\xff') + part('"password"', 'caf\xe9') + end,
         ['username', 'password'],
       ],
+      'bytes that are no UTF-8 beside U+FFFD itself': [
+        username + part('"password"', 'a\xff') + part('"client_id"', 'a\xef\xbf\xbd') + end,
+        ['password'],
+      ],
       'half a surrogate pair': [username + part('"password"', '\xed\xa0\x80') + end, ['password']],
       'U+0000': [username + part('"password"', 'a\0') + end, ['password']],
       'another charset': [
@@ -416,6 +420,9 @@ void test('a form in parts that is made to hurt does not', async (t) => {
     'a value that is searched for':
       part(named, 'a'.repeat(16_000)) +
       part(`${named}\r\nContent-Type: text/plain; charset=latin1`, `${'a'.repeat(15_000)}\xe9`),
+    'values that are almost what is before them':
+      part(named.replace('username', 'x'), 'a'.repeat(16_000)) +
+      part(named, `${'a'.repeat(300)}b${'a'.repeat(300)}`).repeat(22),
   }
   const headers = { 'content-type': 'multipart/form-data; boundary=x' }
   for (const [name, body] of Object.entries(bodies)) {
