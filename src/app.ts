@@ -58,6 +58,7 @@ export async function buildApp(config: Config, dependencies: Dependencies = {}):
   await app.register(plugins.throttle, { config })
   await app.register(plugins.framing)
   await app.register(plugins.hosts, { config })
+  await app.register(plugins.preflights)
   await app.register(plugins.methods)
   await app.register(plugins.bodies)
   await app.register(plugins.deadline)

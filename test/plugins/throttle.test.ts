@@ -43,6 +43,12 @@ void test('too many requests of one network', async (t) => {
     (['PUT', 'OPTIONS'] as const).map((method) => getUntilRefused(from, undefined, {}, method)),
   )
   for (const answer of ofMethods) isAnswer(t, answer, 429, 'Too many requests', 'whatever the method')
+  for (const url of ['/nowhere', '/api/v1/users/me']) {
+    const preflight = { origin: 'https://app.example.com', 'access-control-request-method': 'GET' }
+    const answer = await getUntilRefused(from, url, preflight, 'OPTIONS')
+    isAnswer(t, answer, 429, 'Too many requests', `a preflight to ${url}`)
+    t.equal(answer.headers['access-control-allow-origin'], 'https://app.example.com')
+  }
   for (const probe of ['/health/live', '/health/ready', '/api/v1/utils/health-check/']) {
     const statuses = new Set<number>()
     for (let asked = 0; asked < 50; asked++) statuses.add((await get(from, probe)).status)
