@@ -56,6 +56,7 @@ export async function buildApp(config: Config, dependencies: Dependencies = {}):
   await app.register(plugins.errors)
   await app.register(plugins.security, { config })
   await app.register(plugins.throttle, { config })
+  await app.register(plugins.expectations)
   await app.register(plugins.framing)
   await app.register(plugins.hosts, { config })
   await app.register(plugins.preflights)
