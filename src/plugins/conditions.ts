@@ -68,7 +68,7 @@ function isTarget({ params }: FastifyRequest, id: string): boolean {
 function versionsToMatch({ headers }: FastifyRequest, row: Omit<RowVersion, 'version'>, tags: VersionTags) {
   const header = headers['if-match']
   if (header === undefined || header.trim() === '*') return undefined
-  return tagsIn(header).flatMap((tag) => tags.read(tag, row) ?? [])
+  return tags.read(tagsIn(header), row)
 }
 
 /** Whether the client has this version already. */
