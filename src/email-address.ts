@@ -64,8 +64,12 @@ export const isSameEmail = (one: string, other: string) => foldCase(one) === fol
 
 const foldCase = (text: string) => text.replace(/[A-Z]+/g, (letters) => letters.toLowerCase())
 
-/** The address with its domain in Unicode, as the FastAPI template stored it; undefined where that is the same. */
+/**
+ * The address with its domain in Unicode, as the FastAPI template stored it; undefined where that is the same, or what is
+ * given is longer than any address: to read a domain takes the square of its length.
+ */
 export function unicodeForm(email: string): string | undefined {
+  if (email.length > LONGEST) return undefined
   const at = email.lastIndexOf('@')
   const domain = email.slice(at + 1)
   if (!/(?:^|\.)xn--/i.test(domain)) return undefined

@@ -124,6 +124,7 @@ export const NotFound = define(404, 'Not Found')
 export const RequestTimeout = define(408, 'Request Timeout', { connection: 'close' })
 export const PayloadTooLarge = define(413, 'Payload Too Large')
 export const UnsupportedMediaType = define(415, 'Unsupported Media Type')
+export const ExpectationFailed = define(417, 'Expectation Failed')
 /** Gone before its request was read: it hears no answer, and this is nginx's status for it. */
 export const ClientClosedRequest = define(499, 'Client Closed Request')
 export const InternalServerError = define(500, 'Internal Server Error')

@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer'
 import { Busboy } from '@fastify/busboy'
 import { PayloadTooLarge, UnreadableBody, UnsupportedMediaType } from './errors.ts'
 import { NO_TEXT } from './form-text.ts'
@@ -9,39 +10,46 @@ const MOST_PARTS = 64
 type Fields = Record<string, string | string[]>
 
 /**
- * The texts of a form that came in parts (RFC 7578). Files are taken nowhere.
+ * The texts of a form that came in parts (RFC 7578), in UTF-8 whatever a part says. Files are taken nowhere.
  *
  * @param type the whole Content-Type, which names the boundary
  * @throws ApiError
  */
 export function parseMultipart(body: Buffer, type: string): Promise<Fields> {
-  const fields = Object.create(null) as Fields
+  const parts: [name: string, bytes: Buffer[]][] = []
   return new Promise((resolve, reject) => {
     if (body.toString('latin1').split('\r\n--').length > MOST_PARTS) throw new PayloadTooLarge()
-    const parser = parserFor(type, body.length)
+    const parser = parserFor(type)
     // The first of all these is what happens.
-    parser.on('filesLimit', () => reject(new UnsupportedMediaType()))
     parser.on('error', () => reject(new UnreadableBody()))
-    parser.on('finish', () => resolve(fields))
-    parser.on('field', (name: string | undefined, value) => {
-      if (name === undefined) return reject(new UnreadableBody())
-      const text = isAsItCame(value, body) ? value : NO_TEXT
-      fields[name] = fields[name] === undefined ? text : [fields[name], text].flat()
+    parser.on('finish', () => resolve(fieldsOf(parts)))
+    parser.on('file', (name: string | undefined, stream, file: string | undefined) => {
+      if (file !== undefined) reject(new UnsupportedMediaType())
+      if (name === undefined) reject(new UnreadableBody())
+      const bytes: Buffer[] = []
+      stream.on('error', () => reject(new UnreadableBody()))
+      stream.on('data', (chunk: Buffer) => bytes.push(chunk))
+      parts.push([name ?? '', bytes])
     })
     parser.end(body)
   })
 }
 
-/** The body's size is bounded already: nothing is cut off. */
-function parserFor(type: string, fieldSize: number) {
+/** Of texts it would give what it decoded, of files it gives the bytes: whether those are UTF-8 can still be told. */
+function parserFor(type: string) {
   try {
-    const isPartAFile = (_name: string | undefined, _type: string | undefined, file: string | undefined) =>
-      file !== undefined
-    return new Busboy({ headers: { 'content-type': type }, isPartAFile, limits: { files: 0, fieldSize } })
+    return new Busboy({ headers: { 'content-type': type }, isPartAFile: () => true })
   } catch {
     throw new UnreadableBody() // there is no boundary
   }
 }
 
-/** Not where bytes were no UTF-8, nor where a part has an encoding of its own, in which other bytes may be the same text. */
-const isAsItCame = (value: string, body: Buffer) => body.includes(value, 0, 'utf8')
+function fieldsOf(parts: readonly [name: string, bytes: Buffer[]][]): Fields {
+  const fields = Object.create(null) as Fields
+  for (const [name, chunks] of parts) {
+    const bytes = Buffer.concat(chunks)
+    const text = isUtf8(bytes) ? bytes.toString('utf8') : NO_TEXT
+    fields[name] = fields[name] === undefined ? text : [fields[name], text].flat()
+  }
+  return fields
+}

@@ -1,5 +1,6 @@
 import { test } from 'tap'
-import { readEmail } from '../src/email-address.ts'
+import { domainToASCII } from 'node:url'
+import { readEmail, unicodeForm } from '../src/email-address.ts'
 import { isAnswer, isRefused } from './support/answers.ts'
 import { ask, startWithoutData } from './support/no-database.ts'
 
@@ -82,6 +83,14 @@ void test('fault 17: an address is one address, wherever it is given', async (t)
       isRefused(t, path, ['path.email'], `${message} in a path`)
     }
   isRefused(t, await signup(''), ['body.email'])
+})
+
+void test('the domain of what is longer than any address is not converted', (t) => {
+  t.equal(unicodeForm('ada@xn--bcher-kva.de'), 'ada@bücher.de')
+  const longest = Array.from({ length: 63 }, () => 'ü').join('.')
+  t.equal(unicodeForm(`ada@${domainToASCII(longest)}`), `ada@${longest}`)
+  t.equal(unicodeForm(`ada@xn--${'a'.repeat(1000)}-kva`), undefined)
+  t.end()
 })
 
 void test('what is read once is read the same again, whatever letters stand together', (t) => {

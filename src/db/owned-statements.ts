@@ -47,7 +47,9 @@ export function prepareOwned<Row, Sort extends string>(
 
   const given = { ...each(valueOrDefault), owner_id: sql`${value('asker')}::uuid` }
   const room = sql`${value('room')}::integer`
-  const isNew = sql`${table.created_at} > ${value('counted_at')}::timestamptz`
+  // Rounded as rows are: one of just after would seem older than the count. One of just before may count twice, which
+  // costs no more than another count.
+  const isNew = sql`${table.created_at} >= ${value('counted_at')}::timestamptz(3)`
   /** As quota.ts has it. */
   const hasRoom = sql`(select count(*) from (select from ${table} where ${ofAsker} and ${isNew} limit ${room}) as newest) < ${room}`
 

@@ -1,5 +1,5 @@
 import { isUtf8 } from 'node:buffer'
-import type { IncomingHttpHeaders } from 'node:http'
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
 import type { FastifyRequest } from 'fastify'
 import plugin from 'fastify-plugin'
 import { UnreadableBody, UnsupportedMediaType } from '../errors.ts'
@@ -54,6 +54,11 @@ export const bodies = plugin(
       } else request.reading = !BODYLESS.has(request.method)
       next()
     })
+    app.addHook('onSend', ({ raw }, _reply, payload, next) => {
+      // What is injected has no such field, and no connection.
+      if ('complete' in raw && !raw.complete) passOver(raw)
+      next(null, payload)
+    })
     for (const [type, parse] of Object.entries(parsers)) {
       app.addContentTypeParser<Buffer>(type, { parseAs: 'buffer' }, (request, body, parsed) => {
         request.reading = false
@@ -68,6 +73,22 @@ export const bodies = plugin(
   },
   { name: 'bodies', dependencies: ['route'] },
 )
+
+/** Bytes. Who sends a little too much hears so, and their connection goes on. */
+const PASSED_OVER = 16 * 1024 * 1024
+
+/**
+ * Reads what is left of a body that is answered already, as far as that: Node would read on for as long as a request may
+ * take, whatever its limit. To hang up at once would be too early, as a client that is still sending would not read the
+ * answer.
+ */
+function passOver(request: IncomingMessage): void {
+  let bytes = 0
+  request.on('data', (chunk: Buffer) => {
+    bytes += chunk.length
+    if (bytes > PASSED_OVER) request.socket.destroy()
+  })
+}
 
 /** Fastify itself looks for no body there. */
 const BODYLESS = new Set(['GET', 'HEAD', 'TRACE'])

@@ -73,7 +73,7 @@ const UUID = /^[0-9a-f]{8}(-?[0-9a-f]{4}){3}-?[0-9a-f]{12}$/i
 function versionsToMatch({ headers }: FastifyRequest, row: Omit<RowVersion, 'version'>, tags: VersionTags) {
   const header = headers['if-match']
   if (header === undefined || header.trim() === '*') return undefined
-  return tagsIn(header).flatMap((tag) => tags.read(tag, row) ?? [])
+  return tags.read(tagsIn(header), row)
 }
 
 /** Whether the client has this version already. */

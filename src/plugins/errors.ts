@@ -1,4 +1,4 @@
-import { STATUS_CODES, type ServerResponse } from 'node:http'
+import { STATUS_CODES } from 'node:http'
 import { isNativeError } from 'node:util/types'
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import plugin from 'fastify-plugin'
@@ -34,12 +34,6 @@ export const errors = plugin(
         request.log.error({ err: fault, route: request.routeOptions.url }, 'request failed')
         return sendApiError(reply, new InternalServerError())
       }
-    })
-    // `Expect` with anything but 100-continue, which Node would answer by itself (RFC 9110, 10.1.1).
-    app.server.on('checkExpectation', (_request, response: ServerResponse) => {
-      const body = JSON.stringify({ detail: STATUS_CODES[417] })
-      const headers = { 'content-type': 'application/json; charset=utf-8', 'content-length': body.length }
-      response.writeHead(417, headers).end(body)
     })
     done()
   },

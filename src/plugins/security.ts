@@ -1,6 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import cors, { type FastifyCorsOptions } from '@fastify/cors'
-import type { FastifyRequest } from 'fastify'
 import plugin from 'fastify-plugin'
 import helmet from 'helmet'
 import type { Config } from '../config.ts'
@@ -10,10 +9,6 @@ export const security = plugin(
   async (app, { config }: { config: Config }) => {
     const allowed = corsOptions(config)
     await app.register(cors, allowed)
-    app.addHook('onRequest', (request, reply, next) => {
-      if (!request.corsPreflightEnabled || !isPreflight(request)) return next()
-      reply.code(204).header('content-length', '0').send()
-    })
     const headers = securityHeaders(config)
     app.addHook('onRequest', (_request, reply, next) => {
       reply.headers(headers)
@@ -23,27 +18,17 @@ export const security = plugin(
   { name: 'security' },
 )
 
-declare module 'fastify' {
-  interface FastifyRequest {
-    /** Set by @fastify/cors on OPTIONS requests, where there are origins at all. */
-    corsPreflightEnabled?: boolean
-  }
-}
-
 const corsOptions = ({ corsOrigins }: Config): FastifyCorsOptions => ({
   origin: corsOrigins.length > 0 && [...corsOrigins],
   credentials: true,
   methods: ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'],
   exposedHeaders: ['X-Request-Id', 'Retry-After', 'ETag'],
   maxAge: 600,
-  // Any OPTIONS request counts as a preflight to the plugin, so these are answered here. (Options that depend on the
-  // request would say it too, and be worked out anew for each.)
+  // Any OPTIONS request counts as a preflight to the plugin, and would be answered before the throttle: preflights.ts
+  // answers them. (Options that depend on the request would say it too, and be worked out anew for each.)
   preflightContinue: true,
   strictPreflight: false,
 })
-
-const isPreflight = ({ headers }: FastifyRequest) =>
-  headers.origin !== undefined && headers['access-control-request-method'] !== undefined
 
 /** What helmet sets is the same for every answer, so it is asked once. */
 function securityHeaders(config: Config): Record<string, string> {

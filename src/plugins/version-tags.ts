@@ -15,8 +15,8 @@ export interface RowVersion {
  */
 export interface VersionTags {
   write(of: RowVersion): string
-  /** The version in a tag, where it is one of this row. */
-  read(tag: string, of: Omit<RowVersion, 'version'>): string | undefined
+  /** The versions in tags that are of this row, which is hashed once however many tags there are. */
+  read(tags: readonly string[], of: Omit<RowVersion, 'version'>): string[]
 }
 
 const NUMBER_BYTES = 4
@@ -35,12 +35,14 @@ export function versionTags(secret: string): VersionTags {
       block.writeUInt32BE(Number(version))
       return cipher.update(block).toString('base64url')
     },
-    read(tag, { table, id }) {
-      const given = Buffer.from(tag, 'base64url')
-      if (given.length !== BLOCK_BYTES) return undefined
-      const block = decipher.update(given)
-      const isOfRow = hashOf(table, id).subarray(NUMBER_BYTES).equals(block.subarray(NUMBER_BYTES))
-      return isOfRow ? String(block.readUInt32BE()) : undefined
+    read(tags, { table, id }) {
+      const row = hashOf(table, id).subarray(NUMBER_BYTES)
+      return tags.flatMap((tag) => {
+        const given = Buffer.from(tag, 'base64url')
+        if (given.length !== BLOCK_BYTES) return []
+        const block = decipher.update(given)
+        return row.equals(block.subarray(NUMBER_BYTES)) ? [String(block.readUInt32BE())] : []
+      })
     },
   }
 }

@@ -1,7 +1,12 @@
+import { randomUUID } from 'node:crypto'
 import { sql } from 'drizzle-orm'
 import { type Test, test } from 'tap'
+import { prepareOwned } from '../../src/db/owned-statements.ts'
+import { reveal } from '../../src/db/owned-table.ts'
+import { assignments } from '../../src/db/statements.ts'
 import { isAnswer } from '../support/answers.ts'
-import { needsPostgres } from '../support/database.ts'
+import { freshDatabase, needsPostgres } from '../support/database.ts'
+import { papers } from '../support/papers.ts'
 import { type Person, type Service, startService } from '../support/service.ts'
 import { volume } from '../support/volume.ts'
 
@@ -55,6 +60,25 @@ void test('hundreds of papers come close to the limit and never over it', async 
     await Promise.all(Array.from({ length: 40 }, () => add(service, ada)))
   t.equal(await papersOf(service, ada), 450)
   await isFull(t, service, ada)
+})
+
+void test('a row that came within the millisecond of a count is one that came after it', async (t) => {
+  const { db, close } = await freshDatabase()
+  t.teardown(close)
+  const { table, ownership } = reveal(papers)
+  const { create } = prepareOwned(db, table, ownership)
+  const owner = randomUUID()
+  await db.execute(
+    sql`insert into users (id, email, hashed_password) values (${owner}, 'ada@example.com', '')`,
+  )
+  await db.execute(
+    sql`insert into papers (title, owner_id, created_at) values ('x', ${owner}, '2026-01-01T00:00:00.00145Z')`,
+  )
+  const given = assignments(ownership.fields)({ title: 'y' })
+  const added = async (counted_at: string) =>
+    (await create.execute({ ...given, asker: owner, room: 1, counted_at })) as unknown as unknown[]
+  t.equal((await added('2026-01-01T00:00:00.0014+00:00')).length, 0, 'there was room for that one alone')
+  t.equal((await added('2026-01-01T00:00:00.0016+00:00')).length, 1, 'it came before')
 })
 
 void test('rows that something else added count as well, and so do those of another replica', async (t) => {

@@ -1,4 +1,5 @@
 import { request } from 'node:http'
+import { connect } from 'node:net'
 import { text as readAll } from 'node:stream/consumers'
 import fastify from 'fastify'
 import { test } from 'tap'
@@ -174,6 +175,10 @@ void test('bodies', async (t) => {
       'bytes that are no UTF-8': [
         part('"username"', '\xff') + part('"password"', 'caf\xe9') + end,
         ['username', 'password'],
+      ],
+      'bytes that are no UTF-8 beside U+FFFD itself': [
+        username + part('"password"', 'a\xff') + part('"client_id"', 'a\xef\xbf\xbd') + end,
+        ['password'],
       ],
       'half a surrogate pair': [username + part('"password"', '\xed\xa0\x80') + end, ['password']],
       'U+0000': [username + part('"password"', 'a\0') + end, ['password']],
@@ -369,6 +374,45 @@ void test('bodies', async (t) => {
   })
 })
 
+void test('of a body that is answered already 16 MiB are passed over, and no more', async (t) => {
+  const port = await listen(await startWithoutData(t))
+  const MOST = 256
+  /** Sends a MiB after the other until it is hung up on. */
+  const flood = (head: string, piece: Buffer) =>
+    new Promise<{ answer: string; sent: number }>((resolve) => {
+      let [answer, sent] = ['', 0]
+      const socket = connect(port, '127.0.0.1')
+      const send = () => {
+        sent += 1
+        if (sent > MOST) socket.destroy()
+        else socket.write(piece, (error) => !error && send())
+      }
+      t.teardown(() => socket.destroy())
+      socket.setEncoding('utf8').on('data', (text: string) => (answer += text))
+      socket.on('error', () => undefined).on('close', () => resolve({ answer, sent }))
+      socket.write(head)
+      send()
+    })
+  const zeros = Buffer.alloc(MEBIBYTE)
+  const ways: [header: string, piece: Buffer][] = [
+    ['Content-Length: 10000000000', zeros],
+    ['Transfer-Encoding: chunked', Buffer.concat([Buffer.from('100000\r\n'), zeros, Buffer.from('\r\n')])],
+  ]
+  const requests: [line: string, status: number][] = [
+    ['POST /nowhere', 404],
+    ['POST /api/v1/papers/', 401],
+    ['GET /api/v1/papers/', 401],
+    ['POST /api/v1/password-recovery/ada@example.com', 200],
+  ]
+  for (const [header, piece] of ways)
+    for (const [line, status] of requests) {
+      const head = `${line} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n${header}\r\n\r\n`
+      const { answer, sent } = await flood(head, piece)
+      t.equal(parse(answer).status, status, `${line}, ${header}`)
+      t.ok(sent > 16 && sent < 64, `${sent} MiB are sent`) // what the kernel holds is beside it
+    }
+})
+
 void test('bodies that fit and mean nothing cost no time', async (t) => {
   const app = await startWithoutData(t)
   const inField = (text: string) => `{"email":${text}}`
@@ -416,6 +460,9 @@ void test('a form in parts that is made to hurt does not', async (t) => {
     'a value that is searched for':
       part(named, 'a'.repeat(16_000)) +
       part(`${named}\r\nContent-Type: text/plain; charset=latin1`, `${'a'.repeat(15_000)}\xe9`),
+    'values that are almost what is before them':
+      part(named.replace('username', 'x'), 'a'.repeat(16_000)) +
+      part(named, `${'a'.repeat(300)}b${'a'.repeat(300)}`).repeat(22),
   }
   const headers = { 'content-type': 'multipart/form-data; boundary=x' }
   for (const [name, body] of Object.entries(bodies)) {

@@ -1,3 +1,4 @@
+import { domainToASCII } from 'node:url'
 import type { InjectOptions } from 'light-my-request'
 import { test } from 'tap'
 import { buildApp } from '../../src/app.ts'
@@ -125,6 +126,10 @@ void test('text of 31,000 characters takes no time, wherever it stands', async (
         await ask(`${path} ${field} ${text}`, { method: 'POST', url: `/api/v1/${path}`, payload })
       }
     }
+    // Each character goes before all that were read before it.
+    const characters = Array.from({ length: 10_000 }, (_, at) => String.fromCodePoint(0x8000 - at))
+    const payload = `username=x@${domainToASCII(characters.join(''))}&password=b`
+    await ask('a domain in punycode', { method: 'POST', url, headers: form, payload })
     t.same(slow.splice(0), [])
   })
 

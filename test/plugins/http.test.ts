@@ -161,7 +161,12 @@ void test('HTTP as it comes over the wire', async (t) => {
     const noHost = await send('GET /health/live HTTP/1.1\r\nConnection: close\r\n\r\n')
     t.match(noHost, { status: 400, body: { detail: String } }, 'no Host (RFC 9112, section 3.2)')
     const expecting = await send(get('/health/live', 'Expect: a miracle\r\n'))
-    t.match(expecting, { status: 417, body: { detail: String } }, 'an expectation that nobody meets')
+    t.match(expecting, says(417, 'Expectation Failed'), 'an expectation that nobody meets')
+    t.match(expecting.head, /\r\nx-request-id: \S{8,}/)
+    t.match(expecting.head, /\r\ncache-control: no-store\r\n/, 'as safely as any other')
+    t.equal((await send(get('/health/live', 'Expect: x\r\n').replace('1.1', '1.0'))).status, 200, 'RFC 9110')
+    const continued = await exchange(t, port, get('/health/live', 'Expect: 100-continue\r\n'))
+    t.match(continued.match(/^HTTP.*$/gm), [/ 100 Continue/, / 200 OK/])
   })
 
   await t.test('what a proxy may have read differently is refused', async (t) => {

@@ -7,6 +7,7 @@ import { reply } from '../support/mail-server.ts'
 import { startMailing } from '../support/mailing.ts'
 import { address } from '../support/service.ts'
 import { noDatabase, startWithoutData } from '../support/no-database.ts'
+import { exchange, listen } from '../support/sockets.ts'
 
 /** What Prometheus would read, by name and labels. */
 async function scrape(port: number): Promise<Map<string, number>> {
@@ -32,6 +33,8 @@ void test('what an operator is woken by', async (t) => {
     await call('GET', '/nowhere/ada@example.com')
     await app.inject({ method: 'OPTIONS', url: '/nowhere' })
     await app.inject('/%ff')
+    const expecting = 'GET /health/live HTTP/1.1\r\nHost: localhost\r\nExpect: x\r\nConnection: close\r\n\r\n'
+    await exchange(t, await listen(app), expecting)
     const metrics = await scrape(port)
     const count = (route: string, status: number, method = 'GET') =>
       metrics.get(
@@ -41,6 +44,7 @@ void test('what an operator is woken by', async (t) => {
     t.equal(count('/api/v1/users/:user_id', 401), 1)
     t.equal(count('none', 404), 1)
     t.equal(count('none', 400), 1, 'a path that cannot be read')
+    t.equal(count('/health/live', 417), 1, 'an expectation that nobody meets')
     t.equal(
       count('none', 404, 'OPTIONS'),
       1,

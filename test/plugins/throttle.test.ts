@@ -4,6 +4,7 @@ import { meter, networkMeter } from '../../src/plugins/throttle.ts'
 import { isAnswer } from '../support/answers.ts'
 import { freshNetwork, limited } from '../support/limits.ts'
 import { ask, startWithoutData } from '../support/no-database.ts'
+import { exchange, listen, parse } from '../support/sockets.ts'
 
 void test('too many requests of one network', async (t) => {
   const app = await startWithoutData(t, { ...limited, BACKEND_CORS_ORIGINS: 'https://app.example.com' })
@@ -43,11 +44,24 @@ void test('too many requests of one network', async (t) => {
     (['PUT', 'OPTIONS'] as const).map((method) => getUntilRefused(from, undefined, {}, method)),
   )
   for (const answer of ofMethods) isAnswer(t, answer, 429, 'Too many requests', 'whatever the method')
+  for (const url of ['/nowhere', '/api/v1/users/me']) {
+    const preflight = { origin: 'https://app.example.com', 'access-control-request-method': 'GET' }
+    const answer = await getUntilRefused(from, url, preflight, 'OPTIONS')
+    isAnswer(t, answer, 429, 'Too many requests', `a preflight to ${url}`)
+    t.equal(answer.headers['access-control-allow-origin'], 'https://app.example.com')
+  }
   for (const probe of ['/health/live', '/health/ready', '/api/v1/utils/health-check/']) {
     const statuses = new Set<number>()
     for (let asked = 0; asked < 50; asked++) statuses.add((await get(from, probe)).status)
     t.same([...statuses], [200], `${probe}: a process that is well is not taken for dead`)
   }
+  const port = await listen(app)
+  const expecting = 'GET /nowhere HTTP/1.1\r\nHost: localhost\r\nExpect: x\r\nConnection: close\r\n\r\n'
+  await getUntilRefused('127.0.0.1')
+  let ofExpecting = parse(await exchange(t, port, expecting))
+  for (let more = 0; ofExpecting.status !== 429 && more < throttle.burst; more++)
+    ofExpecting = parse(await exchange(t, port, expecting))
+  t.match(ofExpecting, { status: 429, body: { detail: 'Too many requests' } }, 'whatever it expects')
   const [mapped, forwarded] = await Promise.all([
     getUntilRefused(`::ffff:${from}`),
     getUntilRefused(from, undefined, { 'x-forwarded-for': freshNetwork() }),
