@@ -46,7 +46,8 @@ async function within<T>(atMost: number, what: string, begin: () => Promise<T>):
   const result = await begin()
   const took = Date.now() - since
   const slower = Math.max(before, slowness())
-  if (slower > 1.2) console.log(`  this machine is ${slower.toFixed(1)} times as slow as it is when it is quiet`)
+  if (slower > 1.2)
+    console.log(`  this machine is ${slower.toFixed(1)} times as slow as it is when it is quiet`)
   seen(what, Date.now() - took, atMost * slower)
   return result
 }
