@@ -6,7 +6,6 @@ import { asksForToken, isAnswer, refusesToken } from '../support/answers.ts'
 import { startService } from '../support/service.ts'
 
 const SECRET_KEY = 'the secret that only this test knows'
-const NOW = Math.floor(Date.now() / 1000)
 
 const encoded = (part: unknown) => Buffer.from(JSON.stringify(part)).toString('base64url')
 
@@ -23,7 +22,8 @@ void test('bearer', async (t) => {
   const claimsOf = ({ token }: { token: string }) =>
     JSON.parse(Buffer.from(token.split('.')[1]!, 'base64url').toString()) as { sub: string; sid: string }
   const { sub, sid } = claimsOf(ada)
-  const right = { sub, sid, iat: NOW, exp: NOW + 600 }
+  const now = Math.floor(Date.now() / 1000)
+  const right = { sub, sid, iat: now, exp: now + 600 }
   const send = (authorization: string) => call('GET', '/users/me', { headers: { authorization } })
 
   await t.test(
@@ -60,8 +60,8 @@ void test('bearer', async (t) => {
     'no sub': jwt(noSub),
     'no sid': jwt(noSid),
     'no iat': jwt(noIat),
-    'expired by one second': jwt({ ...right, exp: NOW - 1 }),
-    'expired at this moment': jwt({ ...right, exp: NOW }),
+    'expired by one second': jwt({ ...right, exp: now - 1 }),
+    'expired at this moment': jwt({ ...right, exp: now }),
     'an exp of text': jwt({ ...right, exp: String(right.exp) }),
     'an exp of null': jwt({ ...right, exp: null }),
     'sub no UUID': jwt({ ...right, sub: ada.email }),

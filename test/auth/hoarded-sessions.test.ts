@@ -3,6 +3,7 @@ import { reaper } from '../../src/db/expired.ts'
 import { cheapHashing } from '../support/cheap-hashing.ts'
 import { needsPostgres } from '../support/database.ts'
 import { type Answer, type Person, startService } from '../support/service.ts'
+import { served } from '../support/until.ts'
 import { volume } from '../support/volume.ts'
 
 /** More than one statement could remove in its time. */
@@ -76,11 +77,13 @@ void test('a user with 600,000 sessions can end them', needsPostgres, async (t) 
           ) for update`
         t.equal((await end(ada)).status, 200)
       })
-      t.equal((await call('GET', '/users/me', { as: ada })).status, keeps ? 200 : 401)
-      t.equal((await call('GET', '/users/me', { as: { ...ada, token: ada.other } })).status, 401)
+      // Only what ends them must be done in time however many there are.
+      const ask: typeof call = (...what) => served(() => call(...what))
+      t.equal((await ask('GET', '/users/me', { as: ada })).status, keeps ? 200 : 401)
+      t.equal((await ask('GET', '/users/me', { as: { ...ada, token: ada.other } })).status, 401)
       const { refresh_token } = ada
-      t.equal((await call('POST', '/login/refresh-token', { body: { refresh_token } })).status, 401)
-      if (keeps) t.match((await call('GET', '/users/me/sessions', { as: ada })).body, { count: 1 })
+      t.equal((await ask('POST', '/login/refresh-token', { body: { refresh_token } })).status, 401)
+      if (keeps) t.match((await ask('GET', '/users/me/sessions', { as: ada })).body, { count: 1 })
       if (waits.has(way)) await untilLeft(ada, keeps)
       await fill`delete from sessions where user_id = ${ada.id}`
     })

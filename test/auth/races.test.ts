@@ -1,10 +1,10 @@
-import { setTimeout as pause } from 'node:timers/promises'
 import { sql } from 'drizzle-orm'
 import { test } from 'tap'
 import { isAnswer } from '../support/answers.ts'
 import { cheapHashing } from '../support/cheap-hashing.ts'
 import { needsPostgres } from '../support/database.ts'
 import { type Answer, type Person, address, startService } from '../support/service.ts'
+import { until } from '../support/until.ts'
 
 const ROUNDS = 50
 const LAST = 'The last active superuser cannot be removed'
@@ -148,8 +148,8 @@ void test('races', needsPostgres, async (t) => {
           t.ok(sensible.includes(status), `round ${round}: ${status} ${text}`)
         const { id } = person
         t.equal(await count(sql`select from users where id = ${id} and deleted_at is null`), 0)
-        // What is left of them goes behind the answer (db/removal.ts), or the test never ends.
-        while ((await count(sql`select from users where id = ${id}`)) > 0) await pause(10)
+        // What is left of them goes behind the answer (db/removal.ts).
+        await until(async () => (await count(sql`select from users where id = ${id}`)) === 0)
         t.equal(await count(sql`select from papers where owner_id = ${id}`), 0)
         t.equal(await count(sql`select from sessions where user_id = ${id}`), 0)
         t.equal(await count(sql`select from one_time_tokens where user_id = ${id}`), 0)
@@ -169,9 +169,9 @@ void test('races', needsPostgres, async (t) => {
         await other.execute(sql`update users set full_name = 'held' where id = ${id}`)
         // Not in the same moment: they would go down one connection, one after the other.
         calls.push(call('PATCH', `/users/${id}`, { as: admin, body: { full_name: 'Late' } }))
-        while ((await count(blocked)) < 1);
+        await until(async () => (await count(blocked)) >= 1)
         calls.push(call('DELETE', `/users/${id}`, { as: admin }))
-        while ((await count(blocked)) < 2);
+        await until(async () => (await count(blocked)) >= 2)
       })
       const [changed, deleted] = await Promise.all(calls)
       t.ok([200, 404].includes(changed!.status), `round ${round}: ${changed!.status}`)

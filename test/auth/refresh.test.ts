@@ -9,6 +9,7 @@ import { cheapHashing } from '../support/cheap-hashing.ts'
 import { onPostgres } from '../support/database.ts'
 import { collectingLogger } from '../support/log-lines.ts'
 import { type Answer, type Person, startService } from '../support/service.ts'
+import { until } from '../support/until.ts'
 
 const SECRET_KEY = 'the secret that only this test knows'
 const LOGIN = '/login/access-token'
@@ -439,7 +440,7 @@ void test('sessions', async (t) => {
     t.equal(await used(), before, 'it is right to the minute')
     await rows(sql`update sessions set last_used_at = now() - interval '61 seconds' where id = ${of.session}`)
     await Promise.all(Array.from({ length: 10 }, () => me(of)))
-    while ((await touches()) < 3);
+    await until(async () => (await touches()) >= 3)
     for (let asked = 0; asked < 5; asked++) await me(of)
     t.ok((await used()) > before)
     t.equal(await touches(), 3, 'two by this test, one by all those requests')

@@ -5,6 +5,7 @@ import { refusesToken } from '../support/answers.ts'
 import { cheapHashing } from '../support/cheap-hashing.ts'
 import { needsPostgres } from '../support/database.ts'
 import { type Answer, type Person, startService } from '../support/service.ts'
+import { until } from '../support/until.ts'
 
 const ROUNDS = 50
 const NEW_PASSWORD = 'another horse battery'
@@ -144,7 +145,7 @@ void test('races about sessions', needsPostgres, async (t) => {
           const begins = [() => endOthers(devices[1]), () => changePassword(devices[2])]
           for (const [at, begin] of (round % 2 ? begins : begins.toReversed()).entries()) {
             calls.push(begin())
-            while ((await count(blocked)) <= at);
+            await until(async () => (await count(blocked)) > at)
           }
         })
         const answers = await Promise.all(calls)

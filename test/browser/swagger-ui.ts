@@ -24,7 +24,11 @@ export class SwaggerUi {
   }
 
   async isAuthorized(): Promise<boolean> {
-    return (await this.page.locator('.btn.authorize.locked').count()) > 0
+    const locked = this.page.locator('.btn.authorize.locked').first().waitFor()
+    return locked.then(
+      () => true,
+      () => false,
+    )
   }
 
   operation(operationId: string): Locator {

@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises'
 import postgres from 'postgres'
 import { type Test, test } from 'tap'
 import { connectPostgres } from '../../src/db/postgres.ts'
@@ -43,6 +44,7 @@ async function isRight(t: Test, { app, call, person, admin }: Service, message: 
     const { status, body } = await call('POST', '/papers/', { as, body: { title, description: null } })
     t.equal(status, 200, message)
     t.ok(isNow(body.created_at), `${message}: ${body.created_at}`)
+    await pause(2) // order is told by times, to the millisecond
   }
   for (const sort of ['created_at', 'title']) {
     const first = await call('GET', `/papers/?limit=2&sort=${sort}`, { as })

@@ -2,6 +2,7 @@ import { test } from 'tap'
 import { oneAtATime } from '../../src/db/one-at-a-time.ts'
 import { needsPostgres } from '../support/database.ts'
 import { startService } from '../support/service.ts'
+import { served } from '../support/until.ts'
 import { volume } from '../support/volume.ts'
 
 void test(
@@ -32,7 +33,8 @@ void test(
       t.ok(most >= 1 && most <= 2, `${most}`)
       for (const { status } of await searches) t.ok([429, 503].includes(status), `${status}`)
     })
-    t.equal((await call('GET', '/papers/?q=engine', { as: admin })).status, 200)
+    // One that was given up while the lock was held may be in its way for a moment.
+    t.equal((await served(() => call('GET', '/papers/?q=engine', { as: admin }))).status, 200)
   },
 )
 

@@ -42,8 +42,16 @@ async function killBackends({ sql }: Scene) {
 async function killOne({ sql }: Scene) {
   const [backend] = await sql<{ pid: number }[]>`
     select pid from pg_stat_activity where application_name = 'groundwork' order by random() limit 1`
-  if (backend) process.kill(backend.pid, 'SIGKILL')
-  await pause(200)
+  if (!backend) return
+  try {
+    process.kill(backend.pid, 'SIGKILL')
+  } catch {
+    return // it ended by itself meanwhile
+  }
+  // Its parent may notice later than the next statement is sent, which then fails.
+  const isGone = async () => (await sql`select from pg_stat_activity where pid = ${backend.pid}`).length === 0
+  for (const end = Date.now() + RECOVERY_MS; Date.now() < end; await pause(100))
+    if (await isGone().catch(() => false)) return
 }
 
 async function crash({ server }: Scene) {

@@ -19,7 +19,7 @@ void test('a handler that is stuck is answered for, and what it does later chang
   await app.register(route)
   await app.register(ending)
   await app.register(bodies)
-  await app.register(deadline, { withinMs: 100 })
+  await app.register(deadline, { withinMs: 300 })
   let goOn!: (late: string) => void
   app.get('/stuck', () => new Promise<string>((resolve) => (goOn = resolve)))
   app.get('/quick', () => 'quick')
@@ -49,7 +49,7 @@ void test('a body that comes slowly is waited for, and one that never ends is 40
   await app.register(errors)
   await app.register(ending)
   await app.register(bodies)
-  await app.register(deadline, { withinMs: 150, readWithinMs: 1_500 })
+  await app.register(deadline, { withinMs: 300, readWithinMs: 4_500 })
   app.post('/slow', { schema: { body: {} } }, ({ body }) => body)
   app.post('/stuck', { schema: { body: {} } }, () => new Promise(() => undefined))
   await app.listen({ host: '127.0.0.1', port: 0 })

@@ -220,10 +220,10 @@ void test('fault 26: slow and silent clients lose their connection', async (t) =
     t.ok(server[name] > 0 && server[name] <= 75_000, `${name} is bounded`)
   // The same in less time.
   Object.assign(server, {
-    headersTimeout: 100,
-    requestTimeout: 200,
-    timeout: 300,
-    keepAliveTimeout: 100,
+    headersTimeout: 500,
+    requestTimeout: 1_000,
+    timeout: 1_500,
+    keepAliveTimeout: 500,
     connectionsCheckingInterval: 20,
   })
   const port = await listen(app)

@@ -91,7 +91,8 @@ void test('a client that asks on beyond the throttle waits for each refusal', as
   let refused: { ms: number }[] = []
   while (refused.length === 0) refused = (await askAtOnce(50)).filter(({ status }) => status === 429)
   const quickest = Math.min(...refused.map(({ ms }) => ms))
-  t.ok(quickest >= refusalDelay.ms * 0.49, `after ${Math.round(quickest)} ms`)
+  // Half of it is the least; a timer counts from when its turn of the loop began, which may be a while ago.
+  t.ok(quickest >= refusalDelay.ms * 0.4, `after ${Math.round(quickest)} ms`)
 })
 
 void test('all networks of an IPv6 /48 together send ten times as many requests as one', (t) => {

@@ -4,6 +4,7 @@ import { MIGRATION_LOCK } from '../../src/db/migration-lock.ts'
 import { createDatabase, dropDatabase, needsPostgres } from '../support/database.ts'
 import { needsPgbouncer, startPgbouncer } from '../support/pgbouncer.ts'
 import { launch, start, temporaryFolder } from '../support/process.ts'
+import { until } from '../support/until.ts'
 
 const SECRET_KEY = 'only for tests, and long enough for that'
 
@@ -53,7 +54,7 @@ void test('a lock of migrations that somebody holds is told, with who it is', ne
   const waiting = await launch(t, { folder: temporaryFolder(t), env })
   await waiting.printed('pg_terminate_backend')
   t.match(waiting.output(), line)
-  while (!(await fetch(`${waiting.url}/health/live`).catch(() => undefined))?.ok);
+  await until(async () => (await fetch(`${waiting.url}/health/live`).catch(() => undefined))?.ok ?? false)
   t.equal((await fetch(`${waiting.url}/health/ready`)).status, 503)
 
   const doctor = await launch(t, { folder: temporaryFolder(t), env, script: 'scripts/doctor.ts' })
@@ -62,10 +63,7 @@ void test('a lock of migrations that somebody holds is told, with who it is', ne
   t.match(doctor.output(), /^✗ migrations/m)
 
   await sql`select pg_advisory_unlock(${MIGRATION_LOCK})`
-  for (const deadline = Date.now() + 30_000; ;) {
-    if ((await fetch(`${waiting.url}/health/ready`)).ok) break
-    if (Date.now() > deadline) throw new Error(waiting.output())
-  }
+  await until(async () => (await fetch(`${waiting.url}/health/ready`)).ok)
   await sql`select pg_advisory_lock(${MIGRATION_LOCK})`
   await start(t, { folder: temporaryFolder(t), env })
   t.pass('where nothing is to be migrated, nobody waits for the lock')

@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { buildIfChanged } from './build.ts'
-import { createDatabase } from './database.ts'
+import { TIMEOUT_MS, createDatabase } from './database.ts'
 import { type ThrowawayPostgres, freePort, startPostgres } from './postgres.ts'
 
 /** The built service on a PostgreSQL, for programs that ask it from outside. */
@@ -12,8 +12,16 @@ export interface Built {
   readonly url: string
 }
 
-/** Nothing that tries many things from one address would get far with limits on tries. */
-const SETTINGS = { ENVIRONMENT: 'local', RATE_LIMIT_ENABLED: 'false', LOG_LEVEL: 'error' }
+/**
+ * Nothing that tries many things from one address would get far with limits on tries. A machine that is busy with those
+ * that ask is not a database that is away.
+ */
+const SETTINGS = {
+  ENVIRONMENT: 'local',
+  RATE_LIMIT_ENABLED: 'false',
+  LOG_LEVEL: 'error',
+  DATABASE_TIMEOUT_MS: String(TIMEOUT_MS),
+}
 
 /**
  * Builds the service, and has it run as often as asked for, each on a database of its own, while `use` goes on.

@@ -4,6 +4,7 @@ import type { Readable } from 'node:stream'
 import { callbackify } from 'node:util'
 import { type ParsedMail, simpleParser } from 'mailparser'
 import { SMTPServer, type SMTPServerOptions, type SMTPServerSession } from 'smtp-server'
+import { freePort } from './postgres.ts'
 
 /** A mail as it came in: what the envelope says, and what is inside. */
 export interface Received extends ParsedMail {
@@ -37,7 +38,7 @@ export const reply = (responseCode: number, text: string) => Object.assign(new E
 export async function startMailServer(
   t: { teardown(close: () => Promise<void>): unknown },
   options: SMTPServerOptions = {},
-  port = 0,
+  port?: number,
 ): Promise<MailServer> {
   const mails: Received[] = []
   const events = new EventEmitter()
@@ -65,7 +66,8 @@ export async function startMailServer(
     ...options,
   })
   server.on('error', () => undefined) // clients that hang up
-  server.listen(port, '127.0.0.1')
+  // One that it may have again once it was closed.
+  server.listen(port ?? (await freePort()), '127.0.0.1')
   await once(server.server, 'listening')
   const close = () => new Promise<void>((resolve) => server.close(() => resolve()))
   t.teardown(close)

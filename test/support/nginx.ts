@@ -38,8 +38,9 @@ export interface Failure {
   readonly status: number
   /** The replica that it was last sent to, as `host:port`. */
   readonly upstream: string
-  /** When it came, in milliseconds since the epoch. */
+  /** When it came and when it was answered, in milliseconds since the epoch. */
   readonly since: number
+  readonly until: number
   readonly what: string
 }
 
@@ -52,6 +53,7 @@ function readFailures(log: string): Failure[] {
       status: Number(status),
       upstream: upstreams.split(', ').at(-1)!,
       since: (Number(end) - Number(seconds)) * 1000,
+      until: Number(end) * 1000,
       what: `${what}: ${line}`,
     }
   })
@@ -79,7 +81,7 @@ export async function startNginx(t: Test, replicas: readonly string[]) {
     await exited
     rmSync(folder, { recursive: true, force: true })
   })
-  for (const end = Date.now() + 10_000; !(await listens(port)); await pause(20))
+  for (const end = Date.now() + 30_000; !(await listens(port)); await pause(20))
     if (Date.now() > end || nginx.exitCode !== null) throw new Error('nginx does not start')
   return {
     url: `http://127.0.0.1:${port}`,

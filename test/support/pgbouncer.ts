@@ -97,7 +97,7 @@ function versionOf(command: string): string {
 }
 
 async function untilReady(url: string) {
-  for (const deadline = Date.now() + 10_000; ;) {
+  for (const deadline = Date.now() + 30_000; ;) {
     const client = postgres(url, { max: 1, connect_timeout: 2 })
     try {
       await client`select 1`

@@ -114,15 +114,32 @@ export function osUser(): { uid: number; gid: number } | undefined {
   return { uid: id('-u'), gid: id('-g') }
 }
 
-/** A port of loopback that is free now. */
+/**
+ * Ports below those that the system gives whoever asks for any (from 32768 on Linux): one that is free stays so until it
+ * is used. Each process begins at another, and takes none twice.
+ */
+const PORTS = { first: 20_000, count: 12_000, apart: 131 }
+let drawn = (process.pid * PORTS.apart) % PORTS.count
+
+/** A port of loopback that is free now, and that no other test is given meanwhile. */
 export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
+  for (;;) {
+    const port = PORTS.first + drawn
+    drawn = (drawn + 1) % PORTS.count
+    if (await isFree(port)) return port
+  }
+}
+
+async function isFree(port: number): Promise<boolean> {
+  const server = createServer().listen(port, '127.0.0.1')
+  try {
+    await once(server, 'listening')
+  } catch {
+    return false
+  }
   server.close()
   await once(server, 'close')
-  if (typeof address !== 'object' || address === null) throw new Error('no port')
-  return address.port
+  return true
 }
 
 async function untilReady(url: string, server: ChildProcess): Promise<string> {

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { createHash, randomUUID } from 'node:crypto'
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { register } from 'node:module'
 
@@ -28,7 +28,8 @@ async function stripped(source) {
   return readFile(place, 'utf8').catch(async () => {
     const { default: stripper } = await import('amaro')
     const { code } = stripper.transformSync(source, { mode: 'strip-only' })
-    const draft = new URL(`${place.href}.${process.pid}`)
+    // Not by the process alone: two containers that share the folder number theirs alike.
+    const draft = new URL(`${place.href}.${randomUUID()}`)
     await mkdir(CACHE, { recursive: true })
     await writeFile(draft, code)
     await rename(draft, place) // never half of one
