@@ -108,8 +108,11 @@ function inOrderOfRemoval(all: readonly PgTable[]): PgTable[] {
 /** By any other, one row would keep its user from ever being removed. */
 function actionOf(key: ForeignKey): Referring['onDelete'] {
   const { onDelete } = key
-  if (onDelete === 'cascade' || onDelete === 'set null') return onDelete
-  throw new TypeError(`${key.getName()}: what refers to users needs onDelete 'cascade' or 'set null'`)
+  if (onDelete === 'cascade') return onDelete
+  if (onDelete === 'set null' && key.reference().columns.every(({ notNull }) => !notNull)) return onDelete
+  throw new TypeError(
+    `${key.getName()}: what refers to users needs onDelete 'cascade', or 'set null' where it may be null`,
+  )
 }
 
 const withoutUser = ({ table, name }: Referring['column'], rows: SQL) =>

@@ -270,9 +270,14 @@ void test('a table that fails does not keep the rows of others', async (t) => {
 void test('a table that would keep its users for good is told at the start', async (t) => {
   const { db, close } = await freshDatabase()
   t.teardown(close)
-  const notes = pgTable('notes', { id: id(), assignee_id: uuid().references(() => users.id) })
-  t.throws(() => removal(db, { notes }), {
+  const refused = {
     name: 'TypeError',
-    message: /^notes_assignee_id_users_id_fk: .*onDelete 'cascade' or 'set null'/,
-  })
+    message: /^notes_assignee_id_users_id_fk: .*onDelete 'cascade', or 'set null'/,
+  }
+  const withoutAction = uuid().references(() => users.id)
+  const neverNull = uuid()
+    .notNull()
+    .references(() => users.id, { onDelete: 'set null' })
+  for (const assignee_id of [withoutAction, neverNull])
+    t.throws(() => removal(db, { notes: pgTable('notes', { id: id(), assignee_id }) }), refused)
 })
