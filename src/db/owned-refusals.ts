@@ -10,7 +10,7 @@ import {
 import type { Database } from './connect.ts'
 import { type Refusal, refusalOf } from './faults.ts'
 import type { RevealedTable } from './owned-table.ts'
-import { givenIn, isTooDeep, jsonOf, nullRow, takesTimesAsText, timeOf } from './statements.ts'
+import { driverValueOf, givenIn, isTooDeep, jsonOf, nullRow } from './statements.ts'
 import { idempotencyKeys } from './tables.ts'
 
 type Body = Readonly<Record<string, unknown>>
@@ -54,8 +54,8 @@ export function refusalsOf(db: Database, table: RevealedTable, fields: readonly 
       const given = givenIn(body, field) ?? null
       if (given === null) continue
       const column = table[field]!
-      const isTime = takesTimesAsText(column) && typeof given === 'string'
-      const row = jsonOf({ [column.name]: isTime ? timeOf(column, given) : given })
+      const written = column.dataType === 'json' ? given : driverValueOf(column, given)
+      const row = jsonOf({ [column.name]: written })
       const name = sql.identifier(column.name)
       try {
         await db.execute(sql`select (jsonb_populate_record(${nullRow(table)}, ${row}::text::jsonb)).${name}`)

@@ -95,22 +95,23 @@ const OF_ANY_LENGTH: Record<string, string> = { char: 'bpchar', bit: 'varbit' }
 
 /** The value of a field as the column's type is written (a Date, JSON); null stays null. */
 function encoded(column: PgColumn, field: string): SQL {
-  const takesTimes = takesTimesAsText(column)
-  const encoder = {
-    mapToDriverValue(given: unknown) {
-      if (given === null) return null
-      return takesTimes && typeof given === 'string' ? timeOf(column, given) : column.mapToDriverValue(given)
-    },
-  }
+  const encoder = { mapToDriverValue: (given: unknown) => driverValueOf(column, given) }
   return sql`${sql.param(fieldValue(field), encoder)}`
 }
 
-/** Whether bodies have text for what the column has as a Date. */
-export const takesTimesAsText = (column: PgColumn) => column.dataType === 'date'
-
-/** A body's time as the column's type is written. What is none, PostgreSQL refuses as it refuses others. */
-export const timeOf = (column: PgColumn, text: string): unknown =>
-  isTime(text) ? column.mapToDriverValue(new Date(text)) : NO_TIME
+/**
+ * What a body gives, as the column's type is written. Bodies have times as text; what is none, PostgreSQL refuses as it
+ * refuses others.
+ */
+export function driverValueOf(column: PgColumn, given: unknown): unknown {
+  if (given === null) return null
+  const isOfTimes = (is(column, PgArray) ? column.baseColumn : column).dataType === 'date'
+  if (!isOfTimes) return column.mapToDriverValue(given)
+  const texts = [given].flat().filter((text) => typeof text === 'string')
+  if (!texts.every(isTime)) return NO_TIME
+  const read = (one: unknown) => (typeof one === 'string' ? new Date(one) : one)
+  return column.mapToDriverValue(Array.isArray(given) ? given.map(read) : read(given))
+}
 
 const NO_TIME = ''
 

@@ -15,6 +15,7 @@ import {
   numeric,
   pgEnum,
   pgTable,
+  point,
   serial,
   smallint,
   smallserial,
@@ -368,6 +369,13 @@ void test('times are taken as bodies have them', async (t) => {
   }
 })
 
+/** The field that a write is refused for. */
+const fieldRefused = (write: Promise<unknown>) =>
+  write.then(
+    () => 'none',
+    (error: unknown) => (error instanceof InvalidInput ? error.fault.loc.at(-1) : error),
+  )
+
 void test('types that are written in ways of their own', async (t) => {
   const state = pgEnum('State', { On: 'on', Off: 'off' })
   const columns = {
@@ -377,6 +385,9 @@ void test('types that are written in ways of their own', async (t) => {
     large: bigint({ mode: 'bigint' }),
     data: jsonb(),
     day: date(),
+    times: timestamp({ withTimezone: true }).array(),
+    place: point(),
+    short: varchar({ length: 3 }),
   }
   // As types of PostgreSQL's own are called.
   for (const name of ['of_types', 'money', 'path', 'point']) {
@@ -402,6 +413,11 @@ void test('types that are written in ways of their own', async (t) => {
       'datetime_parsing',
     )
     await t.rejects(rows.create(ada, { large: 5n, day: 'then' }), refusal)
+    const times = ['2026-02-03T04:05:06+01:00']
+    t.same((await rows.create(ada, { times })).row.times, [new Date(times[0]!)])
+    for (const wrong of ['2026-02-30T00:00:00Z', '9999-12-31T23:59:59-05:00', 'then'])
+      t.equal(await fieldRefused(rows.create(ada, { times: [...times, wrong] })), 'times', wrong)
+    t.equal(await fieldRefused(rows.create(ada, { place: [1, 2], short: 'abcd' })), 'short')
   }
 })
 
