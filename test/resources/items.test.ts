@@ -82,7 +82,7 @@ void test('items', async (t) => {
     }
   })
 
-  await t.test('fault 10: nobody chooses id, owner, time or anything unknown', async (t) => {
+  await t.test('nobody chooses id, owner, time or anything unknown', async (t) => {
     const reach = {
       id: randomUUID(),
       owner_id: other.id,
