@@ -144,6 +144,8 @@ try {
   await work(server.url, victim, 10) // warm
   for (const name of chosen) {
     part(attacks[name]!.title)
+    // Whoever signs in every five seconds for an hour is beyond the limit of their own sign-ins.
+    await world.sql`delete from rate_limits`
     // What the attack makes the process load and compile once is no growth.
     progress(`${name}: warming up`)
     await under(name, server, attacker, () => pause(WARM_UP_SECONDS * 1000))
