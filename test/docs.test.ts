@@ -4,7 +4,11 @@ import { test } from 'tap'
 
 const FAULTS = 'docs/faults.md'
 const PAGES = [
-  ...['AGENTS.md', 'CONTRIBUTING.md', 'README.md', 'SECURITY.md', 'migrations/README.md'],
+  'AGENTS.md',
+  'CONTRIBUTING.md',
+  'README.md',
+  'SECURITY.md',
+  'migrations/README.md',
   ...readdirSync('docs').map((name) => join('docs', name)),
 ]
 const testFiles = readdirSync('test', { recursive: true, encoding: 'utf8' })
