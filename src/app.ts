@@ -1,24 +1,37 @@
 import fastify from 'fastify'
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { Logger } from 'pino'
-import type { HashingLimits } from './auth/passwords.ts'
-import type { Config } from './config.ts'
-import type { App, SignedInApp } from './contract.ts'
-import type { Connection } from './db/connect.ts'
-import { serverOptions } from './http.ts'
-import * as plugins from './plugins/index.ts'
-import { fixedPaths } from './plugins/methods.ts'
-import { type Resource, scope } from './plugins/scopes.ts'
-import { docs } from './resources/docs/routes.ts'
-import { health } from './resources/health/routes.ts'
-import { inbox } from './resources/inbox/routes.ts'
+import { links } from './accounts/links-plugin.ts'
+import { loginPublic, loginSignedIn, loginSuperuser } from './accounts/login/routes.ts'
+import { resetPasswordPage, verifyEmailPage } from './accounts/pages/routes.ts'
+import type { HashingLimits } from './accounts/passwords/passwords.ts'
+import { turns } from './accounts/passwords/plugin.ts'
+import { auth } from './accounts/plugin.ts'
+import { privateRoutes } from './accounts/private/routes.ts'
+import { sessionRoutes } from './accounts/sessions/routes.ts'
+import { usersPublic, usersSignedIn, usersSuperuser } from './accounts/users/routes.ts'
+import type { Config } from './config/config.ts'
+import type { App, SignedInApp } from './contract/contract.ts'
+import type { Connection } from './database/connect.ts'
+import { database } from './database/plugin.ts'
+import { housekeeping } from './database/upkeep/housekeeping.ts'
+import { http } from './http/index.ts'
+import { overload } from './http/limits/overload.ts'
+import { rateLimit } from './http/limits/rate-limit.ts'
+import { fixedPaths } from './http/methods.ts'
+import { events } from './http/observe/events.ts'
+import { docs } from './http/pages/docs.ts'
+import { type Resource, scope, scopes } from './http/scopes.ts'
+import { serverOptions } from './http/server-options.ts'
+import { inbox } from './mail/inbox/routes.ts'
+import { mailRoutes } from './mail/mails/routes.ts'
+import { mail } from './mail/plugin.ts'
+import { health } from './operations/health/routes.ts'
+import { metrics } from './operations/metrics.ts'
+import { preparation } from './operations/preparation.ts'
+import { conditions } from './ownership/conditions.ts'
+import { ownership } from './ownership/plugin.ts'
 import { itemRoutes } from './resources/items/routes.ts'
-import { loginPublic, loginSignedIn, loginSuperuser } from './resources/login/routes.ts'
-import { mailRoutes } from './resources/mails/routes.ts'
-import { resetPasswordPage, verifyEmailPage } from './resources/pages/routes.ts'
-import { privateRoutes } from './resources/private/routes.ts'
-import { sessionRoutes } from './resources/sessions/routes.ts'
-import { usersPublic, usersSignedIn, usersSuperuser } from './resources/users/routes.ts'
 import { utilsPublic, utilsSuperuser } from './resources/utils/routes.ts'
 
 /** What a caller may bring instead of having it made. */
@@ -35,8 +48,8 @@ export interface Dependencies {
 }
 
 /**
- * The service, ready to listen or to be injected requests. This is its table of contents: what Fastify is given, in
- * order, and then every resource under one of the three scopes.
+ * The service, ready to listen or to be injected requests. This is its table of contents: what every request passes
+ * (http/index.ts), what routes are given, and then every route under one of the three scopes.
  *
  * @throws where the database refuses us or can't be migrated, or a route stands outside the scopes. One that is away
  *   does not hold up the start: see preparation.ts
@@ -45,41 +58,21 @@ export async function buildApp(config: Config, dependencies: Dependencies = {}):
   const { connection, hashing, mailAttemptMs, logger, resources = [], stop } = dependencies
   const app: App = fastify(serverOptions(config, logger)).withTypeProvider<TypeBoxTypeProvider>()
 
-  await app.register(plugins.settings, { config })
-  await app.register(plugins.route)
-  await app.register(plugins.ending)
-  await app.register(plugins.tracing, { config })
-  await app.register(plugins.requestId)
-  await app.register(plugins.stopping)
-  // Before the first route, that of preflights: it answers errors of routes that come later.
-  await app.register(plugins.reporting, { config })
-  await app.register(plugins.errors)
-  await app.register(plugins.security, { config })
-  await app.register(plugins.throttle, { config })
-  await app.register(plugins.expectations)
-  await app.register(plugins.framing)
-  await app.register(plugins.hosts, { config })
-  await app.register(plugins.preflights)
-  await app.register(plugins.methods)
-  await app.register(plugins.bodies)
-  await app.register(plugins.deadline)
-  await app.register(plugins.validation)
-  await app.register(plugins.serialization)
-  await app.register(plugins.openapi, { config })
-  await app.register(plugins.database, { config, connection })
-  await app.register(plugins.overload)
-  await app.register(plugins.rateLimit, { config })
-  await app.register(plugins.turns, { config })
-  await app.register(plugins.auth, { config, hashing })
-  await app.register(plugins.events)
-  await app.register(plugins.preparation, { config, stop })
-  await app.register(plugins.conditions, { config })
-  await app.register(plugins.ownership)
-  await app.register(plugins.mail, { config, attemptMs: mailAttemptMs })
-  await app.register(plugins.links)
-  await app.register(plugins.housekeeping)
-  await app.register(plugins.metrics, { config })
-  await app.register(plugins.scopes)
+  await app.register(http, { config })
+  await app.register(database, { config, connection })
+  await app.register(overload)
+  await app.register(rateLimit, { config })
+  await app.register(turns, { config })
+  await app.register(auth, { config, hashing })
+  await app.register(events)
+  await app.register(preparation, { config, stop })
+  await app.register(conditions, { config })
+  await app.register(ownership)
+  await app.register(mail, { config, attemptMs: mailAttemptMs })
+  await app.register(links)
+  await app.register(housekeeping)
+  await app.register(metrics, { config })
+  await app.register(scopes)
 
   const api = { prefix: '/api/v1' }
   const local = config.ENVIRONMENT === 'local'

@@ -1,14 +1,14 @@
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { buildApp } from './app.ts'
-import { banner } from './banner.ts'
-import { buildInfo } from './build-info.ts'
-import { type Config, loadConfig } from './config.ts'
-import type { App } from './contract.ts'
-import { forgottenMigration } from './db/forgotten-migration.ts'
-import { createLogger, describeError, describeInFull } from './logger.ts'
-import { settingDoubts } from './setting-doubts.ts'
-import { startFault } from './start-faults.ts'
+import { banner } from './operations/banner.ts'
+import { buildInfo } from './config/build-info.ts'
+import { type Config, loadConfig } from './config/config.ts'
+import type { App } from './contract/contract.ts'
+import { forgottenMigration } from './database/migrate/forgotten-migration.ts'
+import { createLogger, describeError, describeInFull } from './http/observe/logger.ts'
+import { settingDoubts } from './config/setting-doubts.ts'
+import { startFault } from './operations/start-faults.ts'
 
 /** Config, app, listen, and a graceful stop. server.ts reads the signals. */
 

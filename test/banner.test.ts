@@ -1,6 +1,6 @@
 import { test } from 'tap'
-import { banner } from '../src/banner.ts'
-import { readConfig } from '../src/config.ts'
+import { banner } from '../src/operations/banner.ts'
+import { readConfig } from '../src/config/config.ts'
 import { local, smtp } from './support/environments.ts'
 
 void test('whoever starts the service is told where to look and how to get in', async (t) => {

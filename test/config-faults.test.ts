@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto'
 import { test } from 'tap'
-import { ConfigError, readConfig } from '../src/config.ts'
-import { Environment } from '../src/environment.ts'
-import { weaknessOf } from '../src/secret-strength.ts'
-import { settingDoubts } from '../src/setting-doubts.ts'
+import { ConfigError, readConfig } from '../src/config/config.ts'
+import { Environment } from '../src/config/environment.ts'
+import { weaknessOf } from '../src/config/secret-strength.ts'
+import { settingDoubts } from '../src/config/setting-doubts.ts'
 import { type Env, SECRET_KEY, local, production, smtp } from './support/environments.ts'
 
 function faultsOf(env: Env): readonly string[] {

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'tap'
-import { ConfigError, loadConfig, readConfig } from '../src/config.ts'
+import { ConfigError, loadConfig, readConfig } from '../src/config/config.ts'
 import { type Env, SECRET_KEY, local, production, smtp } from './support/environments.ts'
 
 /** Those that contract.md allows in local. */

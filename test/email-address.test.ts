@@ -1,6 +1,6 @@
 import { test } from 'tap'
 import { domainToASCII } from 'node:url'
-import { readEmail, unicodeForm } from '../src/email-address.ts'
+import { readEmail, unicodeForm } from '../src/text/email-address.ts'
 import { isAnswer, isRefused } from './support/answers.ts'
 import { ask, startWithoutData } from './support/no-database.ts'
 

@@ -1,6 +1,6 @@
 import { test, type Test } from 'tap'
-import { examineConfig, loadConfig } from '../src/config.ts'
-import { readEnvFile } from '../src/env-file.ts'
+import { examineConfig, loadConfig } from '../src/config/config.ts'
+import { readEnvFile } from '../src/config/env-file.ts'
 
 /** The settings of a folder with this `.env`, and with this environment. */
 function loaded(t: Test, file: string, env: Record<string, string> = {}) {

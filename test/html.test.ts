@@ -1,5 +1,5 @@
 import { test } from 'tap'
-import { html } from '../src/html.ts'
+import { html } from '../src/http/pages/html.ts'
 
 /** Under another name, as the formatter lays templates of `html` out anew. */
 const markup = html

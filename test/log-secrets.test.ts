@@ -1,8 +1,8 @@
 import { createHmac, randomUUID } from 'node:crypto'
 import type { InjectOptions } from 'light-my-request'
 import { test } from 'tap'
-import { describeError, rememberInput } from '../src/logger.ts'
-import { maskedText } from '../src/masking.ts'
+import { describeError, rememberInput } from '../src/http/observe/logger.ts'
+import { maskedText } from '../src/text/masking.ts'
 import { startCollector } from './support/collector.ts'
 import { collectingLogger } from './support/log-lines.ts'
 import { ask, noDatabase, startWithoutData } from './support/no-database.ts'
@@ -272,7 +272,7 @@ void test('what names no secret is told as it is', async (t) => {
   const plain = [
     'connect ECONNREFUSED 127.0.0.1:5432',
     "Cannot read properties of undefined (reading 'id')",
-    "Cannot find package '@fastify/jwt' imported from /app/dist/plugins/auth.js",
+    "Cannot find package '@fastify/jwt' imported from /app/dist/accounts/plugin.js",
     'duplicate key value violates unique constraint "users_email_unique"',
     'X-Forwarded-For is ignored: TRUST_PROXY names no proxy. Limits count what came through as one',
     'canceling statement due to statement timeout',

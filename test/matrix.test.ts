@@ -1,12 +1,12 @@
 import { test } from 'tap'
-import { SUPERUSERS_ONLY } from '../src/document.ts'
+import { SUPERUSERS_ONLY } from '../src/contract/document.ts'
 import {
   type ApiErrorKind,
   InvalidCredentials,
   NotAuthenticated,
   NotEnoughPermissions,
   NotEnoughPrivileges,
-} from '../src/errors.ts'
+} from '../src/contract/errors.ts'
 import { isAnswer } from './support/answers.ts'
 import { cheapHashing } from './support/cheap-hashing.ts'
 import { type Described, documentOf, operationsOf } from './support/document.ts'

@@ -1,5 +1,5 @@
 import { test } from 'tap'
-import { forwardedFor, networkOf, trustOf } from '../src/network.ts'
+import { forwardedFor, networkOf, trustOf } from '../src/text/network.ts'
 
 void test('whom limits count as one', (t) => {
   const same: [network: string, addresses: string[]][] = [

@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url'
 import type { TSchema } from '@sinclair/typebox'
 import { format, resolveConfig } from 'prettier'
 import { test } from 'tap'
-import { Environment } from '../src/environment.ts'
+import { Environment } from '../src/config/environment.ts'
 
 const README = fileURLToPath(new URL('../README.md', import.meta.url))
 const EXAMPLE = fileURLToPath(new URL('../.env.example', import.meta.url))

@@ -132,9 +132,9 @@ const ABOUT_RESOURCES = [
   'test/matrix.test.ts',
   'test/readme.test.ts',
   'test/samples.test.ts',
-  'test/db/search-index.test.ts',
-  'test/db/row-counts.test.ts',
-  'test/db/upgrade.test.ts',
+  'test/database/search-index.test.ts',
+  'test/database/row-counts.test.ts',
+  'test/database/upgrade.test.ts',
   'test/resources/items.test.ts',
   'test/processes/migrations.test.ts',
 ]

@@ -1,6 +1,6 @@
 import { test } from 'tap'
-import { readConfig } from '../src/config.ts'
-import { startFault } from '../src/start-faults.ts'
+import { readConfig } from '../src/config/config.ts'
+import { startFault } from '../src/operations/start-faults.ts'
 import { local } from './support/environments.ts'
 
 const config = readConfig({ ...local, METRICS_PORT: '9090' })

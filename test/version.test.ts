@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { test } from 'tap'
-import { buildInfo, release } from '../src/build-info.ts'
+import { buildInfo, release } from '../src/config/build-info.ts'
 import { startCollector } from './support/collector.ts'
 import { ask, noDatabase, startWithoutData } from './support/no-database.ts'
 import { freePort } from './support/postgres.ts'

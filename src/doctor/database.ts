@@ -1,24 +1,18 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Sql } from 'postgres'
-import type { Config } from '../config.ts'
-import { readEmail } from '../email-address.ts'
-import { isLoopbackOnly, readDatabaseUrl } from '../database-url.ts'
-import { forgottenMigration } from '../db/forgotten-migration.ts'
-import { MIGRATION_LOCK_HOLDER } from '../db/migration-lock.ts'
-import { migrations } from '../db/migrations.ts'
-import { openPostgres } from '../db/open-postgres.ts'
-import { searchedColumns } from '../db/owned-table.ts'
-import {
-  SETTINGS,
-  type Settings,
-  checkDatabase,
-  checkSettings,
-  direct as settings,
-  throughPooler,
-} from '../db/session-settings.ts'
-import * as tables from '../db/tables.ts'
-import { startFault } from '../start-faults.ts'
+import type { Config } from '../config/config.ts'
+import { readEmail } from '../text/email-address.ts'
+import { isLoopbackOnly, readDatabaseUrl } from '../config/database-url.ts'
+import { forgottenMigration } from '../database/migrate/forgotten-migration.ts'
+import { MIGRATION_LOCK_HOLDER } from '../database/migrate/migration-lock.ts'
+import { migrations } from '../database/migrate/migrations.ts'
+import { direct as settings, throughPooler } from '../config/session-parameters.ts'
+import { openPostgres } from '../database/pool/open-postgres.ts'
+import { searchedColumns } from '../database/owned-table.ts'
+import { SETTINGS, type Settings, checkDatabase, checkSettings } from '../database/pool/session-settings.ts'
+import * as tables from '../database/tables.ts'
+import { startFault } from '../operations/start-faults.ts'
 import { type Finding, doubtful, fine, wrong } from './findings.ts'
 import { keepsPreparedStatements } from './pooler.ts'
 

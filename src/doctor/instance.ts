@@ -1,5 +1,5 @@
-import type { Config } from '../config.ts'
-import { withoutLastSlashes } from '../text-values.ts'
+import type { Config } from '../config/config.ts'
+import { withoutLastSlashes } from '../text/text-values.ts'
 import { type Finding, doubtful, fine, wrong } from './findings.ts'
 
 const WITHIN_MS = 5_000

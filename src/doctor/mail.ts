@@ -1,4 +1,4 @@
-import type { Config } from '../config.ts'
+import type { Config } from '../config/config.ts'
 import { tryServer } from '../mail/transport.ts'
 import { type Finding, doubtful, fine, wrong } from './findings.ts'
 

@@ -1,7 +1,7 @@
 import type { Sql } from 'postgres'
-import { throughPooler } from '../db/session-settings.ts'
-import { openPostgres } from '../db/open-postgres.ts'
-import { type Send, inTransaction } from '../db/transaction.ts'
+import { throughPooler } from '../config/session-parameters.ts'
+import { openPostgres } from '../database/pool/open-postgres.ts'
+import { type Send, inTransaction } from '../database/pool/transaction.ts'
 
 interface Opened {
   readonly client: Sql

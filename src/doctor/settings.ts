@@ -1,5 +1,5 @@
-import type { Config } from '../config.ts'
-import { settingDoubts } from '../setting-doubts.ts'
+import type { Config } from '../config/config.ts'
+import { settingDoubts } from '../config/setting-doubts.ts'
 import { type Finding, doubtful, fine, wrong } from './findings.ts'
 
 /** What can be told from the environment alone. */

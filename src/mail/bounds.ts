@@ -1,9 +1,9 @@
 import { type SQL, type SQLWrapper, sql } from 'drizzle-orm'
 import type { WithSubquery } from 'drizzle-orm/subquery'
-import type { Config } from '../config.ts'
-import type { Database } from '../db/connect.ts'
-import { rateLimits as table } from '../db/tables.ts'
-import { mailBounds } from '../limits.ts'
+import type { Config } from '../config/config.ts'
+import type { Database } from '../database/connect.ts'
+import { rateLimits as table } from '../database/tables.ts'
+import { mailBounds } from '../config/limits.ts'
 
 /**
  * How many mails others can have sent to somebody. Counted by the statement that writes the mail, in a row of

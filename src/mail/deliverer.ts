@@ -1,6 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Logger } from 'pino'
-import { traceIds, traced } from '../tracing.ts'
+import { traceIds, traced } from '../config/spans.ts'
 import { DeadLink, type Messages } from './messages.ts'
 import { ATTEMPT_MS, type ClaimedMail, type Outbox } from './outbox.ts'
 import { CONNECTIONS, PermanentFailure, type Transport } from './transport.ts'

@@ -1,5 +1,5 @@
-import type { Config } from '../config.ts'
-import type { MessageName, TokenPurpose } from '../db/tables.ts'
+import type { Config } from '../config/config.ts'
+import type { MessageName, TokenPurpose } from '../database/tables.ts'
 import { type RenderedMail, render } from './templates.ts'
 
 /** What a mail is about. Links are made here, at the moment they are needed, and stored nowhere. */

@@ -1,8 +1,8 @@
 import { type SQL, type SQLWrapper, and, eq, sql } from 'drizzle-orm'
 import type { WithSubquery } from 'drizzle-orm/subquery'
-import type { Database } from '../db/connect.ts'
-import { newRow, value, whenNeeded } from '../db/statements.ts'
-import { type MessageName, emails, oneTimeTokens } from '../db/tables.ts'
+import type { Database } from '../database/connect.ts'
+import { newRow, value, whenNeeded } from '../database/statements.ts'
+import { type MessageName, emails, oneTimeTokens } from '../database/tables.ts'
 import type { MailParams } from './messages.ts'
 
 /**

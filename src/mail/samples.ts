@@ -1,4 +1,4 @@
-import type { MessageName } from '../db/tables.ts'
+import type { MessageName } from '../database/tables.ts'
 import { pathOfLink } from './messages.ts'
 
 const linkTo = (path: string) =>

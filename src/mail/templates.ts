@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises'
-import { escapeHtml } from '../html.ts'
+import { escapeHtml } from '../http/pages/html.ts'
 import type { CompiledTemplates } from './compiler.ts'
 
 /** What a mail says: its subject, and the same content twice. */

@@ -1,5 +1,5 @@
 import type { Transporter, createTransport as create } from 'nodemailer'
-import type { Config } from '../config.ts'
+import type { Config } from '../config/config.ts'
 import type { RenderedMail } from './templates.ts'
 
 /** The way out. */

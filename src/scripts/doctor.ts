@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util'
-import { examineConfig } from '../config.ts'
+import { examineConfig } from '../config/config.ts'
 import { databaseFindings, schemaFindings } from '../doctor/database.ts'
 import { type Finding, lineOf } from '../doctor/findings.ts'
 import { instanceFindings } from '../doctor/instance.ts'

@@ -1,6 +1,6 @@
-import { type Config, loadConfig } from '../config.ts'
-import { connect } from '../db/connect.ts'
-import { startFault } from '../start-faults.ts'
+import { type Config, loadConfig } from '../config/config.ts'
+import { connect } from '../database/connect.ts'
+import { startFault } from '../operations/start-faults.ts'
 import { endOnSignals } from './signals.ts'
 
 /** As long as a migration of large tables may take in another process. */

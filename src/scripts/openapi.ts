@@ -2,8 +2,8 @@ import { writeFileSync } from 'node:fs'
 
 import { format } from 'prettier'
 import { buildApp } from '../app.ts'
-import { readConfig } from '../config.ts'
-import { createPglite, overPglite } from '../db/embedded.ts'
+import { readConfig } from '../config/config.ts'
+import { createPglite, overPglite } from '../database/embedded/embedded.ts'
 
 /** `npm run openapi`: writes openapi.json, as ENVIRONMENT=local serves it, from the routes. */
 

@@ -1,7 +1,7 @@
 import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
-import type { MessageName } from '../db/tables.ts'
-import { html } from '../html.ts'
+import type { MessageName } from '../database/tables.ts'
+import { html } from '../http/pages/html.ts'
 import { loadTemplates, render } from '../mail/templates.ts'
 import { samplesOf } from '../mail/samples.ts'
 

@@ -1,6 +1,6 @@
 import { createHmac, randomUUID } from 'node:crypto'
 import postgres from 'postgres'
-import { connectPostgres } from '../../src/db/postgres.ts'
+import { connectPostgres } from '../../src/database/postgres.ts'
 import { createDatabase } from '../support/database.ts'
 import { SECRET } from './servers.ts'
 

@@ -1,5 +1,5 @@
 import type { Browser } from 'playwright-core'
-import { tags } from '../../src/document.ts'
+import { tags } from '../../src/contract/document.ts'
 import { openWindow, picture } from './browser.ts'
 import type { Checks } from './checks.ts'
 import { SwaggerUi } from './swagger-ui.ts'

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { Described, Document, Json } from '../support/document.ts'
 import { operationsOf } from '../support/document.ts'
-import { SUPERUSERS_ONLY } from '../../src/document.ts'
+import { SUPERUSERS_ONLY } from '../../src/contract/document.ts'
 import { type MakeRow, requestWithRows } from '../support/samples.ts'
 import { type Said, answerChecker } from './answers.ts'
 

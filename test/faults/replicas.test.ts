@@ -1,6 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { type Test, test } from 'tap'
-import { limits } from '../../src/limits.ts'
+import { limits } from '../../src/config/limits.ts'
 import { type Failure, startNginx } from '../support/nginx.ts'
 import { TIMEOUT_MS } from '../support/database.ts'
 import { type Running } from '../support/process.ts'

@@ -1,6 +1,6 @@
 import { pathToFileURL } from 'node:url'
 import t from 'tap'
-import type { MessageName } from '../../src/db/tables.ts'
+import type { MessageName } from '../../src/database/tables.ts'
 import { compileTemplates } from '../../src/mail/compiler.ts'
 import { samples } from '../../src/mail/samples.ts'
 import { loadTemplates, render, renderSubject } from '../../src/mail/templates.ts'

@@ -1,6 +1,6 @@
 import postgres from 'postgres'
 import { type Test, test } from 'tap'
-import { readConfig } from '../../src/config.ts'
+import { readConfig } from '../../src/config/config.ts'
 import { databaseFindings } from '../../src/doctor/database.ts'
 import type { Finding } from '../../src/doctor/findings.ts'
 import { key, cert } from '../support/certificate.ts'

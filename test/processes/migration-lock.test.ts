@@ -1,6 +1,6 @@
 import postgres from 'postgres'
 import { type Test, test } from 'tap'
-import { MIGRATION_LOCK } from '../../src/db/migration-lock.ts'
+import { MIGRATION_LOCK } from '../../src/database/migrate/migration-lock.ts'
 import { createDatabase, dropDatabase, needsPostgres } from '../support/database.ts'
 import { needsPgbouncer, startPgbouncer } from '../support/pgbouncer.ts'
 import { launch, start, temporaryFolder } from '../support/process.ts'

@@ -38,7 +38,7 @@ void test('the migrations lead to the tables of the source', async (t) => {
       'node_modules/drizzle-kit/bin.cjs',
       'generate',
       '--dialect=postgresql',
-      '--schema=./src/db/tables.ts',
+      '--schema=./src/database/tables.ts',
       `--out=${relative('.', copy)}`, // it takes no absolute one
     ],
     // What it runs is its own transpilation, which would blur the coverage of the source.

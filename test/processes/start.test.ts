@@ -3,7 +3,7 @@ import { cpSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node
 import { type AddressInfo, createServer } from 'node:net'
 import { join, resolve } from 'node:path'
 import { test } from 'tap'
-import { buildInfo } from '../../src/build-info.ts'
+import { buildInfo } from '../../src/config/build-info.ts'
 import { launch, signIn, start, temporaryFolder } from '../support/process.ts'
 
 void test('a start on nothing makes what it needs, and the next one finds it', async (t) => {
@@ -89,7 +89,7 @@ void test('a change of the tables whose migration was forgotten is told by a sta
   for (const part of ['dist', 'migrations']) cpSync(part, join(project, part), { recursive: true })
   for (const part of ['node_modules', 'package.json', 'emails'])
     symlinkSync(resolve(part), join(project, part))
-  const tables = join(project, 'dist/db/tables.js')
+  const tables = join(project, 'dist/database/tables.js')
   const changed = readFileSync(tables, 'utf8').replace(/(\n\s*)is_verified:/, '$1nickname: text(),$&')
   writeFileSync(tables, changed)
   const options = { folder: temporaryFolder(t), build: join(project, 'dist') }

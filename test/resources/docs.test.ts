@@ -1,5 +1,5 @@
 import { test } from 'tap'
-import type { App } from '../../src/contract.ts'
+import type { App } from '../../src/contract/contract.ts'
 import { isAnswer } from '../support/answers.ts'
 import { ask, startWithoutData } from '../support/no-database.ts'
 

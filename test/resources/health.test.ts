@@ -1,7 +1,7 @@
 import { Agent, get } from 'node:http'
 import { setTimeout as pause } from 'node:timers/promises'
 import { test } from 'tap'
-import { buildInfo } from '../../src/build-info.ts'
+import { buildInfo } from '../../src/config/build-info.ts'
 import { isAnswer } from '../support/answers.ts'
 import { databaseThatGoes } from '../support/database.ts'
 import { ask, noDatabase, startWithoutData } from '../support/no-database.ts'

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { sql } from 'drizzle-orm'
 import { test } from 'tap'
-import { limits } from '../../src/limits.ts'
+import { limits } from '../../src/config/limits.ts'
 import { isAnswer, isRefused, refusesToken } from '../support/answers.ts'
 import { onPostgres } from '../support/database.ts'
 import { documentOf } from '../support/document.ts'

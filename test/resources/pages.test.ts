@@ -1,7 +1,7 @@
 import { sql } from 'drizzle-orm'
 import type { InjectOptions } from 'light-my-request'
 import { test } from 'tap'
-import { throttle } from '../../src/limits.ts'
+import { throttle } from '../../src/config/limits.ts'
 import { isAnswer } from '../support/answers.ts'
 import { cheapHashing } from '../support/cheap-hashing.ts'
 import { ask, noDatabase, startWithoutData } from '../support/no-database.ts'

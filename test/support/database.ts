@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto'
 import type { PGlite } from '@electric-sql/pglite'
 import postgres from 'postgres'
-import type { Connection } from '../../src/db/connect.ts'
-import { overPglite } from '../../src/db/embedded.ts'
-import { connectPostgres } from '../../src/db/postgres.ts'
+import type { Connection } from '../../src/database/connect.ts'
+import { overPglite } from '../../src/database/embedded/embedded.ts'
+import { connectPostgres } from '../../src/database/postgres.ts'
 import { unpacked } from './dumps.ts'
 import { createPapers } from './papers.ts'
 

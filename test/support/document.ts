@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import type { App } from '../../src/contract.ts'
+import type { App } from '../../src/contract/contract.ts'
 
 export type Json = Record<string, unknown>
 export interface MediaType {

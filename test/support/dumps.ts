@@ -4,8 +4,8 @@ import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, w
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { PGlite, PGliteOptions } from '@electric-sql/pglite'
-import { createPglite, overPglite } from '../../src/db/embedded.ts'
-import { migrations } from '../../src/db/migrations.ts'
+import { createPglite, overPglite } from '../../src/database/embedded/embedded.ts'
+import { migrations } from '../../src/database/migrate/migrations.ts'
 import { MAKE_PAPERS } from './papers.ts'
 
 /**

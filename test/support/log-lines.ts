@@ -1,6 +1,6 @@
 import { EventEmitter, once } from 'node:events'
 import { type Logger, symbols } from 'pino'
-import { createLogger } from '../../src/logger.ts'
+import { createLogger } from '../../src/http/observe/logger.ts'
 
 export interface LogLines {
   readonly logger: Logger

@@ -2,7 +2,7 @@ import { cpSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { migrate } from 'drizzle-orm/pglite/migrator'
 import type { Test } from 'tap'
-import type { Connection } from '../../src/db/connect.ts'
+import type { Connection } from '../../src/database/connect.ts'
 
 interface Journal {
   entries: { tag: string }[]

@@ -16,10 +16,15 @@ import {
   listQuery,
   operation,
   pageOf,
-} from '../../src/contract.ts'
-import type { Database } from '../../src/db/connect.ts'
-import { ownedTable } from '../../src/db/tables.ts'
-import { NotEnoughPermissions, PreconditionFailed, RowQuotaReached, define } from '../../src/errors.ts'
+} from '../../src/contract/contract.ts'
+import type { Database } from '../../src/database/connect.ts'
+import { ownedTable } from '../../src/database/tables.ts'
+import {
+  NotEnoughPermissions,
+  PreconditionFailed,
+  RowQuotaReached,
+  define,
+} from '../../src/contract/errors.ts'
 
 /**
  * A resource of tests alone, in every test's database and service: what holds for any resource is tried on this one, and

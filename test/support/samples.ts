@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { SUPERUSERS_ONLY } from '../../src/document.ts'
+import { SUPERUSERS_ONLY } from '../../src/contract/document.ts'
 import { type Described, type Document, type Json, type Operation, operationsOf } from './document.ts'
 import { address } from './service.ts'
 

@@ -1,5 +1,5 @@
 import { env } from 'node:process'
-import { readConfig } from '../../src/config.ts'
+import { readConfig } from '../../src/config/config.ts'
 import { transport } from '../../src/mail/transport.ts'
 
 /** Sends one mail by the server that the environment names: certificates to trust are read when a process starts. */

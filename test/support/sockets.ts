@@ -1,6 +1,6 @@
 import { connect } from 'node:net'
 import type { Test } from 'tap'
-import type { App } from '../../src/contract.ts'
+import type { App } from '../../src/contract/contract.ts'
 
 /** Listens on a port of its own. */
 export async function listen(app: App): Promise<number> {

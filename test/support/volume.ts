@@ -1,7 +1,7 @@
 import postgres, { type Sql } from 'postgres'
 import type { Test } from 'tap'
-import type { Connection } from '../../src/db/connect.ts'
-import { connectPostgres } from '../../src/db/postgres.ts'
+import type { Connection } from '../../src/database/connect.ts'
+import { connectPostgres } from '../../src/database/postgres.ts'
 import { createDatabase, dropDatabase, pooled } from './database.ts'
 import { createPapers } from './papers.ts'
 

@@ -1,5 +1,5 @@
-import type { SignedInApp } from '../../contract.ts'
-import { items } from '../../db/tables.ts'
+import type { SignedInApp } from '../../contract/contract.ts'
+import { items } from '../../database/tables.ts'
 import { createItem, deleteItem, readItem, readItems, updateItem } from './schemas.ts'
 
 /** A resource that belongs to its owner: copy this folder for your own. */

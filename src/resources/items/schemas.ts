@@ -12,8 +12,13 @@ import {
   operation,
   pageOf,
   Message,
-} from '../../contract.ts'
-import { ItemNotFound, NotEnoughPermissions, PreconditionFailed, RowQuotaReached } from '../../errors.ts'
+} from '../../contract/contract.ts'
+import {
+  ItemNotFound,
+  NotEnoughPermissions,
+  PreconditionFailed,
+  RowQuotaReached,
+} from '../../contract/errors.ts'
 
 const title = Text(255, 1, { examples: ['Analytical Engine'] })
 const description = NullableText(255, { examples: ['Notes on the engine'] })

@@ -1,5 +1,5 @@
-import type { App } from '../../contract.ts'
-import { ServiceUnavailable } from '../../errors.ts'
+import type { App } from '../../contract/contract.ts'
+import { ServiceUnavailable } from '../../contract/errors.ts'
 import { healthCheck, testEmail } from './schemas.ts'
 
 export function utilsPublic(app: App) {

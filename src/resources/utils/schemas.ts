@@ -1,6 +1,6 @@
 import { Type } from '@sinclair/typebox'
-import { Email, Message, operation } from '../../contract.ts'
-import { ServiceUnavailable } from '../../errors.ts'
+import { Email, Message, operation } from '../../contract/contract.ts'
+import { ServiceUnavailable } from '../../contract/errors.ts'
 
 export const testEmail = operation({
   operationId: 'utils-test_email',

@@ -1,0 +1,47 @@
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import plugin from 'fastify-plugin'
+import type { Share, Turn } from './turns.ts'
+import type { Config } from '../../config/config.ts'
+import { ClientClosedRequest } from '../../contract/errors.ts'
+import { hashingShares as part } from '../../config/limits.ts'
+import { siteOf } from '../../text/network.ts'
+
+declare module 'fastify' {
+  interface FastifyReply {
+    /**
+     * For whom a password is hashed on the way to this answer: the network that asks, and an account. Over as soon as the
+     * client is gone, or was answered.
+     */
+    turn(account?: string): Turn
+    /** Aborted then; null before somebody asks. */
+    gone: AbortController | null
+  }
+}
+
+/** Gives each request its turn in the queue for hashing (accounts/passwords/turns.ts). */
+export const turns = plugin(
+  (app, { config }: { config: Config }, done) => {
+    app.decorateReply('gone', null)
+    app.decorateReply('turn', function (this: FastifyReply, account?: string) {
+      this.gone ??= new AbortController()
+      if (this.request.ended) abort(this)
+      const shares = config.RATE_LIMIT_ENABLED ? sharesOf(this.request, account) : []
+      return { shares, gone: this.gone.signal }
+    })
+    // Not on the response's own `close`: of several on one connection, Node closes the first alone.
+    app.onEnded((_request, reply) => abort(reply))
+    done()
+  },
+  { name: 'turns', dependencies: ['ending', 'throttle'] },
+)
+
+function sharesOf({ network }: FastifyRequest, account: string | undefined): Share[] {
+  const site = siteOf(network)
+  return [
+    { key: network, part: part.network },
+    ...(site === undefined ? [] : [{ key: site, part: part.site }]),
+    ...(account === undefined ? [] : [{ key: `account ${account}`, part: part.account }]),
+  ]
+}
+
+const abort = ({ gone }: FastifyReply) => gone?.abort(new ClientClosedRequest())

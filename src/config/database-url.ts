@@ -1,0 +1,316 @@
+import { existsSync, readFileSync } from 'node:fs'
+import { isIP } from 'node:net'
+import { userInfo } from 'node:os'
+import { type ConnectionOptions, checkServerIdentity } from 'node:tls'
+import { direct as ownSettings } from './session-parameters.ts'
+
+/**
+ * A connection URI of PostgreSQL as hosters write it (PostgreSQL manual, 34.1.1.2), read for postgres.js: its own reader
+ * sends parameters that it does not know to the server, and takes a URI without a host for localhost. Whatever is not
+ * used here is refused.
+ */
+export interface DatabaseUrl {
+  readonly hosts: readonly string[]
+  readonly ports: readonly number[]
+  /** Folder of the Unix socket, where there is no host. */
+  readonly socket?: string
+  readonly user: string
+  readonly password: string
+  readonly database: string
+  readonly tls: Tls
+  /** What else the URI says, by its name there. */
+  readonly parameters: Readonly<Record<string, string>>
+}
+
+/** How a connection is protected: `encrypted` hides it from who listens, `verified` from who answers in its place too. */
+export type Tls = 'none' | 'where offered' | 'encrypted' | 'verified authority' | 'verified'
+
+/** What is wrong with a URI; it names the parameter, and never a value. */
+export class DatabaseUrlError extends Error {}
+
+const SCHEME = /^postgres(?:ql)?(?:\+\w+)?:\/\// // SQLAlchemy names its driver behind the plus
+
+const DEFAULT_PORT = 5432
+const SOCKET_FOLDERS = ['/var/run/postgresql', '/tmp'] // of Debian's packages and of PostgreSQL itself
+
+const SSL_MODES: Readonly<Record<string, Tls>> = {
+  disable: 'none',
+  allow: 'where offered', // the driver knows no way to try without TLS first
+  prefer: 'where offered',
+  require: 'encrypted',
+  'verify-ca': 'verified authority',
+  'verify-full': 'verified',
+}
+
+/** As JDBC and node-postgres write it. */
+const SSL: Readonly<Record<string, string>> = {
+  true: 'require',
+  1: 'require',
+  false: 'disable',
+  0: 'disable',
+}
+
+const SESSION_ATTRS = ['read-write', 'read-only', 'primary', 'standby', 'prefer-standby']
+
+/** Values that each parameter may have; undefined: any. */
+const KNOWN: Readonly<Record<string, readonly string[] | undefined>> = {
+  host: undefined,
+  port: undefined,
+  user: undefined,
+  password: undefined,
+  dbname: undefined,
+  sslmode: Object.keys(SSL_MODES),
+  ssl: Object.keys(SSL),
+  sslrootcert: undefined,
+  sslcert: undefined,
+  sslkey: undefined,
+  sslpassword: undefined,
+  sslnegotiation: ['postgres', 'direct'],
+  ssl_min_protocol_version: ['TLSv1.2', 'TLSv1.3'],
+  channel_binding: ['disable', 'prefer', 'require'],
+  application_name: undefined,
+  fallback_application_name: undefined,
+  options: undefined,
+  connect_timeout: undefined,
+  target_session_attrs: ['any', ...SESSION_ATTRS],
+  client_encoding: ['utf8', 'UTF8', 'UTF-8', 'auto'],
+  // Of no effect here, and none is missed.
+  schema: undefined,
+  search_path: undefined,
+  currentSchema: undefined,
+  gssencmode: ['disable', 'prefer'],
+  load_balance_hosts: ['disable'],
+  sslcompression: ['0'],
+  sslsni: ['1'],
+  keepalives: ['1'],
+  keepalives_idle: undefined,
+  keepalives_interval: undefined,
+  keepalives_count: undefined,
+  tcp_user_timeout: undefined,
+}
+
+/** What other programs' URLs say, and what says it here. */
+const ELSEWHERE: Readonly<Record<string, string>> = {
+  connection_limit: 'DATABASE_POOL_SIZE',
+  pool_size: 'DATABASE_POOL_SIZE',
+  pgbouncer: 'MIGRATION_DATABASE_URL',
+}
+
+/** @throws DatabaseUrlError */
+export function readDatabaseUrl(url: string): DatabaseUrl {
+  if (!SCHEME.test(url))
+    throw new DatabaseUrlError('a URL is needed that begins with postgres:// or postgresql://')
+  if (/\s/.test(url)) throw new DatabaseUrlError('it has white space, which must be percent-encoded')
+  const [beforeQuery, query] = split(url.replace(SCHEME, ''), '?')
+  const [authority, path] = split(beforeQuery, '/')
+  const at = authority.lastIndexOf('@')
+  const [name, secret] = split(authority.slice(0, Math.max(at, 0)), ':')
+  const parameters = readParameters(query)
+  const { hosts, ports, socket } = places(authority.slice(at + 1), parameters)
+  const user = (parameters.user ?? decoded(name)) || ownName()
+  const database = (parameters.dbname ?? decoded(path)) || user
+  const password = parameters.password ?? decoded(secret)
+  const tls = socket === undefined ? protection(parameters) : 'none'
+  return { hosts, ports, ...(socket !== undefined && { socket }), user, password, database, tls, parameters }
+}
+
+/** As libpq has it. In a container that runs under a number of its own, the system knows no name for it. */
+function ownName(): string {
+  try {
+    return userInfo().username
+  } catch {
+    throw new DatabaseUrlError('it names no user; write postgres://user:password@host/name')
+  }
+}
+
+/** In two, at the first `mark`. */
+function split(text: string, mark: string): [string, string] {
+  const at = text.indexOf(mark)
+  return at < 0 ? [text, ''] : [text.slice(0, at), text.slice(at + mark.length)]
+}
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    throw new DatabaseUrlError('a % that is no percent-encoding must be written %25')
+  }
+}
+
+function readParameters(query: string): Record<string, string> {
+  const parameters: Record<string, string> = {}
+  for (const part of query.split('&').filter((text) => text !== '')) {
+    const [name, value] = split(part, '=').map(decoded) as [string, string]
+    if (!Object.hasOwn(KNOWN, name)) {
+      const better = ELSEWHERE[name]
+      throw new DatabaseUrlError(
+        `${/^\w{1,40}$/.test(name) ? name : 'what follows the ?'} is no parameter that is used here; ` +
+          (better === undefined ? 'leave it out' : `say it by ${better}`),
+      )
+    }
+    const values = KNOWN[name]
+    if (value === '') continue
+    if (values && !values.includes(value))
+      throw new DatabaseUrlError(`${name} must be one of ${values.join(', ')}`)
+    // SQLAlchemy names several hosts by saying host= several times.
+    const isListed = (name === 'host' || name === 'port') && parameters[name] !== undefined
+    parameters[name] = isListed ? `${parameters[name]},${value}` : value
+  }
+  refuseSchemas(parameters)
+  refuseOwnSettings(parameters)
+  const { connect_timeout } = parameters
+  if (connect_timeout !== undefined && !/^\d{1,4}$/.test(connect_timeout))
+    throw new DatabaseUrlError('connect_timeout must be a number of seconds')
+  for (const name of ['sslrootcert', 'sslcert', 'sslkey']) {
+    const path = parameters[name]
+    if (path !== undefined && path !== 'system' && !existsSync(path))
+      throw new DatabaseUrlError(`${name} must be the path of a file that is there`)
+  }
+  return parameters
+}
+
+/** Every connection sets search_path by itself (session-parameters.ts), after what the URL says. */
+function refuseSchemas(parameters: Readonly<Record<string, string>>) {
+  const named = ['schema', 'search_path', 'currentSchema'].map((name) => [name, parameters[name]])
+  // PostgreSQL takes - for _ in names there.
+  const inOptions = parameters.options?.matchAll(/search[_-]path\s*=\s*(\S*)/gi) ?? []
+  for (const [name, schema] of [...named, ...[...inOptions].map(([, schema]) => ['options', schema])])
+    if (schema !== undefined && schema !== 'public')
+      throw new DatabaseUrlError(
+        `${name}: its tables are in the schema public; leave it out, or make a database of its own`,
+      )
+}
+
+/** Every connection sets these by itself, and what the URL says of them has no effect. */
+function refuseOwnSettings({ options }: Readonly<Record<string, string>>) {
+  const settings = settingsIn(options)
+  for (const [name, own] of Object.entries(ownSettings)) {
+    const said = settings.get(name.toLowerCase())
+    if (said !== undefined && !isSameSetting(said, own))
+      throw new DatabaseUrlError(
+        `options: ${name} is always ${own} here, as answers depend on it; leave it out`,
+      )
+  }
+}
+
+const isSameSetting = (one: string, other: string) =>
+  one.replaceAll(/[\s"']/g, '').toLowerCase() === other.replaceAll(/[\s"']/g, '').toLowerCase()
+
+/**
+ * What `options` sets, by names in lower case: `-c name=value`, `-cname=value`, `--name=value`. White space in a value has
+ * a backslash before it, and PostgreSQL takes - for _ in names.
+ */
+export function settingsIn(options = ''): Map<string, string> {
+  const words = options.match(/(?:\\[^]|[^\s\\])+/g) ?? []
+  const settings = new Map<string, string>()
+  for (const [at, word] of words.entries()) {
+    const text = words[at - 1] === '-c' ? word : /^(?:-c|--)(.+)$/s.exec(word)?.[1]
+    const [name, value] = split(text ?? '', '=')
+    if (name !== '') settings.set(name.replaceAll('-', '_').toLowerCase(), value.replaceAll(/\\([^])/g, '$1'))
+  }
+  return settings
+}
+
+function places(authority: string, { host, port }: Readonly<Record<string, string>>) {
+  const entries = (host ?? authority).split(',')
+  const ports = (port ?? '').split(',')
+  const read = entries.map((entry, index) => {
+    // The folder of a socket may have a colon in its name (Cloud SQL's have), and host= no port.
+    const isFolder = host !== undefined && entry.startsWith('/')
+    const [, bracketed, plain = '', own] = /^(?:\[([^\]]*)\]|([^:]*))(?::(.*))?$/.exec(entry) ?? []
+    const isBare = isFolder || (host !== undefined && isIP(entry) === 6)
+    const text = (isBare ? '' : own) || ports[index] || ports[0] || String(DEFAULT_PORT)
+    if (!/^\d{1,5}$/.test(text) || Number(text) < 1 || Number(text) > 65_535)
+      throw new DatabaseUrlError(
+        'its port must be a number from 1 to 65535; other signs in names are percent-encoded',
+      )
+    if (bracketed !== undefined && isIP(bracketed) !== 6)
+      throw new DatabaseUrlError('[…] must be an IPv6 address')
+    return { host: isBare ? entry : (bracketed ?? decoded(plain)), port: Number(text) }
+  })
+  const [first] = read
+  const hosts = read.map(({ host }) => host)
+  const isSocket = hosts.some((name) => name === '' || name.startsWith('/'))
+  if (isSocket && hosts.length > 1) throw new DatabaseUrlError('of several hosts, each must have a name')
+  const socket = isSocket
+    ? first?.host || (SOCKET_FOLDERS.find((folder) => existsSync(folder)) ?? SOCKET_FOLDERS[0])
+    : undefined
+  if (!isSocket && hosts.some((name) => /[\s/?#@%]/.test(name)))
+    throw new DatabaseUrlError('signs in its name or password must be percent-encoded')
+  return { hosts, ports: read.map(({ port }) => port), socket }
+}
+
+/**
+ * `channel_binding=require` asks to be sure who answers; the driver knows no channel binding, and the certificate's
+ * name says it as well.
+ */
+function protection({ sslmode, ssl, sslrootcert, channel_binding }: Readonly<Record<string, string>>): Tls {
+  const tls =
+    SSL_MODES[sslmode ?? SSL[ssl ?? ''] ?? (sslrootcert === 'system' ? 'verify-full' : 'disable')] ?? 'none'
+  if (channel_binding === 'require' || sslrootcert === 'system') {
+    if (sslmode === 'disable') throw new DatabaseUrlError('sslmode=disable contradicts its other parameters')
+    return 'verified'
+  }
+  return tls === 'encrypted' && sslrootcert !== undefined ? 'verified authority' : tls
+}
+
+/** What postgres.js is given in place of the URI. */
+export function driverOptions(url: string) {
+  const { hosts, ports, socket, user, password, database, tls, parameters } = readDatabaseUrl(url)
+  const { options, connect_timeout } = parameters
+  const named = parameters.application_name ?? settingsIn(options).get('application_name')
+  const application_name = named ?? parameters.fallback_application_name
+  const { target_session_attrs = hosts.length > 1 ? 'read-write' : 'any', sslnegotiation } = parameters
+  return {
+    host: socket === undefined ? [...hosts] : 'localhost',
+    port: [...ports],
+    ...(socket !== undefined && { path: `${socket}/.s.PGSQL.${ports[0]}` }),
+    user,
+    password,
+    database,
+    ssl:
+      tls === 'none'
+        ? false
+        : tls === 'where offered'
+          ? ('prefer' as const)
+          : tlsOptions(tls, hosts, parameters),
+    ...(sslnegotiation === 'direct' && { sslnegotiation: 'direct' }),
+    ...(connect_timeout !== undefined &&
+      Number(connect_timeout) > 0 && { connect_timeout: Number(connect_timeout) }),
+    ...(target_session_attrs !== 'any' && { target_session_attrs: target_session_attrs as 'read-write' }),
+    /** For the start of a connection, after what the service says by itself. */
+    connection: {
+      ...(application_name !== undefined && { application_name }),
+      ...(options !== undefined && { options }),
+    },
+  }
+}
+
+function tlsOptions(
+  tls: Tls,
+  hosts: readonly string[],
+  { sslrootcert, sslcert, sslkey, sslpassword, ssl_min_protocol_version }: Readonly<Record<string, string>>,
+): ConnectionOptions {
+  return {
+    rejectUnauthorized: tls !== 'encrypted',
+    ...(sslrootcert !== undefined && sslrootcert !== 'system' && { ca: readFileSync(sslrootcert) }),
+    ...(sslcert !== undefined && { cert: readFileSync(sslcert) }),
+    ...(sslkey !== undefined && { key: readFileSync(sslkey) }),
+    ...(sslpassword !== undefined && { passphrase: sslpassword }),
+    ...(ssl_min_protocol_version !== undefined && { minVersion: ssl_min_protocol_version as 'TLSv1.3' }),
+    // Where the host is an address, postgres.js 3.4.9 names none, and Node would look for "localhost" in its place.
+    checkServerIdentity: (name, certificate) => {
+      if (tls !== 'verified') return undefined
+      const names = hosts.includes(name) ? [name] : hosts.filter((host) => isIP(host) > 0)
+      const faults = names.map((host) => checkServerIdentity(host, certificate))
+      return faults.some((fault) => fault === undefined)
+        ? undefined
+        : (faults[0] ?? new Error('no name to look for'))
+    },
+  }
+}
+
+/** Whether what goes over it stays on this machine. */
+export const isLoopbackOnly = ({ hosts, socket }: DatabaseUrl): boolean =>
+  socket !== undefined ||
+  hosts.every((host) => host === 'localhost' || host === '::1' || /^127\.[\d.]+$/.test(host))

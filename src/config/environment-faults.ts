@@ -1,0 +1,111 @@
+import type { TSchema } from '@sinclair/typebox'
+import type { Config } from './config.ts'
+import { Environment, type Named } from './environment.ts'
+import { isEmail, readEmail } from '../text/email-address.ts'
+import { DatabaseUrlError, readDatabaseUrl } from './database-url.ts'
+import { weaknessOf } from './secret-strength.ts'
+import { isLoopbackUrl, originOf, readList, readOrigin } from '../text/text-values.ts'
+import { blockOf, breadthOf } from './trusted-blocks.ts'
+
+/** What a schema cannot say: names that need each other, and what is not safe outside local. */
+export function* environmentFaults(named: Named, env: Readonly<NodeJS.Dict<string>>): Generator<string> {
+  for (const [name, schema] of Object.entries<TSchema>(Environment.properties)) {
+    const given = named[name as keyof Named]
+    const protocols = schema.url as string[] | undefined
+    if (protocols && given !== undefined && !hasProtocol(String(given), protocols))
+      yield `${name}: a URL is needed that begins with ${protocols.map((protocol) => `${protocol}//`).join(' or ')}`
+  }
+  for (const origin of readList(named.BACKEND_CORS_ORIGINS))
+    if (readOrigin(origin) === undefined)
+      yield 'BACKEND_CORS_ORIGINS: each entry must be an origin such as https://app.example.com, without path or *'
+  for (const name of ['PUBLIC_URL', 'FRONTEND_HOST'] as const) {
+    const url = named[name] ?? ''
+    if (/[?#@]/.test(url)) yield `${name}: no query, fragment or user can be in it, as paths follow it`
+    else if (hasProtocol(url, ['http:', 'https:']) && readOrigin(originOf(url) ?? '') === undefined)
+      yield `${name}: one URL such as https://app.example.com is needed, without * or comma; other frontends go into BACKEND_CORS_ORIGINS`
+  }
+  for (const name of ['DATABASE_URL', 'MIGRATION_DATABASE_URL'] as const) {
+    const fault = databaseUrlFault(named[name])
+    if (fault !== undefined) yield `${name}: ${fault}`
+  }
+  for (const proxy of readList(named.TRUST_PROXY))
+    if (!blockOf(proxy))
+      yield 'TRUST_PROXY: each entry must be an IP address or a CIDR block such as 10.0.0.0/8'
+  const breadth = breadthOf(readList(named.TRUST_PROXY))
+  if (breadth === 'all' || (breadth === 'many' && named.ENVIRONMENT !== 'local'))
+    yield "TRUST_PROXY: trusts everybody to say which address they have; name the proxy's own addresses"
+  if (named.METRICS_PORT !== undefined && named.METRICS_PORT === named.PORT)
+    yield 'METRICS_PORT: must be another than PORT'
+  if (!isEmail(readEmail(named.FIRST_SUPERUSER))) yield 'FIRST_SUPERUSER: an email address is needed'
+  const passwordLength = [...(named.FIRST_SUPERUSER_PASSWORD ?? '')].length
+  if (named.FIRST_SUPERUSER_PASSWORD !== undefined && (passwordLength < 8 || passwordLength > 128))
+    yield 'FIRST_SUPERUSER_PASSWORD: 8 to 128 characters are needed'
+  if (named.EMAILS_FROM_EMAIL !== undefined && !isEmail(readEmail(named.EMAILS_FROM_EMAIL)))
+    yield 'EMAILS_FROM_EMAIL: an email address is needed'
+  if (named.SMTP_HOST !== undefined && named.EMAILS_FROM_EMAIL === undefined)
+    yield 'EMAILS_FROM_EMAIL: needed with SMTP_HOST'
+
+  if (
+    named.EMAIL_VERIFICATION === 'required' &&
+    named.ENVIRONMENT !== 'local' &&
+    named.SMTP_HOST === undefined
+  )
+    yield 'EMAIL_VERIFICATION: required needs mail; set SMTP_HOST'
+
+  if (named.ENVIRONMENT === 'local') {
+    // Behind a proxy of the same machine, the public address is told by PUBLIC_URL alone.
+    if (env.ENVIRONMENT === undefined && isReachable({ HOST: hostOf(named), PUBLIC_URL: named.PUBLIC_URL }))
+      yield 'ENVIRONMENT: must be set where HOST or PUBLIC_URL is not loopback (production, or local on purpose)'
+    return
+  }
+  if (named.DATABASE_URL === undefined) yield `DATABASE_URL: needed in ${named.ENVIRONMENT}`
+  if (named.SECRET_KEY === undefined)
+    yield `SECRET_KEY: needed in ${named.ENVIRONMENT}; make one with: openssl rand -base64 32`
+  if (named.SECRET_KEY !== undefined) {
+    const weakness = weaknessOf(named.SECRET_KEY)
+    if (Buffer.byteLength(named.SECRET_KEY) < 32)
+      yield 'SECRET_KEY: 32 bytes or more are needed; make one with: openssl rand -base64 32'
+    else if (weakness !== undefined)
+      yield `SECRET_KEY: it ${weakness}; make one with: openssl rand -base64 32`
+  }
+  for (const [name, given] of Object.entries(named))
+    if (name !== 'SECRET_KEY' && isChangethis(secretIn(given)))
+      yield `${name}: "changethis" is known to everybody; choose another`
+  if (named.SMTP_HOST !== undefined && named.FRONTEND_HOST === undefined && named.PUBLIC_URL === undefined)
+    yield 'FRONTEND_HOST or PUBLIC_URL: one is needed while mail is on, as links must lead somewhere'
+}
+
+const isLoopback = (host: string) =>
+  host === 'localhost' || host === '::1' || /^127\.\d+\.\d+\.\d+$/.test(host)
+
+/** Whether others than this machine may reach the service. */
+export const isReachable = ({ HOST, PUBLIC_URL }: Pick<Config, 'HOST' | 'PUBLIC_URL'>) =>
+  !isLoopback(HOST) || (PUBLIC_URL !== undefined && !isLoopbackUrl(PUBLIC_URL))
+
+/** Where the service listens. */
+export const hostOf = (named: Named) =>
+  named.HOST ?? (named.ENVIRONMENT === 'local' ? '127.0.0.1' : '0.0.0.0')
+
+export function databaseUrlFault(url: string | undefined): string | undefined {
+  try {
+    if (url !== undefined) readDatabaseUrl(url)
+    return undefined
+  } catch (error) {
+    if (error instanceof DatabaseUrlError) return error.message
+    throw error
+  }
+}
+
+const isChangethis = (text: string) => text.trim().toLowerCase() === 'changethis'
+
+/** The password within, where the value is the URL of a database. */
+function secretIn(given: unknown): string {
+  const text = String(given)
+  return text.startsWith('postgres') && databaseUrlFault(text) === undefined
+    ? readDatabaseUrl(text).password
+    : text
+}
+
+/** As it is written down: `https:name` is read as https://name by some and not by others. */
+const hasProtocol = (url: string, protocols: readonly string[]) =>
+  URL.canParse(url) && protocols.some((protocol) => url.toLowerCase().startsWith(`${protocol}//`))

@@ -1,0 +1,302 @@
+import { buildInfo } from '../config/build-info.ts'
+import { type Static, type TObject, type TSchema, type TUnsafe, Type } from '@sinclair/typebox'
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
+import type {
+  FastifyBaseLogger,
+  FastifyContextConfig,
+  FastifyInstance,
+  FastifySchema,
+  RawReplyDefaultExpression,
+  RawRequestDefaultExpression,
+  RawServerDefault,
+  RouteGenericInterface,
+  RouteHandlerMethod,
+  RouteShorthandOptions,
+} from 'fastify'
+import type { ApiErrorKind } from './errors.ts'
+
+/**
+ * The language that every route contract is written in. From a route's schemas come its types, its validation,
+ * its serialization and its part of openapi.json.
+ */
+
+/** The version of the contract, as openapi.json carries it: that of the package, which moves with releases. */
+export const API_VERSION = buildInfo.version
+
+/** The name of the security scheme; Swagger UI and generated clients know it from the FastAPI template. */
+export const SECURITY_SCHEME = 'OAuth2PasswordBearer'
+
+declare module 'fastify' {
+  interface FastifySchema {
+    /** What can go wrong beyond what the route's scope and inputs bring with them. */
+    errors?: readonly ApiErrorKind[]
+    /** The good answer is a version of a row, told in `ETag`. */
+    versioned?: boolean
+    /** Bytes that a body may have, where 32 KiB are too few. */
+    bodyLimit?: number
+    /** Whether its form may come as multipart/form-data, too. */
+    multipart?: boolean
+  }
+}
+
+/** The application, its routes typed by their schemas. */
+export type App = FastifyInstance<
+  RawServerDefault,
+  RawRequestDefaultExpression,
+  RawReplyDefaultExpression,
+  FastifyBaseLogger,
+  TypeBoxTypeProvider
+>
+
+/**
+ * What a request has where somebody is signed in: in the signed-in and superuser scopes, and only there. Plugins add to
+ * it what they give requests.
+ */
+// oxlint-disable-next-line typescript/no-empty-object-type -- accounts/plugin.ts and ownership/plugin.ts fill it
+export interface SignedIn {}
+
+type Verb = 'get' | 'head' | 'post' | 'put' | 'patch' | 'delete' | 'options' | 'all'
+
+type Handler<Schema extends FastifySchema> = RouteHandlerMethod<
+  RawServerDefault,
+  RawRequestDefaultExpression,
+  RawReplyDefaultExpression,
+  RouteGenericInterface,
+  FastifyContextConfig,
+  Schema,
+  TypeBoxTypeProvider
+>
+
+type SignedInRoute = <const Schema extends FastifySchema>(
+  path: string,
+  options: RouteShorthandOptions<
+    RawServerDefault,
+    RawRequestDefaultExpression,
+    RawReplyDefaultExpression,
+    RouteGenericInterface,
+    FastifyContextConfig,
+    Schema,
+    TypeBoxTypeProvider
+  >,
+  handler: (
+    request: Parameters<Handler<Schema>>[0] & SignedIn,
+    reply: Parameters<Handler<Schema>>[1],
+  ) => ReturnType<Handler<Schema>>,
+) => unknown
+
+/** The application where a user is signed in. A function of routes that takes it fits into no public scope. */
+export type SignedInApp = Omit<App, Verb> & { readonly [verb in Verb]: SignedInRoute } & {
+  readonly [isSignedIn]: true
+}
+/** Types only; nothing stands there at run time. */
+declare const isSignedIn: unique symbol
+
+/** Every named component of the document, by name. */
+export const components = new Map<string, TSchema>()
+
+/**
+ * Names a schema. Everything refers to it by name from there on, so that generated clients get a class of that
+ * name; the schema itself is not handed out, as it would be copied in wherever it is used.
+ */
+export function component<T extends TSchema>(name: string, schema: T): TUnsafe<Static<T>> {
+  if (components.has(name)) throw new Error(`There are two components named ${name}`)
+  components.set(name, { ...schema, $id: name })
+  return Type.Unsafe<Static<T>>({ $ref: `${name}#` })
+}
+
+interface Operation {
+  /** `<tag>-<name>`: the tag groups the operations, the name is a generated client's method. */
+  operationId: string
+  summary: string
+  description: string
+  params?: TObject
+  querystring?: TObject
+  headers?: TObject
+  body?: TSchema
+  /** Media types of the body, where not JSON. */
+  consumes?: string[]
+  /**
+   * Takes its form as multipart/form-data, too. The document does not say so: with two types for one body, generated
+   * clients would make two shapes of it, or send the other one.
+   */
+  multipart?: true
+  /** The media type of the answer, where not JSON. */
+  produces?: string[]
+  /** The good answers by status. */
+  response: Record<number, TSchema>
+  /** What can go wrong beyond what the route's scope and inputs bring with them. */
+  errors?: ApiErrorKind[]
+  /** The good answer is a version of a row, told in `ETag`. */
+  versioned?: true
+  /** Bytes that a body may have, where 32 KiB are too few. */
+  bodyLimit?: number
+}
+
+/** The contract of one route, as Fastify's `schema`. */
+export const operation = <const O extends Operation>(contract: O): O => contract
+
+/** Text of at most `maxLength` code points. */
+export const Text = (maxLength: number, minLength = 0, options: object = {}) =>
+  Type.String({ ...(minLength > 0 && { minLength }), maxLength, ...options })
+
+/** Text, or null. */
+export const NullableText = (maxLength: number, options: object = {}) =>
+  Type.Unsafe<string | null>({ type: ['string', 'null'], maxLength, ...options })
+
+/** Without an example: in Swagger UI it would look like one that is there. */
+export const Id = Type.String({ format: 'uuid' })
+
+/** @param example an address that is worth a try where the schema is used */
+export const email = (example: string) => Text(255, 0, { format: 'email', examples: [example] })
+export const Email = email('ada@example.com')
+
+/** A password that somebody chooses (NIST SP 800-63B: length counts, no rules of composition). */
+export const NewPasswordText = Text(128, 8, { format: 'password', examples: ['correct horse battery'] })
+
+/** A password that is compared with one that is there. */
+export const PasswordText = Text(128, 0, { format: 'password', examples: ['correct horse battery'] })
+
+/** A Date in the service, ISO 8601 in UTC outside. */
+export const Time = Type.Unsafe<Date>({
+  type: 'string',
+  format: 'date-time',
+  examples: ['2026-11-23T10:15:00.000Z'],
+})
+
+/** The request headers of reading a version again, and of writing over one (RFC 9110, section 13.1). */
+export const IfNoneMatch = Type.Object({
+  'If-None-Match': Type.Optional(
+    Type.String({
+      description: 'The `ETag` of what is known already: it is not sent again, the answer is 304.',
+    }),
+  ),
+})
+export const IfMatch = Type.Object({
+  'If-Match': Type.Optional(
+    Type.String({
+      description:
+        'The `ETag` of what is to be changed: where it was changed meanwhile, the answer is 412. One that a compressing proxy made weak is as good.',
+    }),
+  ),
+})
+
+/** The request header of a creation that may be repeated where its answer was lost. */
+export const IdempotencyKey = Type.Object({
+  'Idempotency-Key': Type.Optional(
+    Text(255, 1, {
+      pattern: '^[!-~]*$',
+      description:
+        'Any name for this creation, such as a UUID. Repeated within a day, nothing is created again and the answer is the first one; with another body it is 422.',
+    }),
+  ),
+})
+
+/** Which part of a list is asked for. The defaults are filled in by validation. */
+const partOfList = (cursorOf: string) => ({
+  skip: Type.Unsafe<number>(
+    Type.Optional(
+      Type.Integer({ minimum: 0, maximum: 2_147_483_647, default: 0, description: 'Rows to pass over.' }),
+    ),
+  ),
+  limit: Type.Unsafe<number>(
+    Type.Optional(Type.Integer({ minimum: 1, maximum: 1000, default: 100, description: 'Rows at most.' })),
+  ),
+  cursor: Type.Optional(
+    Text(4096, 1, {
+      pattern: '^[A-Za-z0-9_-]*$',
+      description: `The \`next_cursor\` of a page${cursorOf}, to go on from there; without \`skip\`.`,
+    }),
+  ),
+})
+
+/** The query of a list that is neither searched nor sorted. */
+export const PageQuery = Type.Object(partOfList(''))
+
+/**
+ * The query of a list.
+ *
+ * @param searched what `q` looks into, in words
+ * @param columns what it may be sorted by
+ */
+export const listQuery = <const Column extends string>(searched: string, columns: readonly Column[]) => {
+  const { skip, limit, cursor } = partOfList(' with the same `sort` and `q`')
+  return Type.Object({
+    skip,
+    limit,
+    q: Type.Optional(
+      Text(255, 0, { description: `Only rows with this text in ${searched}, whatever its case.` }),
+    ),
+    sort: Type.Unsafe<Column | `-${Column}`>(
+      Type.Optional(
+        Type.String({
+          enum: columns.flatMap((column) => [column, `-${column}`]),
+          default: '-created_at',
+          description: 'What the rows are in the order of, `-` for descending.',
+        }),
+      ),
+    ),
+    cursor,
+  })
+}
+
+/** The answer of a list. */
+export const pageOf = <T extends TSchema>(row: T) =>
+  Type.Object({
+    data: Type.Array(row),
+    count: Type.Integer({
+      description:
+        'Rows on all pages together. What `q` finds is counted exactly in lists of up to 100,000 rows, and beyond where few match; where many do, it is an estimate.',
+      examples: [1],
+    }),
+    next_cursor: Type.Unsafe<string | null>({
+      type: ['string', 'null'],
+      description:
+        'Goes on with the next page, as `cursor`; null at the end. A search of a long list may stop before a page is full.',
+      examples: [null],
+    }),
+  })
+
+export const Message = component('Message', Type.Object({ message: Type.String() }))
+export type Message = Static<typeof Message>
+
+export const HTTPError = component(
+  'HTTPError',
+  Type.Object({ detail: Type.String({ description: 'What went wrong, in words fixed by the contract.' }) }),
+)
+
+export const ValidationError = component(
+  'ValidationError',
+  Type.Object({
+    loc: Type.Array(Type.Union([Type.String(), Type.Integer()]), {
+      description: 'Where the fault is: body, query, path or header, and the way from there.',
+      examples: [['body', 'password']],
+    }),
+    msg: Type.String({ examples: ['String should have at least 8 characters'] }),
+    type: Type.String({ examples: ['string_too_short'] }),
+  }),
+)
+export type ValidationError = Static<typeof ValidationError>
+
+export const HTTPValidationError = component(
+  'HTTPValidationError',
+  Type.Object({ detail: Type.Array(ValidationError) }),
+)
+
+export const FullName = NullableText(255, { examples: ['Ada Lovelace'] })
+
+/** A user as everybody may see them who may see them at all. */
+export const UserPublic = component(
+  'UserPublic',
+  Type.Object({
+    id: Id,
+    email: Email,
+    is_active: Type.Boolean({ examples: [true] }),
+    is_superuser: Type.Boolean({ examples: [false] }),
+    is_verified: Type.Boolean({
+      description: 'Whether a link mailed to the address was used.',
+      examples: [false],
+    }),
+    full_name: FullName,
+    created_at: Time,
+  }),
+)

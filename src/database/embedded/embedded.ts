@@ -1,0 +1,83 @@
+import { join, resolve } from 'node:path'
+import { setFlagsFromString } from 'node:v8'
+import type { PGlite, PGliteOptions } from '@electric-sql/pglite'
+import { drizzle } from 'drizzle-orm/pglite'
+import { migrate } from 'drizzle-orm/pglite/migrator'
+import type { Connection } from '../connect.ts'
+import { namingMigrations } from '../migrate/failed-migration.ts'
+import { lockFolder } from './folder-lock.ts'
+import { migrations } from '../migrate/migrations.ts'
+import { keepPrivate } from './private-folder.ts'
+
+/**
+ * The embedded database (PGlite, PostgreSQL compiled to WebAssembly) in a folder of its own below `dataDir`.
+ * It has one connection and works on the event loop: for development and trying things out.
+ *
+ * @throws DataFolderInUse when another process has the folder
+ */
+export async function connectEmbedded(dataDir: string): Promise<Connection> {
+  keepPrivate(dataDir)
+  const unlock = lockFolder(dataDir)
+  try {
+    const client = await createPglite({ dataDir: join(dataDir, 'database') })
+    keepPrivate(dataDir) // PGlite makes files for everybody, whatever the umask is
+    return overPglite(client, () => {
+      keepPrivate(dataDir)
+      unlock()
+    })
+  } catch (error) {
+    unlock()
+    if ((error as NodeJS.ErrnoException).code !== undefined) throw error
+    throw new DataFolderUnusable(dataDir, error)
+  }
+}
+
+/** What PGlite throws then is of its inside. */
+class DataFolderUnusable extends Error {
+  constructor(folder: string, cause: unknown) {
+    const words = (cause as Error).message.split('\n', 1)[0]
+    super(
+      `The embedded database in ${resolve(folder, 'database')} can't be opened (${words}). ` +
+        'It is broken, or of another version: restore it, or move the folder away to begin with an empty one.',
+      { cause },
+    )
+    this.name = 'DataFolderUnusable'
+  }
+}
+
+/** A PGlite with the extensions that migrations make. */
+export async function createPglite(options: PGliteOptions = {}): Promise<PGlite> {
+  setFlagsFromString(COMPILE_ONCE)
+  const [{ PGlite }, { pg_trgm }] = await Promise.all([
+    import('@electric-sql/pglite'),
+    import('@electric-sql/pglite/contrib/pg_trgm'),
+  ])
+  const startParams = [...PGlite.defaultStartParams, ...SETTINGS.flatMap((setting) => ['-c', setting])]
+  return PGlite.create({ ...options, extensions: { pg_trgm }, startParams })
+}
+
+/**
+ * PGlite is 10 MB of WebAssembly. That V8 compiles it again, and better, where it is busy, takes a core for a third of a
+ * second at each start; the service answers no more requests for it.
+ */
+const COMPILE_ONCE = '--liftoff-only'
+
+const SETTINGS = [
+  // PGlite's 128 MB would all be written at each start, and take 150 ms and 130 MB of memory.
+  'shared_buffers=16MB',
+  // A timer that tells how the start goes keeps the process alive for 10 s.
+  'log_startup_progress_interval=0',
+]
+
+/** A connection over a PGlite that is open already. */
+export function overPglite(client: PGlite, afterClose: () => void = () => undefined): Connection {
+  const db = drizzle(client)
+  return {
+    db,
+    migrate: () => namingMigrations(() => migrate(db, migrations)),
+    async close() {
+      await client.close()
+      afterClose()
+    },
+  }
+}

@@ -1,0 +1,95 @@
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { is } from 'drizzle-orm'
+import { PgTable, getTableConfig, isPgEnum } from 'drizzle-orm/pg-core'
+import { migrations } from './migrations.ts'
+import * as schema from '../tables.ts'
+
+/** As drizzle-kit keeps what the last migration leads to; of a column, an index or a key what is compared here. */
+interface Snapshot {
+  readonly tables: Readonly<Record<string, SnapshotTable>>
+  readonly enums: Readonly<Record<string, { name: string; values: readonly string[] }>>
+}
+
+interface SnapshotTable {
+  readonly name: string
+  readonly columns: Readonly<
+    Record<string, { name: string; type: string; notNull: boolean; default?: unknown }>
+  >
+  readonly indexes: Readonly<
+    Record<string, { columns: readonly unknown[]; isUnique: boolean; where?: string }>
+  >
+  readonly foreignKeys: Readonly<Record<string, { onDelete?: string }>>
+  readonly uniqueConstraints: object
+  readonly checkConstraints: object
+}
+
+/**
+ * What src/database/tables.ts says and no migration makes: `npm run db:generate` was forgotten. Read from the last snapshot,
+ * as importing drizzle-kit takes 1.2 s; it is told by names, types and what else is a word, and not by the
+ * expressions of indexes, checks and defaults.
+ *
+ * @returns one line, or undefined
+ */
+export function forgottenMigration(
+  tables: Record<string, unknown> = schema,
+  snapshot: Snapshot | undefined = lastSnapshot(),
+): string | undefined {
+  if (!snapshot) return undefined
+  const before = new Set(inSnapshot(snapshot))
+  const now = new Set(inCode(tables))
+  const differing = [...now].filter((line) => !before.has(line))
+  differing.push(...[...before].filter((line) => !now.has(line)))
+  if (differing.length === 0) return undefined
+  const names = [...new Set(differing.map((line) => line.split(' ', 1)[0]))]
+  const told = names.slice(0, MOST_NAMES).join(', ') + (names.length > MOST_NAMES ? ', …' : '')
+  return `src/database/tables.ts has changes that no migration makes (${told}): run npm run db:generate.`
+}
+
+const MOST_NAMES = 5
+
+/** Undefined where a build has the migrations alone. */
+function lastSnapshot(): Snapshot | undefined {
+  const meta = join(migrations.migrationsFolder, 'meta')
+  const { entries } = readJson(join(meta, '_journal.json')) as { entries: { idx: number }[] }
+  const file = join(meta, `${String(entries.at(-1)?.idx).padStart(4, '0')}_snapshot.json`)
+  return existsSync(file) ? (readJson(file) as Snapshot) : undefined
+}
+
+const readJson = (file: string): unknown => JSON.parse(readFileSync(file, 'utf8'))
+
+/** A line for each part of each table: its name, and what must be the same. */
+function* inSnapshot({ tables, enums }: Snapshot): Generator<string> {
+  for (const { name, values } of Object.values(enums)) yield `${name} ${values.join()}`
+  for (const table of Object.values(tables)) {
+    yield table.name
+    for (const { name, type, notNull, default: given } of Object.values(table.columns))
+      yield `${table.name}.${name} ${type} ${notNull} ${given !== undefined}`
+    for (const [name, { columns, isUnique, where }] of Object.entries(table.indexes))
+      yield `${name} index ${columns.length} ${isUnique} ${where !== undefined}`
+    for (const [name, { onDelete }] of Object.entries(table.foreignKeys))
+      yield `${name} key ${onDelete ?? 'no action'}`
+    for (const name of Object.keys({ ...table.uniqueConstraints, ...table.checkConstraints })) yield name
+  }
+}
+
+function* inCode(tables: Record<string, unknown>): Generator<string> {
+  for (const table of Object.values(tables)) {
+    if (isPgEnum(table)) yield `${table.enumName} ${table.enumValues.join()}`
+    if (!is(table, PgTable)) continue
+    const { name: owner, columns, indexes, foreignKeys, uniqueConstraints, checks } = getTableConfig(table)
+    yield owner
+    for (const column of columns) {
+      yield `${owner}.${column.name} ${column.getSQLType()} ${column.notNull} ${column.default !== undefined}`
+      if (column.isUnique && column.uniqueName !== undefined) yield column.uniqueName
+    }
+    for (const { config } of indexes)
+      yield `${config.name ?? nameOf(owner, config.columns)} index ${config.columns.length} ${config.unique} ${config.where !== undefined}`
+    for (const key of foreignKeys) yield `${key.getName()} key ${key.onDelete ?? 'no action'}`
+    for (const { name } of [...uniqueConstraints, ...checks]) if (name !== undefined) yield name
+  }
+}
+
+/** What drizzle-kit calls an index that has no name; it takes none of expressions. */
+const nameOf = (table: string, columns: readonly object[]) =>
+  [table, ...columns.map((column) => ('name' in column ? column.name : '')), 'index'].join('_')

@@ -1,0 +1,314 @@
+import { getTableColumns, sql } from 'drizzle-orm'
+import {
+  type ExtraConfigColumn,
+  type PgColumn,
+  type PgColumnBuilderBase,
+  bigint,
+  boolean,
+  index,
+  integer,
+  jsonb,
+  pgTable,
+  primaryKey,
+  smallint,
+  text,
+  timestamp,
+  uniqueIndex,
+  uuid,
+  varchar,
+} from 'drizzle-orm/pg-core'
+import { type ApiErrorKind, ItemNotFound } from '../contract/errors.ts'
+import { conceal } from './owned-table.ts'
+import { isText, mayLackKey, sortKey } from './sort-key.ts'
+
+/**
+ * The whole data model. Columns that another program might leave out have a database default, so that
+ * rows written past this service are as good as its own. After a change: `npm run db:generate`.
+ */
+
+const id = () => uuid().primaryKey().defaultRandom()
+const time = () => timestamp({ withTimezone: true, precision: 3 })
+const createdAt = () => time().notNull().defaultNow()
+const ofUser = () => uuid().references(() => users.id, { onDelete: 'cascade' })
+
+export const users = pgTable(
+  'users',
+  {
+    id: id(),
+    email: varchar({ length: 255 }).notNull(),
+    is_active: boolean().notNull().default(true),
+    is_superuser: boolean().notNull().default(false),
+    is_verified: boolean().notNull().default(false),
+    full_name: varchar({ length: 255 }),
+    hashed_password: text().notNull(),
+    // Of the latest sign-up with an address that was in use, where addresses have to be verified. It opens nothing: a
+    // sign-in with it is answered as one to an unverified account, so that nobody learns which addresses are in use.
+    claimed_password_hash: text(),
+    // Moves on with every change of password, role or state that must end sessions: a session made under
+    // an older version is dead, even one that a login makes at the same moment.
+    credentials_version: integer().notNull().default(0),
+    // The address of the machine that signed up; told to whoever owns the mail address.
+    registered_from: text(),
+    created_at: createdAt(),
+    // Set by a deletion, which takes the address with it: for everybody the user is gone from then on. The row goes once
+    // everything that belongs to it is removed (removal.ts).
+    deleted_at: time(),
+  },
+  (table) => [
+    uniqueIndex('users_email_unique').on(sql`lower(${table.email})`),
+    // Lists are read along these in either direction, without a sort.
+    index('users_created_at_id_index').on(table.created_at, table.id),
+    index('users_full_name_id_index').on(sortKey(table.full_name, table.full_name), table.id),
+    // The last active superuser is looked for among these few.
+    index('users_superuser_index')
+      .on(table.id)
+      .where(sql`${table.is_superuser} and ${table.is_active}`),
+    index('users_deleted_at_index')
+      .on(table.deleted_at)
+      .where(sql`${table.deleted_at} is not null`),
+    index('users_registered_from_index')
+      .on(table.created_at)
+      .where(sql`${table.registered_from} is not null`),
+  ],
+)
+
+/**
+ * One sign-in. Access tokens name it as `sid`; without a live row they are worth nothing. A trigger (migrations) ends the
+ * oldest where a user would have more than a hundred.
+ */
+export const sessions = pgTable(
+  'sessions',
+  {
+    id: id(),
+    user_id: ofUser().notNull(),
+    credentials_version: integer().notNull(),
+    // Refresh tokens are derived from id and generation; only the newest one is good.
+    generation: integer().notNull().default(0),
+    // The newest generation whose access token was used; null for sessions of before that was noted.
+    seen_generation: integer().default(0),
+    user_agent: text(),
+    ip_address: text(),
+    created_at: createdAt(),
+    last_used_at: createdAt(),
+    refreshed_at: time(),
+    expires_at: time().notNull(),
+  },
+  (table) => [
+    // A user's are listed along this, and the oldest of more than a hundred found.
+    index('sessions_user_id_created_at_id_index').on(table.user_id, table.created_at, table.id),
+    index('sessions_expires_at_index').on(table.expires_at),
+  ],
+)
+
+export type TokenPurpose = 'reset_password' | 'verify_email'
+
+/** The right to do one thing once, mailed as a link. The row is no secret: the MAC in the link is. */
+export const oneTimeTokens = pgTable(
+  'one_time_tokens',
+  {
+    id: id(),
+    user_id: ofUser().notNull(),
+    purpose: text().$type<TokenPurpose>().notNull(),
+    // At most three live tokens of a kind: each stands in a slot from 1 to 3, and a slot holds one.
+    slot: smallint().notNull(),
+    // The address that it was mailed to; worthless once the user has another.
+    email: varchar({ length: 255 }).notNull(),
+    created_at: createdAt(),
+    expires_at: time().notNull(),
+  },
+  (table) => [
+    uniqueIndex('one_time_tokens_slot_unique').on(table.user_id, table.purpose, table.slot),
+    index('one_time_tokens_expires_at_index').on(table.expires_at),
+  ],
+)
+
+/** What limits have counted: one row for each limit and whom it counts. Nothing in it says who that is. */
+export const rateLimits = pgTable(
+  'rate_limits',
+  {
+    // A MAC over the limit's name and an address, a user or a network.
+    key: text().primaryKey(),
+    // Every try adds some seconds; it lies as far ahead as tries are not forgotten.
+    forgotten_at: timestamp({ withTimezone: true }).notNull(),
+    // The next try passes then.
+    resumes_at: timestamp({ withTimezone: true }).notNull(),
+  },
+  (table) => [index('rate_limits_over_index').on(sql`greatest(${table.forgotten_at}, ${table.resumes_at})`)],
+)
+
+/** Where a user signed in from: strangers who try too much do not lock these out. */
+export const knownNetworks = pgTable(
+  'known_networks',
+  {
+    user_id: ofUser().notNull(),
+    // A MAC over user and network.
+    network: text().notNull(),
+    signed_in_at: createdAt(),
+  },
+  (table) => [
+    primaryKey({ columns: [table.user_id, table.network] }),
+    index('known_networks_signed_in_at_index').on(table.signed_in_at),
+    // The latest of an account, which has as many as it signed in from in 90 days.
+    index('known_networks_user_id_signed_in_at_index').on(table.user_id, table.signed_in_at),
+  ],
+)
+
+export type MessageName =
+  | 'welcome'
+  | 'recovery'
+  | 'verification' // of a new account
+  | 'new_address' // verification of a changed address
+  | 'account_exists' // to the owner, when somebody signs up with their address
+  | 'account_unconfirmed' // the same, where nobody confirmed the address yet
+  | 'password_changed'
+  | 'address_changed' // to the old one
+  | 'session_ended' // an old refresh token was used
+  | 'recovery_link_shown' // to a superuser
+  | 'test'
+
+/** The outbox: what is to be said to whom. Never a link; those are made when a mail is sent. */
+export const emails = pgTable(
+  'emails',
+  {
+    id: id(),
+    user_id: ofUser(),
+    message: text().$type<MessageName>().notNull(),
+    recipient: varchar({ length: 255 }).notNull(),
+    // When and from where its cause came: mail/messages.ts
+    params: jsonb().$type<Record<string, string | null>>().notNull().default({}),
+    token_id: uuid(),
+    created_at: createdAt(),
+    attempts: integer().notNull().default(0),
+    // Due then; while a deliverer has it, the end of its lease.
+    next_attempt_at: createdAt(),
+    sent_at: time(),
+    parked_at: time(),
+    last_error: text(),
+  },
+  (table) => [
+    index('emails_due_index')
+      .on(table.next_attempt_at)
+      .where(sql`${table.sent_at} is null and ${table.parked_at} is null`),
+    index('emails_parked_index')
+      .on(table.created_at, table.id)
+      .where(sql`${table.parked_at} is not null`),
+    index('emails_sent_at_index')
+      .on(table.sent_at)
+      .where(sql`${table.sent_at} is not null`),
+    index('emails_created_at_id_index').on(table.created_at, table.id),
+    index('emails_user_id_index').on(table.user_id),
+  ],
+)
+
+/**
+ * What creations with an Idempotency-Key made, for a day: a repeat is answered with it. Key and body are hashes.
+ */
+export const idempotencyKeys = pgTable(
+  'idempotency_keys',
+  {
+    user_id: ofUser().notNull(),
+    key: text().notNull(),
+    body: text().notNull(),
+    // The new row and its version, whatever became of it since.
+    answer: jsonb().notNull(),
+    version: text().notNull(),
+    created_at: createdAt(),
+  },
+  (table) => [
+    primaryKey({ columns: [table.user_id, table.key] }),
+    index('idempotency_keys_created_at_index').on(table.created_at),
+  ],
+)
+
+/**
+ * How many rows large tables have, so that the lists of all of them need not count: the sum of what each write added
+ * or took away. Written by triggers (migrations), for whoever writes; a row for each write, so that none waits for
+ * another's, which now and then are summed up into one.
+ */
+export const rowCounts = pgTable('row_counts', {
+  id: bigint({ mode: 'number' }).primaryKey().generatedAlwaysAsIdentity(),
+  table_name: text().notNull(),
+  delta: bigint({ mode: 'number' }).notNull(),
+})
+
+/** What a list of an owned table offers beside newest first: by which fields it is sorted, and in which it is searched. */
+interface Listing<Field, Sort extends Field> {
+  readonly sort?: readonly Sort[]
+  readonly search?: readonly Field[]
+}
+
+/** Generated columns, identities and serials. */
+const isFilledIn = ({ generated, generatedIdentity, columnType }: PgColumn) =>
+  generated !== undefined || generatedIdentity !== undefined || /^Pg\w*Serial/.test(columnType)
+
+/** A type of one's own may be text (`citext`). */
+const isSearchable = (column: PgColumn) => isText(column) || column.dataType === 'custom'
+
+/** What every owned table has by itself. */
+const GIVEN = ['id', 'owner_id', 'created_at']
+
+/**
+ * Declares a table whose rows belong to users: `fields` are what its owner fills in; id, owner and time of
+ * creation come with it. Nothing but `request.owned(table)` can read or write it (database/owned-table.ts).
+ */
+export function ownedTable<
+  Name extends string,
+  Fields extends Record<string, PgColumnBuilderBase>,
+  Sort extends keyof Fields & string = never,
+>(
+  name: Name,
+  notFound: ApiErrorKind,
+  fields: Fields,
+  { sort = [], search = [] }: Listing<keyof Fields & string, Sort> = {},
+) {
+  const taken = GIVEN.find((field) => field in fields)
+  if (taken !== undefined) throw new TypeError(`${name}: every owned table has its own ${taken}`)
+  const table = pgTable(
+    name,
+    { id: id(), ...fields, owner_id: ofUser().notNull(), created_at: createdAt() },
+    (columns) => {
+      const { id, owner_id, ...others } = columns as unknown as Record<string, PgColumn & ExtraConfigColumn>
+      // An owner's list and that of all are read along these in either direction, without a sort.
+      return ['created_at', ...sort].flatMap((field) => {
+        const column = others[field]!
+        const key = sortKey(column, column)
+        const indexes = [
+          index(`${name}_owner_id_${field}_id_index`).on(owner_id!, key, id!),
+          index(`${name}_${field}_id_index`).on(key, id!),
+        ]
+        // Null is last in either direction, which needs an index for each.
+        const falling = [sql`${key} desc nulls last`, sql`${id!} desc`] as const
+        if (mayLackKey(column))
+          indexes.push(
+            index(`${name}_owner_id_${field}_desc_index`).on(owner_id!, ...falling),
+            index(`${name}_${field}_desc_index`).on(...falling),
+          )
+        return indexes
+      })
+    },
+  )
+  const columns: Record<string, PgColumn> = getTableColumns(table)
+  const filledIn = Object.values(columns).find(isFilledIn)
+  if (filledIn)
+    throw new TypeError(
+      `${name}: ${filledIn.name} is written by the database, and so is no field of an owner's`,
+    )
+  const unsearchable = search.find((field) => !isSearchable(columns[field]!))
+  if (unsearchable !== undefined)
+    throw new TypeError(`${name}: ${unsearchable} is no text, which q looks into`)
+  return conceal<typeof table.$inferSelect, keyof Fields & string, 'created_at' | Sort>(table, {
+    fields: Object.keys(fields),
+    search,
+    notFound,
+  })
+}
+
+export const items = ownedTable(
+  'items',
+  ItemNotFound,
+  {
+    title: varchar({ length: 255 }).notNull(),
+    description: varchar({ length: 255 }),
+  },
+  { sort: ['title'], search: ['title', 'description'] },
+)

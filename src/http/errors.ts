@@ -1,0 +1,106 @@
+import { STATUS_CODES } from 'node:http'
+import { isNativeError } from 'node:util/types'
+import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
+import plugin from 'fastify-plugin'
+import { isUnavailable } from '../database/faults.ts'
+import {
+  ApiError,
+  type ApiErrorKind,
+  ClientClosedRequest,
+  InternalServerError,
+  InvalidCredentials,
+  InvalidInput,
+  InvalidToken,
+  UnreadableBody,
+  Overloaded,
+  PayloadTooLarge,
+  ServiceUnavailable,
+  TooManyRequests,
+  UnsupportedMediaType,
+} from '../contract/errors.ts'
+import { rememberInput } from './observe/logger.ts'
+import { validationFaults } from './input/validation-faults.ts'
+
+/** The one place that turns errors into answers: `{"detail": …}` and nothing of what is inside. */
+export const errors = plugin(
+  (app, _options, done) => {
+    app.setErrorHandler((thrown, request, reply) => {
+      const error =
+        isNativeError(thrown) || thrown instanceof Error ? (thrown as FastifyError) : new NoError(thrown)
+      try {
+        return answerError(error, request, reply)
+      } catch (fault) {
+        // An error whose fields are something else than its type says: what it is can't be told.
+        request.log.error({ err: fault, route: request.routeOptions.url }, 'request failed')
+        return sendApiError(reply, new InternalServerError())
+      }
+    })
+    done()
+  },
+  { name: 'errors', dependencies: ['reporting'] },
+)
+
+/** Something was thrown that is no Error: `throw null`, `Promise.reject('text')`. What it was may be a secret. */
+class NoError extends Error {
+  readonly code = 'NO_ERROR'
+
+  constructor(thrown: unknown) {
+    super(`what was thrown is no Error: ${thrown === null ? 'null' : typeof thrown}`)
+    this.name = 'NoError'
+  }
+}
+
+/** Fastify's own errors, by code. */
+const known = new Map<string, new () => ApiError>([
+  ['FST_ERR_CTP_BODY_TOO_LARGE', PayloadTooLarge],
+  ['FST_ERR_CTP_INVALID_MEDIA_TYPE', UnsupportedMediaType],
+  ['FST_ERR_CTP_INVALID_JSON_BODY', UnreadableBody],
+])
+
+function answerError(error: FastifyError, request: FastifyRequest, reply: FastifyReply) {
+  if (Array.isArray(error.validation)) {
+    return reply.code(422).send({ detail: validationFaults(error, request) })
+  }
+  const answer = toApiError(error, request)
+  if (answer.status >= 500) rememberInput(error, request)
+  if (answer.status >= 500 && !(answer instanceof Overloaded)) {
+    request.log.error({ err: error, route: request.routeOptions.url }, 'request failed')
+  }
+  recordRefusal(request, answer)
+  if (answer.status === 500) request.server.reportError(error, request)
+  return sendApiError(reply, answer)
+}
+
+/** Who tries what they may not is told of, whichever route refuses it. */
+function recordRefusal(request: FastifyRequest, answer: ApiError): void {
+  if (isOf(InvalidCredentials, answer)) request.recordRefusal('token_refused', answer.reason ?? 'unknown')
+  else if (isOf(InvalidToken, answer)) request.recordRefusal('link_refused', 'unknown, used or expired')
+  else if (answer instanceof TooManyRequests) request.recordRefusal('limit_reached', answer.limit)
+  else if (answer.status === 403) request.recordRefusal('access_denied', answer.detail)
+}
+
+const isOf = (kind: ApiErrorKind, answer: ApiError): boolean => answer instanceof kind
+
+/** Sends an error as the contract has it. */
+export function sendApiError(reply: FastifyReply, error: ApiError) {
+  const { status, headers, detail } = error
+  return reply
+    .code(status)
+    .headers({ ...headers })
+    .send({
+      detail: error instanceof InvalidInput ? [error.fault] : detail,
+    })
+}
+
+function toApiError(error: FastifyError, { raw }: FastifyRequest): ApiError {
+  if (error instanceof ApiError) return error
+  // Its code is that of a connection of the database that broke.
+  if (error === raw.errored) return new ClientClosedRequest()
+  const kind = known.get(error.code)
+  if (kind) return new kind()
+  if (isUnavailable(error)) return new ServiceUnavailable()
+  const status = error.statusCode ?? 500
+  if (Number.isInteger(status) && status >= 400 && status < 500)
+    return new ApiError(status, STATUS_CODES[status] ?? 'Bad Request')
+  return new InternalServerError()
+}

@@ -1,0 +1,222 @@
+import { AjvCompiler } from '@fastify/ajv-compiler'
+import type { TObject, TSchema } from '@sinclair/typebox'
+import type { FastifySchemaValidationError } from 'fastify'
+import plugin from 'fastify-plugin'
+import { components } from '../../contract/contract.ts'
+import { LONGEST_PASSWORD, normalPassword } from '../../text/normal-password.ts'
+import { isEmail, readEmail } from '../../text/email-address.ts'
+import { readText } from '../../text/text-values.ts'
+
+/**
+ * How inputs are checked against their schemas. Bodies are never coerced (Fastify's default turns null into "" and
+ * 5 into "5"); text of path and query is read strictly. All faults of a part are told at once. What a schema does not
+ * name is dropped before a handler sees it.
+ */
+const ajv = {
+  coerceTypes: false,
+  useDefaults: true,
+  removeAdditional: 'all',
+  allErrors: true,
+  validateSchema: false, // tests do: here it would cost a start 40 ms
+} as const
+
+/**
+ * In place of those of ajv-formats, which take `urn:uuid:…`, addresses that are more than one recipient, and times that
+ * the database does not.
+ */
+const formats = {
+  email: isEmail,
+  uuid: /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i,
+  date: isDate,
+  'date-time': isDateTime,
+}
+
+/** RFC 3339, 5.6 */
+const DATE = /^(?!0000)\d{4}-\d\d-\d\d$/
+const TIME = /^T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d{1,9})?(?:Z|[+-](?:[01]\d|2[0-3]):[0-5]\d)$/i
+
+function isDate(text: string): boolean {
+  const time = DATE.test(text) ? Date.parse(text) : Number.NaN
+  return !Number.isNaN(time) && new Date(time).toISOString().startsWith(text) // 30 February would be 2 March
+}
+
+function isDateTime(text: string): boolean {
+  return isDate(text.slice(0, 10)) && TIME.test(text.slice(10))
+}
+
+function addFormats(instance: FormatTaker): void {
+  for (const [name, format] of Object.entries(formats)) instance.addFormat(name, format)
+}
+
+export const validation = plugin(
+  (app, _options, done) => {
+    for (const component of components.values()) app.addSchema(component)
+    const buildCompiler = AjvCompiler() as unknown as CompilerFactory
+    const compiler = (customOptions: object) =>
+      whenNeeded(() => buildCompiler(app.getSchemas(), { customOptions, onCreate: addFormats }))
+    const withDefaults = compiler(ajv)
+    // A default is what a new thing has: in a change it would set back what is not sent.
+    const withoutDefaults = compiler({ ...ajv, useDefaults: false })
+    app.setValidatorCompiler<TSchema>(({ schema, httpPart, method }) => {
+      const isChange = httpPart === 'body' && (method === 'PUT' || method === 'PATCH')
+      const compile = isChange ? withoutDefaults : withDefaults
+      let validate: Validate | undefined // compiled when it is first used: no start waits for all of them
+      const isHeaders = httpPart === 'headers'
+      const used = isHeaders ? inLowerCase(schema as TObject) : schema
+      const read = reader(used as TObject, httpPart)
+      const emails = emailsOf(used as TObject)
+      return (input: unknown) => {
+        validate ??= compile()({ schema: used })
+        const data = read(input)
+        readEmails(data, emails)
+        const faults = validate(data) ? [] : (validate.errors ?? [])
+        if (faults.length > 0 || !isFlatAndStorable(data)) {
+          const all = [...faults, ...textFaults(data, new Set(faults.map((fault) => fault.instancePath)))]
+          if (all.length > 0) return { error: all.slice(0, MOST_FAULTS) as unknown as Error }
+        }
+        // Headers that were set would be copied each time that they are read.
+        return isHeaders ? true : { value: data }
+      }
+    })
+    done()
+  },
+  { name: 'validation' },
+)
+
+function whenNeeded<T>(make: () => T): () => T {
+  let made: T | undefined
+  return () => (made ??= make())
+}
+
+interface FormatTaker {
+  addFormat(name: string, format: RegExp | ((text: string) => boolean)): unknown
+}
+
+/** The package's types leave out what Fastify calls it with. */
+type CompilerFactory = (
+  schemas: Record<string, unknown>,
+  options: { customOptions: object; onCreate: typeof addFormats },
+) => (route: { schema: object }) => Validate
+
+interface Validate {
+  (data: unknown): boolean
+  errors?: FastifySchemaValidationError[] | null
+}
+
+/** The fields of a part that are addresses. */
+function emailsOf(schema: TObject): string[] {
+  const named = typeof schema.$ref === 'string' ? components.get(schema.$ref.replace(/#$/, '')) : schema
+  const properties = (named as Partial<TObject> | undefined)?.properties ?? {}
+  return Object.entries(properties).flatMap(([name, { format }]) => (format === 'email' ? [name] : []))
+}
+
+function readEmails(data: unknown, names: readonly string[]): void {
+  if (names.length === 0 || typeof data !== 'object' || data === null) return
+  const values = data as Record<string, unknown>
+  for (const name of names) {
+    const text = Object.hasOwn(values, name) ? values[name] : undefined
+    if (typeof text === 'string') values[name] = readEmail(text)
+  }
+}
+
+/** What of an input is checked, of these parts of a request. */
+function reader(schema: TObject, part: string | undefined): (input: unknown) => unknown {
+  if (part === 'body') return normalPasswordsIn(schema)
+  if (part === 'headers') return namedIn(schema)
+  return (input) => readProperties(schema, input)
+}
+
+/**
+ * Passwords are counted in the form in which they are hashed. One that is chosen goes on in that form; one that is compared
+ * stays as it was typed, where it is not too long like that, as old hashes are of that.
+ */
+function normalPasswordsIn(schema: TSchema): (body: unknown) => unknown {
+  const { $ref } = schema as { $ref?: string }
+  const named = (($ref === undefined ? schema : components.get($ref.replace('#', ''))) ?? schema) as TObject
+  const fields = Object.entries((named.properties as TObject['properties'] | undefined) ?? {})
+    .filter(([, { format, maxLength }]) => format === 'password' && maxLength !== undefined)
+    .map(([name, { minLength = 0 }]) => ({ name, isChosen: Number(minLength) > 0 }))
+  if (fields.length === 0) return (body) => body
+  return (body) => {
+    if (typeof body !== 'object' || body === null) return body
+    const values = body as Record<string, unknown>
+    for (const { name, isChosen } of fields) {
+      const value = Object.hasOwn(values, name) ? values[name] : undefined
+      if (typeof value !== 'string') continue
+      if (isChosen || [...value].length > LONGEST_PASSWORD) values[name] = normalPassword(value)
+    }
+    return body
+  }
+}
+
+/** Of headers a copy, as others than the handler look at them, and of those alone that the schema names. */
+function namedIn({ properties }: TObject) {
+  const names = Object.keys(properties)
+  return (input: unknown) => {
+    const named: Record<string, unknown> = {}
+    for (const name of names) {
+      const value = (input as Record<string, unknown>)[name]
+      if (value !== undefined) named[name] = value
+    }
+    return named
+  }
+}
+
+/** As Node names headers. */
+const inLowerCase = ({ properties, ...schema }: TObject) => ({
+  ...schema,
+  properties: Object.fromEntries(
+    Object.entries(properties).map(([name, property]) => [name.toLowerCase(), property]),
+  ),
+})
+
+/** Path or query with its texts read as the types that the schema names. */
+function readProperties(schema: TObject, input: unknown): unknown {
+  const values = input as Record<string, unknown>
+  for (const [name, property] of Object.entries(schema.properties)) {
+    if (Object.hasOwn(values, name)) values[name] = readText(property, values[name])
+  }
+  return values
+}
+
+/** A small request does not get a huge answer: so many faults are told, at places so long. */
+const MOST_FAULTS = 100
+const LONGEST_WAY = 300
+
+/** PostgreSQL keeps no U+0000, and a lone surrogate would be stored as another character: no text may have them. */
+const isStorable = (text: string) => !text.includes('\0') && text.isWellFormed()
+
+/** Most inputs are: then no ways to their values are written down. */
+function isFlatAndStorable(data: unknown): boolean {
+  if (typeof data !== 'object' || data === null) return false
+  for (const name of Object.keys(data)) {
+    const value = (data as Record<string, unknown>)[name]
+    if (typeof value === 'string' ? !isStorable(value) : typeof value === 'object' && value !== null)
+      return false
+  }
+  return true
+}
+
+/**
+ * Texts that can't be stored. Goes over what the schema knows and found no fault with, without recursion, as it may be deep.
+ */
+function textFaults(data: unknown, faulty: ReadonlySet<string>): FastifySchemaValidationError[] {
+  const faults: FastifySchemaValidationError[] = []
+  const waiting: [path: string, value: unknown][] = [['', data]]
+  for (let next = waiting.pop(); next; next = waiting.pop()) {
+    const [path, value] = next
+    if (typeof value === 'string') {
+      if (!isStorable(value)) {
+        faults.push({ keyword: 'text', instancePath: path, schemaPath: '', params: {} })
+      }
+    } else if (
+      typeof value === 'object' &&
+      value !== null &&
+      path.length < LONGEST_WAY &&
+      (path === '' || !faulty.has(path))
+    ) {
+      for (const [name, inner] of Object.entries(value)) waiting.push([`${path}/${name}`, inner])
+    }
+  }
+  return faults
+}

@@ -1,0 +1,44 @@
+import { setTimeout as pause } from 'node:timers/promises'
+import type { FastifyRequest } from 'fastify'
+import plugin from 'fastify-plugin'
+import type { Config } from '../../config/config.ts'
+import { trustOf } from '../../text/network.ts'
+import {
+  type RequestSpan,
+  startRequestSpan,
+  startTracing,
+  traceIds,
+  tracingIsOn,
+} from '../../config/spans.ts'
+
+/** The last spans are worth that long a wait at the end. */
+const FLUSH_MS = 2_000
+
+/** A span for each request, its id in the request's log lines. Does nothing, and loads nothing, unless switched on. */
+export const tracing = plugin(
+  async (app, { config }: { config: Config }) => {
+    if (!tracingIsOn(config)) return
+    const stop = await startTracing(config)
+    const isTrusted = trustOf(config.trustedProxies)
+    const spans = new WeakMap<FastifyRequest, RequestSpan>()
+
+    app.addHook('onRequest', (request, reply, next) => {
+      // Strangers do not decide what is sampled, nor of which trace it is a part.
+      const caller = isTrusted(request.raw.socket.remoteAddress) ? request.headers : {}
+      const traced = startRequestSpan(caller, request.method, request.route.url)
+      if (!traced) return next()
+      spans.set(request, traced)
+      request.log = reply.log = request.log.child(traceIds(traced.span))
+      traced.within(next)
+    })
+    // Once more: what reads the body calls back from outside of the request's context.
+    app.addHook('preValidation', (request, _reply, next) => {
+      const traced = spans.get(request)
+      if (traced) traced.within(next)
+      else next()
+    })
+    app.onEnded((request, _reply, status) => spans.get(request)?.end(status))
+    app.addHook('onClose', () => Promise.race([stop(), pause(FLUSH_MS, undefined, { ref: false })]))
+  },
+  { name: 'tracing', dependencies: ['ending', 'route'] },
+)

@@ -1,0 +1,88 @@
+import plugin from 'fastify-plugin'
+import type { OpenAPIV3_1 } from 'openapi-types'
+import type { Config } from '../config/config.ts'
+import { API_VERSION, SECURITY_SCHEME } from '../contract/contract.ts'
+import { description, documented, tags } from '../contract/document.ts'
+import { refusals } from './scopes.ts'
+
+/** The OpenAPI document, made of the routes' schemas, scopes and errors, where resources/docs serves it. */
+export const openapi = plugin(
+  async (app, { config }: { config: Config }) => {
+    if (!config.DOCS_ENABLED) return
+    const { default: swagger } = await import('@fastify/swagger')
+    await app.register(swagger, {
+      openapi: {
+        openapi: '3.1.0',
+        info: {
+          title: config.PROJECT_NAME,
+          description,
+          version: API_VERSION,
+          contact: { name: config.PROJECT_NAME },
+          license: { name: 'MIT', url: 'https://opensource.org/license/mit' },
+        },
+        servers: [{ url: config.publicPath || '/', description: 'Where this document came from.' }],
+        tags: tags.filter(({ name }) => name !== 'private' || config.ENVIRONMENT === 'local'),
+        components: {
+          securitySchemes: {
+            [SECURITY_SCHEME]: {
+              type: 'oauth2',
+              description: 'An address and a password give an access token.',
+              flows: { password: { tokenUrl: `${config.publicPath}/api/v1/login/access-token`, scopes: {} } },
+            },
+          },
+        },
+      },
+      refResolver: {
+        buildLocalReference: ({ $id }, _base, _fragment, index) =>
+          typeof $id === 'string' ? $id : `def-${index}`,
+      },
+      transformObject: (document) =>
+        withoutDefaultsOfChanges(
+          withoutUnused((document as { openapiObject: OpenAPIV3_1.Document }).openapiObject),
+        ),
+      transform: ({ schema, url, route }) => ({
+        schema: schema?.operationId
+          ? documented(schema, refusals[route.config?.access ?? 'public'])
+          : { hide: true },
+        url,
+      }),
+    })
+  },
+  { name: 'openapi', dependencies: ['validation'] },
+)
+
+/** The components of resources that are not there (/private outside local) are not in the document either. */
+function withoutUnused(document: OpenAPIV3_1.Document) {
+  const schemas = document.components?.schemas ?? {}
+  const names = new Set<string>()
+  const collect = (part: unknown): void => {
+    for (const [, name] of JSON.stringify(part).matchAll(/"#\/components\/schemas\/([^"]+)"/g)) {
+      if (name === undefined || names.has(name)) continue
+      names.add(name)
+      collect(schemas[name])
+    }
+  }
+  collect(document.paths ?? {})
+  const used = Object.fromEntries(Object.entries(schemas).filter(([name]) => names.has(name)))
+  return { ...document, components: { ...document.components, schemas: used } }
+}
+
+/** Bodies of changes have no defaults (validation.ts), and generated clients would send what the document says. */
+function withoutDefaultsOfChanges(document: OpenAPIV3_1.Document) {
+  const operations = Object.values(document.paths ?? {}).flatMap((path) => Object.entries(path ?? {}))
+  const changes: unknown[] = []
+  const others: unknown[] = []
+  for (const [method, operation] of operations) {
+    const { requestBody, ...rest } = operation as OpenAPIV3_1.OperationObject
+    ;(method === 'put' || method === 'patch' ? changes : others).push(requestBody)
+    others.push(rest)
+  }
+  const elsewhere = JSON.stringify([others, document.components?.schemas])
+  for (const [, name] of JSON.stringify(changes).matchAll(/"#\/components\/schemas\/([^"]+)"/g)) {
+    if (name === undefined || elsewhere.includes(`"#/components/schemas/${name}"`)) continue
+    const schema = document.components?.schemas?.[name] as OpenAPIV3_1.SchemaObject
+    for (const property of Object.values(schema.properties ?? {}))
+      delete (property as { default?: unknown }).default
+  }
+  return document
+}

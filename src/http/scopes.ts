@@ -1,0 +1,84 @@
+import type { FastifyPluginAsync, RouteOptions } from 'fastify'
+import plugin from 'fastify-plugin'
+import type { App, SignedInApp } from '../contract/contract.ts'
+import {
+  type ApiErrorKind,
+  InvalidCredentials,
+  NotAuthenticated,
+  NotEnoughPrivileges,
+} from '../contract/errors.ts'
+
+/** Who may call a route. */
+export type Access = 'public' | 'signed-in' | 'superuser'
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** Stamped by the route's scope; what the document says of it comes from here. */
+    access?: Access
+  }
+}
+
+/** The routes of a resource that share a scope. Those that ask who is there take a SignedInApp, and fit into no public one. */
+export type Resource<In = App> = (app: In) => void | Promise<void>
+
+/** What a scope refuses with; the document gets it from here. */
+export const refusals: Record<Access, readonly ApiErrorKind[]> = {
+  public: [],
+  'signed-in': [NotAuthenticated, InvalidCredentials],
+  superuser: [NotAuthenticated, InvalidCredentials, NotEnoughPrivileges],
+}
+
+/**
+ * One of the three scopes that every route stands in: its guard runs before anything else of the request is looked
+ * at, and stamps the routes, so that guard and document can't disagree.
+ */
+export function scope(access: Access, resources: readonly Resource[]): FastifyPluginAsync
+export function scope(
+  access: Exclude<Access, 'public'>,
+  resources: readonly (Resource | Resource<SignedInApp>)[],
+): FastifyPluginAsync
+export function scope(
+  access: Access,
+  resources: readonly (Resource | Resource<SignedInApp>)[],
+): FastifyPluginAsync {
+  return async (app) => {
+    app.addHook('onRoute', (route) => {
+      route.config = { ...route.config, access }
+    })
+    if (access !== 'public') {
+      app.addHook('onRequest', async (request) => {
+        const user = await app.auth.authenticate(request)
+        request.currentUser = user // before the refusal, which is logged with who it was
+        if (access === 'superuser' && !user.is_superuser) throw new NotEnoughPrivileges()
+      })
+      // After the answer; whether it works out concerns nobody.
+      app.addHook('onResponse', ({ currentUser }, _reply, done) => {
+        if (currentUser?.session_unnoted) app.auth.sessions.touch(currentUser).catch(() => undefined)
+        done()
+      })
+    }
+    for (const resource of resources)
+      await app.register(async (routes) => resource(routes as App & SignedInApp))
+  }
+}
+
+/** Stops the start where a route stands in no scope, as nothing would guard it. */
+export const scopes = plugin(
+  (app, _options, done) => {
+    const routes: RouteOptions[] = []
+    app.addHook('onRoute', (route) => void routes.push(route))
+    app.addHook('onReady', (ready) => {
+      const stray = routes.find((route) => route.config?.access === undefined && route.url !== '*')
+      ready(stray && new RouteOutsideScopes(stray))
+    })
+    done()
+  },
+  { name: 'scopes', dependencies: ['auth'] },
+)
+
+class RouteOutsideScopes extends Error {
+  constructor({ method, url }: RouteOptions) {
+    super(`${String(method)} ${url} stands in no scope: list its resource in one of the three in app.ts`)
+    this.name = 'RouteOutsideScopes'
+  }
+}

@@ -1,0 +1,108 @@
+import { type Html, html } from '../../http/pages/html.ts'
+import type { RenderedMail } from '../templates.ts'
+import type { ErrorBody, WebPage } from '../../http/pages/web-page.ts'
+import type { KeptMail } from './store.ts'
+
+/** What the inbox shows. */
+
+export interface MailHeaders {
+  readonly from: string
+  readonly messageId: string
+  readonly subject: string
+}
+
+/** @param inbox its path, as a browser has it */
+export const listPage = (inbox: string, mails: readonly Listed[]): WebPage => ({
+  title: 'Inbox',
+  wide: true,
+  main: html`<h1>Inbox</h1>
+    <p class="note">
+      Without SMTP_HOST mails are kept, not sent. Newest first; load the page again to see what is new.
+    </p>
+    ${
+      mails.length === 0
+        ? html`<p class="card">Nothing was sent yet.</p>`
+        : html`<ul class="mails">
+            ${mails.map((mail) => listed(inbox, mail))}
+          </ul>`
+    }`,
+})
+
+interface Listed {
+  readonly mail: KeptMail
+  readonly subject: string
+}
+
+const listed = (
+  inbox: string,
+  { mail: { id, recipient, created_at, token_id, valid_until }, subject }: Listed,
+) =>
+  html`<li>
+    <a href="${inbox}/${id}"
+      ><strong>${subject}</strong> ${time(created_at)}
+      <span
+        >to ${recipient}${token_id !== null && valid_until === null && ' · its link no longer works'}</span
+      ></a
+    >
+  </li>`
+
+/**
+ * @param inbox as above
+ * @param mail undefined where its link is dead, and it can't be composed any more
+ */
+export const mailPage = (
+  inbox: string,
+  { id, recipient, created_at }: KeptMail,
+  { from, messageId, subject }: MailHeaders,
+  mail: RenderedMail | undefined,
+): WebPage => ({
+  title: subject,
+  wide: true,
+  main: html`<p>
+      <a href="${inbox}"><span aria-hidden="true">← </span>Inbox</a>
+    </p>
+    <h1>${subject}</h1>
+    <dl class="card">
+      <dt>From</dt>
+      <dd>${from}</dd>
+      <dt>To</dt>
+      <dd>${recipient}</dd>
+      <dt>Subject</dt>
+      <dd>${subject}</dd>
+      <dt>Date</dt>
+      <dd>${time(created_at)}</dd>
+      <dt>Message-ID</dt>
+      <dd>${messageId}</dd>
+    </dl>
+    ${mail ? parts(`${inbox}/${id}/html`, mail) : deadLink}`,
+})
+
+const parts = (htmlPath: string, { text }: RenderedMail) =>
+  html`<h2>HTML</h2>
+    <iframe
+      src="${htmlPath}"
+      title="The mail's HTML part"
+      sandbox="allow-popups allow-popups-to-escape-sandbox"
+    ></iframe>
+    <h2>Text</h2>
+    <pre class="card" tabindex="0">${linked(text)}</pre>`
+
+const deadLink = html`<p class="card dead">
+  Its link is used, replaced or expired. Links are kept nowhere, so the mail can’t be shown any more.
+</p>`
+
+/** Addresses in a text as links. Templates put each on a line of its own. */
+const linked = (text: string): Html[] =>
+  text
+    .split(/(https?:\/\/\S+)/)
+    .map((part, index) => (index % 2 === 1 ? html`<a href="${part}">${part}</a>` : html`${part}`))
+
+const style = { dateStyle: 'medium', timeStyle: 'medium', timeZone: 'UTC' } as const
+
+const time = (at: Date) =>
+  html`<time datetime="${at.toISOString()}">${at.toLocaleString('en-GB', style)} UTC</time>`
+
+export function errorPage({ detail }: ErrorBody): WebPage {
+  const title = typeof detail === 'string' ? detail : 'This is no address of a mail'
+  return { title, main: html`<h1>${title}</h1>` }
+}

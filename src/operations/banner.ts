@@ -1,0 +1,34 @@
+import type { Config } from '../config/config.ts'
+
+type BannerConfig = Pick<
+  Config,
+  | 'PROJECT_NAME'
+  | 'PUBLIC_URL'
+  | 'DATABASE_URL'
+  | 'DATA_DIR'
+  | 'FIRST_SUPERUSER'
+  | 'FIRST_SUPERUSER_PASSWORD'
+  | 'mail'
+>
+
+/** What somebody who just started the service wants to know: where to look, and how to get in. Local only. */
+export function banner(config: BannerConfig): string {
+  const here = config.PUBLIC_URL ?? ''
+  // A password of one's own is not repeated on the screen.
+  const isDefault = config.FIRST_SUPERUSER_PASSWORD === 'changethis'
+  const lines = [
+    ['', `${config.PROJECT_NAME} is ready.`],
+    ['', ''],
+    ['API', `${here}/docs`],
+    ['Document', `${here}/api/v1/openapi.json`],
+    ['Health', `${here}/health/ready`],
+    ['', ''],
+    [
+      'Sign in',
+      `${config.FIRST_SUPERUSER} / ${isDefault ? 'changethis (at first)' : 'your FIRST_SUPERUSER_PASSWORD'}`,
+    ],
+    ['Database', config.DATABASE_URL === undefined ? `embedded, in ${config.DATA_DIR}/` : 'PostgreSQL'],
+    ['Mail', config.mail === 'smtp' ? 'sent by SMTP' : `${here}/inbox (no SMTP_HOST)`],
+  ] as const
+  return ['', ...lines.map(([name, text]) => `  ${name.padEnd(9)} ${text}`.trimEnd()), ''].join('\n')
+}

@@ -1,0 +1,195 @@
+import { Column, SQL, getTableName, is, sql } from 'drizzle-orm'
+import { type IndexedColumn, type PgColumn, getTableConfig } from 'drizzle-orm/pg-core'
+import {
+  AlreadyExists,
+  type ApiErrorKind,
+  InvalidCredentials,
+  InvalidInput,
+  StillReferenced,
+} from '../contract/errors.ts'
+import type { Database } from '../database/connect.ts'
+import { type Refusal, refusalOf } from '../database/faults.ts'
+import type { RevealedTable } from '../database/owned-table.ts'
+import { driverValueOf, givenIn, isTooDeep, jsonOf, nullRow } from '../database/statements.ts'
+import { idempotencyKeys } from '../database/tables.ts'
+
+type Body = Readonly<Record<string, unknown>>
+
+/**
+ * What a table's own types and constraints refuse, said at the field that it is about: 422, and 409 where another row is
+ * in the way. Whatever a schema lets through, a body is no fault of ours; what no field is the reason of is one.
+ */
+export function refusalsOf(db: Database, table: RevealedTable, fields: readonly string[]) {
+  const name = getTableName(table)
+  const declared = constraintsOf(table)
+  const ofJson = fields.filter((field) => table[field]!.dataType === 'json')
+
+  /** The columns that a constraint or unique index is about, by its name; none where it is another table's. */
+  const columnsOf = async (constraint: string) =>
+    declared.get(constraint) ?? (await columnsInCatalogue(db, name, constraint))
+  const fieldOf = (column: string) => fields.filter((field) => table[field]!.name === column)
+
+  /** There is no such user any more: the key of the row's owner, or of who the Idempotency-Key is of. */
+  async function isOfAsker({ code, table: refusing, constraint }: Refusal): Promise<boolean> {
+    if (code !== '23503') return false
+    if (refusing === getTableName(idempotencyKeys)) return true
+    const columns = await columnsOf(constraint)
+    return columns.length === 1 && columns[0] === table.owner_id.name
+  }
+
+  async function toError(refusal: Refusal, body: Body): Promise<Error | undefined> {
+    const { code, constraint, column } = refusal
+    if (code.startsWith('23')) {
+      const among = (code === '23502' ? [column] : await columnsOf(constraint)).flatMap(fieldOf)
+      if (code === '23505' || code === '23P01') return new AlreadyExists(...among)
+      return invalid(among[0], CONSTRAINTS[code] ?? CONSTRAINTS['23514']!)
+    }
+    const field = await culprit(body)
+    return field === undefined && code !== '54000' ? undefined : invalid(field, DATA[code] ?? VALUE)
+  }
+
+  /** A value that does not fit its column is told without the column's name, so each is tried by itself. */
+  async function culprit(body: Body): Promise<string | undefined> {
+    for (const field of fields) {
+      const given = givenIn(body, field) ?? null
+      if (given === null) continue
+      const column = table[field]!
+      const written = column.dataType === 'json' ? given : driverValueOf(column, given)
+      const row = jsonOf({ [column.name]: written })
+      const name = sql.identifier(column.name)
+      try {
+        await db.execute(sql`select (jsonb_populate_record(${nullRow(table)}, ${row}::text::jsonb)).${name}`)
+      } catch (error) {
+        if (refusalOf(error)) return field
+        throw error
+      }
+    }
+    return undefined
+  }
+
+  /** What is nested too deeply, the database may take, and nobody can read it again. */
+  function refuseTooDeep(body: Body) {
+    const field = ofJson.find((field) => isTooDeep(givenIn(body, field)))
+    if (field !== undefined) throw invalid(field, { ...VALUE, msg: 'Value is nested too deeply' })
+  }
+
+  async function refusing<T>(
+    write: Promise<T>,
+    toError: (refusal: Refusal) => Error | Promise<Error | undefined>,
+  ): Promise<T> {
+    try {
+      return await write
+    } catch (error) {
+      const refusal = refusalOf(error)
+      throw (refusal && (await toError(refusal))) ?? error
+    }
+  }
+
+  /** An id that is none is nobody's. */
+  const isNoId = ({ code }: Refusal, id: string) => code === '22P02' && !UUID.test(id)
+
+  return {
+    refuseTooDeep,
+    ofRead: <T>(id: string, read: Promise<T>, notFound: ApiErrorKind) =>
+      refusing(read, (refusal) => (isNoId(refusal, id) ? new notFound() : toError(refusal, {}))),
+    ofCreation: <T>(body: Body, write: Promise<T>) =>
+      refusing(write, async (refusal) =>
+        (await isOfAsker(refusal)) ? new InvalidCredentials() : toError(refusal, body),
+      ),
+    ofChange: <T>(id: string, body: Body, write: Promise<T>, notFound: ApiErrorKind) =>
+      refusing(write, (refusal) => {
+        if (isNoId(refusal, id)) return new notFound()
+        const isOfOthers = refusal.code === '23001' || (refusal.code === '23503' && refusal.table !== name)
+        return isOfOthers ? new StillReferenced() : toError(refusal, body)
+      }),
+    /** Nothing is written that could refer to something: others refer to the row, be they of its own table. */
+    ofDeletion: (id: string, write: Promise<unknown>, notFound: ApiErrorKind) =>
+      refusing(write, (refusal) => {
+        if (isNoId(refusal, id)) return new notFound()
+        const isReferenced = refusal.code === '23001' || refusal.code === '23503'
+        return isReferenced ? new StillReferenced() : toError(refusal, {})
+      }),
+  }
+}
+
+const UUID = /^[0-9a-f]{8}(-?[0-9a-f]{4}){3}-?[0-9a-f]{12}$/i
+
+/** The columns that constraints and unique indexes of the declaration are about, by name. */
+function constraintsOf(table: RevealedTable): Map<string, string[]> {
+  const { columns, foreignKeys, checks, uniqueConstraints, indexes, primaryKeys } = getTableConfig(table)
+  const found = new Map<string, string[]>()
+  const add = (constraint: string | undefined, parts: readonly unknown[]) => {
+    if (constraint === undefined) return
+    found.set(
+      constraint,
+      parts.filter((part) => is(part, Column)).map(({ name }) => name),
+    )
+  }
+  for (const key of foreignKeys) add(key.getName(), key.reference().columns)
+  for (const { name, value } of checks) add(name, columnsWithin(value))
+  for (const unique of uniqueConstraints) add(unique.getName(), unique.columns)
+  for (const { config } of indexes)
+    add(
+      config.name,
+      config.columns.flatMap((part) =>
+        is(part, SQL) ? columnsWithin(part) : [asColumn(table, part as Partial<IndexedColumn>)],
+      ),
+    )
+  for (const key of primaryKeys) add(key.getName(), key.columns)
+  for (const column of columns) if (column.isUnique) add(column.uniqueName, [column])
+  return found
+}
+
+const columnsWithin = (part: SQL): unknown[] =>
+  part.queryChunks.flatMap((chunk) =>
+    is(chunk, SQL) ? columnsWithin(chunk) : is(chunk, Column) ? [chunk] : [],
+  )
+
+/**
+ * The same of what a migration adds by hand, or PostgreSQL has cut to 63 bytes: the columns of a constraint in its
+ * order, or those that an index is made of.
+ */
+async function columnsInCatalogue(db: Database, table: string, constraint: string): Promise<string[]> {
+  const ofIndex = sql`exists (
+    select from pg_depend d join pg_class i on i.oid = d.objid
+    where d.classid = 'pg_class'::regclass and i.relname = ${constraint}
+      and d.refobjid = a.attrelid and d.refobjsubid = a.attnum
+  )`
+  const found = await db
+    .select({ name: sql<string>`a.attname::text`.as('name') })
+    .from(
+      sql`pg_attribute a left join pg_constraint c on c.conrelid = a.attrelid and c.conname = ${constraint}`,
+    )
+    .where(
+      sql`a.attrelid = quote_ident(${table})::regclass
+        and case when c.oid is null then ${ofIndex} else a.attnum = any(c.conkey) end`,
+    )
+    .orderBy(sql`array_position(c.conkey, a.attnum), a.attnum`)
+  return found.map(({ name }) => name)
+}
+
+/** An index has copies of its table's columns. */
+const asColumn = (table: RevealedTable, { name }: Partial<IndexedColumn>): PgColumn | undefined =>
+  Object.values(table as Record<string, PgColumn>).find(
+    (column) => is(column, Column) && column.name === name,
+  )
+
+const VALUE = { type: 'value_error', msg: 'Value is not valid' }
+
+const CONSTRAINTS: Record<string, typeof VALUE> = {
+  '23502': { type: 'missing', msg: 'Field required' },
+  '23503': { type: 'value_error', msg: 'Value refers to nothing that is there' },
+  '23514': { type: 'value_error', msg: 'Value is not allowed' },
+}
+
+/** SQLSTATE class 22 (PostgreSQL manual, appendix A). */
+const DATA: Record<string, typeof VALUE> = {
+  '22001': { type: 'string_too_long', msg: 'String is too long' },
+  '54000': { type: 'string_too_long', msg: 'String is too long' },
+  '22003': { type: 'value_error', msg: 'Value is out of range' },
+  '22007': { type: 'datetime_parsing', msg: 'Input should be a valid date or time' },
+  '22008': { type: 'datetime_parsing', msg: 'Input should be a valid date or time' },
+}
+
+const invalid = (field: string | undefined, { type, msg }: typeof VALUE) =>
+  new InvalidInput(field === undefined ? ['body'] : ['body', field], msg, type)

@@ -1,0 +1,68 @@
+import type { FastifyRequest } from 'fastify'
+import plugin from 'fastify-plugin'
+import { type Asker, type OwnedRows, type Versioned, ownedRows } from './owned.ts'
+import type { OwnedTable } from '../database/owned-table.ts'
+import type { PageOf, PageRequest } from './page.ts'
+
+declare module '../contract/contract.ts' {
+  interface SignedIn {
+    /** The rows of a table with owners, as far as whoever is asking may reach them. */
+    owned<Row, Field extends string, Sort extends string>(
+      table: OwnedTable<Row, Field, Sort>,
+    ): OwnedByAsker<Row, Field, Sort>
+  }
+}
+
+/** `OwnedRows` with what the request says filled in: who is asking, and which version it is about. */
+export interface OwnedByAsker<Row, Field extends string, Sort extends string> {
+  page(request: PageRequest<Sort>): Promise<PageOf<Row>>
+  get(id: string): Promise<Row>
+  create(fields: Partial<Record<Field, unknown>>): Promise<Row>
+  update(id: string, fields: Partial<Record<Field, unknown>>): Promise<Row>
+  delete(id: string): Promise<void>
+}
+
+/** `request.owned(table)`: the only way to a table with owners, and it always knows who is asking. */
+export const ownership = plugin(
+  (app, _options, done) => {
+    const tables = new Map<object, OwnedRows<unknown, string, string>>()
+    const rowsOf = (table: OwnedTable<unknown, string>) => {
+      let rows = tables.get(table)
+      if (!rows) tables.set(table, (rows = ownedRows(app.db, table, app.config.MAX_ROWS_PER_USER)))
+      return rows
+    }
+    app.decorateRequest('owned', function <
+      Row,
+      Field extends string,
+      Sort extends string,
+    >(this: FastifyRequest, table: OwnedTable<Row, Field, Sort>) {
+      const rows = rowsOf(table) as unknown as OwnedRows<Row, Field, Sort>
+      const asker = this.user as Asker
+      const answer = async (found: Promise<Versioned<Row>>) => {
+        const { row, version } = await found
+        app.conditions.note(row as object, { table: rows.table, id: (row as { id: string }).id, version })
+        return row
+      }
+      const toMatch = (id: string) => app.conditions.toMatch(this, { table: rows.table, id })
+      return {
+        page: (request) => rows.page(asker, request, () => !this.ended),
+        get: (id) => answer(rows.get(asker, id)),
+        create: async (fields) => {
+          const key = idempotencyKey(this)
+          if (key !== undefined) await this.limit('idempotency_keys', asker.id)
+          return answer(rows.create(asker, fields, key))
+        },
+        update: (id, fields) => answer(rows.update(asker, id, fields, toMatch(id))),
+        delete: (id) => rows.delete(asker, id, toMatch(id)),
+      } satisfies OwnedByAsker<Row, Field, Sort>
+    })
+    done()
+  },
+  { name: 'ownership', dependencies: ['auth', 'conditions', 'database'] },
+)
+
+/** The Idempotency-Key of a creation, checked by its schema. */
+function idempotencyKey({ headers }: FastifyRequest): string | undefined {
+  const key = headers['idempotency-key']
+  return key === undefined ? undefined : String(key)
+}

@@ -1,0 +1,120 @@
+import { randomUUID } from 'node:crypto'
+import { sql } from 'drizzle-orm'
+import { type Test, test } from 'tap'
+import { prepareOwned } from '../../src/ownership/owned-statements.ts'
+import { reveal } from '../../src/database/owned-table.ts'
+import { assignments } from '../../src/database/statements.ts'
+import { isAnswer } from '../support/answers.ts'
+import { freshDatabase, needsPostgres } from '../support/database.ts'
+import { papers } from '../support/papers.ts'
+import { type Person, type Service, startService } from '../support/service.ts'
+import { served } from '../support/until.ts'
+import { volume } from '../support/volume.ts'
+
+const FULL = 'The limit of rows for one user is reached'
+
+const add = ({ call }: Service, as: Person, headers: Record<string, string> = {}) =>
+  call('POST', '/papers/', { as, body: { title: 'x' }, headers })
+
+const isFull = async (t: Test, service: Service, as: Person, message?: string) =>
+  isAnswer(t, await add(service, as), 403, FULL, message)
+
+const papersOf = async ({ rows }: Service, { id }: Person) =>
+  (await rows(sql`select from papers where owner_id = ${id}`)).length
+
+void test('a user has as many papers as MAX_ROWS_PER_USER allows, and no more', async (t) => {
+  const service = await startService(t, { MAX_ROWS_PER_USER: '5' })
+  const { call, person } = service
+  const [ada, bob] = [await person(), await person()]
+  const answers = await Promise.all(Array.from({ length: 20 }, () => add(service, ada)))
+  t.equal(answers.filter(({ status }) => status === 200).length, 5, 'twenty at once are not more')
+  t.equal(answers.filter(({ status }) => status === 403).length, 15)
+  await isFull(t, service, ada)
+  t.equal((await add(service, bob)).status, 200, "nobody else's count")
+
+  await t.test('what is deleted makes room', async (t) => {
+    const { body } = await call('GET', '/papers/', { as: ada })
+    await call('DELETE', `/papers/${body.data[0].id}`, { as: ada })
+    t.equal((await add(service, ada)).status, 200)
+    await isFull(t, service, ada)
+  })
+  await t.test('a repeated creation is answered with what it made, a new one is refused', async (t) => {
+    const { body } = await call('GET', '/papers/', { as: ada })
+    await call('DELETE', `/papers/${body.data[0].id}`, { as: ada })
+    const made = await add(service, ada, { 'idempotency-key': 'one' })
+    t.equal(made.status, 200)
+    isAnswer(t, await add(service, ada, { 'idempotency-key': 'one' }), 200, made.body)
+    isAnswer(t, await add(service, ada, { 'idempotency-key': 'two' }), 403, FULL)
+    t.equal(await papersOf(service, ada), 5)
+  })
+  await t.test('what they have can still be changed', async (t) => {
+    const { body } = await call('GET', '/papers/', { as: ada })
+    const changed = await call('PUT', `/papers/${body.data[0].id}`, { as: ada, body: { title: 'y' } })
+    t.equal(changed.status, 200)
+  })
+})
+
+void test('hundreds of papers come close to the limit and never over it', async (t) => {
+  const service = await startService(t, { MAX_ROWS_PER_USER: '450' })
+  const ada = await service.person()
+  for (let round = 0; round < 12; round++)
+    await Promise.all(Array.from({ length: 40 }, () => add(service, ada)))
+  t.equal(await papersOf(service, ada), 450)
+  await isFull(t, service, ada)
+})
+
+void test('a row that came within the millisecond of a count is one that came after it', async (t) => {
+  const { db, close } = await freshDatabase()
+  t.teardown(close)
+  const { table, ownership } = reveal(papers)
+  const { create } = prepareOwned(db, table, ownership)
+  const owner = randomUUID()
+  await db.execute(
+    sql`insert into users (id, email, hashed_password) values (${owner}, 'ada@example.com', '')`,
+  )
+  await db.execute(
+    sql`insert into papers (title, owner_id, created_at) values ('x', ${owner}, '2026-01-01T00:00:00.00145Z')`,
+  )
+  const given = assignments(ownership.fields)({ title: 'y' })
+  const added = async (counted_at: string) =>
+    (await create.execute({ ...given, asker: owner, room: 1, counted_at })) as unknown as unknown[]
+  t.equal((await added('2026-01-01T00:00:00.0014+00:00')).length, 0, 'there was room for that one alone')
+  t.equal((await added('2026-01-01T00:00:00.0016+00:00')).length, 1, 'it came before')
+})
+
+void test('rows that something else added count as well, and so do those of another replica', async (t) => {
+  const service = await startService(t, { MAX_ROWS_PER_USER: '450' })
+  const ada = await service.person()
+  t.equal((await add(service, ada)).status, 200)
+  await service.rows(
+    sql`insert into papers (title, owner_id) select 'x', ${ada.id} from generate_series(1, 449)`,
+  )
+  await isFull(t, service, ada)
+  await service.rows(sql`delete from papers where title = 'x' and owner_id = ${ada.id}`)
+  t.equal((await add(service, ada)).status, 200)
+})
+
+void test('to add a row of 100,000 costs no count of them', needsPostgres, async (t) => {
+  const { connection, fill } = await volume(t)
+  const service = await startService(t, {}, { connection })
+  const ada = await service.person()
+  await fill`drop index papers_search_index`
+  await fill`insert into papers (title, owner_id) select 'x', ${ada.id} from generate_series(1, 99900)`
+  await fill`vacuum analyze papers`
+  const adds = () => served(() => add(service, ada))
+  await adds()
+  const read = async () => {
+    await fill`select pg_stat_clear_snapshot(), pg_sleep(1.5)` // PostgreSQL tells its statistics once a second
+    const [found] =
+      await fill`select sum(idx_tup_read)::int as read from pg_stat_user_indexes where relname = 'papers'`
+    return Number(found!.read)
+  }
+  const before = await read()
+  for (let n = 0; n < 50; n++) t.equal((await adds()).status, 200)
+  const each = ((await read()) - before) / 50
+  t.ok(each < 1_000, `${each} entries of indexes are read for each`)
+  for (let n = 0; n < 49; n++) await adds()
+  const list = await served(() => service.call('GET', '/papers/?limit=1', { as: ada }))
+  t.equal(list.body.count, 100_000)
+  await isFull(t, service, ada)
+})

@@ -1,0 +1,122 @@
+import { test } from 'tap'
+import type { App } from '../../src/contract/contract.ts'
+import { isAnswer } from '../support/answers.ts'
+import { ask, startWithoutData } from '../support/no-database.ts'
+
+const health = '/api/v1/utils/health-check/'
+const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE']
+
+const get = (app: App, origin: string, url = health) => ask(app, { url, headers: { origin } })
+const preflight = (app: App, origin: string, method: string, url = '/api/v1/users/me') =>
+  ask(app, {
+    method: 'OPTIONS',
+    url,
+    headers: {
+      origin,
+      'access-control-request-method': method,
+      'access-control-request-headers': 'authorization,content-type',
+    },
+  })
+const list = (value: unknown) => (typeof value === 'string' ? value.split(/, */) : [])
+
+void test('fault 19: browsers may call from the configured origins, and from nowhere else', async (t) => {
+  const app = await startWithoutData(t, {
+    FRONTEND_HOST: 'https://app.example.com/start/',
+    BACKEND_CORS_ORIGINS: '["https://admin.example.com/", "capacitor://localhost"]',
+  })
+  const dev = ['http://localhost:5173', 'http://localhost:3000'] // of the usual dev servers, in local
+  const allowed = ['https://app.example.com', 'https://admin.example.com', 'capacitor://localhost', ...dev]
+
+  await t.test('from each of them, with credentials and every method', async (t) => {
+    for (const origin of allowed) {
+      for (const url of [health, '/api/v1/users/me', '/nothing', '/api/v1/papers/x']) {
+        const { headers } = await get(app, origin, url)
+        t.equal(headers['access-control-allow-origin'], origin, `${url} from ${origin}`)
+        t.equal(headers['access-control-allow-credentials'], 'true')
+        t.same(list(headers['access-control-expose-headers']), ['X-Request-Id', 'Retry-After', 'ETag'])
+        t.ok(list(headers.vary).includes('Origin'), 'caches keep origins apart')
+      }
+      for (const method of METHODS) {
+        const { status, headers } = await preflight(app, origin, method)
+        t.equal(status, 204, `${method} from ${origin}`)
+        t.equal(headers['access-control-allow-origin'], origin)
+        t.equal(headers['access-control-allow-credentials'], 'true')
+        t.ok(list(headers['access-control-allow-methods']).includes(method))
+        t.same(list(headers['access-control-allow-headers']), ['authorization', 'content-type'])
+      }
+    }
+  })
+
+  await t.test('others get no word from the browser', async (t) => {
+    const others = [
+      'null',
+      '*',
+      'https://evil.example',
+      'https://app.example.com.evil.example',
+      'http://app.example.com',
+      'https://app.example.com:8443',
+      'https://APP.example.com',
+      'https://example.com',
+      'http://localhost',
+      '',
+    ]
+    for (const origin of others)
+      for (const answer of [await get(app, origin), await preflight(app, origin, 'PATCH')])
+        t.equal(answer.headers['access-control-allow-origin'], undefined, `${answer.status} from ${origin}`)
+  })
+
+  await t.test('an OPTIONS request that is no preflight is a method that the path lacks', async (t) => {
+    const options = (headers: Record<string, string>) =>
+      ask(app, { method: 'OPTIONS', url: '/api/v1/users/me', headers })
+    isAnswer(t, await options({}), 405, 'Method Not Allowed')
+    isAnswer(t, await options({ origin: 'https://app.example.com' }), 405, 'Method Not Allowed')
+  })
+})
+
+void test('fault 19: without configured origins there is no CORS at all', async (t) => {
+  const app = await startWithoutData(t, {
+    ENVIRONMENT: 'staging',
+    DATABASE_URL: 'postgres://127.0.0.1/unused',
+  })
+  for (const origin of ['http://localhost:8000', 'https://evil.example', 'null']) {
+    const answers = [await get(app, origin), await preflight(app, origin, 'GET')]
+    for (const { headers } of answers)
+      t.same(
+        Object.keys(headers).filter((name) => name.startsWith('access-control-')),
+        [],
+        origin,
+      )
+  }
+})
+
+void test('fault 19: answers are data: a browser that is shown one neither runs nor guesses anything', async (t) => {
+  const app = await startWithoutData(t)
+  for (const url of [health, '/health/live', '/nothing', '/api/v1/users/me', '/api/v1/openapi.json']) {
+    const { headers } = await ask(app, { url })
+    t.match(headers, {
+      'x-content-type-options': 'nosniff',
+      'content-security-policy': /^default-src 'none';frame-ancestors 'none'$/,
+      'referrer-policy': 'no-referrer',
+      'x-frame-options': /./,
+    })
+    t.notHas(headers, 'x-powered-by')
+    t.notHas(headers, 'server')
+    t.notHas(headers, 'strict-transport-security', 'plain HTTP on localhost goes on working')
+  }
+  const page = await ask(app, { url: '/docs/' })
+  t.equal(page.headers['x-content-type-options'], 'nosniff')
+  t.match(page.headers['content-security-policy'], /^default-src 'self'/, 'pages have a policy of their own')
+})
+
+void test('fault 19: outside local, browsers come back by HTTPS alone', async (t) => {
+  const app = await startWithoutData(t, {
+    ENVIRONMENT: 'staging',
+    DATABASE_URL: 'postgres://127.0.0.1/unused',
+    FIRST_SUPERUSER_PASSWORD: 'a password of its own',
+  })
+  for (const url of [health, '/nothing', '/docs/']) {
+    const [, age] =
+      /^max-age=(\d+)/.exec(String((await ask(app, { url })).headers['strict-transport-security'])) ?? []
+    t.ok(Number(age) >= 180 * 24 * 3600, `${url}: for half a year or more`)
+  }
+})
