@@ -37,7 +37,7 @@ export async function makeFirstSuperuser(
   })
 }
 
-async function hasSuperuser(db: Database): Promise<boolean> {
+async function hasSuperuser(db: Pick<Database, 'select'>): Promise<boolean> {
   const isActiveSuperuser = and(users.is_superuser, users.is_active)
   const found = await db.select({ id: users.id }).from(users).where(isActiveSuperuser).limit(1)
   return found.length > 0

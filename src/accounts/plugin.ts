@@ -4,7 +4,7 @@ import plugin from 'fastify-plugin'
 import { type AccessClaims, accessTokenOptions, accessTokenSeconds, isAccessClaims } from './access-tokens.ts'
 import { type Accounts, accounts } from './accounts.ts'
 import { type KnownNetworks, knownNetworks } from './known-networks.ts'
-import { type OneTimeTokens, oneTimeTokens } from './one-time-tokens.ts'
+import { type OneTimeTokens, tokenStore } from './tokens.ts'
 import { type HashingLimits, type Passwords, passwords } from './passwords/passwords.ts'
 import { type Level, level } from './level.ts'
 import { type Links, links } from './links.ts'
@@ -98,7 +98,7 @@ export const auth = plugin(
       knownNetworks: knownNetworks(app.db, config),
       recovery: recovery(app.db, config),
       verification: verification(app.db, config),
-      oneTimeTokens: oneTimeTokens(app.db, config),
+      oneTimeTokens: tokenStore(app.db, config),
     }
     const texts = refreshTokens(config)
     const services = {

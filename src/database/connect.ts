@@ -1,9 +1,13 @@
 import type { PgDatabase, PgQueryResultHKT } from 'drizzle-orm/pg-core'
 import type { Config } from '../config/config.ts'
 import type { PoolLoad } from './pool/bounded-pool.ts'
+import type { Runs } from './statement.ts'
 
-/** What everything above speaks to; PostgreSQL and the embedded database look the same through it. */
-export type Database = PgDatabase<PgQueryResultHKT>
+/**
+ * What everything above speaks to; PostgreSQL and the embedded database look the same through it. Drizzle, and `run` for
+ * statements that are written as SQL.
+ */
+export type Database = PgDatabase<PgQueryResultHKT> & Runs
 
 /** An open database and what its owner must do with it. */
 export interface Connection {

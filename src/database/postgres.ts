@@ -55,7 +55,7 @@ export function connectPostgres(options: PostgresOptions): Connection {
     return client
   }
   const pool = boundedPool(open, { size, runMs, depth })
-  const db = drizzle(pool.client)
+  const db = Object.assign(drizzle(pool.client), { run: pool.run })
   runPreparedBy(db, pool.prepared)
   return {
     db,

@@ -109,8 +109,8 @@ export const oneTimeTokens = pgTable(
     id: id(),
     user_id: ofUser().notNull(),
     purpose: text().$type<TokenPurpose>().notNull(),
-    // At most three live tokens of a kind: each stands in a slot from 1 to 3, and a slot holds one.
-    slot: smallint().notNull(),
+    // Of versions before 0.3, which may still write while a release is rolled out; nothing reads it.
+    slot: smallint(),
     // The address that it was mailed to; worthless once the user has another.
     email: varchar({ length: 255 }).notNull(),
     created_at: createdAt(),

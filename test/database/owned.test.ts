@@ -6,6 +6,7 @@ import plugin from 'fastify-plugin'
 import { test } from 'tap'
 import type { SignedIn } from '../../src/contract/contract.ts'
 import type { Database } from '../../src/database/connect.ts'
+import type { Statement } from '../../src/database/statement.ts'
 import { ownedRows } from '../../src/ownership/owned.ts'
 import type { OwnedTable } from '../../src/database/owned-table.ts'
 import { writeCursor } from '../../src/ownership/cursor.ts'
@@ -25,12 +26,15 @@ const ROWS = 4000
 async function statementOf(run: (db: Database) => Promise<unknown>): Promise<string> {
   let statement = ''
   const literal = (value: unknown) => (typeof value === 'string' ? `'${value}'` : String(value))
-  await run(
-    drizzle((text, values: unknown[]) => {
-      statement ||= text.replace(/\$(\d+)/g, (_, place: string) => literal(values[Number(place) - 1]))
-      return Promise.resolve({ rows: [] })
-    }),
-  )
+  const ask = (text: string, values: unknown[]) => {
+    statement ||= text.replace(/\$(\d+)/g, (_, place: string) => literal(values[Number(place) - 1]))
+    return Promise.resolve({ rows: [] })
+  }
+  const db: Database = Object.assign(drizzle(ask), {
+    run: async ({ text, bind }: Statement<never, object>, values: object) =>
+      (await ask(text, bind(values as never))).rows as never,
+  })
+  await run(db)
   return statement
 }
 

@@ -70,7 +70,10 @@ void test('prepared statements give what Drizzle itself would give', needsPostgr
     ('owner@example.com', '-', 'Owner'), ('nobody@example.com', '-', null)`
   await client`insert into papers (title, owner_id) select 'one', id from users where full_name = 'Owner'`
 
-  const [ours, theirs] = [selections(connection.db), selections(drizzle(client))]
+  const [ours, theirs] = [
+    selections(connection.db),
+    selections(Object.assign(drizzle(client), { run: connection.db.run })),
+  ]
   for (const email of ['owner@example.com', 'nobody@example.com', 'unknown@example.com'])
     for (const name of ['beside', 'renamed', 'aliased', 'joined', 'written'] as const) {
       const values = { email, name: `named by ${email}` }

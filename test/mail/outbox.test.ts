@@ -172,7 +172,7 @@ void test('what happens to mails when things break', async (t) => {
       // All of a transaction is at one moment, which times to the millisecond may be a little behind.
       await other.execute(sql`insert into emails (message, recipient, next_attempt_at)
         values ('test', 'leased@example.com', now() - interval '1 second')`)
-      return outbox(other).claim()
+      return outbox(Object.assign(other, { run: app.db.run })).claim()
     })
     t.equal(taken?.recipient, 'leased@example.com')
     await until(sent, queue)

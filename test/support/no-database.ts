@@ -5,6 +5,7 @@ import { type Dependencies, buildApp } from '../../src/app.ts'
 import { readConfig } from '../../src/config/config.ts'
 import type { App } from '../../src/contract/contract.ts'
 import type { Connection } from '../../src/database/connect.ts'
+import type { Statement } from '../../src/database/statement.ts'
 import { paperRoutes } from './papers.ts'
 import type { Answer } from './service.ts'
 
@@ -22,12 +23,16 @@ export function noDatabase(
   fault: () => Error | undefined = () => undefined,
   pause: () => Promise<void> | undefined = () => undefined,
 ): Connection {
-  const db = drizzle(async (statement) => {
+  const ask = async (text: string) => {
     await pause()
     const error = fault()
     if (error) throw error
-    return { rows: LOOKS_FOR_A_SUPERUSER.test(statement) ? [[]] : [] }
-  })
+    return LOOKS_FOR_A_SUPERUSER.test(text) ? [[]] : []
+  }
+  const db = Object.assign(
+    drizzle(async (text) => ({ rows: await ask(text) })),
+    { run: async <Row extends object>({ text }: Statement<never, Row>) => (await ask(text)) as never },
+  )
   const nothing = () => Promise.resolve()
   return { db, migrate: nothing, close: nothing }
 }

@@ -20,10 +20,11 @@ import {
   recoverPasswordHtml,
   refreshToken,
   resendVerification,
-  resetPassword,
   testToken,
   verifyEmail,
 } from './schemas.ts'
+import * as schemas from './schemas.ts'
+import { resetPassword } from '../reset-password.ts'
 
 export function loginPublic(app: App) {
   const { accounts, knownNetworks, level, passwords, refresh, sessions, recovery, verification } = app.auth
@@ -148,8 +149,9 @@ export function loginPublic(app: App) {
     return { message: 'If that email is registered, we sent a password recovery link' }
   })
 
-  app.post('/reset-password/', { schema: resetPassword, config }, async (request, reply) => {
-    await request.resetPassword(request.body, reply)
+  const reset = resetPassword(app)
+  app.post('/reset-password/', { schema: schemas.resetPassword, config }, async (request, reply) => {
+    await reset(request.body, request, reply)
     return { message: 'Password updated successfully' }
   })
 

@@ -1,8 +1,9 @@
 import type { App } from '../../contract/contract.ts'
 import { InactiveUser, InvalidToken } from '../../contract/errors.ts'
 import { answerWithPages } from '../../http/pages/web-page.ts'
+import { resetPassword } from '../reset-password.ts'
 import * as reset from './reset-password.ts'
-import { opened, resetPassword, verifyEmail } from './schemas.ts'
+import { opened, resetPassword as resetForm, verifyEmail } from './schemas.ts'
 import * as verify from './verify-email.ts'
 
 /**
@@ -16,6 +17,7 @@ const config = { limit: false } as const
 
 export function resetPasswordPage(app: App) {
   const { oneTimeTokens } = app.auth
+  const save = resetPassword(app)
   answerWithPages(app, reset.errorPage)
 
   app.get('/reset-password', { schema: opened }, async ({ query: { token } }) => {
@@ -25,8 +27,8 @@ export function resetPasswordPage(app: App) {
     return reset.formPage(token)
   })
 
-  app.post('/reset-password', { schema: resetPassword, config }, async (request, reply) => {
-    await request.resetPassword(request.body, reply)
+  app.post('/reset-password', { schema: resetForm, config }, async (request, reply) => {
+    await save(request.body, request, reply)
     return reset.donePage
   })
 }

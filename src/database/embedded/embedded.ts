@@ -6,6 +6,7 @@ import { migrate } from 'drizzle-orm/pglite/migrator'
 import type { Connection } from '../connect.ts'
 import { namingMigrations } from '../migrate/failed-migration.ts'
 import { lockFolder } from './folder-lock.ts'
+import { type Runs, failed } from '../statement.ts'
 import { migrations } from '../migrate/migrations.ts'
 import { keepPrivate } from './private-folder.ts'
 
@@ -71,7 +72,16 @@ const SETTINGS = [
 
 /** A connection over a PGlite that is open already. */
 export function overPglite(client: PGlite, afterClose: () => void = () => undefined): Connection {
-  const db = drizzle(client)
+  const run: Runs['run'] = async ({ text, bind }, values) => {
+    const parameters = bind(values)
+    try {
+      const { rows } = await client.query(text, parameters)
+      return rows as never
+    } catch (error) {
+      throw failed(text, parameters, error)
+    }
+  }
+  const db = Object.assign(drizzle(client), { run })
   return {
     db,
     migrate: () => namingMigrations(() => migrate(db, migrations)),

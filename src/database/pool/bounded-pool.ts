@@ -2,6 +2,7 @@ import type { Sql, TransactionSql } from 'postgres'
 import { isTracing, traced } from '../../config/spans.ts'
 import { type Lane, type Make, type Statement, giveUp, isFreer, openLane, send } from './lane.ts'
 import type { Driver } from './prepared.ts'
+import { type Runs, failed } from '../statement.ts'
 import { inTransaction } from './transaction.ts'
 
 /**
@@ -20,8 +21,10 @@ import { inTransaction } from './transaction.ts'
 export interface BoundedPool {
   /** What Drizzle is given. */
   readonly client: Sql
-  /** Runs prepared statements. */
+  /** Runs prepared statements that Drizzle built. */
   readonly prepared: Driver
+  /** Runs those that are written as SQL. */
+  readonly run: Runs['run']
   load(): PoolLoad
   /** Waits for running statements, at most so many seconds. */
   end(seconds: number): Promise<void>
@@ -84,11 +87,11 @@ export function boundedPool(
   const waitMs = runMs * WAIT_SHARE
   let looking: NodeJS.Timeout | undefined
 
-  const run = (make: Make, isShort: boolean): Promise<unknown> =>
+  const run = (make: Make, isShort: boolean, readsTimes: boolean): Promise<unknown> =>
     new Promise((resolve, reject) => {
       looking ??= setInterval(() => setImmediate(look), LOOK_EVERY_MS).unref()
       const now = performance.now()
-      const statement = { make, isShort, resolve, reject, deadline: now + waitMs }
+      const statement = { make, isShort, readsTimes, resolve, reject, deadline: now + waitMs }
       const lane = waiting.length === 0 ? laneFor(statement, now) : undefined
       if (lane) start(statement, lane, now)
       else if (waiting.length < size * WAITING_PER_CONNECTION) waiting.push(statement)
@@ -161,10 +164,12 @@ export function boundedPool(
   }
 
   // Where nothing is traced, nothing is made for it: this is on every statement's way.
-  const tracedRun = (text: string, make: Make, isShort = false) =>
+  const tracedRun = (text: string, make: Make, isShort = false, readsTimes = false) =>
     isTracing()
-      ? traced('query', { 'db.system.name': 'postgresql', 'db.query.text': text }, () => run(make, isShort))
-      : run(make, isShort)
+      ? traced('query', { 'db.system.name': 'postgresql', 'db.query.text': text }, () =>
+          run(make, isShort, readsTimes),
+        )
+      : run(make, isShort, readsTimes)
 
   const unsafe: Sql['unsafe'] = ((...statement: Parameters<Sql['unsafe']>) => ({
     values: () => tracedRun(statement[0], (client) => client.unsafe(...statement).values()),
@@ -187,6 +192,15 @@ export function boundedPool(
         tracedRun(text, (client) => client.unsafe(text, params as never, PREPARED), true) as never,
       arrays: (text, params) =>
         tracedRun(text, (client) => client.unsafe(text, params as never, PREPARED).values(), true) as never,
+    },
+    async run({ text, bind }, values) {
+      const parameters = bind(values)
+      try {
+        const make: Make = (client) => client.unsafe(text, parameters as never, PREPARED)
+        return (await tracedRun(text, make, true, true)) as never
+      } catch (error) {
+        throw failed(text, parameters, error)
+      }
     },
     load() {
       let running = 0 // asked on every request: no closure

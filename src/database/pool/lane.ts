@@ -6,6 +6,8 @@ export interface Statement {
   readonly make: Make
   /** Prepared: it may share a connection. */
   readonly isShort: boolean
+  /** Whether `timestamptz` is to come as Date: Drizzle reads text. */
+  readonly readsTimes: boolean
   readonly resolve: (rows: unknown) => void
   readonly reject: (error: Error) => void
   /** When its wait or its run must be over. */
@@ -86,7 +88,7 @@ export const isFreer = (lane: Lane, other: Lane | undefined, depth: number, now:
   now - lane.movedAt < HELD_UP_MS
 
 export function send(statement: Statement, lane: Lane, now: number): void {
-  const { make, isShort, resolve, reject } = statement
+  const { make, isShort, readsTimes, resolve, reject } = statement
   if (lane.running.length === 0) Object.assign(lane, { isShort, movedAt: now })
   const query = make(lane.client, lane) as PromiseLike<unknown> & Query
   statement.query = query
@@ -103,7 +105,7 @@ export function send(statement: Statement, lane: Lane, now: number): void {
       lane.isUp = true
       if (statement.cancel) void statement.cancel.then(leave)
       else leave()
-      return resolve(isShort ? movedOut(rows as unknown[]) : rows)
+      return resolve(isShort ? movedOut(rows as unknown[], readsTimes) : rows)
     },
     (error: unknown) => {
       lane.isUp = isAnswer(error)
@@ -138,11 +140,29 @@ export function giveUp(statement: Statement, lane: Lane, late: () => Error): voi
  * collected young: a third as much survives. And after a connection broke in the middle of an answer, postgres.js 3.4.9
  * goes on counting where it was: the next answer on it begins with as many holes.
  */
-function movedOut(rows: unknown[]): unknown[] {
+function movedOut(rows: unknown[] & { columns?: readonly ResultColumn[] }, readsTimes: boolean): unknown[] {
+  const times = readsTimes ? (rows.columns ?? []).filter(({ type }) => type === TIMESTAMPTZ) : []
   const moved: unknown[] = []
-  for (const row of rows) if (row !== undefined) moved.push(row)
+  for (const row of rows) {
+    if (row === undefined) continue
+    for (const { name } of times) readTime(row as Record<string, unknown>, name)
+    moved.push(row)
+  }
   rows.length = 0
   return moved
+}
+
+interface ResultColumn {
+  readonly name: string
+  /** Its oid. */
+  readonly type: number
+}
+
+const TIMESTAMPTZ = 1184
+
+function readTime(row: Record<string, unknown>, name: string) {
+  const text = row[name]
+  if (text !== null) row[name] = new Date(text as string)
 }
 
 /** A query of postgres.js; a transaction has none of this. */

@@ -1,0 +1,1 @@
+ALTER TABLE "one_time_tokens" ALTER COLUMN "slot" DROP NOT NULL;

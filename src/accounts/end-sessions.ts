@@ -1,0 +1,29 @@
+import { type SQL, sql } from 'drizzle-orm'
+import { sessions } from '../database/tables.ts'
+
+/** Ten times as many as a user can have (MOST_SESSIONS); only users of older versions have more. */
+const AT_ONCE = 1_000
+
+/**
+ * CTE `ended`: deletes the sessions for which `condition` holds, a bounded number so that it is quick. The same statement
+ * has to raise their user's `credentials_version`, which ends all of them; the rest is deleted after the answer
+ * (database/upkeep/removal.ts).
+ */
+export const endSessions = (condition: SQL): SQL => sql`ended as (
+    delete from ${sessions} where id = any(array(
+      select id from ${sessions} where ${condition} limit ${sql.raw(String(AT_ONCE))}
+    ))
+    returning id
+  )`
+
+/**
+ * CTE `kept`: takes one session along to the new `credentials_version` of its user, so that it stays.
+ *
+ * @param user name of a CTE with the `id` and the raised `credentials_version`
+ */
+export const keepSession = (user: string, session: SQL): SQL => sql`kept as (
+    update ${sessions} set credentials_version = ${sql.raw(user)}.credentials_version
+    from ${sql.raw(user)}
+    where ${sessions.id} = ${session} and ${sessions.user_id} = ${sql.raw(user)}.id
+    returning ${sessions.id}
+  )`

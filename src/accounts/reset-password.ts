@@ -1,0 +1,71 @@
+import { sql } from 'drizzle-orm'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { App } from '../contract/contract.ts'
+import { CommonPassword, InactiveUser, InvalidToken } from '../contract/errors.ts'
+import { statement } from '../database/statement.ts'
+import { oneTimeTokens, users } from '../database/tables.ts'
+import { notify } from '../mail/queue.ts'
+import { endSessions } from './end-sessions.ts'
+import { isGuessable } from './passwords/common-passwords.ts'
+import { useToken } from './tokens.ts'
+
+interface Reset {
+  readonly token: string
+  readonly new_password: string
+}
+
+/**
+ * Sets a new password with the token of a mailed link: POST /reset-password/, and the page of that name.
+ *
+ * @returns what does so. @throws InvalidToken, InactiveUser, CommonPassword; ServiceUnavailable and TooManyRequests of
+ *   the queue for hashing
+ */
+export function resetPassword(app: App) {
+  const { auth, config, db } = app
+  const reset = compileReset(config)
+
+  return async ({ token: text, new_password }: Reset, request: FastifyRequest, reply: FastifyReply) => {
+    const token = await auth.oneTimeTokens.find('reset_password', text)
+    if (!token) throw new InvalidToken()
+    const { id, user_id, email } = token
+    if (!token.user_is_active) throw new InactiveUser()
+    if (await isGuessable(new_password, { email, project: config.PROJECT_NAME }))
+      throw new CommonPassword('new_password')
+
+    const hashed_password = await auth.passwords.hash(new_password, reply.turn(user_id))
+    const values = { token: id, user: user_id, hashed_password, ip_address: request.ip }
+    const [account] = await db.run(reset, values)
+    if (!account) throw new InvalidToken() // used or expired since it was found
+
+    // Whom strangers keep from signing in on a new network gets in this way: it is known to the account from now on, and
+    // what others of it guessed is forgotten.
+    await auth.knownNetworks.remember(user_id, request.network)
+    await request.forget('login', email.toLowerCase(), request.network)
+    app.removeEndedSessionsOf(user_id)
+    request.record('password_changed', { user_id })
+    app.mail.wake()
+  }
+}
+
+/**
+ * Uses the token up, sets the password, verifies the address, ends every session and token of the user, and mails a notice.
+ * No row where the token was used or expired, or the user went inactive or has another address.
+ */
+const compileReset = (config: App['config']) =>
+  statement<{ token: string; user: string; hashed_password: string; ip_address: string }, { id: string }>(
+    'reset password',
+    (v) => sql`
+    with ${useToken(v.token, v.user, sql`is_active`)},
+    account as (
+      update ${users} set hashed_password = ${v.hashed_password}, claimed_password_hash = null, is_verified = true,
+        credentials_version = credentials_version + 1
+      from used where ${users.id} = used.user_id and lower(${users.email}) = lower(used.email)
+      returning ${users.id}, ${users.email}, ${users.is_verified}
+    ),
+    ${endSessions(sql`user_id in (select id from account)`)},
+    dead as (
+      delete from ${oneTimeTokens} where user_id in (select id from account) and id <> ${v.token}
+    ),
+    ${notify('password_changed', 'account', config, v.ip_address)}
+    select id from account`,
+  )

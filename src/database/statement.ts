@@ -1,0 +1,78 @@
+import { DrizzleQueryError, Placeholder, type SQL, is, sql } from 'drizzle-orm'
+import { CasingCache } from 'drizzle-orm/casing'
+
+/**
+ * A statement written as SQL, its text compiled once and then prepared by PostgreSQL on each connection.
+ *
+ *     const findUser = statement<{ id: string }, { email: string }>(
+ *       'find user',
+ *       (v) => sql`select email from ${users} where id = ${v.id}`,
+ *     )
+ *     const [user] = await db.run(findUser, { id })
+ *
+ * `npm run sql -- 'find user'` prints one, to be pasted into psql.
+ */
+export interface Statement<Values extends object, Row extends object> {
+  /** For people: `npm run sql`, traces. */
+  readonly name: string
+  /** With `$1` for the first parameter. */
+  readonly text: string
+  /** The value of each parameter, in order. */
+  bind(values: Values): unknown[]
+  /** Type of a row: text, numbers, booleans, null, JSON; `timestamptz` as Date. */
+  readonly row?: Row
+}
+
+/** Runs statements. */
+export interface Runs {
+  /**
+   * @returns the rows, `timestamptz` as Date, all else as the driver gives it
+   * @throws DrizzleQueryError with the driver's error as its cause
+   */
+  run<Values extends object, Row extends object>(
+    statement: Statement<Values, Row>,
+    values: Values,
+  ): Promise<Row[]>
+}
+
+/** Every statement of the process, by name: a test has PostgreSQL prepare each. */
+export const statements = new Map<string, Statement<never, object>>()
+
+/**
+ * Compiles a statement.
+ *
+ * @param write is given a parameter for each value, by name; the same name is the same parameter wherever it stands
+ */
+export function statement<Values extends object, Row extends object = Record<string, never>>(
+  name: string,
+  write: (values: Readonly<Record<keyof Values, SQL>>) => SQL,
+): Statement<Values, Row> {
+  const names: string[] = []
+  const { sql: text } = write(parameters as Readonly<Record<keyof Values, SQL>>).toQuery({
+    casing: new CasingCache(),
+    escapeName: (identifier) => `"${identifier.replaceAll('"', '""')}"`,
+    escapeString: (literal) => `'${literal.replaceAll("'", "''")}'`,
+    escapeParam(_index, given) {
+      if (!is(given, Placeholder))
+        throw new TypeError(`${name}: ${String(given)} is no parameter; write it out`)
+      const at = names.indexOf(given.name)
+      return `$${at < 0 ? names.push(given.name) : at + 1}`
+    },
+  })
+  const bind = (values: Values) =>
+    names.map((parameter) => {
+      const value = (values as Record<string, unknown>)[parameter]
+      if (value === undefined) throw new TypeError(`${name}: no value for ${parameter}`)
+      return value
+    })
+  const compiled = { name, text: text.trim(), bind }
+  statements.set(name, compiled)
+  return compiled
+}
+
+/** A placeholder for whatever name it is asked. */
+const parameters = new Proxy({}, { get: (_target, name) => sql`${sql.placeholder(String(name))}` })
+
+/** An error of a driver with the statement that it is of, as the query builder has them. */
+export const failed = (text: string, parameters: unknown[], error: unknown) =>
+  new DrizzleQueryError(text, parameters, error as Error)

@@ -1,0 +1,138 @@
+import { type SQL, sql } from 'drizzle-orm'
+import type { Config } from '../config/config.ts'
+import { mailBounds } from '../config/limits.ts'
+import { type MessageName, emails, rateLimits } from '../database/tables.ts'
+
+/**
+ * Parts of statements that write mails into the outbox. A mail is written by the statement that is its cause, so that there
+ * is never one without the other. Each part is one or more CTEs, `name as (…)`, to stand in a `with` list; `from` is the
+ * name of the CTE whose rows (none or one) it is about.
+ *
+ * How many mails others can have sent to somebody is counted by the same statement, in a row of rate_limits, so that of
+ * many at once no more pass than one after the other. Whoever asked for more is answered alike: nobody learns who has an
+ * account, and nobody keeps the owner from asking.
+ */
+
+type QueueConfig = Pick<Config, 'mail' | 'RATE_LIMIT_ENABLED'>
+
+/** What a mail has beside its message and its recipient. */
+interface MailParts {
+  /** Name of a CTE of one row, whose `id` is that of the token that the mail's link carries. */
+  readonly token?: string
+  /** An expression of JSON: what the message says of its cause, see mail/messages.ts. */
+  readonly params?: SQL
+  /** Name of a CTE of one row or none, whose `due` is when it is to be sent; it is not, where there is no row. */
+  readonly due?: string
+}
+
+/**
+ * `mail_<message>`: a mail for each row (`id` of a user, `email`) of `from`; has the `id` of the mail.
+ */
+export function queueMail(message: MessageName, from: string, parts: MailParts = {}): SQL {
+  const { token, params = sql`'{}'::jsonb`, due } = parts
+  const sources = [from, token, due].filter((name) => name !== undefined).join(', ')
+  return sql`${sql.raw(`mail_${message}`)} as (
+    insert into ${emails} (user_id, message, recipient, token_id, params, next_attempt_at)
+    select ${column(from, 'id')}, ${text(message)}, ${column(from, 'email')},
+      ${token === undefined ? sql`null` : column(token, 'id')}, ${params},
+      ${due === undefined ? sql`now()` : column(due, 'due')}
+    from ${sql.raw(sources)}
+    returning id
+  )`
+}
+
+/** What a mail says of its cause: the network address that it came from; null for a superuser's doing. */
+export const cause = (ipAddress: SQL) => sql`jsonb_build_object('from', ${ipAddress}::text)`
+
+/** Mails with a link that anybody may ask for. Each kind is counted by itself. */
+type LinkKind = 'recovery' | 'verification' | 'sign_up' | 'account_exists' | 'new_address'
+
+/**
+ * `allowed_<kind>`: the rows of `from` (`email`, `is_verified`, …) that may be mailed a link now, which counts it. Three
+ * at once, ten minutes apart, then one an hour.
+ *
+ * @param isKnown an expression: whether somebody asks from a network that the account signed in from. They have a limit of
+ *   their own, which strangers can't use up
+ */
+export function limitLinks(kind: LinkKind, from: string, config: QueueConfig, isKnown = sql`false`): SQL {
+  const allowed = sql.raw(`allowed_${kind}`)
+  const source = sql.raw(from)
+  if (!config.RATE_LIMIT_ENABLED) return sql`${allowed} as (select * from ${source})`
+  const { burst, every, apart } = mailBounds.link
+  const counter = sql`case when ${isKnown} then 'known ' else '' end || ${mailboxOf(from)}`
+  const key = keyOf(kind, counter)
+  const forgotten = sql`greatest(${rateLimits.forgotten_at}, clock_timestamp()) + ${seconds(every)}`
+  const counted = sql.raw(`counted_${kind}`)
+  // The fourth passes when the first is forgotten: at most `every` after the last.
+  return sql`${counted} as (
+    insert into ${rateLimits} (key, forgotten_at, resumes_at)
+    select ${key}, clock_timestamp() + ${seconds(every)}, clock_timestamp() + ${seconds(apart)}
+    from ${source}
+    where not exists (
+      select from ${rateLimits} where ${rateLimits.key} = ${key} and ${rateLimits.resumes_at} > clock_timestamp()
+    )
+    on conflict (key) do update set
+      forgotten_at = ${forgotten},
+      resumes_at = greatest(clock_timestamp() + ${seconds(apart)}, ${forgotten} - ${seconds(every * (burst - 1))})
+    where ${rateLimits.resumes_at} <= clock_timestamp()
+    returning key
+  ),
+  ${allowed} as (select * from ${source} where exists (select from ${counted}))`
+}
+
+/** Mails about what happened to an account (OWASP ASVS 6.3.7). */
+type Notice = 'password_changed' | 'address_changed' | 'session_ended' | 'recovery_link_shown'
+
+/**
+ * `mail_<message>`: a mail that tells whoever is in `from` (`id`, `email`, `is_verified`). A verified address is told every
+ * ten minutes at most; the second time within them waits for their end, so that nothing goes untold, and speaks for what
+ * comes after it. An unverified one may be a stranger's: it is told once in ten days.
+ *
+ * @param ipAddress an expression: where its cause came from; null for a superuser's doing
+ */
+export function notify(message: Notice, from: string, config: QueueConfig, ipAddress: SQL): SQL {
+  const [told, due] = [`told_${message}`, `due_${message}`]
+  const isOn = config.mail === 'off' ? sql`false` : sql`true`
+  return sql`${sql.raw(told)} as (select id, email, is_verified from ${sql.raw(from)} where ${isOn}),
+  ${sql.raw(due)} as (${noticeDue(message, told, config)}),
+  ${queueMail(message, told, { params: cause(ipAddress), due })}`
+}
+
+function noticeDue(message: Notice, told: string, config: QueueConfig): SQL {
+  const source = sql.raw(told)
+  if (!config.RATE_LIMIT_ENABLED) return sql`select now() as due from ${source}`
+  const { apart, unverified } = mailBounds.notice
+  const isVerified = column(told, 'is_verified')
+  const pause = sql`case when ${isVerified} then ${seconds(apart)} else ${seconds(unverified)} end`
+  const early = sql`case when ${isVerified} then ${seconds(apart)} else interval '0' end`
+  const key = keyOf(message, mailboxOf(told))
+  const next = sql`greatest(${rateLimits.resumes_at}, clock_timestamp()) + (select ${pause} from ${source})`
+  const began = sql`${rateLimits.resumes_at} - (select ${pause} from ${source})`
+  return sql`
+    insert into ${rateLimits} (key, forgotten_at, resumes_at)
+    select ${key}, clock_timestamp() + ${pause}, clock_timestamp() + ${pause} from ${source}
+    on conflict (key) do update set forgotten_at = ${next}, resumes_at = ${next}
+    where ${rateLimits.resumes_at} <= clock_timestamp() + (select ${early} from ${source})
+    returning case when ${began} <= clock_timestamp() then now() else ${began} end as due`
+}
+
+const column = (table: string, name: string) => sql.raw(`${table}.${name}`)
+const text = (literal: string) => sql.raw(`'${literal}'`)
+const seconds = (number: number) => sql.raw(`interval '${number} seconds'`)
+
+/**
+ * The mailbox behind an address: `ada+news@` is that of `ada@`. All addresses with a tag count as one, and the one without
+ * by itself, so that whoever signs up with tags uses up nothing of its owner's. Verified ones count by themselves, too,
+ * as strangers have none.
+ */
+function mailboxOf(from: string): SQL {
+  const email = column(from, 'email')
+  const local = sql`split_part(${email}, '@', 1)`
+  const untagged = sql`coalesce(nullif(split_part(${local}, '+', 1), ''), ${local})`
+  return sql`concat_ws(' ', lower(${untagged} || '@' || split_part(${email}, '@', 2)),
+    ${local} = ${untagged}, ${column(from, 'is_verified')})`
+}
+
+/** Not the address itself: rows stay when an account is deleted. */
+const keyOf = (kind: string, counter: SQL) =>
+  sql`${text(`${kind} `)} || encode(sha256(convert_to(${counter}, 'UTF8')), 'hex')`
