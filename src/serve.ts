@@ -1,5 +1,3 @@
-import { setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
 import { buildApp } from './app.ts'
 import { banner } from './operations/banner.ts'
 import { buildInfo } from './config/build-info.ts'
@@ -23,17 +21,6 @@ const STOP_WITHIN_MS = 9_000
  * few for a burst, and who is dropped tries again after 1 s, 3 s, 7 s.
  */
 const BACKLOG = 4_096
-
-/**
- * V8 lets a small heap grow fourfold before it collects: 30 MB that live held 70 to 130, whose pages it keeps from then
- * on. To let it grow by half is enough. Not from the beginning, as a first start would take a second longer; and how far
- * a heap may grow is decided when it is collected, so it is collected now.
- */
-function keepHeapSmall() {
-  setFlagsFromString('--heap-growing-percent=50')
-  setFlagsFromString('--expose-gc')
-  ;(runInNewContext('gc') as () => void)()
-}
 
 type Stop = (signal: NodeJS.Signals) => void
 
@@ -86,7 +73,6 @@ async function start(config: Config, onStop: (stop: Stop) => void): Promise<void
 }
 
 async function listen(app: App, { HOST, PORT }: Config) {
-  keepHeapSmall()
   await app.listen({ host: HOST, port: PORT, backlog: BACKLOG })
 }
 

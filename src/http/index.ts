@@ -15,9 +15,7 @@ import { requestId } from './observe/request-id.ts'
 import { tracing } from './observe/tracing.ts'
 import { openapi } from './openapi.ts'
 import { preflights } from './preflights.ts'
-import { route } from './route.ts'
 import { security } from './security.ts'
-import { serialization } from './serialization.ts'
 import { settings } from './settings.ts'
 import { stopping } from './stopping.ts'
 
@@ -29,7 +27,6 @@ import { stopping } from './stopping.ts'
 export const http = plugin(
   async (app, { config }: { config: Config }) => {
     await app.register(settings, { config })
-    await app.register(route)
 
     // First, so that every request is seen to its end, whatever refuses it.
     await app.register(ending)
@@ -54,7 +51,6 @@ export const http = plugin(
     await app.register(bodies)
     await app.register(deadline)
     await app.register(validation)
-    await app.register(serialization)
     await app.register(openapi, { config })
   },
   { name: 'http' },

@@ -27,10 +27,10 @@ export const UNREADABLE_PATH = '/%00'
 const EVERY_PATH = '*'
 
 /** Whether it is about to be answered with 404 or 405. */
-export const isRefused = ({ is404, route: { url, config } }: FastifyRequest) =>
+const isRefused = ({ is404, routeOptions: { url, config } }: FastifyRequest) =>
   is404 || url === EVERY_PATH || config.refuses === true
 
-/** What is found is looked at, never run. */
+/** No-op handler: this router is only used for lookups. */
 const nothing = () => undefined
 
 /**
@@ -62,7 +62,7 @@ export const methods = plugin(
     }
     app.addHook('onRequest', (request, reply, next) => {
       // Errors of that route would not be ours to answer: it is older than our handler.
-      if (request.route.url === EVERY_PATH) reply.callNotFound()
+      if (request.routeOptions.url === EVERY_PATH) reply.callNotFound()
       else next(isRefused(request) ? refusal(request) : undefined)
     })
     app.setNotFoundHandler((request) => {
@@ -70,7 +70,7 @@ export const methods = plugin(
     })
     done()
   },
-  { name: 'methods', dependencies: ['errors', 'route'] },
+  { name: 'methods', dependencies: ['errors'] },
 )
 
 /**

@@ -86,8 +86,8 @@ export const preparation = plugin(
       whenDone,
     })
     app.addHook('onRequest', (request, _reply, next) => {
-      next(done || request.route.config.unprepared ? undefined : new ServiceUnavailable())
+      next(done || request.routeOptions.config.unprepared ? undefined : new ServiceUnavailable())
     })
   },
-  { name: 'preparation', dependencies: ['auth', 'database', 'route'] },
+  { name: 'preparation', dependencies: ['auth', 'database'] },
 )

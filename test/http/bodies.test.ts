@@ -8,7 +8,6 @@ import { parseMultipart } from '../../src/http/input/multipart.ts'
 import { bodies } from '../../src/http/input/bodies.ts'
 import { errors } from '../../src/http/errors.ts'
 import { reporting } from '../../src/http/observe/reporting.ts'
-import { route } from '../../src/http/route.ts'
 import { isAnswer, isRefused } from '../support/answers.ts'
 import { ask, startWithoutData } from '../support/no-database.ts'
 import { exchange, listen, parse } from '../support/sockets.ts'
@@ -503,7 +502,6 @@ void test('a form in parts is read or refused wherever it is cut, and whatever b
 void test('an operation may take larger bodies than others', async (t) => {
   const app = fastify({ bodyLimit: LIMIT })
   t.teardown(() => app.close())
-  await app.register(route)
   await app.register(reporting, { config: { ENVIRONMENT: 'local' } as never })
   await app.register(errors)
   await app.register(bodies)

@@ -8,7 +8,6 @@ import { deadline } from '../../src/http/deadline.ts'
 import { ending } from '../../src/http/observe/ending.ts'
 import { errors } from '../../src/http/errors.ts'
 import { reporting } from '../../src/http/observe/reporting.ts'
-import { route } from '../../src/http/route.ts'
 import { collectingLogger } from '../support/log-lines.ts'
 
 void test('a handler that is stuck is answered for, and what it does later changes nothing', async (t) => {
@@ -16,7 +15,6 @@ void test('a handler that is stuck is answered for, and what it does later chang
   t.teardown(() => app.close())
   await app.register(reporting, { config: { ENVIRONMENT: 'local' } as never })
   await app.register(errors)
-  await app.register(route)
   await app.register(ending)
   await app.register(bodies)
   await app.register(deadline, { withinMs: 300 })
@@ -44,7 +42,6 @@ void test('a body that comes slowly is waited for, and one that never ends is 40
   const { logger, lines } = await collectingLogger()
   const app = fastify({ loggerInstance: logger })
   t.teardown(() => app.close())
-  await app.register(route)
   await app.register(reporting, { config: { ENVIRONMENT: 'local' } as never })
   await app.register(errors)
   await app.register(ending)

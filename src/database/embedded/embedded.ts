@@ -1,5 +1,4 @@
 import { join, resolve } from 'node:path'
-import { setFlagsFromString } from 'node:v8'
 import type { PGlite, PGliteOptions } from '@electric-sql/pglite'
 import { drizzle } from 'drizzle-orm/pglite'
 import { migrate } from 'drizzle-orm/pglite/migrator'
@@ -48,7 +47,6 @@ class DataFolderUnusable extends Error {
 
 /** A PGlite with the extensions that migrations make. */
 export async function createPglite(options: PGliteOptions = {}): Promise<PGlite> {
-  setFlagsFromString(COMPILE_ONCE)
   const [{ PGlite }, { pg_trgm }] = await Promise.all([
     import('@electric-sql/pglite'),
     import('@electric-sql/pglite/contrib/pg_trgm'),
@@ -56,12 +54,6 @@ export async function createPglite(options: PGliteOptions = {}): Promise<PGlite>
   const startParams = [...PGlite.defaultStartParams, ...SETTINGS.flatMap((setting) => ['-c', setting])]
   return PGlite.create({ ...options, extensions: { pg_trgm }, startParams })
 }
-
-/**
- * PGlite is 10 MB of WebAssembly. That V8 compiles it again, and better, where it is busy, takes a core for a third of a
- * second at each start; the service answers no more requests for it.
- */
-const COMPILE_ONCE = '--liftoff-only'
 
 const SETTINGS = [
   // PGlite's 128 MB would all be written at each start, and take 150 ms and 130 MB of memory.

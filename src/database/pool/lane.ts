@@ -41,8 +41,8 @@ export interface Lane {
   /** Whether all that runs is short. */
   isShort: boolean
   /**
-   * Whether it takes no more until one that runs has left: one that was given up, as a cancel goes to a connection and
-   * would hit what is sent down it next; or one that postgres.js tries again, as that mixes up what is sent behind it.
+   * Whether it takes no more until one that runs has left that was given up, as a cancel goes to a connection and would
+   * hit what is sent down it next.
    */
   isBarred: boolean
   /** Whether the last that was heard of it was an answer. */
@@ -85,7 +85,18 @@ export const isFreer = (lane: Lane, other: Lane | undefined, depth: number, now:
   lane.isShort &&
   !lane.isBarred &&
   lane.running.length < (other?.running.length ?? depth) &&
-  now - lane.movedAt < HELD_UP_MS
+  now - lane.movedAt < HELD_UP_MS &&
+  !lane.running.some(isRetried)
+
+/**
+ * Where a prepared statement is unknown to the server (a pooler that keeps none) or its result would be another than
+ * before, postgres.js 3.4.9 prepares it again, behind what was sent meanwhile, and takes the answers in the old order:
+ * callers would get each other's rows. It notes that on the query before the next answer comes, so each answer on a
+ * connection that others share is checked for it, and none is sent behind such a query.
+ */
+const mayBeMixedUp = ({ running }: Lane) => running.length > 1 && running.some(isRetried)
+
+const isRetried = ({ query }: Statement) => query?.retried !== undefined
 
 export function send(statement: Statement, lane: Lane, now: number): void {
   const { make, isShort, readsTimes, resolve, reject } = statement
@@ -93,21 +104,22 @@ export function send(statement: Statement, lane: Lane, now: number): void {
   const query = make(lane.client, lane) as PromiseLike<unknown> & Query
   statement.query = query
   lane.running.push(statement)
-  if (isShort) heedRetries(query, lane)
   const leave = () => {
     lane.running.splice(lane.running.indexOf(statement), 1)
-    lane.isBarred = lane.running.some(({ isGivenUp, query }) => isGivenUp ?? query?.retried)
+    lane.isBarred = lane.running.some(({ isGivenUp }) => isGivenUp)
     lane.movedAt = performance.now()
     lane.ends.left(lane)
   }
   query.then(
     (rows) => {
+      if (mayBeMixedUp(lane)) lane.ends.mixedUp(lane)
       lane.isUp = true
       if (statement.cancel) void statement.cancel.then(leave)
       else leave()
       return resolve(isShort ? movedOut(rows as unknown[], readsTimes) : rows)
     },
     (error: unknown) => {
+      if (mayBeMixedUp(lane)) lane.ends.mixedUp(lane)
       lane.isUp = isAnswer(error)
       if (statement.cancel) void statement.cancel.then(leave)
       else if (lane.isUp) leave()
@@ -170,36 +182,8 @@ interface Query {
   /** Whether it is the one that the server is at. */
   readonly active?: boolean
   canceller?: ((query: unknown) => Promise<void>) | null
-  /** Set when it is tried again. */
-  retried?: unknown
-  [ofLane]?: Lane
-}
-
-/** No closure: postgres.js holds queries until a full collection, and with them all that they know. */
-const ofLane = Symbol('of lane')
-const retried = Symbol('retried')
-
-/**
- * Where a prepared statement is unknown to the server (a pooler that keeps none) or its result would be another than
- * before, postgres.js 3.4.9 prepares it again, behind what was sent meanwhile, and takes the answers in the old order:
- * callers would get each other's rows. It tells nobody, so it is noticed by what it notes.
- */
-function heedRetries(query: Query, lane: Lane): void {
-  query[ofLane] = lane
-  const prototype = Object.getPrototypeOf(query) as Query
-  if (Object.hasOwn(prototype, 'retried')) return
-  Object.defineProperty(prototype, 'retried', {
-    get(this: Query & { [retried]?: unknown }) {
-      return this[retried]
-    },
-    set(this: Query & { [retried]?: unknown }, error: unknown) {
-      this[retried] = error
-      const lane = this[ofLane]
-      if (!lane) return
-      lane.isBarred = true
-      if (lane.running.length > 1) lane.ends.mixedUp(lane)
-    },
-  })
+  /** Why it is tried again. */
+  readonly retried?: unknown
 }
 
 /** A pooler or TLS may keep from us when it was passed on. */

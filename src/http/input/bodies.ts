@@ -63,7 +63,7 @@ export const bodies = plugin(
       app.addContentTypeParser<Buffer>(type, { parseAs: 'buffer' }, (request, body, parsed) => {
         request.reading = false
         if (body.length === 0) return parsed(null, undefined)
-        const { consumes = [JSON_TYPE], multipart } = request.route.schema ?? {}
+        const { consumes = [JSON_TYPE], multipart } = request.routeOptions.schema ?? {}
         if (type === MULTIPART_TYPE ? !multipart : !consumes.includes(type))
           return parsed(new UnsupportedMediaType())
         parse(request, body, parsed)
@@ -71,7 +71,7 @@ export const bodies = plugin(
     }
     done()
   },
-  { name: 'bodies', dependencies: ['route'] },
+  { name: 'bodies' },
 )
 
 /** Bytes. Who sends a little too much hears so, and their connection goes on. */
@@ -96,7 +96,7 @@ const BODYLESS = new Set(['GET', 'HEAD', 'TRACE'])
 /** Without them Fastify looks for no body. */
 const BODY_HEADERS = ['content-type', 'content-length', 'transfer-encoding']
 
-const takesBody = ({ route }: FastifyRequest) => route.schema?.body !== undefined
+const takesBody = ({ routeOptions }: FastifyRequest) => routeOptions.schema?.body !== undefined
 
 /** Told by the headers (RFC 9112, 6.3): then its type, which may be none at all, does not matter. */
 const hasNoBody = (headers: IncomingHttpHeaders) =>

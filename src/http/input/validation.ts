@@ -53,20 +53,19 @@ export const validation = plugin(
     for (const component of components.values()) app.addSchema(component)
     const buildCompiler = AjvCompiler() as unknown as CompilerFactory
     const compiler = (customOptions: object) =>
-      whenNeeded(() => buildCompiler(app.getSchemas(), { customOptions, onCreate: addFormats }))
+      buildCompiler(app.getSchemas(), { customOptions, onCreate: addFormats })
     const withDefaults = compiler(ajv)
     // A default is what a new thing has: in a change it would set back what is not sent.
     const withoutDefaults = compiler({ ...ajv, useDefaults: false })
     app.setValidatorCompiler<TSchema>(({ schema, httpPart, method }) => {
       const isChange = httpPart === 'body' && (method === 'PUT' || method === 'PATCH')
       const compile = isChange ? withoutDefaults : withDefaults
-      let validate: Validate | undefined // compiled when it is first used: no start waits for all of them
       const isHeaders = httpPart === 'headers'
       const used = isHeaders ? inLowerCase(schema as TObject) : schema
       const read = reader(used as TObject, httpPart)
       const emails = emailsOf(used as TObject)
+      const validate = compile({ schema: used })
       return (input: unknown) => {
-        validate ??= compile()({ schema: used })
         const data = read(input)
         readEmails(data, emails)
         const faults = validate(data) ? [] : (validate.errors ?? [])
@@ -82,11 +81,6 @@ export const validation = plugin(
   },
   { name: 'validation' },
 )
-
-function whenNeeded<T>(make: () => T): () => T {
-  let made: T | undefined
-  return () => (made ??= make())
-}
 
 interface FormatTaker {
   addFormat(name: string, format: RegExp | ((text: string) => boolean)): unknown

@@ -82,7 +82,7 @@ export const overload = plugin(
     }
 
     app.addHook('onRequest', (request, _reply, next) => {
-      const { unprepared, throttled } = request.route.config
+      const { unprepared, throttled } = request.routeOptions.config
       if (unprepared || throttled === false || (waiting.length === 0 && places() > 0)) return next()
       const now = performance.now()
       const { size, runMs } = load()
@@ -94,7 +94,7 @@ export const overload = plugin(
     app.onEnded(letIn)
     done()
   },
-  { name: 'overload', dependencies: ['database', 'ending', 'errors', 'route'] },
+  { name: 'overload', dependencies: ['database', 'ending', 'errors'] },
 )
 
 /** As `AsyncResource.bind`, which in Node 20 takes 14 µs to give what it binds a deprecated property. */

@@ -60,13 +60,13 @@ export const events = plugin(
     app.decorateRequest('recordRefusal', function (this: FastifyRequest, event: Refusal, reason: string) {
       const actor_id = actorOf(this)
       if (!refusals.mayLog(event, actor_id ?? this.network)) return
-      const route = this.route.url
+      const route = this.routeOptions.url
       this.log.info({ event, outcome: 'failure', actor_id, reason, route, ip: this.ip }, 'security event')
     })
     app.addHook('onClose', async () => refusals.endWindow())
     done()
   },
-  { name: 'events', dependencies: ['auth', 'route', 'throttle'] },
+  { name: 'events', dependencies: ['auth', 'throttle'] },
 )
 
 /** The guard of the public scope sets no user. */

@@ -230,13 +230,13 @@ interface LoggedRequest {
   method: string
   url: string
   ip: string
-  route?: { url?: string | undefined }
+  routeOptions?: { url?: string | undefined }
   server?: { pathWords?: ReadonlySet<string> }
 }
 
 /** The route rather than the path where there is one: paths carry addresses and tokens, and so do queries. */
-function describeRequest({ method, url, ip, route, server }: LoggedRequest) {
-  return { method, path: route?.url ?? maskedPath(url, server?.pathWords), ip }
+function describeRequest({ method, url, ip, routeOptions, server }: LoggedRequest) {
+  return { method, path: routeOptions?.url ?? maskedPath(url, server?.pathWords), ip }
 }
 
 const LONGEST_PATH = 512

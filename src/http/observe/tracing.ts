@@ -25,7 +25,7 @@ export const tracing = plugin(
     app.addHook('onRequest', (request, reply, next) => {
       // Strangers do not decide what is sampled, nor of which trace it is a part.
       const caller = isTrusted(request.raw.socket.remoteAddress) ? request.headers : {}
-      const traced = startRequestSpan(caller, request.method, request.route.url)
+      const traced = startRequestSpan(caller, request.method, request.routeOptions.url)
       if (!traced) return next()
       spans.set(request, traced)
       request.log = reply.log = request.log.child(traceIds(traced.span))
@@ -40,5 +40,5 @@ export const tracing = plugin(
     app.onEnded((request, _reply, status) => spans.get(request)?.end(status))
     app.addHook('onClose', () => Promise.race([stop(), pause(FLUSH_MS, undefined, { ref: false })]))
   },
-  { name: 'tracing', dependencies: ['ending', 'route'] },
+  { name: 'tracing', dependencies: ['ending'] },
 )
