@@ -274,7 +274,7 @@ void test('what names no secret is told as it is', async (t) => {
     "Cannot read properties of undefined (reading 'id')",
     "Cannot find package '@fastify/jwt' imported from /app/dist/accounts/plugin.js",
     'duplicate key value violates unique constraint "users_email_unique"',
-    'X-Forwarded-For is ignored: TRUST_PROXY names no proxy. Limits count what came through as one',
+    'X-Forwarded-For is ignored, as TRUST_PROXY names no proxy: limits count all its clients as one',
     'canceling statement due to statement timeout',
     `user ${randomUUID()} is gone`,
     'Server listening at http://127.0.0.1:8000',

@@ -59,17 +59,18 @@ export function limitLinks(kind: LinkKind, from: string, config: QueueConfig, is
   const source = sql.raw(from)
   if (!config.RATE_LIMIT_ENABLED) return sql`${allowed} as (select * from ${source})`
   const { burst, every, apart } = mailBounds.link
-  const counter = sql`case when ${isKnown} then 'known ' else '' end || ${mailboxOf(from)}`
-  const key = keyOf(kind, counter)
+  const [asked, counted] = [sql.raw(`asked_${kind}`), sql.raw(`counted_${kind}`)]
   const forgotten = sql`greatest(${rateLimits.forgotten_at}, clock_timestamp()) + ${seconds(every)}`
-  const counted = sql.raw(`counted_${kind}`)
   // The fourth passes when the first is forgotten: at most `every` after the last.
-  return sql`${counted} as (
+  return sql`${asked} as (
+    select ${keyOf(kind, sql`case when ${isKnown} then 'known ' else '' end || ${mailboxOf(from)}`)} as key from ${source}
+  ),
+  ${counted} as (
     insert into ${rateLimits} (key, forgotten_at, resumes_at)
-    select ${key}, clock_timestamp() + ${seconds(every)}, clock_timestamp() + ${seconds(apart)}
-    from ${source}
+    select key, clock_timestamp() + ${seconds(every)}, clock_timestamp() + ${seconds(apart)}
+    from ${asked}
     where not exists (
-      select from ${rateLimits} where ${rateLimits.key} = ${key} and ${rateLimits.resumes_at} > clock_timestamp()
+      select from ${rateLimits} where ${rateLimits.key} = ${asked}.key and ${rateLimits.resumes_at} > clock_timestamp()
     )
     on conflict (key) do update set
       forgotten_at = ${forgotten},
@@ -93,28 +94,30 @@ type Notice = 'password_changed' | 'address_changed' | 'session_ended' | 'recove
 export function notify(message: Notice, from: string, config: QueueConfig, ipAddress: SQL): SQL {
   const [told, due] = [`told_${message}`, `due_${message}`]
   const isOn = config.mail === 'off' ? sql`false` : sql`true`
-  return sql`${sql.raw(told)} as (select id, email, is_verified from ${sql.raw(from)} where ${isOn}),
-  ${sql.raw(due)} as (${noticeDue(message, told, config)}),
+  const { apart, unverified } = mailBounds.notice
+  return sql`${sql.raw(told)} as (
+    select id, email, ${keyOf(message, mailboxOf(from))} as key,
+      case when is_verified then ${seconds(apart)} else ${seconds(unverified)} end as pause,
+      case when is_verified then ${seconds(apart)} else interval '0' end as early
+    from ${sql.raw(from)} where ${isOn}
+  ),
+  ${sql.raw(due)} as (${config.RATE_LIMIT_ENABLED ? limitNotice(sql.raw(told)) : sql`select now() as due from ${sql.raw(told)}`}),
   ${queueMail(message, told, { params: cause(ipAddress), due })}`
 }
 
-function noticeDue(message: Notice, told: string, config: QueueConfig): SQL {
-  const source = sql.raw(told)
-  if (!config.RATE_LIMIT_ENABLED) return sql`select now() as due from ${source}`
-  const { apart, unverified } = mailBounds.notice
-  const isVerified = column(told, 'is_verified')
-  const pause = sql`case when ${isVerified} then ${seconds(apart)} else ${seconds(unverified)} end`
-  const early = sql`case when ${isVerified} then ${seconds(apart)} else interval '0' end`
-  const key = keyOf(message, mailboxOf(told))
-  const next = sql`greatest(${rateLimits.resumes_at}, clock_timestamp()) + (select ${pause} from ${source})`
-  const began = sql`${rateLimits.resumes_at} - (select ${pause} from ${source})`
-  return sql`
+/** When it is due; no row where another one is due already, or an unverified address was told. */
+const limitNotice = (told: SQL) => sql`
     insert into ${rateLimits} (key, forgotten_at, resumes_at)
-    select ${key}, clock_timestamp() + ${pause}, clock_timestamp() + ${pause} from ${source}
-    on conflict (key) do update set forgotten_at = ${next}, resumes_at = ${next}
-    where ${rateLimits.resumes_at} <= clock_timestamp() + (select ${early} from ${source})
-    returning case when ${began} <= clock_timestamp() then now() else ${began} end as due`
-}
+    select key, clock_timestamp() + pause, clock_timestamp() + pause from ${told}
+    on conflict (key) do update set
+      forgotten_at = greatest(${rateLimits.resumes_at}, clock_timestamp()) + (select pause from ${told}),
+      resumes_at = greatest(${rateLimits.resumes_at}, clock_timestamp()) + (select pause from ${told})
+    where ${rateLimits.resumes_at} <= clock_timestamp() + (select early from ${told})
+    returning case
+      when ${rateLimits.resumes_at} - (select pause from ${told}) <= clock_timestamp() then now()
+      else ${rateLimits.resumes_at} - (select pause from ${told})
+    end as due
+  `
 
 const column = (table: string, name: string) => sql.raw(`${table}.${name}`)
 const text = (literal: string) => sql.raw(`'${literal}'`)

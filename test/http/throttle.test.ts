@@ -128,12 +128,12 @@ void test('fault 23: 5,001 others do not push out what a network was counted', (
   let heldUp = 0
   for (let other = 0; other < 5001; other++)
     if (spend(`2001:db8:0:${other.toString(16)}::/64`, 0) < 10) heldUp += 1
-  t.ok(heldUp <= 5, `${heldUp} were held up by others`)
+  t.equal(heldUp, 0)
   t.equal(secondsToWait('192.0.2.1', 0), 1)
   t.equal(secondsToWait('192.0.2.1', 999), 1)
   t.equal(secondsToWait('192.0.2.1', 1000), 0, 'one a second passes')
   t.equal(secondsToWait('192.0.2.1', 1000), 1)
-  t.ok(spend('192.0.2.2', 0) >= 9, 'its neighbour is another')
+  t.equal(spend('192.0.2.2', 0), 10, 'its neighbour is another')
   t.equal(spend('192.0.2.1', 1_000_000), 10, 'in the end all is forgotten')
   t.end()
 })
