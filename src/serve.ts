@@ -10,22 +10,22 @@ import { startFault } from './operations/start-faults.ts'
 
 /** Config, app, listen, and a graceful stop. server.ts reads the signals. */
 
-/** Requests under way get this long; whoever has not finished asking by then loses the connection. */
+/** Time for requests in progress; then all connections are closed. */
 const ANSWER_WITHIN_MS = 5_000
 
-/** The process ends by then, whatever is still under way. */
+/** The process exits by then at the latest. */
 const STOP_WITHIN_MS = 9_000
 
 /**
- * Connections that may wait to be accepted, where the system allows as many (Linux: net.core.somaxconn). Node's 511 are
- * few for a burst, and who is dropped tries again after 1 s, 3 s, 7 s.
+ * Length of the accept queue, if the system allows it (Linux: net.core.somaxconn). Node's 511 is small for a burst, and a
+ * dropped client retries after 1, 3 and 7 s only.
  */
 const BACKLOG = 4_096
 
 type Stop = (signal: NodeJS.Signals) => void
 
 /**
- * Runs the service. It never throws: what goes wrong at start ends the process with 1.
+ * Runs the service. Never throws: an error at start ends the process with exit code 1.
  *
  * @param onStop is told what a signal does from now on
  */
@@ -45,7 +45,7 @@ async function start(config: Config, onStop: (stop: Stop) => void): Promise<void
   const forgotten = config.ENVIRONMENT === 'local' ? forgottenMigration() : undefined
   if (forgotten !== undefined) console.warn(forgotten) // at once: the start may fail for it in a moment
   const told = new AbortController()
-  // What the start is in the middle of (a database that is made, a migration) comes to its end, or is let go of.
+  // A database being created or a migration in progress finishes, or is given up after STOP_WITHIN_MS.
   onStop((signal) => {
     logger.info(`${signal}: stopping before the start is done`)
     exitWithin(STOP_WITHIN_MS)
@@ -54,7 +54,7 @@ async function start(config: Config, onStop: (stop: Stop) => void): Promise<void
   const app = await buildApp(config, { logger, stop: told.signal })
   app.log.info({ ...buildInfo, node: process.version, environment: config.ENVIRONMENT }, 'starting')
   if (told.signal.aborted) await end(app)
-  endOnFaultOfOurs(app)
+  exitOnUncaught(app)
   const listening = listen(app, config)
   onStop((signal) => {
     app.log.info(`${signal}: stopping`)
@@ -63,7 +63,7 @@ async function start(config: Config, onStop: (stop: Stop) => void): Promise<void
     void listening.then(() => app.beginStopping()).then(() => end(app))
   })
   await listening
-  // What is no fault of an operator's is not caught: it is one of ours.
+  // An error that no operator can mend is a bug: it becomes an uncaught exception.
   void greetWhenReady(app, config).catch((error: unknown) => {
     const line = startFault(error, config)
     if (line === undefined) throw error
@@ -79,7 +79,7 @@ async function listen(app: App, { HOST, PORT }: Config) {
 async function end(app: App): Promise<never> {
   await app.close()
   app.log.info('stopped')
-  process.exit(0) // a mail server that keeps silent would hold it up
+  process.exit(0) // an open SMTP connection would keep the process alive
 }
 
 const exitWithin = (ms: number) => setTimeout(() => process.exit(1), ms).unref()
@@ -89,11 +89,11 @@ async function greetWhenReady({ preparation }: App, config: Config) {
   if (config.ENVIRONMENT === 'local' && preparation.done) console.log(banner(config))
 }
 
-/** What nobody caught leaves the process in a state that nobody knows: it is told of, and replaced by a new one. */
-function endOnFaultOfOurs(app: App) {
+/** After an uncaught exception the state is unknown: logs and reports it, and exits. */
+function exitOnUncaught(app: App) {
   process.once('uncaughtException', (error, origin) => {
     process.on('uncaughtException', () => process.exit(1))
-    app.log.fatal({ err: error, origin }, 'a fault of ours: the process ends')
+    app.log.fatal({ err: error, origin }, 'uncaught exception: exiting')
     app.reportError(error)
     void endWhenReported(app)
   })
@@ -109,7 +109,7 @@ function fail(error: unknown, config: Config | undefined): never {
   process.exit(1)
 }
 
-/** As the log has it: without a statement's parameters. */
+/** For the console as for the log: without the parameters of statements. */
 function withoutSecrets(error: unknown, config: Config | undefined): string {
   const describe = config?.ENVIRONMENT === 'local' ? describeInFull : describeError
   const { type, message, code, statement, stack } = describe(error)

@@ -5,12 +5,12 @@
 
 type Stop = (signal: NodeJS.Signals) => void
 
-/** Until something was begun there is nothing to end. */
+/** Until the start has begun, there is nothing to stop. */
 let stop: Stop = () => process.exit(0)
 
 for (const signal of ['SIGTERM', 'SIGINT'] as const) {
   process.once(signal, () => {
-    process.once(signal, () => process.exit(1)) // asked again: at once
+    process.once(signal, () => process.exit(1)) // a second signal exits at once
     stop(signal)
   })
 }

@@ -8,25 +8,25 @@ declare module 'fastify' {
   interface FastifyInstance {
     /** The methods that each path has. */
     readonly methodsByPath: ReadonlyMap<string, ReadonlySet<HTTPMethod>>
-    /** The fixed parts of all paths: what may be logged of a path that has no route. */
+    /** Fixed segments of all routes: the only ones logged of a path without a route. */
     readonly pathWords: ReadonlySet<string>
   }
   interface FastifyContextConfig {
-    /** The route answers for methods that its path does not have. */
+    /** The route only refuses methods that its path lacks. */
     refuses?: true
   }
 }
 
-/** How paths are read, here as by Fastify itself. */
+/** Options of Fastify's router, and of the lookup router below. */
 export const routerOptions = { ignoreTrailingSlash: true, maxParamLength: 8 * 1024 } as const
 
-/** The path that one is answered as that can't be read (http.ts): no route has it. */
+/** Stands for a path that can't be decoded (server-options.ts); no route has it. */
 export const UNREADABLE_PATH = '/%00'
 
-/** Where @fastify/cors has OPTIONS answered. */
+/** The route that @fastify/cors adds for OPTIONS. */
 const EVERY_PATH = '*'
 
-/** Whether it is about to be answered with 404 or 405. */
+/** Whether it will be answered with 404 or 405. */
 const isRefused = ({ is404, routeOptions: { url, config } }: FastifyRequest) =>
   is404 || url === EVERY_PATH || config.refuses === true
 
@@ -34,9 +34,9 @@ const isRefused = ({ is404, routeOptions: { url, config } }: FastifyRequest) =>
 const nothing = () => undefined
 
 /**
- * Answers what no route is for, before anything else of it is looked at: 405 with Allow where the path has other
- * methods, 400 where it can't be read, else 404. A router of paths alone knows that; as routes of their own, methods that paths lack would be two
- * thousand.
+ * Refuses requests without a route before anything else of them is read: 405 with Allow if the path has other methods,
+ * 400 if it can't be decoded, else 404. A second router that holds paths only answers which; a refusing route for each
+ * missing method would be two thousand routes.
  */
 export const methods = plugin(
   (app, _options, done) => {
@@ -61,7 +61,7 @@ export const methods = plugin(
       return known === undefined || known.has(method) ? new NotFound() : new MethodNotAllowed(known)
     }
     app.addHook('onRequest', (request, reply, next) => {
-      // Errors of that route would not be ours to answer: it is older than our handler.
+      // The route of @fastify/cors is older than our error handler, so its errors would not reach that.
       if (request.routeOptions.url === EVERY_PATH) reply.callNotFound()
       else next(isRefused(request) ? refusal(request) : undefined)
     })
@@ -74,9 +74,8 @@ export const methods = plugin(
 )
 
 /**
- * A fixed path (`/users/signup`) goes before a pattern (`/users/:user_id`) whatever the method: where the pattern would
- * get what the fixed path lacks, a route refuses it. The last resource of the last scope: it sees the routes that are
- * there when its turn comes.
+ * Fixed paths (`/users/signup`) win over patterns (`/users/:user_id`) for every method: adds a refusing route where a
+ * pattern would match a method that the fixed path lacks. Registered last, as it looks at the routes that are there.
  */
 export function fixedPaths(app: App): void {
   const served = new Set<HTTPMethod>()
@@ -91,6 +90,6 @@ export function fixedPaths(app: App): void {
   }
 }
 
-/** Its type does not say that nothing may be found. */
+/** The router's type leaves out that it may find nothing. */
 const isFound = (app: App, method: HTTPMethod, url: string) =>
   (app.findRoute({ method, url }) as object | null) !== null

@@ -5,7 +5,7 @@ import { API_VERSION, SECURITY_SCHEME } from '../contract/contract.ts'
 import { description, documented, tags } from '../contract/document.ts'
 import { refusals } from './scopes.ts'
 
-/** The OpenAPI document, made of the routes' schemas, scopes and errors, where resources/docs serves it. */
+/** Makes the OpenAPI document of the routes' schemas, scopes and errors; pages/docs.ts serves it. */
 export const openapi = plugin(
   async (app, { config }: { config: Config }) => {
     if (!config.DOCS_ENABLED) return
@@ -51,7 +51,7 @@ export const openapi = plugin(
   { name: 'openapi', dependencies: ['validation'] },
 )
 
-/** The components of resources that are not there (/private outside local) are not in the document either. */
+/** Leaves out components that no route uses (/private outside local). */
 function withoutUnused(document: OpenAPIV3_1.Document) {
   const schemas = document.components?.schemas ?? {}
   const names = new Set<string>()
@@ -67,7 +67,7 @@ function withoutUnused(document: OpenAPIV3_1.Document) {
   return { ...document, components: { ...document.components, schemas: used } }
 }
 
-/** Bodies of changes have no defaults (validation.ts), and generated clients would send what the document says. */
+/** Removes defaults from bodies of PUT and PATCH: generated clients would send them and overwrite what was not meant. */
 function withoutDefaultsOfChanges(document: OpenAPIV3_1.Document) {
   const operations = Object.values(document.paths ?? {}).flatMap((path) => Object.entries(path ?? {}))
   const changes: unknown[] = []

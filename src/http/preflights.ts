@@ -3,14 +3,14 @@ import plugin from 'fastify-plugin'
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** Set by @fastify/cors on OPTIONS requests, where there are origins at all. */
+    /** Set by @fastify/cors on OPTIONS requests, if any origin is allowed. */
     corsPreflightEnabled?: boolean
   }
 }
 
 /**
- * Answers preflights, on any path. Their headers are set by then (security.ts); what is in front of everything is in
- * front of them, too, and what no route is for is looked at later, as OPTIONS is no method of any.
+ * Answers CORS preflights on any path. Headers are set by then (security.ts), and the throttle has counted them; unknown
+ * paths and methods are refused later, as no route has OPTIONS.
  */
 export const preflights = plugin(
   (app, _options, done) => {

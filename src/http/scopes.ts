@@ -13,15 +13,15 @@ export type Access = 'public' | 'signed-in' | 'superuser'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** Stamped by the route's scope; what the document says of it comes from here. */
+    /** Set by the route's scope; the document's `security` comes from it. */
     access?: Access
   }
 }
 
-/** The routes of a resource that share a scope. Those that ask who is there take a SignedInApp, and fit into no public one. */
+/** A function that adds routes to a scope. One that needs `request.user` takes a SignedInApp, which public scopes don't accept. */
 export type Resource<In = App> = (app: In) => void | Promise<void>
 
-/** What a scope refuses with; the document gets it from here. */
+/** Errors of each scope's guard, documented on its routes. */
 export const refusals: Record<Access, readonly ApiErrorKind[]> = {
   public: [],
   'signed-in': [NotAuthenticated, InvalidCredentials],
@@ -29,8 +29,8 @@ export const refusals: Record<Access, readonly ApiErrorKind[]> = {
 }
 
 /**
- * One of the three scopes that every route stands in: its guard runs before anything else of the request is looked
- * at, and stamps the routes, so that guard and document can't disagree.
+ * One of the three scopes that every route stands in. Its guard runs before body and parameters are read, and marks the
+ * routes, so that guard and document can't disagree.
  */
 export function scope(access: Access, resources: readonly Resource[]): FastifyPluginAsync
 export function scope(
@@ -51,7 +51,7 @@ export function scope(
         request.currentUser = user // before the refusal, which is logged with who it was
         if (access === 'superuser' && !user.is_superuser) throw new NotEnoughPrivileges()
       })
-      // After the answer; whether it works out concerns nobody.
+      // After the answer. A failure is harmless: the next request notes the use.
       app.addHook('onResponse', ({ currentUser }, _reply, done) => {
         if (currentUser?.session_unnoted) app.auth.sessions.touch(currentUser).catch(() => undefined)
         done()
@@ -62,7 +62,7 @@ export function scope(
   }
 }
 
-/** Stops the start where a route stands in no scope, as nothing would guard it. */
+/** Fails the start if a route stands in no scope, as it would have no guard. */
 export const scopes = plugin(
   (app, _options, done) => {
     const routes: RouteOptions[] = []

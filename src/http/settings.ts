@@ -8,7 +8,7 @@ declare module 'fastify' {
   }
 }
 
-/** The settings, as `app.config`, for what depends on them in a handler. */
+/** The settings, as `app.config`. */
 export const settings = plugin(
   (app, { config }: { config: Config }, done) => {
     app.decorate('config', config)

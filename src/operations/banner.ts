@@ -11,10 +11,10 @@ type BannerConfig = Pick<
   | 'mail'
 >
 
-/** What somebody who just started the service wants to know: where to look, and how to get in. Local only. */
+/** Printed after a local start: links, and the first login. */
 export function banner(config: BannerConfig): string {
   const here = config.PUBLIC_URL ?? ''
-  // A password of one's own is not repeated on the screen.
+  // A password that was chosen is not printed.
   const isDefault = config.FIRST_SUPERUSER_PASSWORD === 'changethis'
   const lines = [
     ['', `${config.PROJECT_NAME} is ready.`],

@@ -12,8 +12,7 @@ import type { Backlog } from '../mail/outbox.ts'
 type Prometheus = typeof prometheus
 
 /**
- * Metrics for Prometheus at /metrics, on a port of their own where METRICS_PORT is set: it is not for the public.
- * Loaded only then.
+ * Prometheus metrics at /metrics, on METRICS_PORT, which is not to be public. Loaded only if that is set.
  */
 export const metrics = plugin(
   async (app, { config }: { config: Config }) => {
@@ -29,7 +28,7 @@ export const metrics = plugin(
 
     const isOwn = ownHosts({ HOST: config.METRICS_HOST, PUBLIC_URL: undefined })
     const server = createServer((request, response) => {
-      // As for the service itself (http/hosts.ts): no name of somebody else's leads here.
+      // As http/hosts.ts: protects local development from DNS rebinding.
       if (config.ENVIRONMENT === 'local' && !isOwn(request.headers.host)) return response.writeHead(403).end()
       if (request.url?.split('?', 1)[0] !== '/metrics') return response.writeHead(404).end()
       const send = (text: string) => response.setHeader('content-type', register.contentType).end(text)
@@ -45,32 +44,32 @@ export const metrics = plugin(
   { name: 'metrics', dependencies: ['auth', 'database', 'ending', 'mail', 'overload', 'preparation'] },
 )
 
-/** Always 1: its labels say what runs, and other series are joined with them. */
+/** `build_info`, always 1, whose labels say what runs. */
 function tellBuild({ Gauge }: Prometheus, register: Registry) {
   const labels = { version: buildInfo.version, revision: buildInfo.revision ?? '', node: process.version }
-  const help = 'Version of the package, commit that it was built from, and version of Node.'
+  const help = 'Version, commit and Node version of the running build.'
   new Gauge({ name: 'build_info', help, labelNames: Object.keys(labels), registers: [register] }).set(
     labels,
     1,
   )
 }
 
-/** By the route's pattern, as paths would be without number. What limits refused has status 429, what no client waited for 499. */
+/** By route pattern, as the number of paths is unbounded. 499: the client hung up before the answer. */
 function measureRequests(app: FastifyInstance, { Histogram }: Prometheus, register: Registry) {
   const durations = new Histogram({
     name: 'http_request_duration_seconds',
-    help: 'Time to answer, by method, route and status.',
+    help: 'Duration of HTTP requests in seconds, by method, route pattern and status.',
     labelNames: ['method', 'route', 'status'] as const,
     buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10],
     registers: [register],
   })
   app.onEnded((request, reply, status) => {
-    const { url: route = 'none' } = request.routeOptions // by which it was answered in the end
+    const { url: route = 'none' } = request.routeOptions
     durations.observe({ method: request.method, route, status }, reply.elapsedTime / 1000)
   })
 }
 
-/** What waits in this process, and for what. */
+/** Queues of this process. */
 function measureQueues(app: FastifyInstance, { Gauge }: Prometheus, register: Registry) {
   const gauge = (name: string, help: string, read: () => number) =>
     new Gauge({
@@ -84,21 +83,21 @@ function measureQueues(app: FastifyInstance, { Gauge }: Prometheus, register: Re
   const { connection, auth, preparation, requestsWaiting } = app
   if (connection.load) {
     const { load } = connection
-    gauge('database_pool_size', 'Connections at most.', () => load().size)
-    gauge('database_statements_running', 'Statements that have a connection.', () => load().running)
-    gauge('database_statements_waiting', 'Statements that wait for a connection.', () => load().waiting)
+    gauge('database_pool_size', 'Maximum number of connections.', () => load().size)
+    gauge('database_statements_running', 'Statements sent to a connection.', () => load().running)
+    gauge('database_statements_waiting', 'Statements queued for a connection.', () => load().waiting)
   }
   gauge(
     'requests_waiting',
-    'Requests that wait to be let in, as the database has enough to do.',
+    'Requests queued before authentication because the database is busy.',
     requestsWaiting,
   )
-  gauge('hashing_running', 'Passwords whose turn it is to be hashed.', () => auth.passwords.load().running)
-  gauge('hashing_waiting', 'Passwords that wait to be hashed.', () => auth.passwords.load().waiting)
-  gauge('prepared', '1 when the schema is up to date, 0 before.', () => Number(preparation.done))
+  gauge('hashing_running', 'Password hashes being computed.', () => auth.passwords.load().running)
+  gauge('hashing_waiting', 'Password hashes queued.', () => auth.passwords.load().waiting)
+  gauge('prepared', '1 once migrations are done, 0 before.', () => Number(preparation.done))
 }
 
-/** Read once for each scrape; without the database, the rest is told all the same. */
+/** One query per scrape; without the database, the other metrics are still answered. */
 function measureOutbox(app: FastifyInstance, { Gauge }: Prometheus, register: Registry) {
   let reading: Promise<Backlog | undefined> | undefined
   const read = () =>
@@ -115,12 +114,12 @@ function measureOutbox(app: FastifyInstance, { Gauge }: Prometheus, register: Re
         this.set(pick(await read()) ?? Number.NaN)
       },
     })
-  gauge('database_up', '1 where the database answers.', (backlog) => Number(backlog !== undefined))
-  gauge('outbox_waiting', 'Mails that are not sent yet.', (backlog) => backlog?.waiting)
+  gauge('database_up', '1 if the database answers, else 0.', (backlog) => Number(backlog !== undefined))
+  gauge('outbox_waiting', 'Mails to be sent.', (backlog) => backlog?.waiting)
   gauge(
     'outbox_oldest_seconds',
-    'Age of the oldest of them; 0 where there is none.',
+    'Age in seconds of the oldest mail to be sent; 0 if there is none.',
     (backlog) => backlog?.oldest_seconds,
   )
-  gauge('outbox_parked', 'Mails that were given up.', (backlog) => backlog?.parked)
+  gauge('outbox_parked', 'Mails given up after repeated failures.', (backlog) => backlog?.parked)
 }

@@ -11,31 +11,31 @@ declare module 'fastify' {
     readonly preparation: Preparation
   }
   interface FastifyContextConfig {
-    /** The route is answered before the database is prepared too. */
+    /** The route is answered even before the database is ready. */
     unprepared?: boolean
   }
 }
 
 interface Preparation {
-  /** Whether the schema is up to date, and somebody can sign in. */
+  /** Whether migrations and the first superuser are done. */
   readonly done: boolean
-  /** Resolves when it is, or the service is closed. */
+  /** Resolves when they are, or the service is closed. */
   readonly whenDone: Promise<void>
 }
 
 interface PreparationOptions {
   readonly config: Config
-  /** Aborted where the process is to end: the database is not waited for any more. */
+  /** Aborted when the process is to end: stops waiting for the database. */
   readonly stop?: AbortSignal | undefined
 }
 
-/** How long a start waits for the database; after that the service listens, and prepares it when it is there. */
+/** How long a start waits for the database; then the service listens all the same, and retries in the background. */
 const START_WITHIN_MS = 5_000
 const RETRY_MS = 1_000
 
 /**
- * Migrations and the first superuser, before requests are answered. Where the database is away, or another replica is
- * still migrating it, the service starts all the same: it lives, is not ready, and answers 503 until that is done.
+ * Migrations and the first superuser, before requests are answered. If the database is away, or another replica is
+ * migrating it, the service starts all the same: it is live, not ready, and answers 503 until this is done.
  *
  * @throws where the first try shows that waiting won't help: refused credentials, no such database, a migration that
  *   fails. Refusals met later are tried again; a migration that fails later ends the process (server.ts)

@@ -10,7 +10,7 @@ import {
   ownWords,
 } from '../database/faults.ts'
 
-/** Errors whose messages name the fix. */
+/** Error classes whose messages name the fix already. */
 const TELLING = new Set([
   'DataFolderInUse',
   'DataFolderUnusable',
@@ -23,7 +23,7 @@ const TELLING = new Set([
 const READ_ONLY = '25006'
 
 /**
- * What went wrong at start, on one line that names the fix, where an operator can mend it.
+ * One line that says what went wrong at start and names the fix; undefined for errors that no operator can mend.
  *
  * @returns undefined for anything else: a fault of ours, which is shown with where it happened
  */
@@ -35,7 +35,7 @@ export function startFault(error: unknown, config: Config | undefined): string |
 
 type NodeError = NodeJS.ErrnoException & { port?: number; address?: string; hostname?: string }
 
-/** That an address can't be listened on. */
+/** HOST and PORT can't be listened on. */
 function listenFault(error: unknown, config: Config | undefined): string | undefined {
   const { code, syscall, port, address, hostname } = error as NodeError
   const isMetrics =
@@ -73,7 +73,7 @@ function databaseFault(error: unknown): string | undefined {
   return undefined
 }
 
-/** What Node says of files names them, and what was to be done with them. */
+/** Node's errors of files name the file and the operation. */
 function fileFault(error: unknown): string | undefined {
   const { code = '', path, message } = error as NodeError
   if (code === 'EACCES' || code === 'EPERM') return `No permission: ${message}`

@@ -121,7 +121,7 @@ void test('a fault of ours ends the process, and is logged and reported first', 
     const before = sentry.envelopes.length
     running.child.kill('SIGUSR2')
     t.equal(await running.exited, 1)
-    t.match(running.output(), /"level":60.*a fault of ours: the process ends/)
+    t.match(running.output(), /"level":60.*uncaught exception: exiting/)
     t.match(running.output(), '"message":"ours"')
     t.match(sentry.envelopes.slice(before).join(), '"value":"ours"')
   }

@@ -12,15 +12,15 @@ const MULTIPART_TYPE = 'multipart/form-data'
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** Whether its body is awaited. */
+    /** Whether its body is being read. */
     reading: boolean
   }
 }
 
 /**
- * Bodies: JSON, or a form where the route's schema says `consumes` (in parts too, where it says `multipart`); anything else is 415. An empty body counts as no
- * body, whatever its content type, and one that the route has no schema for is passed over, as Fastify does with GET:
- * what the document does not name can't be answered with an error that it does not name.
+ * Bodies: JSON, or a form if the route's schema says `consumes` (as multipart/form-data too, if it says `multipart`);
+ * anything else is 415. An empty body counts as none, whatever its content type. A body for a route without a schema for
+ * it is ignored, as its document names no error for one.
  */
 export const bodies = plugin(
   (app, _options, done) => {
@@ -28,7 +28,7 @@ export const bodies = plugin(
     const parseJson = app.getDefaultJsonParser('error', 'error')
     const parsers: Record<string, Parser> = {
       [JSON_TYPE]: (request, body, parsed) => {
-        // Decoding would put U+FFFD where bytes are wrong, and that would be stored.
+        // Invalid bytes would be decoded as U+FFFD, and stored.
         if (!isUtf8(body)) return parsed(new UnreadableBody())
         void parseJson(request, body.toString('utf8'), (error, json: unknown) =>
           parsed(error && new UnreadableBody(), json),
@@ -55,7 +55,7 @@ export const bodies = plugin(
       next()
     })
     app.addHook('onSend', ({ raw }, _reply, payload, next) => {
-      // What is injected has no such field, and no connection.
+      // Injected requests have neither this field nor a connection.
       if ('complete' in raw && !raw.complete) passOver(raw)
       next(null, payload)
     })
@@ -74,13 +74,12 @@ export const bodies = plugin(
   { name: 'bodies' },
 )
 
-/** Bytes. Who sends a little too much hears so, and their connection goes on. */
+/** Bytes. A client that sends a little too much keeps its connection. */
 const PASSED_OVER = 16 * 1024 * 1024
 
 /**
- * Reads what is left of a body that is answered already, as far as that: Node would read on for as long as a request may
- * take, whatever its limit. To hang up at once would be too early, as a client that is still sending would not read the
- * answer.
+ * Reads and discards the rest of a body that was answered early, up to a limit, then closes the connection. Node would
+ * read on without one; closing at once would be too early, as a client that is still sending would not read the answer.
  */
 function passOver(request: IncomingMessage): void {
   let bytes = 0
@@ -90,15 +89,15 @@ function passOver(request: IncomingMessage): void {
   })
 }
 
-/** Fastify itself looks for no body there. */
+/** Methods for which Fastify reads no body. */
 const BODYLESS = new Set(['GET', 'HEAD', 'TRACE'])
 
-/** Without them Fastify looks for no body. */
+/** Without these headers Fastify reads no body. */
 const BODY_HEADERS = ['content-type', 'content-length', 'transfer-encoding']
 
 const takesBody = ({ routeOptions }: FastifyRequest) => routeOptions.schema?.body !== undefined
 
-/** Told by the headers (RFC 9112, 6.3): then its type, which may be none at all, does not matter. */
+/** By its headers (RFC 9112, 6.3); its content type does not matter then. */
 const hasNoBody = (headers: IncomingHttpHeaders) =>
   headers['transfer-encoding'] === undefined && Number(headers['content-length'] ?? 0) === 0
 

@@ -3,8 +3,8 @@ import plugin from 'fastify-plugin'
 import { ExpectationFailed } from '../../contract/errors.ts'
 
 /**
- * Refuses `Expect` with anything but 100-continue (RFC 9110, 10.1.1). Node would do so by itself, and such a request
- * would pass no hook: no limit, no metric, no log line. So it comes as any other.
+ * Refuses `Expect` with anything but 100-continue (RFC 9110, 10.1.1). Node would answer it by itself, without any hook:
+ * no limit, no metric, no log line. So it is passed on as an ordinary request.
  */
 export const expectations = plugin(
   (app, _options, done) => {

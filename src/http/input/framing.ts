@@ -2,18 +2,18 @@ import plugin from 'fastify-plugin'
 import { BadRequest } from '../../contract/errors.ts'
 
 /**
- * Headers that say where a request ends, to whom it goes and who sends it. Where one comes twice, a proxy in front may
- * have read the other one (request smuggling): Node keeps the first of most, and joins those of Transfer-Encoding.
+ * Headers about framing, host and credentials. If one comes twice, a proxy may have used the other value (request
+ * smuggling): Node keeps the first of most, and joins Transfer-Encoding.
  */
 const ONCE = ['authorization', 'content-length', 'content-type', 'host', 'transfer-encoding']
 const AUTHORIZATION = 1 << ONCE.indexOf('authorization')
-/** Looked at first: most headers have another length. */
+/** Compared first, as most headers have another length. */
 const LENGTHS = new Set(ONCE.map(({ length }) => length))
 
 /** Characters of a host and a port (RFC 3986, 3.2.2 and 3.2.3). */
 const HOST = /^[\w.~!$&'()*+,;=:%[\]-]*$/
 
-/** Refuses what proxies and this service could read differently (RFC 9112, 3.2 and 11.2). */
+/** Refuses requests that a proxy and this service could read differently (RFC 9112, 3.2 and 11.2). */
 export const framing = plugin(
   (app, _options, done) => {
     app.addHook('onRequest', ({ raw }, _reply, next) => {
@@ -21,7 +21,7 @@ export const framing = plugin(
       const { host } = headers
       const isWhole = host === undefined ? httpVersion !== '1.1' : HOST.test(host)
       const twice = repeated(rawHeaders)
-      // Read as one field (RFC 9110, 5.3), it is no token: 401 where one is asked for.
+      // Joined into one field (RFC 9110, 5.3), it is no valid token: 401 on routes that need one.
       if (twice & AUTHORIZATION) headers.authorization += ', and another'
       next(isWhole && (twice & ~AUTHORIZATION) === 0 ? undefined : new BadRequest())
     })

@@ -3,14 +3,14 @@ import { Busboy } from '@fastify/busboy'
 import { PayloadTooLarge, UnreadableBody, UnsupportedMediaType } from '../../contract/errors.ts'
 import { NO_TEXT } from '../../text/form-text.ts'
 
-/** No form of ours has ten. Each costs its parser 40 µs. */
+/** No form of the contract has ten fields; each costs the parser 40 µs. */
 const MOST_PARTS = 64
 
-/** Several of one name, as `querystring` has them. */
+/** Several values of one name are an array, as in `querystring`. */
 type Fields = Record<string, string | string[]>
 
 /**
- * The texts of a form that came in parts (RFC 7578), in UTF-8 whatever a part says. Files are taken nowhere.
+ * Reads the text fields of multipart/form-data (RFC 7578), as UTF-8 whatever a part says. Files are refused.
  *
  * @param type the whole Content-Type, which names the boundary
  * @throws ApiError
@@ -20,7 +20,7 @@ export function parseMultipart(body: Buffer, type: string): Promise<Fields> {
   return new Promise((resolve, reject) => {
     if (body.toString('latin1').split('\r\n--').length > MOST_PARTS) throw new PayloadTooLarge()
     const parser = parserFor(type)
-    // The first of all these is what happens.
+    // Whichever of these events comes first decides.
     parser.on('error', () => reject(new UnreadableBody()))
     parser.on('finish', () => resolve(fieldsOf(parts)))
     parser.on('file', (name: string | undefined, stream, file: string | undefined) => {
@@ -35,7 +35,7 @@ export function parseMultipart(body: Buffer, type: string): Promise<Fields> {
   })
 }
 
-/** Of texts it would give what it decoded, of files it gives the bytes: whether those are UTF-8 can still be told. */
+/** Has busboy treat text fields as files, which gives their bytes: invalid UTF-8 can still be told. */
 function parserFor(type: string) {
   try {
     return new Busboy({ headers: { 'content-type': type }, isPartAFile: () => true })

@@ -2,8 +2,8 @@ import type { FastifyError, FastifyRequest, FastifySchemaValidationError } from 
 import type { ValidationError } from '../../contract/contract.ts'
 
 /**
- * What Ajv found, said as the contract says it (the words are Pydantic's, which clients of the template know).
- * Values are never repeated: they may be secrets.
+ * Ajv's errors in the contract's form; types and texts are Pydantic's, which clients of the FastAPI template know. Values
+ * are never repeated, as they may be secrets.
  */
 export function validationFaults(error: FastifyError, request: FastifyRequest): ValidationError[] {
   const part = PARTS[error.validationContext ?? 'body']
@@ -18,7 +18,7 @@ export function validationFaults(error: FastifyError, request: FastifyRequest): 
 
 const PARTS = { body: 'body', querystring: 'query', params: 'path', headers: 'header' } as const
 
-/** The way to the value: `/data/0/title` is data, 0, title. */
+/** A JSON pointer as a path: `/data/0/title` is data, 0, title. */
 function where({ instancePath, params, keyword }: FastifySchemaValidationError): (string | number)[] {
   const way = instancePath
     .split('/')
@@ -82,7 +82,7 @@ const byType: Record<string, Fault> = {
   object: { type: 'model_attributes_type', msg: 'Input should be a valid object' },
 }
 
-/** From text, as in a query, a number or a flag is parsed. */
+/** Types in query and path, where text is parsed. */
 const byParsedType: Record<string, Fault> = {
   boolean: { type: 'bool_parsing', msg: 'Input should be a valid boolean, unable to interpret input' },
   integer: {

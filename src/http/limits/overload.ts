@@ -3,22 +3,22 @@ import type { FastifyRequest } from 'fastify'
 import plugin from 'fastify-plugin'
 import { ClientClosedRequest, Overloaded } from '../../contract/errors.ts'
 
-/** So many statements at once keep each connection at work; more of them wait for each other. */
+/** Statements in flight per connection that keep it busy; more only wait for each other. */
 const STATEMENTS_PER_CONNECTION = 8
-/** So many requests for each connection may wait to be let in, for so long, as a part of what a statement may run. */
+/** Queue limit per connection, and maximum wait as a fraction of the statement timeout. */
 const REQUESTS_PER_CONNECTION = 200
 const WAIT_SHARE = 0.6
-/** How often it is looked whose time is over. */
+/** Interval at which the queue is checked for requests that waited too long. */
 const LOOK_EVERY_MS = 25
 const TELL_EVERY_MS = 1_000
 
-/** One for all: where it was made tells nothing, and to find that out took a fifth of a refusal. */
+/** Shared instances: a stack trace per refusal took a fifth of its time, and says nothing. */
 const OVERLOADED = new Overloaded()
 const CLOSED = new ClientClosedRequest()
 
 declare module 'fastify' {
   interface FastifyInstance {
-    /** How many requests wait to be let in. */
+    /** Number of requests in the queue. */
     readonly requestsWaiting: () => number
   }
 }
@@ -28,14 +28,13 @@ type Next = (error?: Error) => void
 interface Waiting {
   readonly request: FastifyRequest
   readonly next: Next
-  /** Milliseconds, by the clock of the process. */
+  /** By performance.now(). */
   readonly until: number
 }
 
 /**
- * Lets in what the database can take. A burst waits outside, where it costs next to nothing: inside, all would wait for
- * each other, and what was done for those that are too late in the end would be in vain. What does not get in soon is
- * refused.
+ * Admission control. Excess requests queue before authentication, where they hold no connection; a request that does not
+ * get its turn within the limit is refused with 503, before any work was done for it.
  */
 export const overload = plugin(
   (app, _options, done) => {
@@ -52,7 +51,7 @@ export const overload = plugin(
     }
 
     function letIn() {
-      // Counted down: who is let in may ask the database a moment later.
+      // Counted down, as an admitted request may send its first statement a moment later.
       for (let free = waiting.length > 0 ? places() : 0; free > 0 && waiting.length > 0;) {
         const { request, next } = waiting.shift()!
         if (request.ended) next(CLOSED)
@@ -87,7 +86,7 @@ export const overload = plugin(
       const now = performance.now()
       const { size, runMs } = load()
       if (waiting.length >= size * REQUESTS_PER_CONNECTION) return refuse(next, now)
-      // It goes on where another request ends, and is not to be traced as a part of that.
+      // Resumed when another request ends, whose trace it must not become a part of.
       waiting.push({ request, next: inItsOwnContext(next), until: now + runMs * WAIT_SHARE })
       looking ??= setInterval(look, LOOK_EVERY_MS).unref()
     })

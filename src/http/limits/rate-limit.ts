@@ -12,18 +12,17 @@ import {
 import { type LimitName, SITE_ROOM, limits } from '../../config/limits.ts'
 import { siteOf } from '../../text/network.ts'
 
-/** A limit of failures or successes, and by what it counts. */
+/** A limit of failures or successes, and the key that it counts by. */
 type Guess = readonly [name: LimitName, ...by: string[]]
 
 declare module 'fastify' {
   interface FastifyContextConfig {
     /**
-     * The limit that counts this route's requests by network, before anything else of them is looked at. Every public
-     * route that is not a read names one, or says with false that it needs none. One that counts failures alone is
-     * enforced by the handler, with `limitNetwork`.
+     * The limit by network for this route, checked before the body is read. Required on every public route that writes;
+     * false: it needs none. A limit of failures is enforced by the handler, through `limitNetwork`.
      */
     limit?: LimitName | false
-    /** Beyond that limit, its handler is run all the same, and refuses (`request.tooMany`). */
+    /** Run the handler even beyond the limit; it refuses by itself (`request.tooMany`). */
     refusesLate?: true
   }
   interface FastifyRequest {
@@ -56,23 +55,23 @@ declare module 'fastify' {
     settle(isRight: boolean): Promise<void>
     /** Forgets what was counted under a limit. */
     forget(name: LimitName, ...by: string[]): Promise<void>
-    /** What this request was counted under. */
+    /** Counters that this request was added to. */
     tries: Counter[] | null
-    /** What it is counted under once it is known how it went, by key. */
+    /** Counters that it will be added to once its outcome is known, by key. */
     guesses: Map<string, Counter> | null
-    /** Why its network has to wait. */
+    /** Set where its network is beyond the route's limit. */
     tooMany: TooManyRequests | null
   }
 }
 
-/** Limits that hold over all replicas (limits.ts): by network as routes declare it, and by more as handlers ask for. */
+/** Limits shared by all replicas (config/limits.ts): by network as routes declare it, and by other keys as handlers ask. */
 export const rateLimit = plugin(
   (app, { config }: { config: Config }, done) => {
     const { counter, check, count, giveBack, forget } = limiter(app.db, config)
     const isOn = config.RATE_LIMIT_ENABLED
     const countersOf = ({ network }: FastifyRequest, name: LimitName): Counter[] => {
       const site = siteOf(network)
-      // In this order, what one network has too much of does not count for the others around it.
+      // Network first: what it is refused does not count for its /48.
       return [counter(name, [network]), ...(site === undefined ? [] : [counter(name, [site], SITE_ROOM)])]
     }
     async function countAll(request: FastifyRequest, counters: readonly Counter[]) {
@@ -85,7 +84,7 @@ export const rateLimit = plugin(
       request.guesses ??= new Map<string, Counter>()
       for (const counted of counters) request.guesses.set(counted.key, counted)
     }
-    /** Asked before the body is read; told when the handler wants to know. */
+    /** Checked before the body is read; the handler decides when to refuse. */
     async function lookAtNetwork(request: FastifyRequest, name: LimitName) {
       const counters = countersOf(request, name)
       const looked = limits[name].counts === 'tries' ? countAll(request, counters) : check(counters)
@@ -124,7 +123,7 @@ export const rateLimit = plugin(
       if (guesses.length === 0) return
       if (isRight) await Promise.all([check(failures), ...successes.map(count)])
       else {
-        // One after the other, networks first: what one refuses, the next does not count.
+        // In order, networks first: what one refuses, the next does not count.
         for (const guess of failures) await count(guess)
       }
     })
@@ -140,7 +139,7 @@ export const rateLimit = plugin(
       } else {
         const hook = (request: FastifyRequest) => lookAtNetwork(request, limit)
         route.onRequest = [hook, ...[route.onRequest ?? []].flat()]
-        // 429 goes before what is wrong with a body, which tells nobody's network.
+        // 429 comes before errors of the body (contract: order of errors).
         route.errorHandler = (error, { tooMany }) => {
           throw isOfBody(error) ? (tooMany ?? error) : error
         }
@@ -162,12 +161,12 @@ export const rateLimit = plugin(
           if (!(error instanceof TooManyRequests)) request.log.warn({ err: error }, 'limit not counted')
         })
     }
-    // After the answer, which does not wait for it.
+    // After the answer, so that it does not wait for the database.
     app.addHook('onResponse', (request, { statusCode }, next) => {
       settleLate(request, statusCode)
       next()
     })
-    // A client that does not wait for the answer has guessed all the same.
+    // A guess counts even if the client hung up before the answer.
     app.addHook('onSend', (request, { statusCode }, payload, next) => {
       if (request.ended) settleLate(request, statusCode)
       next(null, payload)
@@ -180,16 +179,16 @@ export const rateLimit = plugin(
 const countsFailures = ({ name }: Counter) => limits[name].counts === 'failures'
 const countsSuccesses = ({ name }: Counter) => limits[name].counts === 'successes'
 
-/** Of reading or validating it, before the handler. */
+/** Whether an error is about reading or validating the body. */
 const isOfBody = (error: FastifyError) =>
   error.validation !== undefined ||
   error.code?.startsWith('FST_ERR_CTP_') ||
   [InvalidInput, PayloadTooLarge, UnreadableBody, UnsupportedMediaType].some((kind) => error instanceof kind)
 
-/** 409 too: it tells that an address is in use. */
+/** 409 included: it reveals that an address is in use. */
 const isFailure = (status: number) => status === 400 || status === 401 || status === 409
 
-/** What was not even tried (403, 413, 422, 429, 5xx) does not count. */
+/** 403, 413, 422, 429 and 5xx are given back: nothing was tried. */
 const isSpent = (status: number) => status < 400 || isFailure(status)
 
 const READS = new Set(['GET', 'HEAD', 'OPTIONS'])

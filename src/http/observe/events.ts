@@ -1,7 +1,7 @@
 import type { FastifyBaseLogger, FastifyRequest } from 'fastify'
 import plugin from 'fastify-plugin'
 
-/** What happens to accounts, for whoever watches over them (OWASP ASVS 16.3). README's table says when each is logged. */
+/** Security events (OWASP ASVS 16.3); docs/operations.md says when each is logged. */
 export type SecurityEvent =
   | 'sign_in'
   | 'sign_out'
@@ -17,7 +17,7 @@ export type SecurityEvent =
   | 'user_updated'
   | 'user_deleted'
 
-/** Requests that are refused: strangers can cause any number of them, so that they are logged within bounds. */
+/** Refused requests. Anybody can cause any number of them, so their log lines are limited. */
 export type Refusal = 'token_refused' | 'link_refused' | 'access_denied' | 'limit_reached'
 
 /** Ids alone: no address, name, token or password. */
@@ -33,11 +33,11 @@ interface About {
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** Logs a security event: who (`actor_id`, where somebody is signed in), from where, to whose account, how it went. */
+    /** Logs a security event: who (`actor_id`, if signed in), from which address, on whose account, and the outcome. */
     record(event: SecurityEvent, about?: About): void
-    /** Logs that it is refused, or counts it where that was logged often enough in this minute. */
+    /** Logs a refusal, or only counts it beyond the limit of lines per minute. */
     recordRefusal(refusal: Refusal, reason: string): void
-    /** Who signed in by this request. */
+    /** The user that this request signed in. */
     signedIn: { id: string; session_id: string } | null
   }
 }
@@ -69,15 +69,14 @@ export const events = plugin(
   { name: 'events', dependencies: ['auth', 'throttle'] },
 )
 
-/** The guard of the public scope sets no user. */
 const actorOf = ({ currentUser }: FastifyRequest) => currentUser?.id
 
 const WINDOW_MS = 60_000
-/** Lines of one kind in that time: about one user or network, and about all together. */
+/** Most lines of one kind per window: for one user or network, and in all. */
 const LINES_EACH = 10
 const LINES_IN_ALL = 100
 
-/** Keeps a flood of refusals from being a flood of log lines: what is beyond is told as a number, `unlogged`. */
+/** Limits log lines about refusals; those left out are logged as a number, `unlogged`, at the end of the window. */
 function boundedRefusals(log: FastifyBaseLogger) {
   const lines = new Map<string, number>()
   const unlogged = new Map<Refusal, number>()
@@ -92,7 +91,7 @@ function boundedRefusals(log: FastifyBaseLogger) {
   function mayLog(event: Refusal, who: string): boolean {
     window ??= setTimeout(endWindow, WINDOW_MS).unref()
     const own = `${event} ${who}`
-    // In this order: a network that has its lines takes none from the others.
+    // A network beyond its own limit uses up none of the common one.
     if ((lines.get(own) ?? 0) < LINES_EACH && added(lines, event) <= LINES_IN_ALL) {
       added(lines, own)
       return true

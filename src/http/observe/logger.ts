@@ -22,7 +22,7 @@ export async function createLogger(config: Pick<Config, 'ENVIRONMENT' | 'LOG_LEV
     },
   }
   const logger = config.ENVIRONMENT === 'local' ? pino(options, await prettyStream()) : pino(options)
-  // pino formats the fields of lines, and not those that a child brings to all of its lines.
+  // formatters.log is not applied to a child's bindings, so they are masked here.
   const child: Logger['child'] = logger.child
   return Object.assign(logger, {
     child(this: Logger, bindings: Record<string, unknown>, childOptions?: object) {
@@ -31,7 +31,7 @@ export async function createLogger(config: Pick<Config, 'ENVIRONMENT' | 'LOG_LEV
   })
 }
 
-/** Told by their serializers. */
+/** Fields that pino's serializers write. */
 const SERIALIZED: ReadonlySet<string> = new Set(['err', 'req', 'res'])
 
 type Describe = (error: unknown) => LoggedError
@@ -41,7 +41,7 @@ const loggedFields = (fields: Record<string, unknown>, describe: Describe) =>
     ? withoutSecrets(fields, describe)
     : { ...withoutSecrets(fields, describe), ...whoAsked(fields.res) }
 
-/** Most lines have nothing to mask: these are not copied. */
+/** Fields are copied only if one may hold a secret. */
 const withoutSecrets = (fields: Record<string, unknown>, describe: Describe) =>
   mayHaveSecrets(fields) ? maskedFields(fields, SERIALIZED, describe) : fields
 
@@ -54,7 +54,7 @@ function mayHaveSecrets(fields: Record<string, unknown>): boolean {
   return false
 }
 
-/** What is logged beside the fields: the message, and what is put into it. An error without a message brings its own. */
+/** The message and its arguments, masked. An error without a message brings its own. */
 function maskedArguments([first, message, ...more]: unknown[], describe: Describe): unknown[] {
   const error = first instanceof Error ? first : (first as { err?: unknown } | null | undefined)?.err
   const told = message ?? (error instanceof Error ? describe(error).message : undefined)
@@ -62,7 +62,7 @@ function maskedArguments([first, message, ...more]: unknown[], describe: Describ
   return [loggable(first), ...others.map((value) => maskedArgument(value, describe))]
 }
 
-/** As pino has it; but for it a symbol or a function would make a line that is no JSON. */
+/** As pino takes it, but for symbols and functions, of which it would write a line that is no JSON. */
 function loggable(first: unknown): unknown {
   if (first instanceof Error) return { err: first }
   if (typeof first === 'symbol' || typeof first === 'function') return typeof first
@@ -95,7 +95,7 @@ interface LoggedError {
  */
 export const describeError = (error: unknown) => described(error, false)
 
-/** In local, for whoever writes the statements: their messages and themselves too, still without values. */
+/** In local, also the database's message and the statement, for whoever writes it; still without values. */
 export const describeInFull = (error: unknown) => described(error, true)
 
 function described(error: unknown, inFull: boolean): LoggedError & Record<string, unknown> {
@@ -129,7 +129,7 @@ function description(error: unknown, inFull: boolean): LoggedError & Record<stri
 const isOfQueryBuilder = ({ name, message }: Partial<Error>) =>
   name === 'DrizzleQueryError' || message?.startsWith('Failed query:') === true
 
-/** As both drivers have it, beneath the query builder. */
+/** The driver's error (postgres.js or PGlite), inside the query builder's. */
 const isOfDatabase = (error: object) => 'severity' in error && 'routine' in error
 
 function describeDatabaseError(error: unknown, driverError: unknown) {
@@ -143,7 +143,7 @@ function describeDatabaseError(error: unknown, driverError: unknown) {
   }
 }
 
-/** What a developer mends is in the message and the statement. */
+/** For developers: message and statement. */
 function statementOf(error: object, driverError: unknown) {
   const errors = [error, driverError ?? {}]
   const statement = failedStatement(...errors)
@@ -156,7 +156,7 @@ function statementOf(error: object, driverError: unknown) {
 const plainCode = (code: unknown) =>
   (typeof code === 'string' && /^\w{1,64}$/.test(code)) || typeof code === 'number' ? String(code) : undefined
 
-/** Fastify's messages quote the request's path, and those of a parser what it read. */
+/** Messages of Fastify and of parsers quote the path or the body. */
 const withoutQuotes = (message: string, type: string, code: unknown) =>
   String(code).startsWith('FST_') || type === 'SyntaxError'
     ? message.slice(0, LONGEST_MESSAGE).replace(/["'].*["']|: .*$/s, REDACTED)
@@ -234,14 +234,14 @@ interface LoggedRequest {
   server?: { pathWords?: ReadonlySet<string> }
 }
 
-/** The route rather than the path where there is one: paths carry addresses and tokens, and so do queries. */
+/** The route's pattern instead of the path, as paths and queries carry addresses and tokens. */
 function describeRequest({ method, url, ip, routeOptions, server }: LoggedRequest) {
   return { method, path: routeOptions?.url ?? maskedPath(url, server?.pathWords), ip }
 }
 
 const LONGEST_PATH = 512
 
-/** Of a path without a route, only the words that stand in routes: anything else may be a secret. */
+/** A path without a route, with every segment masked that is not part of a route. */
 const maskedPath = (url: string, words: ReadonlySet<string> | undefined) =>
   url
     .slice(0, LONGEST_PATH)
@@ -262,7 +262,7 @@ interface SignedIn {
 
 const describeReply = ({ statusCode }: LoggedReply) => ({ statusCode, status: STATUS_CODES[statusCode] })
 
-/** Who sent the request that is answered, where that is known. */
+/** The signed-in user of the request, if any. */
 function whoAsked(reply: unknown) {
   const { currentUser, signedIn } = (reply as LoggedReply | undefined)?.request ?? {}
   const who = currentUser ?? signedIn

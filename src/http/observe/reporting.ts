@@ -6,9 +6,9 @@ import { describeError } from './logger.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
-    /** Tells Sentry of a fault of ours, and in which request; does nothing where Sentry is not configured. */
+    /** Sends an error to Sentry, with the request's id and route; does nothing if Sentry is not configured. */
     readonly reportError: (error: unknown, request?: FastifyRequest) => void
-    /** Resolves when what was reported is on its way, or 2 s later. */
+    /** Resolves when pending reports are sent, or after 2 s. */
     readonly reported: () => Promise<unknown>
   }
 }
@@ -16,8 +16,8 @@ declare module 'fastify' {
 const FLUSH_MS = 2_000
 
 /**
- * Sentry, outside local and where SENTRY_DSN is set; loaded only then, as it costs a quarter of a second and 97 MB.
- * An event says which route and which request, and where in the code: no body, no address, no header, no query.
+ * Sentry, outside local if SENTRY_DSN is set; loaded only then, as it costs 0.25 s at start and 97 MB of memory.
+ * An event has route, request id and stack; no body, address, header or query.
  */
 export const reporting = plugin(
   async (app, { config }: { config: Config }) => {
@@ -31,7 +31,7 @@ export const reporting = plugin(
       dsn: config.SENTRY_DSN,
       environment: config.ENVIRONMENT,
       release: `groundwork@${release}`,
-      // Nothing listens to requests, consoles or queries by itself: what is sent is what is said below.
+      // No automatic instrumentation: only what is sent below.
       defaultIntegrations: false,
       dataCollection: { userInfo: false, cookies: false, httpBodies: [], databaseQueryData: false },
     })

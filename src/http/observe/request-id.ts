@@ -3,12 +3,12 @@ import type { IncomingMessage } from 'node:http'
 import plugin from 'fastify-plugin'
 import { trustOf } from '../../text/network.ts'
 
-/** A caller's id is kept where it is short and plain, so that one id follows a request through several services. */
+/** Ids that are taken over from a trusted proxy, so that one id follows a request through several services. */
 const PLAIN = /^[\w-]{8,64}$/
 
 /**
- * The id of a request: that of a proxy that is trusted, or a new one, for Fastify's `genReqId`. Anybody else could give
- * theirs the id of another's, or one id to all of them.
+ * For Fastify's `genReqId`: X-Request-Id of a trusted proxy, or a new id. Other clients can't choose it: they could
+ * reuse another request's.
  */
 export function requestIds(trustedProxies: readonly string[]): (request: Incoming) => string {
   const isTrusted = trustOf(trustedProxies)
@@ -21,7 +21,7 @@ export function requestIds(trustedProxies: readonly string[]): (request: Incomin
 
 type Incoming = Pick<IncomingMessage, 'headers' | 'socket'>
 
-/** Every answer says its request's id: people quote it, logs are searched by it. */
+/** X-Request-Id on every answer. */
 export const requestId = plugin(
   (app, _options, done) => {
     app.addHook('onRequest', (request, reply, next) => {

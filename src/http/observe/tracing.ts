@@ -11,10 +11,10 @@ import {
   tracingIsOn,
 } from '../../config/spans.ts'
 
-/** The last spans are worth that long a wait at the end. */
+/** How long a stop waits for the last spans to be sent. */
 const FLUSH_MS = 2_000
 
-/** A span for each request, its id in the request's log lines. Does nothing, and loads nothing, unless switched on. */
+/** A span for each request, its ids in the request's log lines. Loads nothing unless traces are switched on. */
 export const tracing = plugin(
   async (app, { config }: { config: Config }) => {
     if (!tracingIsOn(config)) return
@@ -23,7 +23,7 @@ export const tracing = plugin(
     const spans = new WeakMap<FastifyRequest, RequestSpan>()
 
     app.addHook('onRequest', (request, reply, next) => {
-      // Strangers do not decide what is sampled, nor of which trace it is a part.
+      // Only a trusted proxy may choose the trace and its sampling.
       const caller = isTrusted(request.raw.socket.remoteAddress) ? request.headers : {}
       const traced = startRequestSpan(caller, request.method, request.routeOptions.url)
       if (!traced) return next()
@@ -31,7 +31,7 @@ export const tracing = plugin(
       request.log = reply.log = request.log.child(traceIds(traced.span))
       traced.within(next)
     })
-    // Once more: what reads the body calls back from outside of the request's context.
+    // Again: the body parser calls back outside of the request's context.
     app.addHook('preValidation', (request, _reply, next) => {
       const traced = spans.get(request)
       if (traced) traced.within(next)

@@ -2,7 +2,7 @@ import type { App } from '../../contract/contract.ts'
 
 const hide = { hide: true }
 
-/** Swagger UI at /docs, where `/` leads, and the document that it shows. */
+/** Swagger UI at /docs, a redirect from `/`, and openapi.json. */
 export async function docs(app: App) {
   const { PROJECT_NAME: title, publicPath } = app.config
   const page = '/docs'
@@ -13,14 +13,14 @@ export async function docs(app: App) {
     routePrefix: page,
     indexPrefix: publicPath,
     uiHooks: {
-      // Its own redirect leads out of the path of PUBLIC_URL, and with a query to itself.
+      // The plugin's own redirect leaves the path of PUBLIC_URL, and loops with a query.
       onRequest: (request, reply, next) =>
         request.routeOptions.url === `${page}/static/index.html`
           ? reply.redirect(`${publicPath}${page}/`)
           : next(),
     },
     staticCSP: true,
-    // It would turn plain HTTP off localhost into HTTPS, which is not there.
+    // upgrade-insecure-requests would break plain HTTP on other hosts than localhost.
     transformStaticCSP: (policy) => policy.replace(/(?<!\s)\s*upgrade-insecure-requests;?/, ''),
     theme: { title },
     uiConfig: {

@@ -1,6 +1,6 @@
-/** HTML in tagged templates: what is put into it is text, and escaped, unless it is `Html` itself. */
+/** HTML in tagged templates. Values are escaped, unless they are `Html`. */
 
-/** Markup. What is not a constant of ours is made by `html`, which escapes. */
+/** Markup: a constant, or made by `html`, which escapes its values. */
 export class Html {
   readonly #markup: string
 
@@ -13,7 +13,7 @@ export class Html {
   }
 }
 
-/** Nothing stands where a value is undefined or false: `${error && html`<p>${error}</p>`}`. */
+/** undefined and false render nothing: `${error && html`<p>${error}</p>`}`. */
 type Part = Html | string | number | undefined | false | readonly Part[]
 
 /** Markup from a template whose values are escaped. Attributes need quotes around them. */
@@ -34,6 +34,6 @@ const entities: Record<string, string> = {
   "'": '&#39;',
 }
 
-/** Quotes too: values stand in attributes. */
+/** Escapes quotes too, as values stand in attributes. */
 export const escapeHtml = (value: string) =>
   value.replace(/[&<>"']/g, (character) => entities[character] ?? '')

@@ -1,4 +1,4 @@
-/** How the service's own pages look: as its mails do, light or dark as the reader prefers. */
+/** Styles of the service's pages: the same colours as its mails, light or dark by the reader's preference. */
 export const stylesheet = `
 :root {
   color-scheme: light dark;

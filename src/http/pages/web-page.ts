@@ -4,11 +4,11 @@ import type { App, ValidationError } from '../../contract/contract.ts'
 import { Html, html } from './html.ts'
 import { stylesheet } from './stylesheet.ts'
 
-/** What a page of the service's own shows. Handlers return one, and `answerWithPages` makes a document of it. */
+/** Content of a page. Handlers return one; `answerWithPages` renders it. */
 export interface WebPage {
   readonly title: string
   readonly main: Html
-  /** For lists, and what is wider than a text. */
+  /** For lists and tables. */
   readonly wide?: boolean
 }
 
@@ -20,11 +20,11 @@ export interface ErrorBody {
 /** A Content-Security-Policy, by directive. */
 type Policy = Readonly<Record<string, string>>
 
-/** Made here, to the byte, as the policy names its hash. */
+/** The exact text of which the policy has the hash. */
 const style = new Html(`<style>${stylesheet}</style>`)
 const styleHash = createHash('sha256').update(stylesheet).digest('base64')
 
-/** Nothing is loaded and nothing runs; forms come back to the service, and nobody may frame the page. */
+/** Nothing is loaded or run, forms post to this origin, and no page may frame it. */
 const POLICY = {
   'default-src': "'none'",
   'style-src': `'sha256-${styleHash}'`,
@@ -34,7 +34,7 @@ const POLICY = {
 }
 
 /**
- * The routes of `app` answer with pages: what a handler returns, and errors too, as people see them in a browser.
+ * Renders what the handlers of `app` return as HTML pages, and errors too.
  *
  * @param errorPage says an error in human words; its status stays that of the contract
  * @param more of the policy that the pages need
@@ -51,7 +51,7 @@ export function answerWithPages(
   })
 }
 
-/** The answer is HTML for this browser alone: no cache keeps it, no other origin reads it. */
+/** Headers of a page: no cache keeps it, no other origin reads it. */
 export function protect(reply: FastifyReply, policy: Policy): FastifyReply {
   for (const name of Object.keys(reply.getHeaders()))
     if (name.startsWith('access-control-')) reply.removeHeader(name)
