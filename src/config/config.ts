@@ -19,11 +19,10 @@ import { environmentFaults, hostOf } from './environment-faults.ts'
 import { originOf, pathOf, readList, readOrigin, readText, withoutLastSlashes } from '../text/text-values.ts'
 
 /**
- * The environment: the only reader of process.env. What is not right stops the start, with one line for each fault.
- * README's table of names is checked against this schema.
+ * Reads the environment; nothing else reads process.env. Errors stop the start, one line each.
  */
 
-/** The settings of one process, checked and complete. Names are those of the environment. */
+/** Settings of the process, checked and complete. Names are those of the environment. */
 export interface Config extends Omit<
   Named,
   'HOST' | 'PUBLIC_URL' | 'SECRET_KEY' | 'FIRST_SUPERUSER_PASSWORD' | 'DOCS_ENABLED'
@@ -33,7 +32,7 @@ export interface Config extends Omit<
   readonly SECRET_KEY: string
   readonly FIRST_SUPERUSER_PASSWORD: string | undefined
   readonly DOCS_ENABLED: boolean
-  /** Where mails go: to a server, into the database alone (local), or they are not made. */
+  /** smtp: sent. inbox: kept in the database and shown at /inbox (local). off: not made. */
   readonly mail: 'smtp' | 'inbox' | 'off'
   /** The path of PUBLIC_URL without its last slash, empty for most: what absolute paths that clients are told begin with. */
   readonly publicPath: string

@@ -7,7 +7,7 @@ import { weaknessOf } from './secret-strength.ts'
 import { isLoopbackUrl, originOf, readList, readOrigin } from '../text/text-values.ts'
 import { blockOf, breadthOf } from './trusted-blocks.ts'
 
-/** What a schema cannot say: names that need each other, and what is not safe outside local. */
+/** Checks beyond the schema: names that need each other, and values that are unsafe outside local. */
 export function* environmentFaults(named: Named, env: Readonly<NodeJS.Dict<string>>): Generator<string> {
   for (const [name, schema] of Object.entries<TSchema>(Environment.properties)) {
     const given = named[name as keyof Named]
@@ -53,7 +53,7 @@ export function* environmentFaults(named: Named, env: Readonly<NodeJS.Dict<strin
     yield 'EMAIL_VERIFICATION: required needs mail; set SMTP_HOST'
 
   if (named.ENVIRONMENT === 'local') {
-    // Behind a proxy of the same machine, the public address is told by PUBLIC_URL alone.
+    // Behind a proxy on the same machine, only PUBLIC_URL tells the public address.
     if (env.ENVIRONMENT === undefined && isReachable({ HOST: hostOf(named), PUBLIC_URL: named.PUBLIC_URL }))
       yield 'ENVIRONMENT: must be set where HOST or PUBLIC_URL is not loopback (production, or local on purpose)'
     return
@@ -78,7 +78,7 @@ export function* environmentFaults(named: Named, env: Readonly<NodeJS.Dict<strin
 const isLoopback = (host: string) =>
   host === 'localhost' || host === '::1' || /^127\.\d+\.\d+\.\d+$/.test(host)
 
-/** Whether others than this machine may reach the service. */
+/** Whether the service may be reachable from other machines. */
 export const isReachable = ({ HOST, PUBLIC_URL }: Pick<Config, 'HOST' | 'PUBLIC_URL'>) =>
   !isLoopback(HOST) || (PUBLIC_URL !== undefined && !isLoopbackUrl(PUBLIC_URL))
 
@@ -98,7 +98,7 @@ export function databaseUrlFault(url: string | undefined): string | undefined {
 
 const isChangethis = (text: string) => text.trim().toLowerCase() === 'changethis'
 
-/** The password within, where the value is the URL of a database. */
+/** The password in a database URL. */
 function secretIn(given: unknown): string {
   const text = String(given)
   return text.startsWith('postgres') && databaseUrlFault(text) === undefined
@@ -106,6 +106,6 @@ function secretIn(given: unknown): string {
     : text
 }
 
-/** As it is written down: `https:name` is read as https://name by some and not by others. */
+/** Compares the text, as parsers differ on `https:name`. */
 const hasProtocol = (url: string, protocols: readonly string[]) =>
   URL.canParse(url) && protocols.some((protocol) => url.toLowerCase().startsWith(`${protocol}//`))

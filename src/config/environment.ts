@@ -1,6 +1,6 @@
 import { type Static, Type } from '@sinclair/typebox'
 
-/** Every name of the environment that means something here: its type, its default, and what it is for. */
+/** All environment variables: type, default, description. */
 
 const Flag = (description: string, fallback: boolean) => Type.Boolean({ description, default: fallback })
 const Setting = (description: string, options: object = {}) =>
@@ -82,5 +82,5 @@ export const Environment = Type.Object({
   ),
 })
 
-/** The environment as read, before it is completed. */
+/** The environment as read, before derived values are added. */
 export type Named = Static<typeof Environment>

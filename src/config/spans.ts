@@ -5,8 +5,8 @@ import type { Config } from './config.ts'
 import { withoutLastSlashes } from '../text/text-values.ts'
 
 /**
- * OpenTelemetry traces, where the standard names of the environment ask for them; nothing of it is loaded otherwise.
- * Spans carry routes, statements with their values left out, and names of messages: nothing that says who.
+ * OpenTelemetry traces, if the standard environment variables switch them on; nothing is loaded otherwise. Spans carry
+ * routes, statements without values, and message names: nothing that identifies a person.
  */
 
 type TracingConfig = Pick<
@@ -26,7 +26,7 @@ interface Tracing {
 
 let tracing: Tracing | undefined
 
-/** As OpenTelemetry has it: an endpoint, or the exporter by name; and not switched off. */
+/** Switched on by an endpoint or by OTEL_TRACES_EXPORTER=otlp, unless OTEL_SDK_DISABLED. */
 export function tracingIsOn(config: TracingConfig): boolean {
   if (config.OTEL_SDK_DISABLED || config.OTEL_TRACES_EXPORTER === 'none') return false
   return config.OTEL_TRACES_EXPORTER === 'otlp' || tracesUrl(config) !== undefined
@@ -38,9 +38,9 @@ function tracesUrl(config: TracingConfig): string | undefined {
 }
 
 /**
- * Begins to trace. What is not named in the config (headers, sampler, batches) the SDK reads from the environment.
+ * Starts tracing. The SDK reads further settings (headers, sampler, batches) from the environment.
  *
- * @returns what ends it, and sends what is left
+ * @returns a function that stops it and sends the remaining spans
  */
 export async function startTracing(config: TracingConfig): Promise<() => Promise<void>> {
   const [api, { BatchSpanProcessor, NodeTracerProvider }, { OTLPTraceExporter }, resources] =
@@ -68,10 +68,10 @@ export async function startTracing(config: TracingConfig): Promise<() => Promise
   }
 }
 
-/** Whether anything is traced. */
+/** Whether traces are on. */
 export const isTracing = () => tracing !== undefined
 
-/** Runs `work` inside a span of that name; where nothing is traced, it just runs it. */
+/** Runs `work` in a span of that name; without traces, just runs it. */
 export function traced<T>(name: string, attributes: Attributes, work: () => Promise<T>): Promise<T> {
   if (!tracing) return work()
   const { api, tracer } = tracing
@@ -88,26 +88,26 @@ export function traced<T>(name: string, attributes: Attributes, work: () => Prom
   })
 }
 
-/** The ids of the span that is running, for log lines. */
+/** Ids of the active span, for log lines. */
 export function traceIds(span = tracing?.api.trace.getActiveSpan()): { trace_id?: string; span_id?: string } {
   if (!span) return {}
   const { traceId, spanId } = span.spanContext()
   return { trace_id: traceId, span_id: spanId }
 }
 
-/** A request's span, as a child of the caller's where a header names that (W3C Trace Context). */
+/** The span of a request, a child of the caller's if `traceparent` names one (W3C Trace Context). */
 export interface RequestSpan {
   readonly span: Span
-  /** Runs what follows inside of it. */
+  /** Runs `next` in its context. */
   within(next: () => void): void
   end(status: number): void
 }
 
-/** @returns undefined where nothing is traced */
+/** @returns undefined without traces */
 export function startRequestSpan(headers: object, method: string, route?: string): RequestSpan | undefined {
   if (!tracing) return undefined
   const { api, tracer } = tracing
-  // Ids alone: what else a caller says (tracestate, baggage) would be repeated with each span.
+  // Not tracestate and baggage, which would be repeated with every span.
   const { traceparent } = headers as { traceparent?: string }
   const caller = api.propagation.extract(api.ROOT_CONTEXT, { traceparent })
   const attributes = { 'http.request.method': method, ...(route && { 'http.route': route }) }

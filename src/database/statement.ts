@@ -13,7 +13,7 @@ import { CasingCache } from 'drizzle-orm/casing'
  * `npm run sql -- 'find user'` prints one, to be pasted into psql.
  */
 export interface Statement<Values extends object, Row extends object> {
-  /** For people: `npm run sql`, traces. */
+  /** For `npm run sql`. */
   readonly name: string
   /** With `$1` for the first parameter. */
   readonly text: string
@@ -70,9 +70,9 @@ export function statement<Values extends object, Row extends object = Record<str
   return compiled
 }
 
-/** A placeholder for whatever name it is asked. */
+/** A placeholder for any name. */
 const parameters = new Proxy({}, { get: (_target, name) => sql`${sql.placeholder(String(name))}` })
 
-/** An error of a driver with the statement that it is of, as the query builder has them. */
+/** A driver's error with its statement, in the form of the query builder's errors. */
 export const failed = (text: string, parameters: unknown[], error: unknown) =>
   new DrizzleQueryError(text, parameters, error as Error)

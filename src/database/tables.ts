@@ -22,8 +22,8 @@ import { conceal } from './owned-table.ts'
 import { isText, mayLackKey, sortKey } from './sort-key.ts'
 
 /**
- * The whole data model. Columns that another program might leave out have a database default, so that
- * rows written past this service are as good as its own. After a change: `npm run db:generate`.
+ * The whole data model. Columns that another program might leave out have a database default, so that rows written by
+ * others are valid. After a change: `npm run db:generate`.
  */
 
 const id = () => uuid().primaryKey().defaultRandom()
@@ -41,25 +41,25 @@ export const users = pgTable(
     is_verified: boolean().notNull().default(false),
     full_name: varchar({ length: 255 }),
     hashed_password: text().notNull(),
-    // Of the latest sign-up with an address that was in use, where addresses have to be verified. It opens nothing: a
-    // sign-in with it is answered as one to an unverified account, so that nobody learns which addresses are in use.
+    // Password of the latest sign-up with this address, although it is in use (EMAIL_VERIFICATION=required). It opens
+    // nothing: a sign-in with it is answered `Email not verified`, so that nobody learns which addresses are in use.
     claimed_password_hash: text(),
-    // Moves on with every change of password, role or state that must end sessions: a session made under
-    // an older version is dead, even one that a login makes at the same moment.
+    // Incremented by every change that must end sessions (password, role, state): sessions of an older version are dead,
+    // also one that a concurrent sign-in opens.
     credentials_version: integer().notNull().default(0),
-    // The address of the machine that signed up; told to whoever owns the mail address.
+    // IP address of the sign-up, told to the owner of the mail address.
     registered_from: text(),
     created_at: createdAt(),
-    // Set by a deletion, which takes the address with it: for everybody the user is gone from then on. The row goes once
-    // everything that belongs to it is removed (removal.ts).
+    // Set when the user is deleted: gone for everybody from then on. The row is deleted once all that belongs to it is
+    // (upkeep/removal.ts).
     deleted_at: time(),
   },
   (table) => [
     uniqueIndex('users_email_unique').on(sql`lower(${table.email})`),
-    // Lists are read along these in either direction, without a sort.
+    // For lists, in both directions.
     index('users_created_at_id_index').on(table.created_at, table.id),
     index('users_full_name_id_index').on(sortKey(table.full_name, table.full_name), table.id),
-    // The last active superuser is looked for among these few.
+    // For finding the last active superuser.
     index('users_superuser_index')
       .on(table.id)
       .where(sql`${table.is_superuser} and ${table.is_active}`),
@@ -73,8 +73,8 @@ export const users = pgTable(
 )
 
 /**
- * One sign-in. Access tokens name it as `sid`; without a live row they are worth nothing. A trigger (migrations) ends the
- * oldest where a user would have more than a hundred.
+ * A sign-in. Access tokens name it as `sid`, and are valid only while the row is. A trigger (migrations) deletes the oldest
+ * of more than a hundred.
  */
 export const sessions = pgTable(
   'sessions',
@@ -82,9 +82,9 @@ export const sessions = pgTable(
     id: id(),
     user_id: ofUser().notNull(),
     credentials_version: integer().notNull(),
-    // Refresh tokens are derived from id and generation; only the newest one is good.
+    // Refresh tokens are derived from id and generation; the newest is valid.
     generation: integer().notNull().default(0),
-    // The newest generation whose access token was used; null for sessions of before that was noted.
+    // The newest generation whose access token was used; null for sessions from before this column.
     seen_generation: integer().default(0),
     user_agent: text(),
     ip_address: text(),
@@ -94,7 +94,7 @@ export const sessions = pgTable(
     expires_at: time().notNull(),
   },
   (table) => [
-    // A user's are listed along this, and the oldest of more than a hundred found.
+    // For the list of a user's sessions, and for the trigger.
     index('sessions_user_id_created_at_id_index').on(table.user_id, table.created_at, table.id),
     index('sessions_expires_at_index').on(table.expires_at),
   ],
@@ -102,16 +102,16 @@ export const sessions = pgTable(
 
 export type TokenPurpose = 'reset_password' | 'verify_email'
 
-/** The right to do one thing once, mailed as a link. The row is no secret: the MAC in the link is. */
+/** One-time tokens, mailed in links. The row is no secret: the MAC in the link is, and it is not stored. */
 export const oneTimeTokens = pgTable(
   'one_time_tokens',
   {
     id: id(),
     user_id: ofUser().notNull(),
     purpose: text().$type<TokenPurpose>().notNull(),
-    // Of versions before 0.3, which may still write while a release is rolled out; nothing reads it.
+    // Unused. Versions before 0.3 write it, and may still run while this one is rolled out.
     slot: smallint(),
-    // The address that it was mailed to; worthless once the user has another.
+    // Address that it was mailed to; void once the user has another.
     email: varchar({ length: 255 }).notNull(),
     created_at: createdAt(),
     expires_at: time().notNull(),
@@ -122,33 +122,33 @@ export const oneTimeTokens = pgTable(
   ],
 )
 
-/** What limits have counted: one row for each limit and whom it counts. Nothing in it says who that is. */
+/** Counters of rate limits (GCRA), one row per limit and key. Keys are MACs: rows don't reveal whom they count. */
 export const rateLimits = pgTable(
   'rate_limits',
   {
-    // A MAC over the limit's name and an address, a user or a network.
+    // MAC of the limit's name and an address, user or network.
     key: text().primaryKey(),
-    // Every try adds some seconds; it lies as far ahead as tries are not forgotten.
+    // The time at which the counter is back at zero. Each try moves it by `every` seconds.
     forgotten_at: timestamp({ withTimezone: true }).notNull(),
-    // The next try passes then.
+    // The time from which the next try passes.
     resumes_at: timestamp({ withTimezone: true }).notNull(),
   },
   (table) => [index('rate_limits_over_index').on(sql`greatest(${table.forgotten_at}, ${table.resumes_at})`)],
 )
 
-/** Where a user signed in from: strangers who try too much do not lock these out. */
+/** Networks that a user signed in from, which failures of strangers don't lock out. */
 export const knownNetworks = pgTable(
   'known_networks',
   {
     user_id: ofUser().notNull(),
-    // A MAC over user and network.
+    // MAC of user and network, so that a network can't be recognised across users.
     network: text().notNull(),
     signed_in_at: createdAt(),
   },
   (table) => [
     primaryKey({ columns: [table.user_id, table.network] }),
     index('known_networks_signed_in_at_index').on(table.signed_in_at),
-    // The latest of an account, which has as many as it signed in from in 90 days.
+    // For the latest ones of a user.
     index('known_networks_user_id_signed_in_at_index').on(table.user_id, table.signed_in_at),
   ],
 )
@@ -166,7 +166,7 @@ export type MessageName =
   | 'recovery_link_shown' // to a superuser
   | 'test'
 
-/** The outbox: what is to be said to whom. Never a link; those are made when a mail is sent. */
+/** The outbox. A mail has a message name and parameters, never a link: links are made when it is sent. */
 export const emails = pgTable(
   'emails',
   {
@@ -174,12 +174,12 @@ export const emails = pgTable(
     user_id: ofUser(),
     message: text().$type<MessageName>().notNull(),
     recipient: varchar({ length: 255 }).notNull(),
-    // When and from where its cause came: mail/messages.ts
+    // What the message says of its cause (mail/messages.ts).
     params: jsonb().$type<Record<string, string | null>>().notNull().default({}),
     token_id: uuid(),
     created_at: createdAt(),
     attempts: integer().notNull().default(0),
-    // Due then; while a deliverer has it, the end of its lease.
+    // When it is due; while a deliverer has it, the end of the lease.
     next_attempt_at: createdAt(),
     sent_at: time(),
     parked_at: time(),
@@ -201,7 +201,7 @@ export const emails = pgTable(
 )
 
 /**
- * What creations with an Idempotency-Key made, for a day: a repeat is answered with it. Key and body are hashes.
+ * Answers of creations with an Idempotency-Key, for a day, so that a repeat gets the same. Key and body are hashes.
  */
 export const idempotencyKeys = pgTable(
   'idempotency_keys',
@@ -209,7 +209,7 @@ export const idempotencyKeys = pgTable(
     user_id: ofUser().notNull(),
     key: text().notNull(),
     body: text().notNull(),
-    // The new row and its version, whatever became of it since.
+    // The row as it was created, and its version.
     answer: jsonb().notNull(),
     version: text().notNull(),
     created_at: createdAt(),
@@ -231,25 +231,25 @@ export const rowCounts = pgTable('row_counts', {
   delta: bigint({ mode: 'number' }).notNull(),
 })
 
-/** What a list of an owned table offers beside newest first: by which fields it is sorted, and in which it is searched. */
+/** Fields that a list can be sorted by, beside newest first, and fields that `q` searches. */
 interface Listing<Field, Sort extends Field> {
   readonly sort?: readonly Sort[]
   readonly search?: readonly Field[]
 }
 
-/** Generated columns, identities and serials. */
+/** Columns whose value the database makes: generated ones, identities, serials. */
 const isFilledIn = ({ generated, generatedIdentity, columnType }: PgColumn) =>
   generated !== undefined || generatedIdentity !== undefined || /^Pg\w*Serial/.test(columnType)
 
-/** A type of one's own may be text (`citext`). */
+/** Custom types are allowed, as they may be text (`citext`). */
 const isSearchable = (column: PgColumn) => isText(column) || column.dataType === 'custom'
 
-/** What every owned table has by itself. */
+/** Columns that every owned table has. */
 const GIVEN = ['id', 'owner_id', 'created_at']
 
 /**
- * Declares a table whose rows belong to users: `fields` are what its owner fills in; id, owner and time of
- * creation come with it. Nothing but `request.owned(table)` can read or write it (database/owned-table.ts).
+ * Declares a table whose rows belong to users. `fields` are written by the owner; id, owner_id and created_at are added.
+ * Only `request.owned(table)` can read or write it (database/owned-table.ts).
  */
 export function ownedTable<
   Name extends string,
@@ -268,7 +268,7 @@ export function ownedTable<
     { id: id(), ...fields, owner_id: ofUser().notNull(), created_at: createdAt() },
     (columns) => {
       const { id, owner_id, ...others } = columns as unknown as Record<string, PgColumn & ExtraConfigColumn>
-      // An owner's list and that of all are read along these in either direction, without a sort.
+      // For an owner's list and the list of all, in both directions.
       return ['created_at', ...sort].flatMap((field) => {
         const column = others[field]!
         const key = sortKey(column, column)
@@ -276,7 +276,7 @@ export function ownedTable<
           index(`${name}_owner_id_${field}_id_index`).on(owner_id!, key, id!),
           index(`${name}_${field}_id_index`).on(key, id!),
         ]
-        // Null is last in either direction, which needs an index for each.
+        // Nulls are last in both directions, which takes an index for each.
         const falling = [sql`${key} desc nulls last`, sql`${id!} desc`] as const
         if (mayLackKey(column))
           indexes.push(

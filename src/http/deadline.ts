@@ -4,35 +4,32 @@ import { RequestTimeout, ServiceUnavailable } from '../contract/errors.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** Where it stands among the unanswered. */
+    /** Its index in the list of unanswered requests. */
     place: number
-    /** Milliseconds that its body took, as far as that was looked at. */
+    /** Milliseconds until its body was last seen incomplete. */
     readMs: number
   }
 }
 
-/** Longer than whatever is bounded by itself: statements, and passwords that wait to be hashed. */
+/** Longer than anything with a limit of its own: statements, queued hashes. */
 const ANSWER_WITHIN_MS = 10_000
-/** Bodies of slow clients take longer; Node, which would hang up without a word to the metrics, waits longer still. */
+/** For the body of a slow client. Node's requestTimeout is longer, as it hangs up without an answer. */
 export const READ_WITHIN_MS = 20_000
-/** In that time it is looked so often. */
+/** Checks per ANSWER_WITHIN_MS. */
 const LOOKS = 10
 
 interface DeadlineOptions {
-  /** Less only where a test is about it. */
+  /** For tests. */
   readonly withinMs?: number
   readonly readWithinMs?: number
 }
 
 /**
- * No request goes without an answer: a handler that is stuck for reasons that nobody thought of is answered for, 503,
- * and a client that does not end its body, 408.
- * One timer for all. Fastify's own `handlerTimeout` sets one for each request and aborts a signal at its end, which was
- * a fifteenth of what a small write cost.
+ * Answers every request in bounded time: 503 if the handler hangs, 408 if the client does not finish its body.
+ * Fastify's `handlerTimeout` does not cover the body, and its timer per request took 7 % of a small write.
  */
 export const deadline = plugin(
   (app, { withinMs = ANSWER_WITHIN_MS, readWithinMs = READ_WITHIN_MS }: DeadlineOptions, done) => {
-    // No set: bounded-pool.ts says why.
     const unanswered: FastifyReply[] = []
     app.decorateRequest('place', 0)
     app.decorateRequest('readMs', 0)
@@ -43,7 +40,7 @@ export const deadline = plugin(
     app.onEnded(({ place }, reply) => {
       if (unanswered[place] === reply) remove(place)
     })
-    /** The last one takes its place, as order does not matter. */
+    /** Swap with the last: order does not matter. */
     function remove(place: number) {
       const last = unanswered.pop()!
       if (place === unanswered.length) return

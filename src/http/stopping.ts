@@ -5,25 +5,25 @@ import plugin from 'fastify-plugin'
 
 declare module 'fastify' {
   interface FastifyInstance {
-    /** Aborted when the service is told to stop: requests are still answered, readiness says no. */
+    /** Aborted when a stop begins: requests are still answered, /health/ready is 503. */
     readonly stopping: AbortSignal
-    /** Tells it, and resolves when the clients that are active have been asked to go. Closing the app comes after. */
+    /** Begins a stop; resolves when active clients were answered with `Connection: close`. Then the app is closed. */
     readonly beginStopping: () => Promise<void>
   }
 }
 
-/** So long all goes on as before, but for readiness: balancers that ask for it send new connections elsewhere. */
+/** Time for balancers to see /health/ready fail, in which new connections are still accepted. */
 const NOTICE_MS = 1_000
 
 /**
- * How long connections are still served after that. One that is closed while its client sends is a request lost, so each
- * gets the time to ask once more and to be answered with `Connection: close`; those that stay silent are closed then.
+ * Then, time for each open connection to send one more request, answered with `Connection: close`. A connection that is
+ * closed while its client sends is a lost request; those that stay idle are closed after this.
  */
 const GRACE_MS = 1_000
 
 /**
- * Connections are kept open until no new ones are taken: told to close earlier, a balancer makes a new one for each
- * request, and those that were made and not yet accepted when a socket stops listening are reset.
+ * A stop that loses no request behind a balancer. `Connection: close` is sent only once the socket has stopped listening:
+ * earlier, a balancer would open a new connection for each request, and those not accepted yet would be reset.
  */
 export const stopping = plugin(
   (app, _options, done) => {
@@ -51,12 +51,12 @@ export const stopping = plugin(
   { name: 'stopping' },
 )
 
-/** Within which a look at what has come in did nothing but look. */
+/** A turn of the event loop that took less accepted nothing. */
 const QUICK_MS = 0.1
 
 /**
- * Takes no new connections. It is done just after a look for them that was quick and found none, so that hardly any
- * moment is left in which one could be made and not accepted. Those that are open stay.
+ * Stops accepting connections, right after a turn of the event loop that found none, so that hardly any can be waiting in
+ * the accept queue. Open connections stay.
  */
 async function stopListening(server: Server) {
   let accepted = false
@@ -69,14 +69,14 @@ async function stopListening(server: Server) {
     if (!accepted && performance.now() - start < QUICK_MS) break
   }
   server.off('connection', note)
-  // That of HTTP closes idle connections too, whose clients may be sending.
+  // http.Server's own close() also closes idle connections, whose clients may be sending just now.
   NetServer.prototype.close.call(server)
 }
 
 /**
- * Those that never sent a request (a browser's preconnect). Node counts them as busy, and would wait for them.
+ * Connections without any request so far (a browser's preconnect). Node counts them as active and would wait for them.
  *
- * @returns as they are at any time
+ * @returns a live set
  */
 function silentConnections(server: Server): ReadonlySet<Socket> {
   const silent = new Set<Socket>()

@@ -10,8 +10,8 @@ import { migrations } from '../migrate/migrations.ts'
 import { keepPrivate } from './private-folder.ts'
 
 /**
- * The embedded database (PGlite, PostgreSQL compiled to WebAssembly) in a folder of its own below `dataDir`.
- * It has one connection and works on the event loop: for development and trying things out.
+ * The embedded database (PGlite, PostgreSQL compiled to WebAssembly) in `dataDir`/database. It has one connection and runs
+ * on the event loop: for development.
  *
  * @throws DataFolderInUse when another process has the folder
  */
@@ -32,7 +32,7 @@ export async function connectEmbedded(dataDir: string): Promise<Connection> {
   }
 }
 
-/** What PGlite throws then is of its inside. */
+/** PGlite's own errors of a broken folder don't say what to do. */
 class DataFolderUnusable extends Error {
   constructor(folder: string, cause: unknown) {
     const words = (cause as Error).message.split('\n', 1)[0]
@@ -45,7 +45,7 @@ class DataFolderUnusable extends Error {
   }
 }
 
-/** A PGlite with the extensions that migrations make. */
+/** A PGlite with the extensions that migrations use. */
 export async function createPglite(options: PGliteOptions = {}): Promise<PGlite> {
   const [{ PGlite }, { pg_trgm }] = await Promise.all([
     import('@electric-sql/pglite'),
@@ -56,13 +56,13 @@ export async function createPglite(options: PGliteOptions = {}): Promise<PGlite>
 }
 
 const SETTINGS = [
-  // PGlite's 128 MB would all be written at each start, and take 150 ms and 130 MB of memory.
+  // The default of 128 MB is written at each start: 150 ms and 130 MB of memory.
   'shared_buffers=16MB',
-  // A timer that tells how the start goes keeps the process alive for 10 s.
+  // Its progress timer would keep the process alive for 10 s.
   'log_startup_progress_interval=0',
 ]
 
-/** A connection over a PGlite that is open already. */
+/** A connection over an open PGlite. */
 export function overPglite(client: PGlite, afterClose: () => void = () => undefined): Connection {
   const run: Runs['run'] = async ({ text, bind }, values) => {
     const parameters = bind(values)

@@ -2,7 +2,7 @@ import { closeSync, constants, ftruncateSync, openSync, readFileSync, writeSync 
 import { join, resolve } from 'node:path'
 import { tryLock } from 'fs-native-extensions'
 
-/** Two processes on one embedded database silently lose rows, so the second is turned away. */
+/** Two processes on one embedded database would lose rows, so the second one is refused. */
 export class DataFolderInUse extends Error {
   constructor(folder: string, holder: string) {
     super(
@@ -14,8 +14,8 @@ export class DataFolderInUse extends Error {
 }
 
 /**
- * Takes the folder for this process. The operating system holds the lock, so that it ends with the process,
- * however that ends; the file's text only says who has it.
+ * Locks the folder for this process. The lock is the operating system's, so that it ends with the process, even when that
+ * is killed; the file's text only says which process has it.
  *
  * @returns a function that lets go
  * @throws DataFolderInUse naming the process that has it

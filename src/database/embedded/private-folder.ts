@@ -1,13 +1,13 @@
 import { chmodSync, lstatSync, mkdirSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 
-/** Of what lies in DATA_DIR; whatever else is in that folder is not the service's. */
+/** Entries of DATA_DIR that belong to the service. */
 const OWN = ['database', 'lock', 'secret']
 
-/** Makes the folder where it is not there, and lets nobody but its owner into it, nor at what the service keeps there. */
+/** Creates the folder if needed, and makes it and the service's files accessible to their owner only. */
 export function keepPrivate(dataDir: string): void {
   mkdirSync(dataDir, { recursive: true, mode: 0o700 })
-  // One that everybody shares, as /tmp, stays so.
+  // A shared folder such as /tmp is left alone.
   if ((lstatSync(dataDir).mode & 0o1000) === 0) keepToOwner(dataDir)
   for (const name of OWN) keepAllToOwner(join(dataDir, name))
 }
@@ -25,7 +25,7 @@ function keepToOwner(path: string, mode = lstatSync(path).mode): void {
   try {
     chmodSync(path, own)
   } catch (error) {
-    // A folder that was mounted for us may be another's, and some file systems know no modes.
+    // A mounted folder may belong to another user, and some file systems have no modes.
     if (!/^(EPERM|ENOTSUP|EROFS)$/.test((error as NodeJS.ErrnoException).code ?? '')) throw error
   }
 }

@@ -5,12 +5,12 @@ import { databaseMessage } from '../database-words.ts'
 import { faultCode, isRefused, isUnavailable } from '../faults.ts'
 import { migrations } from './migrations.ts'
 
-/** A statement of a migration was refused. All of them are one transaction, so that nothing of it was kept. */
+/** A statement of a migration failed. All migrations are one transaction, so nothing was applied. */
 export class MigrationFailed extends Error {
   override readonly name = 'MigrationFailed'
 }
 
-/** @throws MigrationFailed where `migrate` fails in the statement of a migration; what else went wrong as it is */
+/** Runs `migrate`. @throws MigrationFailed, which names the migration, if one of its statements fails */
 export async function namingMigrations(migrate: () => Promise<void>): Promise<void> {
   try {
     await migrate()
@@ -25,7 +25,7 @@ export async function namingMigrations(migrate: () => Promise<void>): Promise<vo
   }
 }
 
-/** The name of the migration that a failed statement is of. */
+/** Name of the migration that contains a statement. */
 function tagOf(error: unknown): string | undefined {
   const { query, cause } = error as { query?: unknown; cause?: unknown }
   if (typeof query !== 'string' || !(cause instanceof Error)) return undefined

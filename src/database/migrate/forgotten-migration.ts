@@ -5,7 +5,7 @@ import { PgTable, getTableConfig, isPgEnum } from 'drizzle-orm/pg-core'
 import { migrations } from './migrations.ts'
 import * as schema from '../tables.ts'
 
-/** As drizzle-kit keeps what the last migration leads to; of a column, an index or a key what is compared here. */
+/** drizzle-kit's snapshot of the last migration, as far as it is compared here. */
 interface Snapshot {
   readonly tables: Readonly<Record<string, SnapshotTable>>
   readonly enums: Readonly<Record<string, { name: string; values: readonly string[] }>>
@@ -25,9 +25,9 @@ interface SnapshotTable {
 }
 
 /**
- * What src/database/tables.ts says and no migration makes: `npm run db:generate` was forgotten. Read from the last snapshot,
- * as importing drizzle-kit takes 1.2 s; it is told by names, types and what else is a word, and not by the
- * expressions of indexes, checks and defaults.
+ * Detects changes of src/database/tables.ts that no migration makes (`npm run db:generate` was forgotten). Compares names and
+ * types with the last snapshot, not the expressions of indexes, checks and defaults. Importing drizzle-kit for it would
+ * take 1.2 s.
  *
  * @returns one line, or undefined
  */
@@ -48,7 +48,7 @@ export function forgottenMigration(
 
 const MOST_NAMES = 5
 
-/** Undefined where a build has the migrations alone. */
+/** Undefined if there are no snapshots, as in a build. */
 function lastSnapshot(): Snapshot | undefined {
   const meta = join(migrations.migrationsFolder, 'meta')
   const { entries } = readJson(join(meta, '_journal.json')) as { entries: { idx: number }[] }
@@ -58,7 +58,7 @@ function lastSnapshot(): Snapshot | undefined {
 
 const readJson = (file: string): unknown => JSON.parse(readFileSync(file, 'utf8'))
 
-/** A line for each part of each table: its name, and what must be the same. */
+/** One line per column, index and key: its name, and what must be equal. */
 function* inSnapshot({ tables, enums }: Snapshot): Generator<string> {
   for (const { name, values } of Object.values(enums)) yield `${name} ${values.join()}`
   for (const table of Object.values(tables)) {
@@ -90,6 +90,6 @@ function* inCode(tables: Record<string, unknown>): Generator<string> {
   }
 }
 
-/** What drizzle-kit calls an index that has no name; it takes none of expressions. */
+/** drizzle-kit's name for an index without one; it takes none on expressions. */
 const nameOf = (table: string, columns: readonly object[]) =>
   [table, ...columns.map((column) => ('name' in column ? column.name : '')), 'index'].join('_')

@@ -1,7 +1,7 @@
-/** Any number, as long as all versions of the service agree on it. */
+/** Key of the advisory lock. Must stay the same in all versions. */
 export const MIGRATION_LOCK = 7_042_917_263
 
-/** Says which connection holds the lock and what ends it. An advisory lock of 64 bits is shown in two halves. */
+/** Which connection holds the lock, and how to end it. pg_locks shows the key in two halves. */
 export const MIGRATION_LOCK_HOLDER = `
   select concat(
     coalesce(nullif(application_name, ''), 'unnamed'), ' of role ', usename, ' from ',

@@ -1,4 +1,4 @@
 import { fileURLToPath } from 'node:url'
 
-/** What drizzle-kit generated, at the top of the project, from src and from dist alike. */
+/** The folder of migrations, found from src and from dist. */
 export const migrations = { migrationsFolder: fileURLToPath(new URL('../../../migrations', import.meta.url)) }

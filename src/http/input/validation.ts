@@ -8,9 +8,8 @@ import { isEmail, readEmail } from '../../text/email-address.ts'
 import { readText } from '../../text/text-values.ts'
 
 /**
- * How inputs are checked against their schemas. Bodies are never coerced (Fastify's default turns null into "" and
- * 5 into "5"); text of path and query is read strictly. All faults of a part are told at once. What a schema does not
- * name is dropped before a handler sees it.
+ * Validation of inputs by their schemas. Bodies are never coerced (Fastify's default turns null into "" and 5 into "5");
+ * path and query are, strictly. All errors of a part are reported at once. Unknown fields are removed.
  */
 const ajv = {
   coerceTypes: false,
@@ -21,8 +20,8 @@ const ajv = {
 } as const
 
 /**
- * In place of those of ajv-formats, which take `urn:uuid:…`, addresses that are more than one recipient, and times that
- * the database does not.
+ * Own formats: those of ajv-formats accept `urn:uuid:…`, addresses that are several recipients, and times that PostgreSQL
+ * refuses.
  */
 const formats = {
   email: isEmail,
@@ -55,7 +54,7 @@ export const validation = plugin(
     const compiler = (customOptions: object) =>
       buildCompiler(app.getSchemas(), { customOptions, onCreate: addFormats })
     const withDefaults = compiler(ajv)
-    // A default is what a new thing has: in a change it would set back what is not sent.
+    // Defaults are for creation: in PUT and PATCH they would reset fields that were not sent.
     const withoutDefaults = compiler({ ...ajv, useDefaults: false })
     app.setValidatorCompiler<TSchema>(({ schema, httpPart, method }) => {
       const isChange = httpPart === 'body' && (method === 'PUT' || method === 'PATCH')
@@ -73,7 +72,7 @@ export const validation = plugin(
           const all = [...faults, ...textFaults(data, new Set(faults.map((fault) => fault.instancePath)))]
           if (all.length > 0) return { error: all.slice(0, MOST_FAULTS) as unknown as Error }
         }
-        // Headers that were set would be copied each time that they are read.
+        // Without `value`, headers stay as they are: once set, Fastify copies them on each read.
         return isHeaders ? true : { value: data }
       }
     })
@@ -86,7 +85,7 @@ interface FormatTaker {
   addFormat(name: string, format: RegExp | ((text: string) => boolean)): unknown
 }
 
-/** The package's types leave out what Fastify calls it with. */
+/** The package's types lack the options that Fastify passes. */
 type CompilerFactory = (
   schemas: Record<string, unknown>,
   options: { customOptions: object; onCreate: typeof addFormats },
@@ -97,7 +96,7 @@ interface Validate {
   errors?: FastifySchemaValidationError[] | null
 }
 
-/** The fields of a part that are addresses. */
+/** Names of the fields with format email. */
 function emailsOf(schema: TObject): string[] {
   const named = typeof schema.$ref === 'string' ? components.get(schema.$ref.replace(/#$/, '')) : schema
   const properties = (named as Partial<TObject> | undefined)?.properties ?? {}
@@ -113,7 +112,7 @@ function readEmails(data: unknown, names: readonly string[]): void {
   }
 }
 
-/** What of an input is checked, of these parts of a request. */
+/** Makes the value that is validated from a part of a request. */
 function reader(schema: TObject, part: string | undefined): (input: unknown) => unknown {
   if (part === 'body') return normalPasswordsIn(schema)
   if (part === 'headers') return namedIn(schema)
@@ -121,8 +120,8 @@ function reader(schema: TObject, part: string | undefined): (input: unknown) => 
 }
 
 /**
- * Passwords are counted in the form in which they are hashed. One that is chosen goes on in that form; one that is compared
- * stays as it was typed, where it is not too long like that, as old hashes are of that.
+ * Passwords are counted after NFKC, as they are hashed. A new password is replaced by that form; one to be compared stays as
+ * typed unless that is too long, as older hashes may be of the typed form.
  */
 function normalPasswordsIn(schema: TSchema): (body: unknown) => unknown {
   const { $ref } = schema as { $ref?: string }
@@ -143,7 +142,7 @@ function normalPasswordsIn(schema: TSchema): (body: unknown) => unknown {
   }
 }
 
-/** Of headers a copy, as others than the handler look at them, and of those alone that the schema names. */
+/** A copy of the headers that the schema names, as hooks read the original. */
 function namedIn({ properties }: TObject) {
   const names = Object.keys(properties)
   return (input: unknown) => {
@@ -156,7 +155,7 @@ function namedIn({ properties }: TObject) {
   }
 }
 
-/** As Node names headers. */
+/** Node's header names are lower case. */
 const inLowerCase = ({ properties, ...schema }: TObject) => ({
   ...schema,
   properties: Object.fromEntries(
@@ -164,7 +163,7 @@ const inLowerCase = ({ properties, ...schema }: TObject) => ({
   ),
 })
 
-/** Path or query with its texts read as the types that the schema names. */
+/** Path or query, its texts converted to the types of the schema. */
 function readProperties(schema: TObject, input: unknown): unknown {
   const values = input as Record<string, unknown>
   for (const [name, property] of Object.entries(schema.properties)) {
@@ -173,14 +172,14 @@ function readProperties(schema: TObject, input: unknown): unknown {
   return values
 }
 
-/** A small request does not get a huge answer: so many faults are told, at places so long. */
+/** Limits of an answer's size: errors per answer, and length of a path to one. */
 const MOST_FAULTS = 100
 const LONGEST_WAY = 300
 
-/** PostgreSQL keeps no U+0000, and a lone surrogate would be stored as another character: no text may have them. */
+/** U+0000 can't be stored in PostgreSQL, and a lone surrogate would be stored as U+FFFD. */
 const isStorable = (text: string) => !text.includes('\0') && text.isWellFormed()
 
-/** Most inputs are: then no ways to their values are written down. */
+/** Quick check for most inputs, which need no paths for errors. */
 function isFlatAndStorable(data: unknown): boolean {
   if (typeof data !== 'object' || data === null) return false
   for (const name of Object.keys(data)) {
@@ -192,7 +191,7 @@ function isFlatAndStorable(data: unknown): boolean {
 }
 
 /**
- * Texts that can't be stored. Goes over what the schema knows and found no fault with, without recursion, as it may be deep.
+ * Texts that can't be stored, as errors. Iterative, as input may be nested deeply.
  */
 function textFaults(data: unknown, faulty: ReadonlySet<string>): FastifySchemaValidationError[] {
   const faults: FastifySchemaValidationError[] = []

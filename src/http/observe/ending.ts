@@ -5,11 +5,11 @@ import { ClientClosedRequest } from '../../contract/errors.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
-    /** Runs `listener` once for each request: when it was answered, or its client is gone (status 499). */
+    /** Calls `listener` once per request: when the answer was sent, or the client hung up (status 499). */
     readonly onEnded: (listener: Listener) => void
   }
   interface FastifyRequest {
-    /** Whether it was answered, or nobody is there any more to hear an answer. */
+    /** Whether the answer was sent, or the client hung up. */
     ended: boolean
   }
 }
@@ -17,11 +17,11 @@ declare module 'fastify' {
 type Listener = (request: FastifyRequest, reply: FastifyReply, status: number) => void
 
 /**
- * Every request that was begun is ended, once. Fastify runs onResponse for what was written to its end and for nothing
- * else (fastify#6208): a client that goes before would be in no metric, trace or log, and whatever is kept for a request
- * would be kept for ever.
+ * Ends every request exactly once. Fastify runs onResponse only for answers that were written completely (fastify#6208):
+ * requests whose client hung up before would be missing from metrics, traces and logs, and what is kept for a request would
+ * leak.
  *
- * By connection, as Node closes but the first response of those that were asked for on one (pipelining).
+ * Watches connections, as of several pipelined responses Node emits `close` for the first only.
  */
 export const ending = plugin(
   (app, _options, done) => {
@@ -51,7 +51,7 @@ export const ending = plugin(
     function abort(reply: FastifyReply) {
       const { status } = ClientClosedRequest
       const res = { statusCode: status, request: reply.request }
-      reply.log.info({ res, responseTime: reply.elapsedTime }, 'the client went before it was answered')
+      reply.log.info({ res, responseTime: reply.elapsedTime }, 'client closed request')
       end(reply, status)
     }
     app.addHook('onRequest', ({ raw: { socket } }, reply, next) => {
