@@ -34,18 +34,18 @@ export interface Config extends Omit<
   readonly DOCS_ENABLED: boolean
   /** smtp: sent. inbox: kept in the database and shown at /inbox (local). off: not made. */
   readonly mail: 'smtp' | 'inbox' | 'off'
-  /** The path of PUBLIC_URL without its last slash, empty for most: what absolute paths that clients are told begin with. */
+  /** Path of PUBLIC_URL without its last slash, usually empty: prefix of absolute paths in answers. */
   readonly publicPath: string
-  /** What links in mails begin with. */
+  /** Prefix of links in mails. */
   readonly linkBase: string
   readonly corsOrigins: readonly string[]
   readonly trustedProxies: readonly string[]
 }
 
-/** Vite's, and what most others use. */
+/** Default origins of Vite, and of most others. */
 const DEV_SERVERS = ['http://localhost:5173', 'http://localhost:3000']
 
-/** Every fault of the environment, a line each. */
+/** All errors of the environment, one line each. */
 export class ConfigError extends Error {
   readonly faults: readonly string[]
   constructor(faults: readonly string[]) {
@@ -65,7 +65,7 @@ export function loadConfig(): Config {
   return readConfig(env, faults)
 }
 
-/** The same, for the doctor: what can be read, and what is wrong with the rest. Makes no secret. */
+/** For the doctor: the config as far as it can be read, and its errors. Makes no secret. */
 export function examineConfig(): Examined {
   const { env, faults } = environment()
   const examined = examine(present(env))
@@ -91,7 +91,7 @@ function envFile() {
   return readEnvFile(readFileSync('.env', 'utf8'))
 }
 
-/** What `docker --env-file` leaves of lines that end in CRLF, and `echo` at the end of a secret. */
+/** Removes line ends: `docker --env-file` keeps CR, and `echo` adds LF to a secret. */
 const withoutLineEnds = (env: Readonly<NodeJS.Dict<string>>) =>
   Object.fromEntries(Object.entries(env).map(([name, text]) => [name, text?.trimEnd()]))
 
@@ -100,7 +100,7 @@ const present = (env: Readonly<NodeJS.Dict<string>>) =>
   Object.fromEntries(Object.entries(env).filter(([, text]) => text !== undefined && text.trim() !== ''))
 
 /**
- * Checks an environment and completes it. In local, makes the secret in DATA_DIR on the first call.
+ * Checks an environment and adds derived values. In local, creates the secret in DATA_DIR on the first call.
  *
  * @throws ConfigError
  */
@@ -149,7 +149,7 @@ function completed(named: Named): Config {
 
 const trimmed = <T extends string | undefined>(url: T) => (url && withoutLastSlashes(url)) as T
 
-/** The values of the environment as their types; one that can't be read counts as unset, and is told. */
+/** Converts values to their types; one that can't be converted counts as unset and is an error. */
 function readNamed(env: Readonly<NodeJS.Dict<string>>): { named: Named; misread: string[] } {
   const values: Record<string, unknown> = {}
   const misread: string[] = []
@@ -163,7 +163,7 @@ function readNamed(env: Readonly<NodeJS.Dict<string>>): { named: Named; misread:
   return { named: values as Named, misread }
 }
 
-/** What a value must be; the value itself is not repeated, as it may be a secret. */
+/** What a value must be. Does not repeat the value, which may be a secret. */
 function expectation(schema: TSchema): string {
   if (schema.type === 'integer') return `a whole number from ${schema.minimum} to ${schema.maximum} is needed`
   if (schema.type === 'boolean') return 'true or false (or 1 or 0) is needed'
@@ -171,8 +171,8 @@ function expectation(schema: TSchema): string {
 }
 
 /**
- * The secret of a local installation: made once, kept beside the embedded database, readable by its owner alone. It is
- * written aside and moved into place, so that nobody ever reads half of one.
+ * The secret of a local installation: created once beside the embedded database, readable by its owner only. Written to a
+ * temporary file and renamed, so that no process reads half of it.
  */
 function localSecret(dataDir: string): string {
   const path = join(dataDir, 'secret')
@@ -188,7 +188,7 @@ function localSecret(dataDir: string): string {
   return readFileSync(path, 'utf8').trim()
 }
 
-/** Of two processes that start at once, the first decides. */
+/** If two processes start at once, the first wins. */
 function linkIfFirst(made: string, path: string): void {
   try {
     linkSync(made, path)

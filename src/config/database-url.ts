@@ -5,27 +5,26 @@ import { type ConnectionOptions, checkServerIdentity } from 'node:tls'
 import { direct as ownSettings } from './session-parameters.ts'
 
 /**
- * A connection URI of PostgreSQL as hosters write it (PostgreSQL manual, 34.1.1.2), read for postgres.js: its own reader
- * sends parameters that it does not know to the server, and takes a URI without a host for localhost. Whatever is not
- * used here is refused.
+ * Parses PostgreSQL connection URIs as hosting providers write them (PostgreSQL manual, 34.1.1.2). The parser of postgres.js
+ * sends unknown parameters to the server, and takes a URI without host for localhost; here anything unused is an error.
  */
 export interface DatabaseUrl {
   readonly hosts: readonly string[]
   readonly ports: readonly number[]
-  /** Folder of the Unix socket, where there is no host. */
+  /** Folder of the Unix socket, if there is no host. */
   readonly socket?: string
   readonly user: string
   readonly password: string
   readonly database: string
   readonly tls: Tls
-  /** What else the URI says, by its name there. */
+  /** All other parameters, by name. */
   readonly parameters: Readonly<Record<string, string>>
 }
 
-/** How a connection is protected: `encrypted` hides it from who listens, `verified` from who answers in its place too. */
+/** TLS: `encrypted` protects against eavesdropping, `verified` also against an impostor. */
 export type Tls = 'none' | 'where offered' | 'encrypted' | 'verified authority' | 'verified'
 
-/** What is wrong with a URI; it names the parameter, and never a value. */
+/** An error in a URI; names the parameter, never a value. */
 export class DatabaseUrlError extends Error {}
 
 const SCHEME = /^postgres(?:ql)?(?:\+\w+)?:\/\// // SQLAlchemy names its driver behind the plus
@@ -42,7 +41,7 @@ const SSL_MODES: Readonly<Record<string, Tls>> = {
   'verify-full': 'verified',
 }
 
-/** As JDBC and node-postgres write it. */
+/** Spellings of JDBC and node-postgres. */
 const SSL: Readonly<Record<string, string>> = {
   true: 'require',
   1: 'require',
@@ -52,7 +51,7 @@ const SSL: Readonly<Record<string, string>> = {
 
 const SESSION_ATTRS = ['read-write', 'read-only', 'primary', 'standby', 'prefer-standby']
 
-/** Values that each parameter may have; undefined: any. */
+/** Allowed values of each parameter; undefined: any. */
 const KNOWN: Readonly<Record<string, readonly string[] | undefined>> = {
   host: undefined,
   port: undefined,
@@ -74,7 +73,7 @@ const KNOWN: Readonly<Record<string, readonly string[] | undefined>> = {
   connect_timeout: undefined,
   target_session_attrs: ['any', ...SESSION_ATTRS],
   client_encoding: ['utf8', 'UTF8', 'UTF-8', 'auto'],
-  // Of no effect here, and none is missed.
+  // Accepted without effect.
   schema: undefined,
   search_path: undefined,
   currentSchema: undefined,
@@ -89,7 +88,7 @@ const KNOWN: Readonly<Record<string, readonly string[] | undefined>> = {
   tcp_user_timeout: undefined,
 }
 
-/** What other programs' URLs say, and what says it here. */
+/** Parameters of other programs, and what to use here instead. */
 const ELSEWHERE: Readonly<Record<string, string>> = {
   connection_limit: 'DATABASE_POOL_SIZE',
   pool_size: 'DATABASE_POOL_SIZE',
@@ -114,7 +113,7 @@ export function readDatabaseUrl(url: string): DatabaseUrl {
   return { hosts, ports, ...(socket !== undefined && { socket }), user, password, database, tls, parameters }
 }
 
-/** As libpq has it. In a container that runs under a number of its own, the system knows no name for it. */
+/** The default of libpq. A container with an arbitrary user id has no user name. */
 function ownName(): string {
   try {
     return userInfo().username
@@ -123,7 +122,7 @@ function ownName(): string {
   }
 }
 
-/** In two, at the first `mark`. */
+/** Splits a text in two, at the first `mark`. */
 function split(text: string, mark: string): [string, string] {
   const at = text.indexOf(mark)
   return at < 0 ? [text, ''] : [text.slice(0, at), text.slice(at + mark.length)]
@@ -152,7 +151,7 @@ function readParameters(query: string): Record<string, string> {
     if (value === '') continue
     if (values && !values.includes(value))
       throw new DatabaseUrlError(`${name} must be one of ${values.join(', ')}`)
-    // SQLAlchemy names several hosts by saying host= several times.
+    // SQLAlchemy repeats host= for several hosts.
     const isListed = (name === 'host' || name === 'port') && parameters[name] !== undefined
     parameters[name] = isListed ? `${parameters[name]},${value}` : value
   }
@@ -169,10 +168,10 @@ function readParameters(query: string): Record<string, string> {
   return parameters
 }
 
-/** Every connection sets search_path by itself (session-parameters.ts), after what the URL says. */
+/** search_path is set by every connection (session-parameters.ts), which overrides the URL. */
 function refuseSchemas(parameters: Readonly<Record<string, string>>) {
   const named = ['schema', 'search_path', 'currentSchema'].map((name) => [name, parameters[name]])
-  // PostgreSQL takes - for _ in names there.
+  // In these names PostgreSQL treats - as _.
   const inOptions = parameters.options?.matchAll(/search[_-]path\s*=\s*(\S*)/gi) ?? []
   for (const [name, schema] of [...named, ...[...inOptions].map(([, schema]) => ['options', schema])])
     if (schema !== undefined && schema !== 'public')
@@ -181,7 +180,7 @@ function refuseSchemas(parameters: Readonly<Record<string, string>>) {
       )
 }
 
-/** Every connection sets these by itself, and what the URL says of them has no effect. */
+/** Parameters that every connection sets by itself: in the URL they would have no effect. */
 function refuseOwnSettings({ options }: Readonly<Record<string, string>>) {
   const settings = settingsIn(options)
   for (const [name, own] of Object.entries(ownSettings)) {
@@ -197,8 +196,8 @@ const isSameSetting = (one: string, other: string) =>
   one.replaceAll(/[\s"']/g, '').toLowerCase() === other.replaceAll(/[\s"']/g, '').toLowerCase()
 
 /**
- * What `options` sets, by names in lower case: `-c name=value`, `-cname=value`, `--name=value`. White space in a value has
- * a backslash before it, and PostgreSQL takes - for _ in names.
+ * Settings in `options`, by lower-case name: `-c name=value`, `-cname=value`, `--name=value`. Spaces in a value are escaped
+ * by a backslash, and PostgreSQL treats - as _ in names.
  */
 export function settingsIn(options = ''): Map<string, string> {
   const words = options.match(/(?:\\[^]|[^\s\\])+/g) ?? []
@@ -215,7 +214,7 @@ function places(authority: string, { host, port }: Readonly<Record<string, strin
   const entries = (host ?? authority).split(',')
   const ports = (port ?? '').split(',')
   const read = entries.map((entry, index) => {
-    // The folder of a socket may have a colon in its name (Cloud SQL's have), and host= no port.
+    // A socket folder may contain a colon (Cloud SQL), so host= has no port.
     const isFolder = host !== undefined && entry.startsWith('/')
     const [, bracketed, plain = '', own] = /^(?:\[([^\]]*)\]|([^:]*))(?::(.*))?$/.exec(entry) ?? []
     const isBare = isFolder || (host !== undefined && isIP(entry) === 6)
@@ -241,8 +240,8 @@ function places(authority: string, { host, port }: Readonly<Record<string, strin
 }
 
 /**
- * `channel_binding=require` asks to be sure who answers; the driver knows no channel binding, and the certificate's
- * name says it as well.
+ * `channel_binding=require` protects against an impostor. The driver lacks channel binding; verifying the certificate does
+ * the same.
  */
 function protection({ sslmode, ssl, sslrootcert, channel_binding }: Readonly<Record<string, string>>): Tls {
   const tls =
@@ -254,7 +253,7 @@ function protection({ sslmode, ssl, sslrootcert, channel_binding }: Readonly<Rec
   return tls === 'encrypted' && sslrootcert !== undefined ? 'verified authority' : tls
 }
 
-/** What postgres.js is given in place of the URI. */
+/** Options for postgres.js. */
 export function driverOptions(url: string) {
   const { hosts, ports, socket, user, password, database, tls, parameters } = readDatabaseUrl(url)
   const { options, connect_timeout } = parameters
@@ -278,7 +277,7 @@ export function driverOptions(url: string) {
     ...(connect_timeout !== undefined &&
       Number(connect_timeout) > 0 && { connect_timeout: Number(connect_timeout) }),
     ...(target_session_attrs !== 'any' && { target_session_attrs: target_session_attrs as 'read-write' }),
-    /** For the start of a connection, after what the service says by itself. */
+    /** Startup parameters, which win over the service's own. */
     connection: {
       ...(application_name !== undefined && { application_name }),
       ...(options !== undefined && { options }),
@@ -298,7 +297,7 @@ function tlsOptions(
     ...(sslkey !== undefined && { key: readFileSync(sslkey) }),
     ...(sslpassword !== undefined && { passphrase: sslpassword }),
     ...(ssl_min_protocol_version !== undefined && { minVersion: ssl_min_protocol_version as 'TLSv1.3' }),
-    // Where the host is an address, postgres.js 3.4.9 names none, and Node would look for "localhost" in its place.
+    // For an IP address postgres.js 3.4.9 passes no server name, and Node would verify "localhost".
     checkServerIdentity: (name, certificate) => {
       if (tls !== 'verified') return undefined
       const names = hosts.includes(name) ? [name] : hosts.filter((host) => isIP(host) > 0)
@@ -310,7 +309,7 @@ function tlsOptions(
   }
 }
 
-/** Whether what goes over it stays on this machine. */
+/** Whether the connection stays on this machine. */
 export const isLoopbackOnly = ({ hosts, socket }: DatabaseUrl): boolean =>
   socket !== undefined ||
   hosts.every((host) => host === 'localhost' || host === '::1' || /^127\.[\d.]+$/.test(host))

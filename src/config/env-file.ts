@@ -1,9 +1,8 @@
 /**
- * A `.env` file, read as python-dotenv reads it, whose files the FastAPI template's users have: a `#` begins a comment
- * only after white space, and `${NAME}` stands for another value. (Node's own reader cuts a password at its `#`, and
- * lets a quote that nobody closed swallow the lines behind it.)
+ * Reads a `.env` file like python-dotenv, which the FastAPI template uses: `#` starts a comment only after white space, and
+ * `${NAME}` is expanded. (Node's own parser cuts a password at `#`, and an unclosed quote swallows the following lines.)
  *
- * @returns the values as they stand there, and a line for each place that can't be read
+ * @returns the raw values, and one line for each error
  */
 export function readEnvFile(text: string): { values: Record<string, string>; faults: string[] } {
   const lines = text.replace(/^\uFEFF/, '').split(/\r\n|\n|\r/)
@@ -32,7 +31,7 @@ export function readEnvFile(text: string): { values: Record<string, string>; fau
   return { values, faults }
 }
 
-/** A `#` begins one after white space. Right behind the `=` it is a part of the value, unless it stands by itself. */
+/** `#` starts a comment after white space. Directly after `=` it is part of the value, unless it stands alone. */
 function withoutComment(rest: string): string {
   const at = rest.search(/\s#|^#(?:\s|$)/)
   return (at < 0 ? rest : rest.slice(0, at)).trim()
@@ -40,7 +39,7 @@ function withoutComment(rest: string): string {
 
 const unreadable = (at: number) => `.env: line ${at + 1} can't be read`
 
-/** The text up to the quote that closes it, which may be lines below; nothing but a comment may follow there. */
+/** Text up to the closing quote, possibly lines below; only a comment may follow. */
 function endOfQuoted(lines: readonly string[], first: number, value: string, quote: string) {
   let text = value.slice(1)
   for (let line = first; ; text += `\n${lines[line] ?? ''}`) {
@@ -52,7 +51,7 @@ function endOfQuoted(lines: readonly string[], first: number, value: string, quo
   }
 }
 
-/** Where the quote stands that closes; within double ones, what a backslash stands before does not. */
+/** Index of the closing quote; in double quotes, an escaped one does not close. */
 function closing(text: string, quote: string): number {
   if (quote !== '"') return text.indexOf(quote)
   for (let at = 0; at < text.length; at += 1) {
@@ -66,10 +65,10 @@ const ESCAPES: Readonly<Record<string, string>> = { n: '\n', r: '\r', t: '\t', '
 const unescaped = (text: string) => text.replace(/\\([nrt\\"])/g, (_, sign: string) => ESCAPES[sign] ?? sign)
 
 /**
- * The values with what `${NAME}` and `${NAME:-default}` stand for: the environment's value, or the file's. Every other
- * `$` is itself, and `\${NAME}` stays `${NAME}`. What came from the environment is not expanded.
+ * Expands `${NAME}` and `${NAME:-default}` from the environment, then from the file. Any other `$` is literal, and
+ * `\${NAME}` gives `${NAME}`. Values of the environment are not expanded.
  *
- * @returns a line for each of `names` that can't be expanded beside
+ * @returns the values, and one line for each of `names` that can't be expanded
  */
 export function expanded(
   values: Readonly<Record<string, string>>,

@@ -1,7 +1,7 @@
-/** RFC 7518, 3.2: a key of HS256 has 256 bits at least. What was typed by hand has fewer than its length promises. */
+/** RFC 7518, 3.2: a key for HS256 has at least 256 bits. Text typed by hand has fewer bits than its length suggests. */
 const ENOUGH_BITS = 100
 
-/** Of documentations that people copy from, without what is no letter or digit. Shorter ones would be in random keys. */
+/** Example secrets of documentation, letters and digits only. Shorter ones could occur in random keys. */
 const EXAMPLES = [
   'changethis',
   'changeme',
@@ -48,10 +48,10 @@ const EXAMPLES = [
 /** `<your key>`, `{{ key }}`, `${KEY}`, `$(command)`. */
 const IS_PLACEHOLDER = /^(?:<[^]*>|\$?\{[^]*\}|\$\([^]*\))$/
 
-/** As keys lie beside each other, and ten further on below. */
+/** Keyboard rows; a step of ten is the key below. */
 const KEYBOARD = '1234567890qwertyuiopasdfghjkl;zxcvbnm,./!@#$%^&*()QWERTYUIOPASDFGHJKL:ZXCVBNM<>?'
 
-/** Why a secret could be guessed; undefined where nothing says so. */
+/** Why a secret could be guessed; undefined if nothing suggests it. */
 export function weaknessOf(secret: string): string | undefined {
   const plain = secret.toLowerCase().replace(/[^a-z\d]/g, '')
   if (EXAMPLES.some((example) => plain.includes(example))) return 'is made of an example that everybody knows'
@@ -61,14 +61,14 @@ export function weaknessOf(secret: string): string | undefined {
 }
 
 /**
- * Upper bounds: that of its characters, of the steps between them in the alphabet (abcdef… has one) and on a keyboard
- * (qwerty… has, and 1qaz2wsx… four), and of what it repeats.
+ * Upper bounds of entropy: of the characters, of the steps between them in the alphabet (one in abcdef…) and on a keyboard
+ * (one in qwerty…, four in 1qaz2wsx…), and of the repeated part.
  */
 function bitsOf(secret: string): number {
   const characters = [...secret]
   const unit = characters.slice(0, periodOf(characters))
   const codes = unit.map((character) => character.codePointAt(0) ?? 0)
-  // What is on no key keeps its place among others of its kind.
+  // Characters without a key keep their order among themselves.
   const keys = unit.map((character, index) => {
     const at = KEYBOARD.indexOf(character)
     return at < 0 ? KEYBOARD.length + (codes[index] ?? 0) : at
@@ -79,14 +79,14 @@ function bitsOf(secret: string): number {
 const stepsOf = (places: readonly number[]) =>
   places.slice(1).map((place, index) => place - (places[index] ?? 0))
 
-/** Shannon's, of all of them together. */
+/** Shannon entropy of the whole, in bits. */
 function entropyOf(symbols: readonly unknown[]): number {
   const counts = new Map<unknown, number>()
   for (const symbol of symbols) counts.set(symbol, (counts.get(symbol) ?? 0) + 1)
   return -[...counts.values()].reduce((sum, count) => sum + count * Math.log2(count / symbols.length), 0)
 }
 
-/** After how many characters it begins anew (Knuth, Morris and Pratt); its length where it does not. */
+/** Length of the repeated part (Knuth-Morris-Pratt); the whole length if nothing repeats. */
 function periodOf(characters: readonly string[]): number {
   const borders = [0]
   for (let at = 1, length = 0; at < characters.length; at += 1) {

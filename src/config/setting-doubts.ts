@@ -5,7 +5,7 @@ import { isLoopbackUrl, originOf } from '../text/text-values.ts'
 import { weaknessOf } from './secret-strength.ts'
 import { blockOf, breadthOf } from './trusted-blocks.ts'
 
-/** What works and is not safe: told at start, a line each, and by the doctor. What must not be stops the start. */
+/** Settings that work but are not safe: a warning each, at start and by the doctor. */
 export function* settingDoubts(config: Config): Generator<string> {
   const { SECRET_KEY, ENVIRONMENT } = config
   if (ENVIRONMENT === 'local') {
@@ -46,7 +46,7 @@ function isOpenToReaders(url: string | undefined): boolean {
   return mayBePlain && !isLoopbackOnly(read) && read.hosts.some(isOfInternet)
 }
 
-/** Names that no name server of the internet knows: without a dot, and of the suffixes that are kept for private use. */
+/** Host names that don't resolve on the internet: without a dot, or with a suffix reserved for private use. */
 const PRIVATE_NAME = /^[^.]+$|\.(?:internal|local|localhost|svc|home\.arpa)$/i
 
 const isOfInternet = (host: string) => blockOf(host)?.isPublic ?? !PRIVATE_NAME.test(host)

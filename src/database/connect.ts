@@ -4,26 +4,25 @@ import type { PoolLoad } from './pool/bounded-pool.ts'
 import type { Runs } from './statement.ts'
 
 /**
- * What everything above speaks to; PostgreSQL and the embedded database look the same through it. Drizzle, and `run` for
- * statements that are written as SQL.
+ * The database, PostgreSQL or embedded: Drizzle, and `run` for statements written as SQL.
  */
 export type Database = PgDatabase<PgQueryResultHKT> & Runs
 
-/** An open database and what its owner must do with it. */
+/** An open database, with what its owner needs. */
 export interface Connection {
   readonly db: Database
-  /** How much there is to do; the embedded database has one connection, and no queue to look at. */
+  /** Load of the pool. The embedded database has none. */
   readonly load?: () => PoolLoad
   /**
    * Brings the schema up to date; safe when several processes start at once.
    *
-   * @param waitMs for another process that does so
-   * @throws an error that faults.ts calls unavailable, where that takes longer
+   * @param waitMs longest wait for another process that migrates
+   * @throws an error that faults.ts calls unavailable, if that takes longer
    */
   migrate(waitMs?: number): Promise<void>
-  /** @throws DatabaseUnfit where connections are set otherwise than the service needs */
+  /** @throws DatabaseUnfit if session settings differ from what the service needs */
   check?(): Promise<void>
-  /** Waits for running statements, at most a few seconds, and lets go. */
+  /** Closes all connections, after waiting a few seconds at most for running statements. */
   close(): Promise<void>
 }
 
@@ -33,8 +32,8 @@ type DatabaseConfig = Pick<
 >
 
 /**
- * Opens PostgreSQL where DATABASE_URL is set, and the embedded database in DATA_DIR otherwise.
- * Each is imported only where it is used: the production image does not carry the embedded one.
+ * Opens PostgreSQL if DATABASE_URL is set, else the embedded database in DATA_DIR. Each is imported only when used: the
+ * production image does not contain the embedded one.
  *
  * @throws DataFolderInUse when another process has the embedded database open
  */

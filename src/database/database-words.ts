@@ -1,11 +1,11 @@
 import { REDACTED, maskedText } from '../text/masking.ts'
 
-/** What a developer is told of a statement that failed: the database's message and the statement, without values. */
+/** For developers: message and text of a failed statement, without values. */
 
 interface FailedStatement {
   readonly message?: unknown
   readonly code?: unknown
-  /** Of the query builder and of both drivers. */
+  /** Set by Drizzle and by both drivers. */
   readonly query?: unknown
   readonly params?: unknown // the query builder, PGlite
   readonly parameters?: unknown // postgres.js
@@ -13,10 +13,10 @@ interface FailedStatement {
 
 const LONGEST = 2_000
 
-/** Messages of these classes of SQLSTATE quote names of the schema; others quote values too (22, data exception). */
+/** SQLSTATE classes whose messages quote only names of the schema; others (22, data exception) quote values. */
 const QUOTES_NAMES = /^(23|40|42(?!601))/
 
-/** In any language of the server's; what is between may have quotes itself. A keyword at the end is none (42601). */
+/** Quoted parts, in any language of the server, may contain quotes. A keyword at the end is not a value (42601). */
 const QUOTED = /(?!"[a-z_]{1,63}"$)["'«»„“”‘’].+|\d+/gis
 
 export function databaseMessage(...errors: FailedStatement[]): string {
@@ -25,7 +25,7 @@ export function databaseMessage(...errors: FailedStatement[]): string {
   return maskedText(QUOTES_NAMES.test(textOf(code)) ? told : told.replaceAll(QUOTED, REDACTED))
 }
 
-/** Undefined where no statement is known. */
+/** Text of the failed statement, if known. */
 export function failedStatement(...errors: FailedStatement[]): string | undefined {
   const query = errors.map((error) => textOf(error.query)).find((text) => text !== '')
   return query === undefined ? undefined : maskedText(withoutLiterals(query.slice(0, LONGEST)))
@@ -33,7 +33,7 @@ export function failedStatement(...errors: FailedStatement[]): string | undefine
 
 const textOf = (value: unknown) => (typeof value === 'string' ? value.slice(0, LONGEST) : '')
 
-/** Comments, names in double quotes, placeholders and words are told apart from texts (also in $$) and numbers. */
+/** Tokens of SQL: comments, quoted names, string literals (also $$), placeholders, words, numbers. */
 const TOKEN =
   /--.*|\/\*[^]*?(?:\*\/|$)|"[^"]*"?|[eE]'(?:\\[^]|''|[^'\\])*'?|'(?:''|[^'])*'?|\$(\w*)\$[^]*?(?:\$\1\$|$)|\$\d+|[a-zA-Z_]\w*|\d[\w.]*/g
 
@@ -46,7 +46,7 @@ const withoutLiterals = (statement: string) =>
 
 const MOST_PARAMETERS = 100
 
-/** A message may quote them anywhere, or their beginning alone. */
+/** Messages may quote a parameter anywhere, whole or truncated. */
 function withoutParameters(message: string, errors: readonly FailedStatement[]): string {
   const values = errors
     .flatMap(({ params, parameters }) => [params, parameters])

@@ -1,4 +1,4 @@
-/** What went wrong in the database, told from the errors of either driver. */
+/** Classification of database errors, of both drivers. */
 
 interface DriverError {
   syscall?: string
@@ -12,19 +12,19 @@ interface DriverError {
   column?: string
 }
 
-/** Drizzle wraps the driver's error, and its own message carries the statement's values: look beneath. */
+/** The driver's error inside Drizzle's, whose message contains the values of the statement. */
 function driverError(error: unknown): DriverError {
   const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error
   return typeof cause === 'object' && cause !== null ? cause : {}
 }
 
-/** The name of the unique index that refused a row, if that is what happened. */
+/** Name of the unique index, if the error is a unique violation. */
 export function uniqueViolation(error: unknown): string | undefined {
   const { code, constraint_name, constraint } = driverError(error)
   return code === '23505' ? (constraint_name ?? constraint ?? '') : undefined
 }
 
-/** What refused a write: SQLSTATE classes 22 data exception and 23 integrity constraint violation. */
+/** A refused write: SQLSTATE classes 22 data exception and 23 integrity constraint violation. */
 export interface Refusal {
   readonly code: string
   readonly constraint: string
@@ -42,7 +42,7 @@ export function refusalOf(error: unknown): Refusal | undefined {
     column_name,
     column,
   } = driverError(error)
-  // 54000: a text that is too long for the index of a column that must be unique.
+  // 54000: a text is too long for a unique index.
   if (!/^(2[23]\w{3}|54000)$/.test(code)) return undefined
   return {
     code,
@@ -52,54 +52,54 @@ export function refusalOf(error: unknown): Refusal | undefined {
   }
 }
 
-/** A row refers to one that is not there (any more). */
+/** Foreign key violation. */
 export const isForeignKeyViolation = (error: unknown): boolean => driverError(error).code === '23503'
 
-/** A value that is none of its type: SQLSTATE class 22, data exception. */
+/** SQLSTATE class 22, data exception: a value is invalid for its type. */
 export const isDataException = (error: unknown): boolean => /^22\w{3}$/.test(driverError(error).code ?? '')
 
 /**
- * A statement that was not done in time (bounded-pool.ts), connections that broke or could not be made (postgres.js and Node), SQLSTATE classes 08 connection,
- * 53 resources, 57 operator intervention and 58 system, 55P03 lock not available, 40001 and 40P01 to be tried
- * again (PostgreSQL manual, appendix A), 25006 a standby that takes no writes.
+ * Statements beyond their deadline (bounded-pool.ts), lost or failed connections (postgres.js and Node), SQLSTATE classes
+ * 08 connection, 53 resources, 57 operator intervention, 58 system; 55P03 lock not available, 40001 and 40P01 to be retried
+ * (PostgreSQL manual, appendix A), 25006 read-only standby.
  */
 const UNAVAILABLE =
   /^(DATABASE_DEADLINE|CONNECT_TIMEOUT|CONNECTION_(CLOSED|ENDED|DESTROYED)|ECONN\w+|EPIPE|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|(08|53|57|58)\w{3}|55P03|40001|40P01|25006)$/
 
-/** The database is away, overloaded or gave up; the same call may work in a moment. */
+/** The database is away or overloaded; a retry may succeed. */
 export function isUnavailable(error: unknown): boolean {
   const { code = '', syscall } = driverError(error)
-  // Its Unix socket is not there, or not for us.
+  // The Unix socket is missing, or not accessible.
   const isSocketAway = syscall === 'connect' && /^(ENOENT|EACCES)$/.test(code)
   return UNAVAILABLE.test(code) || isSocketAway || isUntrusted(error) || isWithoutTls(error)
 }
 
-/** Who answers has no certificate that we trust, or one of another name (Node's manual, "X509 certificate error codes"). */
+/** The server's certificate is not trusted, or of another name (Node's manual, "X509 certificate error codes"). */
 export const isUntrusted = (error: unknown): boolean => UNTRUSTED.test(driverError(error).code ?? '')
 
 const UNTRUSTED =
   /^(ERR_TLS_CERT_ALTNAME_INVALID|(CERT|CRL|UNABLE_TO)_\w+|SELF_SIGNED_CERT_IN_CHAIN|DEPTH_ZERO_SELF_SIGNED_CERT|HOSTNAME_MISMATCH|INVALID_(CA|PURPOSE))$/
 
-/** TLS was asked for, and it has none. */
+/** TLS was required, and the server has none. */
 export function isWithoutTls(error: unknown): boolean {
   const { code = '', message = '' } = driverError(error)
-  // PostgreSQL hangs up on whoever goes on with TLS all the same.
+  // PostgreSQL closes the connection if the client starts TLS all the same.
   return /^(EPROTO|ERR_SSL_\w+)$/.test(code) || message.includes('before secure TLS connection')
 }
 
-/** A pooler does not take what postgres.ts tells PostgreSQL at the start of a connection. */
+/** A pooler refused the startup parameters of a direct connection. */
 export const isPooler = (error: unknown): boolean =>
   /unsupported startup parameter/.test(driverError(error).message ?? '')
 
 /**
- * It does not let us in, and waiting won't help: SQLSTATE class 28 credentials, 3D000 no such database, 42501
- * privileges; or it is a pooler where a direct connection is expected.
+ * Access is refused, and waiting won't help: SQLSTATE class 28 credentials, 3D000 no such database, 42501 privileges; or a
+ * pooler where a direct connection is expected.
  */
 export const isRefused = (error: unknown): boolean =>
   /^(28\w{3}|3D000|42501)$/.test(driverError(error).code ?? '') || isPooler(error) || isUntrusted(error)
 
-/** What the server or Node said, on one line. */
+/** The driver's message, on one line. */
 export const ownWords = (error: unknown): string => (driverError(error).message ?? '').replaceAll(/\s+/g, ' ')
 
-/** The code of the driver's error, for people. */
+/** The driver's error code. */
 export const faultCode = (error: unknown): string | undefined => driverError(error).code

@@ -1,15 +1,15 @@
 import { TooManyRequests } from '../contract/errors.ts'
 
-/** How much may wait behind what runs, and for how many milliseconds. */
+/** Queue limit per key, and longest wait in milliseconds. */
 interface Patience {
   readonly most: number
   readonly ms: number
 }
 
 /**
- * Runs work of one key after another; of different keys at once. Nothing is kept of a key that has nothing to do.
+ * Runs work of the same key one at a time, of different keys concurrently.
  *
- * @throws TooManyRequests, when it is its turn, where it waited for too long; at once, where too much waits for the key
+ * @throws TooManyRequests at once if the key's queue is full, or on its turn if it waited too long
  */
 export function oneAtATime({ most, ms }: Patience = { most: Infinity, ms: Infinity }) {
   const lines = new Map<string, { end: Promise<unknown>; length: number }>()
@@ -33,7 +33,7 @@ export function oneAtATime({ most, ms }: Patience = { most: Infinity, ms: Infini
   }
 }
 
-/** What was last learnt of so many keys; the oldest is forgotten first. */
+/** A map of limited size; the oldest entry is removed first. */
 export class Recent<T> extends Map<string, T> {
   override set(key: string, value: T): this {
     this.delete(key)

@@ -3,22 +3,21 @@ import { type PgColumn, PgTable } from 'drizzle-orm/pg-core'
 import type { ApiErrorKind } from '../contract/errors.ts'
 
 /**
- * A table whose rows have owners, seen from outside: no query builder takes it, so that `db.select().from(notes)`
- * does not compile. At run time it is the Drizzle table that drizzle-kit makes migrations from.
- * The lint rules keep `reveal` to ownership/owned.ts.
+ * A table with owners, as an opaque type: `db.select().from(notes)` does not compile. At run time it is the Drizzle table,
+ * from which drizzle-kit makes migrations. Lint keeps `reveal` to ownership/.
  */
 export interface OwnedTable<Row, Field extends string, Sort extends string = string> {
-  /** Types only; nothing stands there at run time. */
+  /** Type only. */
   readonly __row: Row
   readonly __field: Field
   readonly __sort: Sort
 }
 
-/** What owned.ts must know of an owned table beside its columns. */
+/** Properties of an owned table beside its columns. */
 export interface Ownership {
-  /** The columns that the owner writes. */
+  /** Columns that the owner writes. */
   readonly fields: readonly string[]
-  /** The columns that a list's `q` looks into. */
+  /** Columns that `q` searches. */
   readonly search: readonly string[]
   readonly notFound: ApiErrorKind
 }
@@ -29,7 +28,7 @@ export type RevealedTable = PgTable &
 
 const ownerships = new WeakMap<object, Ownership>()
 
-/** Hides a Drizzle table behind its ownership. */
+/** Makes a Drizzle table opaque. */
 export function conceal<Row, Field extends string, Sort extends string>(
   table: PgTable,
   ownership: Ownership,
@@ -38,7 +37,7 @@ export function conceal<Row, Field extends string, Sort extends string>(
   return table as unknown as OwnedTable<Row, Field, Sort>
 }
 
-/** Columns that searches of owned tables look into, by table. */
+/** Searched columns of all owned tables, by table. */
 export function searchedColumns(tables: Readonly<Record<string, unknown>>): Map<string, string[]> {
   const found = new Map<string, string[]>()
   for (const table of Object.values(tables)) {
@@ -50,7 +49,7 @@ export function searchedColumns(tables: Readonly<Record<string, unknown>>): Map<
   return found
 }
 
-/** The Drizzle table behind an owned one, for ownership/owned.ts alone. */
+/** The Drizzle table of an owned one; for ownership/ only. */
 export function reveal(table: OwnedTable<unknown, string>): { table: RevealedTable; ownership: Ownership } {
   const ownership = ownerships.get(table)
   if (!ownership)

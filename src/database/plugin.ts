@@ -4,20 +4,20 @@ import type { Config } from '../config/config.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
-    /** The database. Tables with owners can't be reached through it; see `request.owned`. */
+    /** The database. Tables with owners are reached through `request.owned` only. */
     readonly db: Database
-    /** What the database's owner needs to know beside; preparation and metrics do. */
+    /** Migration, checks and load, for operations/. */
     readonly connection: Pick<Connection, 'migrate' | 'check' | 'load'>
   }
 }
 
 export interface DatabaseOptions {
   readonly config: Config
-  /** A connection that is open already; without one, the plugin opens its own. */
+  /** An open connection to use; by default the plugin opens one. */
   readonly connection?: Connection | undefined
 }
 
-/** Opens the database, and closes it last. PostgreSQL need not be there yet: see preparation.ts. */
+/** Opens the database, and closes it last. PostgreSQL may still be away (operations/preparation.ts). */
 export const database = plugin(
   async (app, { config, connection }: DatabaseOptions) => {
     const opened = connection ?? (await connect(config))

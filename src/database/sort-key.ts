@@ -1,12 +1,12 @@
 import { type SQL, type SQLWrapper, sql } from 'drizzle-orm'
 import type { PgColumn } from 'drizzle-orm/pg-core'
 
-/** An entry of an index has room for 2,700 bytes, and a cursor for some thousand characters. */
+/** An index entry has room for 2,700 bytes. */
 const KEY_CHARACTERS = 255
 
 /**
- * What rows are ordered by: text by its first characters, whatever their case, and null as if it were empty; all else by
- * its value, null last in either direction. The indexes (tables.ts) are made of the same expression.
+ * The sort key of a column: text by its first characters, ignoring case, null like the empty text; anything else by value,
+ * nulls last in both directions. The indexes in tables.ts use the same expression.
  *
  * @param of the column where it stands, or a value in its place
  */
@@ -16,7 +16,7 @@ export function sortKey<T extends SQLWrapper>(column: PgColumn, of: T): T | SQL 
   return isLong(column) ? sql`left(${folded}, ${sql.raw(String(KEY_CHARACTERS))})` : folded
 }
 
-/** Numbers, dates and enums are text in TypeScript too. By name, as columns that an index is declared with are copies. */
+/** Whether the SQL type is text: numerics, dates and enums are strings in TypeScript too. */
 export const isText = ({ columnType }: PgColumn) => ['PgText', 'PgVarchar', 'PgChar'].includes(columnType)
 
 function isLong(column: PgColumn): boolean {
@@ -24,12 +24,12 @@ function isLong(column: PgColumn): boolean {
   return length === undefined || length > KEY_CHARACTERS
 }
 
-/** Whether rows may have no key: those come last. */
+/** Whether the key may be null; such rows come last. */
 export const mayLackKey = (column: PgColumn) => !column.notNull && !isText(column)
 
 /**
- * Whether a key as TypeScript has it says all of it. Of others (microseconds, numbers beyond 2^53, long text) the
- * database writes it down for the cursor.
+ * Whether the TypeScript value of a key is exact. For others (microseconds, numbers beyond 2^53, long text) the database
+ * gives the key as text, for the cursor.
  */
 export const isWhole = (column: PgColumn) =>
   isText(column) ? !isLong(column) : column.dataType === 'date' && MILLISECONDS.test(column.getSQLType())
