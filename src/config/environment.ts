@@ -24,6 +24,7 @@ export const Environment = Type.Object({
   TRUST_PROXY: Setting('proxies (IPs, CIDR blocks) whose X-Forwarded-For, X-Request-Id, traceparent count'),
   DATABASE_URL: Setting('PostgreSQL 15 or later; unset in local: the embedded database'),
   MIGRATION_DATABASE_URL: Setting('a direct connection, where DATABASE_URL leads to a pooler'),
+  MIGRATE_ON_START: Flag('whether a start applies migrations; false: `npm run db:migrate` alone does', true),
   DATABASE_POOL_SIZE: Count('connections to PostgreSQL at most', 10, 1000),
   DATABASE_TIMEOUT_MS: Count('milliseconds that a statement may run; beyond it 503', 800, 60_000, 100),
   MAX_ROWS_PER_USER: Count('rows of each owned table that one user may have', 100_000, 10_000_000),

@@ -20,6 +20,8 @@ export interface Connection {
    * @throws an error that faults.ts calls unavailable, if that takes longer
    */
   migrate(waitMs?: number): Promise<void>
+  /** @throws MigrationsPending if the schema is not up to date */
+  checkMigrated?(): Promise<void>
   /** @throws DatabaseUnfit if session settings differ from what the service needs */
   check?(): Promise<void>
   /** Closes all connections, after waiting a few seconds at most for running statements. */

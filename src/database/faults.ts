@@ -59,12 +59,12 @@ export const isForeignKeyViolation = (error: unknown): boolean => driverError(er
 export const isDataException = (error: unknown): boolean => /^22\w{3}$/.test(driverError(error).code ?? '')
 
 /**
- * Statements beyond their deadline (bounded-pool.ts), lost or failed connections (postgres.js and Node), SQLSTATE classes
+ * Statements beyond their deadline (bounded-pool.ts), migrations that another process is to apply, lost or failed connections (postgres.js and Node), SQLSTATE classes
  * 08 connection, 53 resources, 57 operator intervention, 58 system; 55P03 lock not available, 40001 and 40P01 to be retried
  * (PostgreSQL manual, appendix A), 25006 read-only standby.
  */
 const UNAVAILABLE =
-  /^(DATABASE_DEADLINE|CONNECT_TIMEOUT|CONNECTION_(CLOSED|ENDED|DESTROYED)|ECONN\w+|EPIPE|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|(08|53|57|58)\w{3}|55P03|40001|40P01|25006)$/
+  /^(DATABASE_DEADLINE|MIGRATIONS_PENDING|CONNECT_TIMEOUT|CONNECTION_(CLOSED|ENDED|DESTROYED)|ECONN\w+|EPIPE|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|(08|53|57|58)\w{3}|55P03|40001|40P01|25006)$/
 
 /** The database is away or overloaded; a retry may succeed. */
 export function isUnavailable(error: unknown): boolean {

@@ -7,7 +7,7 @@ declare module 'fastify' {
     /** The database. Tables with owners are reached through `request.owned` only. */
     readonly db: Database
     /** Migration, checks and load, for operations/. */
-    readonly connection: Pick<Connection, 'migrate' | 'check' | 'load'>
+    readonly connection: Pick<Connection, 'migrate' | 'checkMigrated' | 'check' | 'load'>
   }
 }
 

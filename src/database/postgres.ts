@@ -61,6 +61,7 @@ export function connectPostgres(options: PostgresOptions): Connection {
     db,
     load: pool.load,
     migrate: (waitMs = LOCK_WITHIN_MS) => migrateUnderLock(migrationUrl, waitMs),
+    checkMigrated: () => requireMigrated(url),
     check: async () =>
       checkSettings((await db.execute<Settings & Record<string, unknown>>(sql.raw(SETTINGS)))[0]),
     close: () => pool.end(CLOSE_SECONDS),
@@ -91,6 +92,30 @@ class MigrationLocked extends Error {
   /** Lock not available: it may be in a moment (faults.ts). */
   readonly code = '55P03'
   override readonly name = 'MigrationLocked'
+}
+
+/** The schema is older than this build, and MIGRATE_ON_START is false. */
+class MigrationsPending extends Error {
+  readonly code = 'MIGRATIONS_PENDING'
+  override readonly name = 'MigrationsPending'
+}
+
+async function requireMigrated(url: string) {
+  const client = openPostgres(url, {
+    max: 1,
+    connect_timeout: CONNECT_SECONDS,
+    ...quiet,
+    connection: { ...named, ...throughPooler },
+  })
+  try {
+    await checkDatabase(client)
+    if (!(await isUpToDate(client)))
+      throw new MigrationsPending(
+        'The database lacks migrations of this version, and MIGRATE_ON_START is false: run npm run db:migrate (node dist/scripts/migrate.js in an image).',
+      )
+  } finally {
+    await client.end({ timeout: CLOSE_SECONDS })
+  }
 }
 
 /**

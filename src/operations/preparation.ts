@@ -35,7 +35,8 @@ const RETRY_MS = 1_000
 
 /**
  * Migrations and the first superuser, before requests are answered. If the database is away, or another replica is
- * migrating it, the service starts all the same: it is live, not ready, and answers 503 until this is done.
+ * migrating it, the service starts all the same: it is live, not ready, and answers 503 until this is done. With
+ * MIGRATE_ON_START=false it waits in the same way for `npm run db:migrate`.
  *
  * @throws where the first try shows that waiting won't help: refused credentials, no such database, a migration that
  *   fails. Refusals met later are tried again; a migration that fails later ends the process (server.ts)
@@ -49,7 +50,8 @@ export const preparation = plugin(
 
     async function prepare(mayWait: (error: unknown) => boolean) {
       try {
-        await app.connection.migrate()
+        if (config.MIGRATE_ON_START) await app.connection.migrate()
+        else await app.connection.checkMigrated?.()
         await app.connection.check?.()
         const made = await makeFirstSuperuser(app.db, app.auth.passwords, config)
         if (made === ADDRESS_TAKEN)

@@ -16,6 +16,7 @@ const TELLING = new Set([
   'DataFolderUnusable',
   'MigrationLocked',
   'MigrationFailed',
+  'MigrationsPending',
   'DatabaseUnfit',
 ])
 

@@ -68,3 +68,18 @@ void test('a lock of migrations that somebody holds is told, with who it is', ne
   await start(t, { folder: temporaryFolder(t), env })
   t.pass('where nothing is to be migrated, nobody waits for the lock')
 })
+
+void test('with MIGRATE_ON_START=false a start waits for npm run db:migrate', needsPostgres, async (t) => {
+  const { direct, sql } = await emptyDatabase(t)
+  const env = { SECRET_KEY, DATABASE_URL: direct, MIGRATE_ON_START: 'false' }
+  const waiting = await launch(t, { folder: temporaryFolder(t), env })
+  await waiting.printed('run npm run db:migrate')
+  await until(async () => (await fetch(`${waiting.url}/health/live`).catch(() => undefined))?.ok ?? false)
+  t.equal((await fetch(`${waiting.url}/health/ready`)).status, 503)
+  const [made] = await sql`select to_regclass('users') as users`
+  t.equal(made!.users, null, 'it made nothing')
+
+  const migrating = await launch(t, { folder: temporaryFolder(t), env, script: 'scripts/migrate.ts' })
+  t.equal(await migrating.exited, 0)
+  await until(async () => (await fetch(`${waiting.url}/health/ready`)).ok)
+})
