@@ -146,6 +146,21 @@ void test('openapi.json', async (t) => {
     }
   })
 
+  await t.test('each error of an operation is named by its code', (t) => {
+    for (const { operation } of operations)
+      for (const [status, { description, content }] of Object.entries(operation.responses)) {
+        const { schema, examples = {} } = content?.['application/json'] ?? {}
+        if (schema?.$ref !== `${REF}HTTPError`) continue
+        const id = `${operation.operationId} ${status}`
+        t.not(Object.keys(examples).length, 0, id)
+        for (const [code, { value }] of Object.entries(examples)) {
+          t.match(value, { code, detail: String }, id)
+          t.match(description, `\`${code}\``, id)
+        }
+      }
+    t.end()
+  })
+
   await t.test('examples fit, so that Swagger UI can send them', async (t) => {
     const fits = checker(document)
     let count = 0
