@@ -93,8 +93,25 @@ const isOneOf = (name: string, headers: unknown) =>
   headers !== undefined && name in (headers as TObject).properties
 
 const invalidInput = {
-  description: 'The input does not fit its schema: an entry for each fault, never the value itself.',
-  ...inContent(HTTPValidationError),
+  description:
+    '`validation_error`: the input does not fit its schema. An entry for each fault, never the value itself.',
+  ...inContent(HTTPValidationError, undefined, {
+    examples: {
+      validation_error: {
+        summary: 'A password that is too short',
+        value: {
+          detail: [
+            {
+              loc: ['body', 'password'],
+              msg: 'String should have at least 8 characters',
+              type: 'string_too_short',
+            },
+          ],
+          code: 'validation_error',
+        },
+      },
+    },
+  }),
 }
 
 const header = (text: string) => ({ type: 'string', description: text })

@@ -21,5 +21,5 @@ export function isNamed({ call, status, body }: Answer): boolean {
   if (!operation) return true
   const { examples } = operation.responses[status]?.content?.['application/json'] ?? {}
   const code = isMap(body) ? String(body.code) : ''
-  return status === 422 ? '422' in operation.responses : examples !== undefined && code in examples
+  return examples !== undefined && code in examples
 }
