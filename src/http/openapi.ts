@@ -97,8 +97,8 @@ function withSharedErrors(document: OpenAPIV3_1.Document) {
   for (const { responses = {} } of operations as OpenAPIV3_1.OperationObject[])
     for (const [status, answer] of Object.entries(responses) as [string, OpenAPIV3_1.ResponseObject][]) {
       const codes = Object.keys(answer.content?.['application/json']?.examples ?? {})
-      // A name of more would be hard to read, and few operations share one.
-      if (Number(status) < 400 || codes.length > 2) continue
+      // A name of more than two would be hard to read, and few operations share such an answer.
+      if (Number(status) < 400 || codes.length === 0 || codes.length > 2) continue
       const name = codes.map(inPascalCase).join('Or')
       shared[name] ??= answer
       // The same code may stand for another text.
