@@ -24,10 +24,8 @@ type Role = (typeof ROLES)[number]
 /** Refused with this, not let in on a row without being told of it, or let in. */
 type Expected = ApiErrorKind | 'not found' | 'let in'
 
-const declares = ({ responses }: Described['operation'], { status, detail }: ApiErrorKind) =>
-  Object.values(responses[status]?.content?.['application/json']?.examples ?? {}).some(
-    ({ value }) => (value as { detail: string }).detail === detail,
-  )
+const declares = ({ responses }: Described['operation'], { status, code }: ApiErrorKind) =>
+  code in (responses[status]?.content?.['application/json']?.examples ?? {})
 
 function expected({ operation, path }: Described, role: Role): Expected {
   if (operation.security.length === 0) return 'let in'
@@ -40,7 +38,7 @@ function expected({ operation, path }: Described, role: Role): Expected {
 }
 
 const isRefusal = ({ body }: Answer) =>
-  [NotEnoughPrivileges, NotEnoughPermissions].some(({ detail }) => detail === body?.detail)
+  [NotEnoughPrivileges, NotEnoughPermissions].some(({ code }) => code === body?.code)
 
 /** Let in: it is not about who asks any more. What it is about is declared, and is not that the request was wrong. */
 const isLetIn = ({ operation }: Described, answer: Answer) =>

@@ -55,7 +55,9 @@ function objectsIn(value: unknown): Json[] {
   return Array.isArray(value) ? inner : [value as Json, ...inner]
 }
 const referencesIn = (value: unknown) =>
-  objectsIn(value).flatMap(({ $ref }) => (typeof $ref === 'string' ? [$ref.replace(REF, '')] : []))
+  objectsIn(value).flatMap(({ $ref }) =>
+    typeof $ref === 'string' ? [$ref.replace(/^#\/components\/\w+\//, '')] : [],
+  )
 
 /** Whether a value fits a schema of the document. */
 function checker({ components }: Document) {
@@ -102,8 +104,9 @@ void test('openapi.json', async (t) => {
     const named = Object.keys(document.components.schemas)
     t.same(new Set(named.filter((name) => COMPONENTS.includes(name))), new Set(COMPONENTS))
     t.same(unused(document), [], 'no component is unused')
+    const { schemas, responses } = document.components
     for (const name of referencesIn(document))
-      t.hasProp(document.components.schemas, name, 'references lead somewhere')
+      t.hasProp({ ...schemas, ...responses }, name, 'references lead somewhere')
   })
 
   await t.test('each operation says all that a caller must know', async (t) => {
@@ -144,6 +147,21 @@ void test('openapi.json', async (t) => {
       for (const media of Object.values(requestBody?.content ?? {}))
         t.match(media.schema, { $ref: /./ }, `${id} takes something with a name`)
     }
+  })
+
+  await t.test('each error of an operation is named by its code', (t) => {
+    for (const { operation } of operations)
+      for (const [status, { description, content }] of Object.entries(operation.responses)) {
+        const { schema, examples = {} } = content?.['application/json'] ?? {}
+        if (schema?.$ref !== `${REF}HTTPError`) continue
+        const id = `${operation.operationId} ${status}`
+        t.not(Object.keys(examples).length, 0, id)
+        for (const [code, { value }] of Object.entries(examples)) {
+          t.match(value, { code, detail: String }, id)
+          t.match(description, `\`${code}\``, id)
+        }
+      }
+    t.end()
   })
 
   await t.test('examples fit, so that Swagger UI can send them', async (t) => {

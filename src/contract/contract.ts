@@ -261,7 +261,10 @@ export type Message = Static<typeof Message>
 
 export const HTTPError = component(
   'HTTPError',
-  Type.Object({ detail: Type.String({ description: 'What went wrong, in words fixed by the contract.' }) }),
+  Type.Object({
+    detail: Type.String({ description: 'What went wrong, in words fixed by the contract.' }),
+    code: Type.String({ description: 'Which error it is: a stable name for programs.' }),
+  }),
 )
 
 export const ValidationError = component(
@@ -279,7 +282,10 @@ export type ValidationError = Static<typeof ValidationError>
 
 export const HTTPValidationError = component(
   'HTTPValidationError',
-  Type.Object({ detail: Type.Array(ValidationError) }),
+  Type.Object({
+    detail: Type.Array(ValidationError),
+    code: Type.String({ description: 'Always `validation_error`.', examples: ['validation_error'] }),
+  }),
 )
 
 export const FullName = NullableText(255, { examples: ['Ada Lovelace'] })

@@ -21,7 +21,7 @@ export const description = `The backend that a product starts from: accounts, se
 
 **Signing in** gives an access token for the \`Authorization: Bearer\` header. It stops working the moment its session ends.
 
-**Errors** are \`{"detail": "…"}\` with a text that is part of this contract; where an input does not fit its schema, \`detail\` is a list with an entry for each fault. Every answer carries an \`X-Request-Id\`: quote it when you report a problem.
+**Errors** are \`{"detail": "…", "code": "…"}\`: a text for people and a stable name for programs, both part of this contract. Where an input does not fit its schema, \`code\` is \`validation_error\` and \`detail\` is a list with an entry for each fault. Every answer carries an \`X-Request-Id\`: quote it when you report a problem.
 
 **Lists** are newest first where \`sort\` says nothing else, and \`q\` searches them. \`count\` is the number of rows on all pages together. Go on with \`next_cursor\`, which neither repeats nor loses a row while others come and go, or take any page with \`skip\` and \`limit\`.`
 
@@ -93,8 +93,25 @@ const isOneOf = (name: string, headers: unknown) =>
   headers !== undefined && name in (headers as TObject).properties
 
 const invalidInput = {
-  description: 'The input does not fit its schema: an entry for each fault, never the value itself.',
-  ...inContent(HTTPValidationError),
+  description:
+    '`validation_error`: the input does not fit its schema. An entry for each fault, never the value itself.',
+  ...inContent(HTTPValidationError, undefined, {
+    examples: {
+      validation_error: {
+        summary: 'A password that is too short',
+        value: {
+          detail: [
+            {
+              loc: ['body', 'password'],
+              msg: 'String should have at least 8 characters',
+              type: 'string_too_short',
+            },
+          ],
+          code: 'validation_error',
+        },
+      },
+    },
+  }),
 }
 
 const header = (text: string) => ({ type: 'string', description: text })
@@ -104,25 +121,25 @@ const headersOf: Record<number, object> = {
   503: { 'Retry-After': header('Seconds to wait.') },
 }
 
-/** One answer for each status, its description and examples being the texts that it may carry. */
+/** One answer for each status; its description and examples list the errors that it may carry, by code. */
 function errorAnswers(errors: readonly ApiErrorKind[]) {
-  const byStatus = new Map<number, Set<string>>()
-  for (const { status, detail } of errors) {
-    byStatus.set(status, (byStatus.get(status) ?? new Set()).add(detail))
+  const byStatus = new Map<number, Map<string, string>>()
+  for (const { status, code, detail } of errors) {
+    byStatus.set(status, (byStatus.get(status) ?? new Map<string, string>()).set(code, detail))
   }
   return Object.fromEntries(
     [...byStatus].map(([status, details]) => [
       status,
       {
-        description: [...details].map((detail) => `\`${detail}\``).join(' or '),
+        description: [...details].map(([code, detail]) => `\`${code}\` (${detail})`).join(' or '),
         ...(headersOf[status] && { headers: headersOf[status] }),
-        ...inContent(HTTPError, undefined, { examples: examplesOf([...details]) }),
+        ...inContent(HTTPError, undefined, { examples: examplesOf(details) }),
       },
     ]),
   )
 }
 
-const examplesOf = (details: string[]) =>
+const examplesOf = (details: ReadonlyMap<string, string>) =>
   Object.fromEntries(
-    details.map((detail, index) => [`example${index + 1}`, { summary: detail, value: { detail } }]),
+    [...details].map(([code, detail]) => [code, { summary: detail, value: { detail, code } }]),
   )

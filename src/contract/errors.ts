@@ -1,23 +1,25 @@
 import type { ValidationError } from './contract.ts'
 
 /**
- * Every error that a client can meet, once: its name, status and text are the contract's.
- * Code throws them (`throw new ItemNotFound()`), routes declare them (`errors: [ItemNotFound]`),
+ * Every error that a client can meet, once: its status, code and text are the contract's.
+ * Handlers throw them (`throw new ItemNotFound()`), routes declare them (`errors: [ItemNotFound]`),
  * and http/errors.ts is the one place that turns them into answers.
  */
 
-/** An error whose status and text are meant for the client. */
+/** An error whose status, code and text are meant for the client. */
 export class ApiError extends Error {
   readonly status: number
+  readonly code: string
   readonly detail: string
   readonly headers: Readonly<Record<string, string>>
   /** Why, for security events; the client is not told. */
   reason?: string
 
-  constructor(status: number, detail: string, headers: Record<string, string> = {}) {
+  constructor(status: number, code: string, detail: string, headers: Record<string, string> = {}) {
     super(detail)
     this.name = 'ApiError'
     this.status = status
+    this.code = code
     this.detail = detail
     this.headers = headers
   }
@@ -25,10 +27,11 @@ export class ApiError extends Error {
 
 /** An input that fits its schema and can't be taken all the same: 422 at its place, as validation would say it. */
 export class InvalidInput extends ApiError {
+  static readonly code = 'validation_error'
   readonly fault: ValidationError
 
   constructor(loc: ValidationError['loc'], msg: string, type = 'value_error') {
-    super(422, msg)
+    super(422, InvalidInput.code, msg)
     this.fault = { type, loc, msg }
   }
 }
@@ -37,16 +40,28 @@ export class InvalidInput extends ApiError {
 export interface ApiErrorKind {
   new (): ApiError
   readonly status: number
+  readonly code: string
   readonly detail: string
 }
 
-/** A kind of error: its status and text are the contract's. */
-export function define(status: number, detail: string, headers?: Record<string, string>): ApiErrorKind {
+/**
+ * A kind of error.
+ *
+ * @param code a stable name in snake_case, which callers branch on; errors that they handle alike share one
+ * @param detail what people read
+ */
+export function define(
+  status: number,
+  code: string,
+  detail: string,
+  headers?: Record<string, string>,
+): ApiErrorKind {
   return class extends ApiError {
     static readonly status = status
+    static readonly code = code
     static readonly detail = detail
     constructor() {
-      super(status, detail, headers)
+      super(status, code, detail, headers)
     }
   }
 }
@@ -59,90 +74,132 @@ export class CommonPassword extends InvalidInput {
 }
 
 // Who is asking (RFC 6750, section 3)
-export const NotAuthenticated = define(401, 'Not authenticated', { 'www-authenticate': 'Bearer' })
-export const InvalidCredentials = define(401, 'Could not validate credentials', {
+export const NotAuthenticated = define(401, 'not_authenticated', 'Not authenticated', {
+  'www-authenticate': 'Bearer',
+})
+export const InvalidCredentials = define(401, 'invalid_credentials', 'Could not validate credentials', {
   'www-authenticate': 'Bearer error="invalid_token"',
 })
-export const NotEnoughPrivileges = define(403, "The user doesn't have enough privileges")
+export const NotEnoughPrivileges = define(
+  403,
+  'not_enough_privileges',
+  "The user doesn't have enough privileges",
+)
 
 // Login and recovery
-export const IncorrectEmailOrPassword = define(400, 'Incorrect email or password')
-export const InactiveUser = define(400, 'Inactive user')
-export const EmailNotVerified = define(400, 'Email not verified')
-export const InvalidToken = define(400, 'Invalid token')
-export const UnknownUsername = define(404, 'The user with this username does not exist in the system.')
+export const IncorrectEmailOrPassword = define(
+  400,
+  'incorrect_email_or_password',
+  'Incorrect email or password',
+)
+export const InactiveUser = define(400, 'inactive_user', 'Inactive user')
+export const EmailNotVerified = define(400, 'email_not_verified', 'Email not verified')
+export const InvalidToken = define(400, 'invalid_token', 'Invalid token')
+export const UnknownUsername = define(
+  404,
+  'user_not_found',
+  'The user with this username does not exist in the system.',
+)
 
 // Users
-export const EmailTakenAtCreation = define(400, 'The user with this email already exists in the system.')
-export const EmailTakenAtSignup = define(400, 'The user with this email already exists in the system')
-export const EmailTakenAtChange = define(409, 'User with this email already exists')
-export const IncorrectPassword = define(400, 'Incorrect password')
-export const SamePassword = define(400, 'New password cannot be the same as the current one')
-export const SuperuserDeletesSelf = define(403, 'Super users are not allowed to delete themselves')
-export const LastSuperuser = define(403, 'The last active superuser cannot be removed')
-export const UserNotFound = define(404, 'User not found')
-export const UserToUpdateNotFound = define(404, 'The user with this id does not exist in the system')
+export const EmailTakenAtCreation = define(
+  400,
+  'email_taken',
+  'The user with this email already exists in the system.',
+)
+export const EmailTakenAtSignup = define(
+  400,
+  'email_taken',
+  'The user with this email already exists in the system',
+)
+export const EmailTakenAtChange = define(409, 'email_taken', 'User with this email already exists')
+export const IncorrectPassword = define(400, 'incorrect_password', 'Incorrect password')
+export const SamePassword = define(400, 'same_password', 'New password cannot be the same as the current one')
+export const SuperuserDeletesSelf = define(
+  403,
+  'superuser_cannot_delete_self',
+  'Super users are not allowed to delete themselves',
+)
+export const LastSuperuser = define(403, 'last_superuser', 'The last active superuser cannot be removed')
+export const UserNotFound = define(404, 'user_not_found', 'User not found')
+export const UserToUpdateNotFound = define(
+  404,
+  'user_not_found',
+  'The user with this id does not exist in the system',
+)
 
 // Sessions
-export const SessionNotFound = define(404, 'Session not found')
+export const SessionNotFound = define(404, 'session_not_found', 'Session not found')
 
 // Items, and every other table that has owners
-export const ItemNotFound = define(404, 'Item not found')
-export const NotEnoughPermissions = define(403, 'Not enough permissions')
+export const ItemNotFound = define(404, 'item_not_found', 'Item not found')
+export const NotEnoughPermissions = define(403, 'not_enough_permissions', 'Not enough permissions')
 /** As many rows as MAX_ROWS_PER_USER allows. */
-export const RowQuotaReached = define(403, 'The limit of rows for one user is reached')
+export const RowQuotaReached = define(403, 'row_quota_reached', 'The limit of rows for one user is reached')
 /** `If-Match` names no version that is there (RFC 9110, 13.1.1). */
-export const PreconditionFailed = define(412, 'Precondition Failed')
+export const PreconditionFailed = define(412, 'precondition_failed', 'Precondition Failed')
 
 /** Others refer to the row, and would be left without it. */
-export const StillReferenced = define(409, 'Other rows still refer to this one')
+export const StillReferenced = define(409, 'still_referenced', 'Other rows still refer to this one')
 /** A value that must be unique is that of another row; of the same asker or not, is not said. */
 export class AlreadyExists extends ApiError {
   static readonly status = 409
+  static readonly code = 'already_exists'
   static readonly detail: string = 'Value is already in use'
 
   constructor(...fields: string[]) {
-    super(AlreadyExists.status, [AlreadyExists.detail, fields.join(', ')].filter(Boolean).join(': '))
+    const { status, code, detail } = AlreadyExists
+    super(status, code, [detail, fields.join(', ')].filter(Boolean).join(': '))
   }
 }
 
 /** In local, whose own names are loopback, HOST and PUBLIC_URL. */
 export const UnknownHost = define(
   403,
+  'unknown_host',
   'Unknown Host: use localhost, or set PUBLIC_URL to where this service is reached',
 )
 
 // Mails
-export const MailNotFound = define(404, 'Mail not found')
-export const MailNotParked = define(409, 'Only a parked mail can be sent again')
+export const MailNotFound = define(404, 'mail_not_found', 'Mail not found')
+export const MailNotParked = define(409, 'mail_not_parked', 'Only a parked mail can be sent again')
 
 // Any route
-export const BadRequest = define(400, 'Bad Request')
-export const UnreadableBody = define(400, 'The body could not be read')
-export const NotFound = define(404, 'Not Found')
+export const BadRequest = define(400, 'bad_request', 'Bad Request')
+export const UnreadableBody = define(400, 'unreadable_body', 'The body could not be read')
+export const NotFound = define(404, 'not_found', 'Not Found')
 /** The rest of the request would be read as the next one. */
-export const RequestTimeout = define(408, 'Request Timeout', { connection: 'close' })
-export const PayloadTooLarge = define(413, 'Payload Too Large')
-export const UnsupportedMediaType = define(415, 'Unsupported Media Type')
-export const ExpectationFailed = define(417, 'Expectation Failed')
+export const RequestTimeout = define(408, 'request_timeout', 'Request Timeout', { connection: 'close' })
+export const PayloadTooLarge = define(413, 'payload_too_large', 'Payload Too Large')
+export const UnsupportedMediaType = define(415, 'unsupported_media_type', 'Unsupported Media Type')
+export const ExpectationFailed = define(417, 'expectation_failed', 'Expectation Failed')
+export const HeadersTooLarge = define(
+  431,
+  'request_header_fields_too_large',
+  'Request Header Fields Too Large',
+)
 /** Gone before its request was read: it hears no answer, and this is nginx's status for it. */
-export const ClientClosedRequest = define(499, 'Client Closed Request')
-export const InternalServerError = define(500, 'Internal Server Error')
+export const ClientClosedRequest = define(499, 'client_closed_request', 'Client Closed Request')
+export const InternalServerError = define(500, 'internal_server_error', 'Internal Server Error')
 /** Overloaded, or a dependency is away; worth another try in a second. */
-export const ServiceUnavailable = define(503, 'Service Unavailable', { 'retry-after': '1' })
+export const ServiceUnavailable = define(503, 'service_unavailable', 'Service Unavailable', {
+  'retry-after': '1',
+})
 /** There is more to do than can be done: nothing was begun, and nothing is wrong. */
 export class Overloaded extends ServiceUnavailable {}
 
 /** Too many tries (RFC 6585, section 4). */
 export class TooManyRequests extends ApiError {
   static readonly status = 429
+  static readonly code = 'too_many_requests'
   static readonly detail = 'Too many requests'
   /** Which limit it was, for metrics; the client is not told. */
   readonly limit: string
 
   /** @param seconds to wait before the next try */
   constructor(limit = 'requests', seconds = 1) {
-    super(TooManyRequests.status, TooManyRequests.detail, { 'retry-after': String(seconds) })
+    const { status, code, detail } = TooManyRequests
+    super(status, code, detail, { 'retry-after': String(seconds) })
     this.limit = limit
   }
 }
@@ -157,6 +214,6 @@ export class IdempotencyKeyReused extends InvalidInput {
 /** The path has other methods (RFC 9110, section 15.5.6). */
 export class MethodNotAllowed extends ApiError {
   constructor(allowed: Iterable<string>) {
-    super(405, 'Method Not Allowed', { allow: [...allowed].toSorted().join(', ') })
+    super(405, 'method_not_allowed', 'Method Not Allowed', { allow: [...allowed].toSorted().join(', ') })
   }
 }

@@ -18,10 +18,11 @@ import {
   TooManyRequests,
   UnsupportedMediaType,
 } from '../contract/errors.ts'
+import type { ErrorBody } from './pages/web-page.ts'
 import { rememberInput } from './observe/logger.ts'
 import { validationFaults } from './input/validation-faults.ts'
 
-/** The one place that turns errors into answers: `{"detail": …}` and nothing of what is inside. */
+/** The one place that turns errors into answers: `{"detail": …, "code": …}` and nothing of what is inside. */
 export const errors = plugin(
   (app, _options, done) => {
     app.setErrorHandler((thrown, request, reply) => {
@@ -59,7 +60,7 @@ const known = new Map<string, new () => ApiError>([
 
 function answerError(error: FastifyError, request: FastifyRequest, reply: FastifyReply) {
   if (Array.isArray(error.validation)) {
-    return reply.code(422).send({ detail: validationFaults(error, request) })
+    return reply.code(422).send({ detail: validationFaults(error, request), code: InvalidInput.code })
   }
   const answer = toApiError(error, request)
   if (answer.status >= 500) rememberInput(error, request)
@@ -83,14 +84,18 @@ const isOf = (kind: ApiErrorKind, answer: ApiError): boolean => answer instanceo
 
 /** Sends an error as the contract has it. */
 export function sendApiError(reply: FastifyReply, error: ApiError) {
-  const { status, headers, detail } = error
+  const { status, headers } = error
   return reply
     .code(status)
     .headers({ ...headers })
-    .send({
-      detail: error instanceof InvalidInput ? [error.fault] : detail,
-    })
+    .send(errorBody(error))
 }
+
+/** The body of an error, which is all that clients are told. */
+export const errorBody = (error: ApiError): ErrorBody => ({
+  detail: error instanceof InvalidInput ? [error.fault] : error.detail,
+  code: error.code,
+})
 
 function toApiError(error: FastifyError, { raw }: FastifyRequest): ApiError {
   if (error instanceof ApiError) return error
@@ -100,7 +105,12 @@ function toApiError(error: FastifyError, { raw }: FastifyRequest): ApiError {
   if (kind) return new kind()
   if (isUnavailable(error)) return new ServiceUnavailable()
   const status = error.statusCode ?? 500
-  if (Number.isInteger(status) && status >= 400 && status < 500)
-    return new ApiError(status, STATUS_CODES[status] ?? 'Bad Request')
+  if (Number.isInteger(status) && status >= 400 && status < 500) return ofStatus(status)
   return new InternalServerError()
+}
+
+/** Of Fastify or a plugin, and named like its status: 406 is `not_acceptable`. */
+function ofStatus(status: number): ApiError {
+  const text = STATUS_CODES[status] ?? 'Bad Request'
+  return new ApiError(status, text.toLowerCase().replaceAll(/\W+/g, '_'), text)
 }

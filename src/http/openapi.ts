@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util'
 import plugin from 'fastify-plugin'
 import type { OpenAPIV3_1 } from 'openapi-types'
 import type { Config } from '../config/config.ts'
@@ -37,8 +38,10 @@ export const openapi = plugin(
           typeof $id === 'string' ? $id : `def-${index}`,
       },
       transformObject: (document) =>
-        withoutDefaultsOfChanges(
-          withoutUnused((document as { openapiObject: OpenAPIV3_1.Document }).openapiObject),
+        withSharedErrors(
+          withoutDefaultsOfChanges(
+            withoutUnused((document as { openapiObject: OpenAPIV3_1.Document }).openapiObject),
+          ),
         ),
       transform: ({ schema, url, route }) => ({
         schema: schema?.operationId
@@ -86,3 +89,24 @@ function withoutDefaultsOfChanges(document: OpenAPIV3_1.Document) {
   }
   return document
 }
+
+/** Error answers stand once, among the components, and are named by their codes: `PayloadTooLarge`. */
+function withSharedErrors(document: OpenAPIV3_1.Document) {
+  const shared: Record<string, OpenAPIV3_1.ResponseObject> = {}
+  const operations = Object.values(document.paths ?? {}).flatMap((path) => Object.values(path ?? {}))
+  for (const { responses = {} } of operations as OpenAPIV3_1.OperationObject[])
+    for (const [status, answer] of Object.entries(responses) as [string, OpenAPIV3_1.ResponseObject][]) {
+      const codes = Object.keys(answer.content?.['application/json']?.examples ?? {})
+      // A name of more than two would be hard to read, and few operations share such an answer.
+      if (Number(status) < 400 || codes.length === 0 || codes.length > 2) continue
+      const name = codes.map(inPascalCase).join('Or')
+      shared[name] ??= answer
+      // The same code may stand for another text.
+      if (isDeepStrictEqual(shared[name], answer))
+        responses[status] = { $ref: `#/components/responses/${name}` }
+    }
+  return { ...document, components: { ...document.components, responses: shared } }
+}
+
+const inPascalCase = (code: string) =>
+  code.replaceAll(/(?:^|_)(\w)/g, (_, letter: string) => letter.toUpperCase())

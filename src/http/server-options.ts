@@ -1,10 +1,12 @@
-import type { IncomingHttpHeaders, Server } from 'node:http'
+import { type IncomingHttpHeaders, type Server, STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
 import type { FastifyHttpOptions } from 'fastify'
 import type { Logger } from 'pino'
 import type { Config } from '../config/config.ts'
+import { BadRequest, HeadersTooLarge, RequestTimeout } from '../contract/errors.ts'
 import { forwardedFor, trustOf } from '../text/network.ts'
 import { READ_WITHIN_MS } from './deadline.ts'
+import { errorBody } from './errors.ts'
 import { parseFormText } from '../text/form-text.ts'
 import { routerOptions, UNREADABLE_PATH } from './methods.ts'
 import { requestIds } from './observe/request-id.ts'
@@ -61,15 +63,15 @@ function settleForwarded(headers: IncomingHttpHeaders, trusts: ReturnType<typeof
 /** What is not HTTP, or too much of it, gets the contract's shape too, and loses its connection. */
 function refuse(socket: Socket, code: string | undefined): void {
   if (!socket.writable || code === 'ECONNRESET') return void socket.destroy()
-  const [status, text] =
+  const error =
     code === 'HPE_HEADER_OVERFLOW'
-      ? [431, 'Request Header Fields Too Large']
+      ? new HeadersTooLarge()
       : code === 'ERR_HTTP_REQUEST_TIMEOUT'
-        ? [408, 'Request Timeout']
-        : [400, 'Bad Request']
-  const body = JSON.stringify({ detail: text })
+        ? new RequestTimeout()
+        : new BadRequest()
+  const body = JSON.stringify(errorBody(error))
   socket.end(
-    `HTTP/1.1 ${status} ${text}\r\nContent-Type: application/json; charset=utf-8\r\n` +
+    `HTTP/1.1 ${error.status} ${STATUS_CODES[error.status]}\r\nContent-Type: application/json; charset=utf-8\r\n` +
       `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
   )
 }

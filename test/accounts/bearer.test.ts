@@ -3,6 +3,7 @@ import { type IncomingHttpHeaders, request } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { test } from 'tap'
 import { asksForToken, isAnswer, refusesToken } from '../support/answers.ts'
+import { errorText } from '../support/errors.ts'
 import { startService } from '../support/service.ts'
 
 const SECRET_KEY = 'the secret that only this test knows'
@@ -159,7 +160,7 @@ void test('bearer', async (t) => {
             .end()
         })
 
-      const invalid = JSON.stringify({ detail: 'Could not validate credentials' })
+      const invalid = errorText('Could not validate credentials')
       for (const token of [
         'x'.repeat(16 * 1024),
         jwt({ ...right, more: 'x'.repeat(12 * 1024) }, { key: 'another' }),
@@ -170,7 +171,7 @@ void test('bearer', async (t) => {
           text: invalid,
         })
       const tooLong = await get(`Bearer ${'x'.repeat(64 * 1024)}`)
-      t.match(tooLong, { status: 431, text: JSON.stringify({ detail: 'Request Header Fields Too Large' }) })
+      t.match(tooLong, { status: 431, text: errorText('Request Header Fields Too Large') })
       const twice = await get(['Bearer x', `Bearer ${jwt({ ...right, ...claimsOf(bob) })}`])
       t.equal(twice.status, 401, 'the second of two headers does not get anybody in')
       const valid = `Bearer ${jwt({ ...right, ...claimsOf(bob) })}`

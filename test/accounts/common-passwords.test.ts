@@ -4,6 +4,7 @@ import { test } from 'tap'
 import { isAnswer, isRefused } from '../support/answers.ts'
 import { cheapHashing } from '../support/cheap-hashing.ts'
 import { freshDatabase } from '../support/database.ts'
+import { faultsBody } from '../support/errors.ts'
 import { address, startService } from '../support/service.ts'
 
 const COMMON = 'password1'
@@ -11,15 +12,12 @@ const NEW_PASSWORD = 'another horse battery'
 const listed = dictionary['passwords-common'].filter((password) => password.length >= 8)
 
 /** One sends it, and the answer is exactly the one that a frontend shows at the field. */
-const refusal = (field: string) => ({
-  detail: [
-    {
-      type: 'common_password',
-      loc: ['body', field],
-      msg: 'Password is among the most common ones; choose another',
-    },
-  ],
-})
+const refusal = (field: string) =>
+  faultsBody({
+    type: 'common_password',
+    loc: ['body', field],
+    msg: 'Password is among the most common ones; choose another',
+  })
 
 void test('fault 14: common passwords', async (t) => {
   const service = await startService(t, { RATE_LIMIT_ENABLED: 'false' })

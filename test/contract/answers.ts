@@ -1,5 +1,5 @@
 import { AjvCompiler } from '@fastify/ajv-compiler'
-import type { Document, Json, Operation } from '../support/document.ts'
+import type { Document, Json, MediaType, Operation } from '../support/document.ts'
 
 /** What an instance said to one request. */
 export interface Said {
@@ -34,10 +34,18 @@ export function answerChecker({ components }: Document) {
     if (mediaType && !came.startsWith(mediaType)) return `${status} is ${came}, not ${mediaType}`
     if (mediaType !== 'application/json' || !media) return undefined
     const validate = compile({ schema: named(media.schema) })
-    if (validate(read(text))) return undefined
+    const body = read(text)
+    if (validate(body)) return unnamed(media, status, body)
     const faults = (validate.errors ?? []).map(({ instancePath, message }) => `${instancePath} ${message}`)
     return `${status} does not fit its schema: ${faults.join('; ')}`
   }
+}
+
+/** Of the errors that a status may be, the document names each by its code. */
+function unnamed({ examples }: MediaType, status: number, body: unknown): string | undefined {
+  if (status < 400 || !examples) return undefined
+  const { code } = body as { code: string }
+  return code in examples ? undefined : `${status} is ${code}, not ${Object.keys(examples).join(' or ')}`
 }
 
 function read(text: string): unknown {

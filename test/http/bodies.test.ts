@@ -9,6 +9,7 @@ import { bodies } from '../../src/http/input/bodies.ts'
 import { errors } from '../../src/http/errors.ts'
 import { reporting } from '../../src/http/observe/reporting.ts'
 import { isAnswer, isRefused } from '../support/answers.ts'
+import { errorBody, errorText, faultsBody } from '../support/errors.ts'
 import { ask, startWithoutData } from '../support/no-database.ts'
 import { exchange, listen, parse } from '../support/sockets.ts'
 
@@ -315,7 +316,7 @@ void test('bodies', async (t) => {
       'in chunks, of which there are none',
     )
     const missing = (await post('null', 'application/json')).body
-    t.strictSame(missing, { detail: [{ type: 'missing', loc: ['body'], msg: 'Field required' }] })
+    t.strictSame(missing, faultsBody({ type: 'missing', loc: ['body'], msg: 'Field required' }))
   })
 
   await t.test(
@@ -361,15 +362,11 @@ void test('bodies', async (t) => {
       sending.end('x'.repeat(8 * MEBIBYTE))
       const [status, body] = await answered
       t.equal(status, 413, length ? 'announced' : 'in chunks')
-      t.equal(body, '{"detail":"Payload Too Large"}')
+      t.equal(body, errorText('Payload Too Large'))
     }
     const lie = `POST ${reset} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: ${2 ** 40}\r\nConnection: close\r\n\r\n{`
     const { status, body } = parse(await exchange(t, port, lie))
-    t.strictSame(
-      { status, body },
-      { status: 413, body: { detail: 'Payload Too Large' } },
-      'before it is read',
-    )
+    t.strictSame({ status, body }, { status: 413, body: errorBody('Payload Too Large') }, 'before it is read')
   })
 })
 

@@ -8,6 +8,7 @@ import { deadline } from '../../src/http/deadline.ts'
 import { ending } from '../../src/http/observe/ending.ts'
 import { errors } from '../../src/http/errors.ts'
 import { reporting } from '../../src/http/observe/reporting.ts'
+import { errorBody } from '../support/errors.ts'
 import { collectingLogger } from '../support/log-lines.ts'
 
 void test('a handler that is stuck is answered for, and what it does later changes nothing', async (t) => {
@@ -32,7 +33,7 @@ void test('a handler that is stuck is answered for, and what it does later chang
   )
   for (const answer of await Promise.all(stuck)) {
     t.equal(answer.statusCode, 503)
-    t.same(answer.json(), { detail: 'Service Unavailable' })
+    t.same(answer.json(), errorBody('Service Unavailable'))
   }
   goOn('late')
   t.equal((await app.inject('/quick')).body, 'quick')
@@ -71,7 +72,10 @@ void test('a body that comes slowly is waited for, and one that never ends is 40
   t.match(await trickle('/stuck', 4), /^HTTP\/1.1 503 /, 'a handler has its own time after that')
   lines.length = 0
   const late = await trickle('/slow', 4, 9)
-  t.match(late, /^HTTP\/1.1 408 Request Timeout\r\n.*\{"detail":"Request Timeout"\}$/s)
+  t.match(
+    late,
+    /^HTTP\/1.1 408 Request Timeout\r\n.*\{"detail":"Request Timeout","code":"request_timeout"\}$/s,
+  )
   t.match(late, /connection: close/i)
   t.same(statuses, [200, 503, 408])
   const told = lines.map((line) => JSON.parse(line) as object)

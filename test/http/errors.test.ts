@@ -3,6 +3,7 @@ import { sql } from 'drizzle-orm'
 import { test } from 'tap'
 import { isAnswer } from '../support/answers.ts'
 import { cheapHashing } from '../support/cheap-hashing.ts'
+import { codeOf } from '../support/errors.ts'
 import { ask, noDatabase, startWithoutData } from '../support/no-database.ts'
 import { type Person, type Request, startService } from '../support/service.ts'
 
@@ -72,10 +73,11 @@ void test('answers to what goes wrong', async (t) => {
       ]
       for (const [status, detail, method, path, request] of cases) {
         const answer = await call(method, path, request)
-        const { detail: told } = answer.body
+        const { detail: told, code, ...more } = answer.body
         t.equal(answer.status, status, `${status} ${method} ${path}`)
         t.strictSame(Array.isArray(told) ? told.map(({ loc }: { loc: unknown }) => ({ loc })) : told, detail)
-        t.same(Object.keys(answer.body), ['detail'], 'a detail and nothing more')
+        t.equal(code, typeof detail === 'string' ? codeOf(detail) : 'validation_error')
+        t.same(more, {}, 'and nothing more')
         t.ok(answer.headers['x-request-id'], 'with the id to quote')
       }
     },

@@ -3,6 +3,7 @@ import { buildApp } from '../../src/app.ts'
 import { readConfig } from '../../src/config/config.ts'
 import { isAnswer } from '../support/answers.ts'
 import { production } from '../support/environments.ts'
+import { errorBody } from '../support/errors.ts'
 import { collectingLogger } from '../support/log-lines.ts'
 import { ask, noDatabase, startWithoutData } from '../support/no-database.ts'
 import { exchange, listen, parse } from '../support/sockets.ts'
@@ -18,7 +19,7 @@ void test('HTTP as it comes over the wire', async (t) => {
   })
   const port = await listen(app)
   const send = async (bytes: string | Buffer) => parse(await exchange(t, port, bytes))
-  const says = (status: number, detail: string) => ({ status, body: { detail } })
+  const says = (status: number, detail: string) => ({ status, body: errorBody(detail) })
 
   await t.test('fault 11: however a path is written, the guard of its route holds', async (t) => {
     const guarded = [
@@ -97,7 +98,7 @@ void test('HTTP as it comes over the wire', async (t) => {
       )
     t.match(await send(get(`/api/v1/papers/${'a'.repeat(20_000)}`)), {
       status: /^4/,
-      body: { detail: String },
+      body: { detail: String, code: String },
     })
   })
 
@@ -159,7 +160,7 @@ void test('HTTP as it comes over the wire', async (t) => {
 
   await t.test('so does what Node would refuse by itself', async (t) => {
     const noHost = await send('GET /health/live HTTP/1.1\r\nConnection: close\r\n\r\n')
-    t.match(noHost, { status: 400, body: { detail: String } }, 'no Host (RFC 9112, section 3.2)')
+    t.match(noHost, { status: 400, body: errorBody('Bad Request') }, 'no Host (RFC 9112, section 3.2)')
     const expecting = await send(get('/health/live', 'Expect: a miracle\r\n'))
     t.match(expecting, says(417, 'Expectation Failed'), 'an expectation that nobody meets')
     t.match(expecting.head, /\r\nx-request-id: \S{8,}/)
@@ -227,7 +228,7 @@ void test('fault 26: slow and silent clients lose their connection', async (t) =
     connectionsCheckingInterval: 20,
   })
   const port = await listen(app)
-  const late = { status: 408, body: { detail: 'Request Timeout' } }
+  const late = { status: 408, body: errorBody('Request Timeout') }
   t.match(parse(await exchange(t, port, 'GET / HTTP/1.1\r\nHost: localhost\r\n')), late, 'slow headers')
   const post =
     'POST /api/v1/reset-password/ HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n'

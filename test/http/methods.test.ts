@@ -3,6 +3,7 @@ import { text as readAll } from 'node:stream/consumers'
 import { test } from 'tap'
 import { asksForToken, isAnswer } from '../support/answers.ts'
 import { documentOf, operationsOf } from '../support/document.ts'
+import { errorBody, errorText } from '../support/errors.ts'
 import { ask, startWithoutData } from '../support/no-database.ts'
 import { listen } from '../support/sockets.ts'
 
@@ -33,7 +34,7 @@ void test('methods', async (t) => {
         })
         const message = `${verb} ${path}`
         t.equal(answer.status, 405, message)
-        if (verb !== 'HEAD') t.strictSame(answer.body, { detail: 'Method Not Allowed' }, message)
+        if (verb !== 'HEAD') t.strictSame(answer.body, errorBody('Method Not Allowed'), message)
         t.strictSame(answer.headers.allow?.toString().split(', '), allowed.toSorted(), message)
       }
     }
@@ -78,10 +79,10 @@ void test('methods', async (t) => {
         },
       )
     for (const method of METHODS.filter((one) => !['GET', 'HEAD', 'POST', 'CONNECT'].includes(one))) {
-      const expected = { status: 405, allow: 'GET, HEAD, POST', text: '{"detail":"Method Not Allowed"}' }
+      const expected = { status: 405, allow: 'GET, HEAD, POST', text: errorText('Method Not Allowed') }
       t.strictSame(await over(method, '/api/v1/papers/'), expected, method)
     }
     for (const method of ['TRACE', 'PROPFIND', 'OPTIONS', 'M-SEARCH'])
-      t.match(await over(method, '/nothing'), { status: 404, text: '{"detail":"Not Found"}' }, method)
+      t.match(await over(method, '/nothing'), { status: 404, text: errorText('Not Found') }, method)
   })
 })

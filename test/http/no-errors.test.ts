@@ -2,6 +2,7 @@ import fastify from 'fastify'
 import { test } from 'tap'
 import { errors } from '../../src/http/errors.ts'
 import { reporting } from '../../src/http/observe/reporting.ts'
+import { errorBody } from '../support/errors.ts'
 import { collectingLogger } from '../support/log-lines.ts'
 
 const fields = (more: object) => Object.assign(new Error('x'), more)
@@ -68,7 +69,7 @@ void test('whatever is thrown is a fault of ours, in the shape of all others', a
       lines.length = sends = 0
       const answer = await app.inject(url)
       t.equal(answer.statusCode, 500, `${name} in ${url}`)
-      t.same(answer.json(), { detail: 'Internal Server Error' }, `${name} in ${url}`)
+      t.same(answer.json(), errorBody('Internal Server Error'), `${name} in ${url}`)
       const failed = lines.filter((line) => line.includes('request failed'))
       t.equal(failed.length, 1, `${name} in ${url} is told`)
       t.notMatch(failed.join(''), 'secret text')

@@ -2,6 +2,7 @@ import { test } from 'tap'
 import { SITE_ROOM, refusalDelay, throttle } from '../../src/config/limits.ts'
 import { meter, networkMeter } from '../../src/http/limits/throttle.ts'
 import { isAnswer } from '../support/answers.ts'
+import { errorBody } from '../support/errors.ts'
 import { freshNetwork, limited } from '../support/limits.ts'
 import { ask, startWithoutData } from '../support/no-database.ts'
 import { exchange, listen, parse } from '../support/sockets.ts'
@@ -61,7 +62,7 @@ void test('too many requests of one network', async (t) => {
   let ofExpecting = parse(await exchange(t, port, expecting))
   for (let more = 0; ofExpecting.status !== 429 && more < throttle.burst; more++)
     ofExpecting = parse(await exchange(t, port, expecting))
-  t.match(ofExpecting, { status: 429, body: { detail: 'Too many requests' } }, 'whatever it expects')
+  t.match(ofExpecting, { status: 429, body: errorBody('Too many requests') }, 'whatever it expects')
   const [mapped, forwarded] = await Promise.all([
     getUntilRefused(`::ffff:${from}`),
     getUntilRefused(from, undefined, { 'x-forwarded-for': freshNetwork() }),

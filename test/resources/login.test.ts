@@ -2,6 +2,7 @@ import { sql } from 'drizzle-orm'
 import { test } from 'tap'
 import { asksForToken, isAnswer, isRefused } from '../support/answers.ts'
 import { cheapHashing } from '../support/cheap-hashing.ts'
+import { faultsBody } from '../support/errors.ts'
 import { address, startService } from '../support/service.ts'
 
 const INCORRECT = 'Incorrect email or password'
@@ -84,9 +85,12 @@ void test('login', async (t) => {
   await t.test('a form that does not fit is refused where it does not', async (t) => {
     isRefused(t, await call('POST', LOGIN, { form: { scope: 'x' } }), ['body.username', 'body.password'])
     isRefused(t, await call('POST', LOGIN), ['body'], 'no body')
-    isAnswer(t, await call('POST', LOGIN, { form: { password: 'x' } }), 422, {
-      detail: [{ type: 'missing', loc: ['body', 'username'], msg: 'Field required' }],
-    })
+    isAnswer(
+      t,
+      await call('POST', LOGIN, { form: { password: 'x' } }),
+      422,
+      faultsBody({ type: 'missing', loc: ['body', 'username'], msg: 'Field required' }),
+    )
     const refused = async (form: Record<string, string>, places: string[]) =>
       isRefused(t, await call('POST', LOGIN, { form: { ...right, ...form } }), places)
     await refused({ grant_type: 'refresh_token' }, ['body.grant_type'])

@@ -1,4 +1,5 @@
 import type { Test } from 'tap'
+import { errorBody } from './errors.ts'
 import type { Answer } from './service.ts'
 
 /** The answer is exactly this; text stands for an error's body. (`t.match` would take a part of a text for it.) */
@@ -11,7 +12,7 @@ export const isAnswer = (
 ) =>
   t.strictSame(
     { status, body },
-    { status: code, body: typeof expected === 'string' ? { detail: expected } : expected },
+    { status: code, body: typeof expected === 'string' ? errorBody(expected) : expected },
     message,
   )
 
@@ -19,7 +20,11 @@ export const isAnswer = (
 export function isRefused(t: Test, { status, body }: Answer, places: readonly string[], message = 'is 422') {
   const faults = Array.isArray(body?.detail) ? (body.detail as { loc: unknown[] }[]) : []
   const named = faults.map(({ loc }) => loc.join('.')).toSorted()
-  return t.strictSame({ status, places: named }, { status: 422, places: places.toSorted() }, message)
+  return t.strictSame(
+    { status, code: body?.code as unknown, places: named },
+    { status: 422, code: 'validation_error', places: places.toSorted() },
+    message,
+  )
 }
 
 /** Nobody is let in without a token, and the answer says how to sign in (RFC 6750, section 3). */

@@ -31,7 +31,7 @@ import {
  * none of the product's is needed.
  */
 
-export const PaperNotFound = define(404, 'Paper not found')
+export const PaperNotFound = define(404, 'paper_not_found', 'Paper not found')
 
 export const papers = ownedTable(
   'papers',

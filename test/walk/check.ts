@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { Answer } from './client.ts'
+import { codeOf } from '../support/errors.ts'
 import { isMap, misfits, type Shape } from './shapes.ts'
 
 /** Part of every wrong value that the walk sends: an answer that holds it has echoed input. */
@@ -31,18 +32,18 @@ export class Check {
     this.holds(what, statuses.includes(answer.status), statuses.join(' or '), answer)
   }
 
-  /** An error as the contract has it: `{"detail": text}` and nothing more. Any text where none is given. */
+  /** An error as the contract has it: `{"detail": text, "code": name}` and nothing more. Any where no text is given. */
   error(what: string, answer: Answer, status: number, detail?: string) {
-    const text = isMap(answer.body) ? answer.body.detail : undefined
+    const { detail: text, code } = isMap(answer.body) ? answer.body : {}
     const challenge = answer.headers['www-authenticate']
     const fits =
       answer.status === status &&
-      isDeepStrictEqual(answer.body, { detail: text }) &&
-      (detail === undefined ? typeof text === 'string' && text !== '' : text === detail) &&
+      isDeepStrictEqual(answer.body, { detail: text, code }) &&
+      (detail === undefined ? isText(text) && isText(code) : text === detail && code === codeOf(detail)) &&
       isJson(answer) &&
       (detail === undefined || challenge === challenges[detail])
     const header = detail && challenges[detail] ? `, WWW-Authenticate: ${challenges[detail]}` : ''
-    this.holds(what, fits, `${status} {"detail": "${detail ?? '(a text)'}"}${header}`, answer)
+    this.holds(what, fits, `${status} {"detail": "${detail ?? '(a text)'}", "code": …}${header}`, answer)
   }
 
   /** A 422 whose faults are at exactly these places, each written as `body.password`. */
@@ -84,7 +85,8 @@ const challenges: Record<string, string> = {
 
 /** The places of a 422, sorted and once each, or undefined where an entry has not exactly loc, msg and type. */
 export function faultPlaces({ body }: Answer): string[] | undefined {
-  if (!isMap(body) || !Array.isArray(body.detail) || Object.keys(body).length !== 1) return undefined
+  if (!isMap(body) || !Array.isArray(body.detail)) return undefined
+  if (body.code !== 'validation_error' || Object.keys(body).length !== 2) return undefined
   const places = new Set<string>()
   for (const entry of body.detail) {
     if (misfits(fault, entry).length > 0) return undefined

@@ -87,7 +87,7 @@ export const components: Record<string, string> = {
   UpdatePassword: 'current_password new_password',
   PrivateUserCreate: 'email password full_name is_verified?',
   'Body_login-login_access_token': 'grant_type? username password scope? client_id? client_secret?',
-  HTTPValidationError: 'detail?',
+  HTTPValidationError: 'detail? code',
   ValidationError: 'loc msg type',
-  HTTPError: 'detail',
+  HTTPError: 'detail code',
 }

@@ -14,6 +14,7 @@ import { Cast, field, signIn } from './cast.ts'
 import { Check } from './check.ts'
 import { Client, Unreachable, type Answer } from './client.ts'
 import { bodies } from './bodies.ts'
+import { isNamed } from './codes.ts'
 import type { Row } from './context.ts'
 import { document } from './document.ts'
 import { item } from './item.ts'
@@ -54,11 +55,12 @@ function checkAnswers(check: Check, answers: Answer[]) {
     ({ text }) => !/\$argon2|\$2[aby]\$|hashed_password/.test(text),
   )
   each(
-    'every error is a detail and nothing more',
-    '{"detail": …}',
+    'every error is a detail, a code and nothing more',
+    '{"detail": …, "code": …}',
     ({ call, status, body }) =>
-      status < 400 || call.startsWith('HEAD') || (isMap(body) && Object.keys(body).join() === 'detail'),
+      status < 400 || call.startsWith('HEAD') || (isMap(body) && Object.keys(body).join() === 'detail,code'),
   )
+  each('every error is one that openapi.json names', 'its code in openapi.json', isNamed)
   each(
     'WWW-Authenticate on 401 alone',
     'a challenge exactly on 401',

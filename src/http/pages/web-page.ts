@@ -15,6 +15,7 @@ export interface WebPage {
 /** The body of an error, as http/errors.ts sends it. */
 export interface ErrorBody {
   readonly detail: string | readonly ValidationError[]
+  readonly code: string
 }
 
 /** A Content-Security-Policy, by directive. */

@@ -120,11 +120,15 @@ func TestScenario(t *testing.T) {
 	seen("update")
 
 	_, response, err = client.ItemsAPI.ItemsReadItem(as(signIn(t, signUp(t))), item.Id).Execute()
-	equal(t, model[HTTPError](t, response, err, 403).Detail, "Not enough permissions")
+	forbidden := model[HTTPError](t, response, err, 403)
+	equal(t, forbidden.Detail, "Not enough permissions")
+	equal(t, forbidden.Code, "not_enough_permissions")
 	seen("read a 403")
 
 	_, response, err = client.ItemsAPI.ItemsCreateItem(me).ItemCreate(*NewItemCreate("")).Execute()
-	fault := model[HTTPValidationError](t, response, err, 422).Detail[0]
+	invalid := model[HTTPValidationError](t, response, err, 422)
+	equal(t, invalid.Code, "validation_error")
+	fault := invalid.Detail[0]
 	equal(t, *fault.Loc[0].String+"."+*fault.Loc[1].String, "body.title")
 	equal(t, fault.Type, "string_too_short")
 	seen("read a 422")

@@ -110,11 +110,13 @@ public final class Scenario {
     ItemsApi another = itemsOf(signIn(signUp()));
     HTTPError forbidden = errorOf(403, HTTPError.class, () -> another.itemsReadItem(id, null));
     equal(forbidden.getDetail(), "Not enough permissions");
+    equal(forbidden.getCode(), "not_enough_permissions");
     seen("read a 403");
 
     ItemCreate untitled = new ItemCreate().title("");
     HTTPValidationError invalid =
         errorOf(422, HTTPValidationError.class, () -> items.itemsCreateItem(untitled, null));
+    equal(invalid.getCode(), "validation_error");
     ValidationError fault = invalid.getDetail().get(0);
     equal(fault.getLoc().get(0).getString() + "." + fault.getLoc().get(1).getString(), "body.title");
     equal(fault.getType(), "string_too_short");

@@ -100,10 +100,12 @@ seen("update")
 forbidden = items_read_item.sync_detailed(item_id, client=authenticated(sign_in(sign_up())))
 assert forbidden.status_code == 403 and isinstance(forbidden.parsed, HTTPError), forbidden
 assert forbidden.parsed.detail == "Not enough permissions"
+assert forbidden.parsed.code == "not_enough_permissions"
 seen("read a 403")
 
 invalid = items_create_item.sync_detailed(client=client, body=ItemCreate(title=""))
 assert invalid.status_code == 422 and isinstance(invalid.parsed, HTTPValidationError), invalid
+assert invalid.parsed.code == "validation_error"
 fault = invalid.parsed.detail[0]
 loc: list[int | str] = fault.loc
 assert loc == ["body", "title"] and fault.type_ == "string_too_short"

@@ -34,7 +34,7 @@ interface Fault {
 /** The one that came is there: `data` of a good answer, `error` of another. */
 export interface Answer<Data> {
   data?: Data | undefined
-  error?: { detail: string | Fault[] } | undefined
+  error?: { detail: string | Fault[]; code: string } | undefined
   response?: Response
 }
 
@@ -63,7 +63,7 @@ async function refusal(answer: Promise<Answer<unknown>>, status: number) {
   const { error, response } = await answer
   assert.equal(response?.status, status)
   assert.ok(error)
-  return error.detail
+  return error
 }
 
 /** @param as says whose token is sent from now on */
@@ -102,11 +102,15 @@ export async function walk(calls: Calls, as: (token: string) => void) {
   seen('update')
 
   as((await signIn(await signUp())).access_token)
-  assert.equal(await refusal(calls.read(item.id), 403), 'Not enough permissions')
+  assert.deepEqual(await refusal(calls.read(item.id), 403), {
+    detail: 'Not enough permissions',
+    code: 'not_enough_permissions',
+  })
   seen('read a 403')
   as(access_token)
 
-  const faults = await refusal(calls.create({ title: '' }), 422)
+  const { detail: faults, code } = await refusal(calls.create({ title: '' }), 422)
+  assert.equal(code, 'validation_error')
   assert.ok(Array.isArray(faults))
   assert.deepEqual(faults[0]?.loc, ['body', 'title'])
   assert.equal(faults[0]?.type, 'string_too_short')
@@ -115,6 +119,6 @@ export async function walk(calls: Calls, as: (token: string) => void) {
   assert.equal((await good(calls.remove(item.id))).message, 'Item deleted successfully')
   seen('delete')
 
-  assert.equal(await refusal(calls.read(item.id), 404), 'Item not found')
+  assert.equal((await refusal(calls.read(item.id), 404)).code, 'item_not_found')
   seen('read a 404')
 }
