@@ -10,6 +10,7 @@ import { isUserOf } from './find-user.ts'
 import { isGuessable } from './passwords/common-passwords.ts'
 import { type PublicUser, publicColumns } from './public-user.ts'
 import { newToken } from './tokens.ts'
+import { verifies } from './verification.ts'
 
 interface SignUp {
   readonly email: string
@@ -21,7 +22,7 @@ interface SignUp {
  * Creates a user who asks for it themselves, and mails them a link to verify their address: POST /users/signup.
  *
  * Where addresses have to be verified, one that is in use is answered as a new one, with a made-up user and in the same
- * time, so that nobody learns who has an account. Its owner is told by mail.
+ * time, so that nobody learns who has an account. Its owner is mailed.
  *
  * @returns what does so. @throws CommonPassword, EmailTakenAtSignup; ServiceUnavailable and TooManyRequests of the queue
  *   for hashing
@@ -57,7 +58,7 @@ export function signUp(app: App) {
   }
 }
 
-/** Whether it is kept secret which addresses are in use. */
+/** Whether it is a secret which addresses are in use. */
 const hidesAccounts = ({ EMAIL_VERIFICATION }: Pick<App['config'], 'EMAIL_VERIFICATION'>) =>
   EMAIL_VERIFICATION === 'required'
 
@@ -78,12 +79,12 @@ interface Values {
   readonly ip_address: string
 }
 
-/** The address is in use, and its owner was told. */
+/** The address is in use, and its owner is mailed. */
 type OwnerTold = { readonly id: null }
 
 /**
- * Creates the user with a mail that has a link to verify the address. No row where the address is in use; where that is
- * secret, the owner is told by the same statement.
+ * Creates the user, and mails a link to verify the address. No row where the address is in use; where that is secret, a row
+ * of nulls, and a mail to the owner.
  */
 const compileSignUp = (config: App['config']) =>
   statement<Values, PublicUser | OwnerTold>(
@@ -100,9 +101,9 @@ const compileSignUp = (config: App['config']) =>
 
 type Parameters = Readonly<Record<keyof Values, SQL>>
 
-/** A link to verify the address. */
+/** CTEs: a mail with a link to verify the address, for whoever is in CTE `account`. */
 function mailLink(v: Parameters, config: App['config']): SQL {
-  if (config.mail === 'off' || config.EMAIL_VERIFICATION === 'off') return sql``
+  if (!verifies(config)) return sql``
   const params = sql`jsonb_build_object('from', ${v.ip_address}::text, 'made_at', created_at)`
   return sql`,
     ${limitLinks('sign_up', 'account', config)},
@@ -111,11 +112,11 @@ function mailLink(v: Parameters, config: App['config']): SQL {
 }
 
 /**
- * `owner`: who has the address already. They are told that somebody signed up with it. Where they never verified it, somebody
- * else may have made the account: then the mail says so, and has a link to take it over.
+ * CTE `owner`: the user who has the address already, none or one, who is mailed that somebody signed up with it. Where they
+ * never verified it, somebody else may have made the account: then the mail says so, and has a link to take it over.
  *
- * The password is stored as a claim: a sign-in with it is answered as after any other sign-up. The update locks the row
- * until the mail is there, so that a deletion waits, or nobody is found.
+ * The new password is stored as a claim: a sign-in with it is answered as after any other sign-up. The update locks the
+ * row until the mail is there: a deletion waits, or this finds nobody.
  */
 function tellOwner(v: Parameters, config: App['config']): SQL {
   if (!hidesAccounts(config)) return sql``
