@@ -1,104 +1,46 @@
-import { type InferSelectModel, type SQLWrapper, getTableColumns, sql } from 'drizzle-orm'
+import { type SQLWrapper, sql } from 'drizzle-orm'
 import type { WithSubquery } from 'drizzle-orm/subquery'
 import type { Config } from '../config/config.ts'
 import type { Database } from '../database/connect.ts'
 import { value, whenNeeded } from '../database/statements.ts'
 import { users } from '../database/tables.ts'
-import { unicodeForm } from '../text/email-address.ts'
 import { queuedMail } from '../mail/outbox.ts'
-import { knownToUser } from './known-networks.ts'
+import type { Accounts, NewAccount } from './find-user.ts'
 import { tokenFor } from './one-time-tokens.ts'
+import type { PublicUser } from './public-user.ts'
 
-export type User = InferSelectModel<typeof users>
-
-export interface NewAccount {
-  readonly email: string
-  readonly hashed_password: string
-  readonly full_name?: string | null | undefined
-  readonly is_active?: boolean
-  readonly is_superuser?: boolean
-  readonly is_verified?: boolean
-}
-
-export interface Accounts {
-  /** Makes a user; undefined where the address is in use, whatever its case. */
-  create(account: NewAccount): Promise<User | undefined>
-  /** The same, and in the same statement a mail with a link to choose a password, where the account is active. */
-  createWithWelcome(account: NewAccount): Promise<User | undefined>
-  /**
-   * How an address is stored: its domain in ASCII, unless it is that of a row of the FastAPI template, which has it in
-   * Unicode. New rows never have, so that the index on addresses keeps them unique.
-   */
-  spelling(email: string): Promise<string>
-  findByEmail(email: string): Promise<User | undefined>
-  findForSignIn(email: string): Promise<SigningIn | undefined>
-}
-
-/** Whose password is tried, and the names of the networks that they know (known-networks.ts). */
-export interface SigningIn extends User {
-  readonly known_networks: readonly string[]
-}
+export type { Accounts, NewAccount, SigningIn, User } from './find-user.ts'
 
 export const hasEmail = sql`(lower(${users.email}) = lower(${value('email')}) and ${users.deleted_at} is null)`
 
-export function accounts(
-  db: Database,
-  config: Pick<Config, 'mail' | 'EMAIL_VERIFY_TOKEN_EXPIRE_HOURS'>,
-): Accounts {
+/** Creates a user, and in the same statement a mail with a link to choose a password, where the account is active. */
+export function createWithWelcome(db: Database, config: WelcomeConfig, accounts: Accounts) {
   const run = whenNeeded(() => prepare(db, config))
-  const values = (account: NewAccount) => ({
-    full_name: null,
-    is_active: true,
-    is_superuser: false,
-    is_verified: false,
-    ...account,
-  })
-  const spelling = async (email: string) => {
-    const unicode = unicodeForm(email)
-    if (unicode === undefined) return email
-    const [user] = await run().findByEmail.execute({ email: unicode })
-    return user ? user.email : email
-  }
-  return {
-    spelling,
-    async create(account) {
-      const email = await spelling(account.email)
-      const [user] = await run().create.execute(values({ ...account, email }))
-      return user
-    },
-    async createWithWelcome(account) {
-      const statement = config.mail === 'off' ? run().create : run().createWithWelcome
-      const email = await spelling(account.email)
-      const [user] = await statement.execute(values({ ...account, email }))
-      return user
-    },
-    async findByEmail(email) {
-      const [user] = await run().findByEmail.execute({ email: await spelling(email) })
-      return user
-    },
-    async findForSignIn(email) {
-      const [user] = await run().findForSignIn.execute({ email: await spelling(email) })
-      return user
-    },
+  return async (account: NewAccount): Promise<PublicUser | undefined> => {
+    if (config.mail === 'off') return accounts.create(account)
+    const email = await accounts.spelling(account.email)
+    const defaults = { full_name: null, is_active: true, is_superuser: false, is_verified: false }
+    const [user] = await run().execute({ ...defaults, ...account, email })
+    return user
   }
 }
 
-function prepare(db: Database, config: WelcomeConfig) {
-  const insert = () =>
-    db
-      .insert(users)
-      .values({
-        email: value('email'),
-        hashed_password: value('hashed_password'),
-        full_name: value('full_name'),
-        is_active: value('is_active'),
-        is_superuser: value('is_superuser'),
-        is_verified: value('is_verified'),
-      })
-      .onConflictDoNothing()
-      .returning()
+type WelcomeConfig = Pick<Config, 'mail' | 'EMAIL_VERIFY_TOKEN_EXPIRE_HOURS'>
 
-  const account = db.$with('account').as(insert())
+function prepare(db: Database, config: WelcomeConfig) {
+  const insert = db
+    .insert(users)
+    .values({
+      email: value('email'),
+      hashed_password: value('hashed_password'),
+      full_name: value('full_name'),
+      is_active: value('is_active'),
+      is_superuser: value('is_superuser'),
+      is_verified: value('is_verified'),
+    })
+    .onConflictDoNothing()
+    .returning()
+  const account = db.$with('account').as(insert)
   // The link would not work for one that is not active: it is mailed when they are activated.
   const active = db.$with('active').as(
     db
@@ -106,29 +48,18 @@ function prepare(db: Database, config: WelcomeConfig) {
       .from(account)
       .where(sql`${account.is_active}`),
   )
-  return {
-    create: insert().prepare('account_create'),
-    createWithWelcome: db
-      .with(account, active, ...welcomeMail(db, active, config))
-      .select()
-      .from(account)
-      .prepare('account_create_with_welcome'),
-    findByEmail: db.select().from(users).where(hasEmail).prepare('account_find_by_email'),
-    findForSignIn: db
-      .select({ ...getTableColumns(users), known_networks: knownToUser })
-      .from(users)
-      .where(hasEmail)
-      .prepare('account_find_for_sign_in'),
-  }
+  return db
+    .with(account, active, ...welcomeMail(db, active, config))
+    .select()
+    .from(account)
+    .prepare('account_create_with_welcome')
 }
-
-type WelcomeConfig = Pick<Config, 'EMAIL_VERIFY_TOKEN_EXPIRE_HOURS'>
 
 /** Parts of a statement that mail a link to choose a password to whoever is in `account`. */
 export function welcomeMail(
   db: Database,
   account: WithSubquery & Record<'id' | 'email', SQLWrapper>,
-  config: WelcomeConfig,
+  config: Pick<WelcomeConfig, 'EMAIL_VERIFY_TOKEN_EXPIRE_HOURS'>,
 ): WithSubquery[] {
   const minutes = config.EMAIL_VERIFY_TOKEN_EXPIRE_HOURS * 60
   const { slot, made, token } = tokenFor(db, account, 'reset_password', minutes, 'welcome_')

@@ -3,7 +3,6 @@ import type { Config } from '../config/config.ts'
 import type { Database } from '../database/connect.ts'
 import { newRow, value, whenNeeded } from '../database/statements.ts'
 import { knownNetworks as table, users } from '../database/tables.ts'
-import { knownNetworks as limit } from '../config/limits.ts'
 import { macOf } from '../config/signed-ids.ts'
 
 /**
@@ -27,16 +26,6 @@ export function knownNetworks(db: Database, config: Pick<Config, 'SECRET_KEY'>):
     },
   }
 }
-
-const latest = sql`(
-  select ${table.network} from ${table} where ${table.user_id} = ${users.id}
-  order by ${table.signed_in_at} desc limit ${sql.raw(String(limit.most))}
-) latest`
-
-/** A column of a selection from users: the names of the networks that each knows. */
-export const knownToUser = sql<string>`(select coalesce(string_agg(network, ' '), '') from ${latest})`
-  .mapWith((names: string) => names.split(' '))
-  .as('known_networks')
 
 /** Notes the value of `network` as one that `account` knows; to be run, or to be part of a statement that does more. */
 export const rememberedNetwork = (

@@ -2,7 +2,8 @@ import jwt from '@fastify/jwt'
 import type { FastifyRequest } from 'fastify'
 import plugin from 'fastify-plugin'
 import { type AccessClaims, accessTokenOptions, accessTokenSeconds, isAccessClaims } from './access-tokens.ts'
-import { type Accounts, accounts } from './accounts.ts'
+import { createWithWelcome } from './accounts.ts'
+import { type Accounts, accounts } from './find-user.ts'
 import { type KnownNetworks, knownNetworks } from './known-networks.ts'
 import { type OneTimeTokens, tokenStore } from './tokens.ts'
 import { type HashingLimits, type Passwords, passwords } from './passwords/passwords.ts'
@@ -10,7 +11,6 @@ import { type Level, level } from './level.ts'
 import { type Links, links } from './links.ts'
 import { type Recovery, recovery } from './recovery.ts'
 import { type Refresh, refresh } from './refresh.ts'
-import { type Register, register } from './registration.ts'
 import { type CurrentUser, type OpenSession, type Sessions, refreshTokens, sessions } from './sessions.ts'
 import { type Verification, verification } from './verification.ts'
 import type { Config } from '../config/config.ts'
@@ -48,9 +48,8 @@ interface Auth {
   readonly passwords: Passwords
   readonly sessions: Sessions
   readonly refresh: Refresh
-  readonly accounts: Accounts
+  readonly accounts: Accounts & { createWithWelcome: ReturnType<typeof createWithWelcome> }
   readonly knownNetworks: KnownNetworks
-  readonly register: Register
   readonly recovery: Recovery
   readonly verification: Verification
   readonly links: Links
@@ -101,12 +100,12 @@ export const auth = plugin(
       oneTimeTokens: tokenStore(app.db, config),
     }
     const texts = refreshTokens(config)
+    const found = accounts(app.db)
     const services = {
       ...parts,
       sessions: sessions(app.db, config, texts),
       refresh: refresh(app.db, config, texts),
-      accounts: accounts(app.db, config),
-      register: register(app.db, config),
+      accounts: { ...found, createWithWelcome: createWithWelcome(app.db, config, found) },
       links: links(parts, config),
       level: level(hashing?.failing),
     }

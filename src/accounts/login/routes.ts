@@ -1,6 +1,6 @@
 import type { Static } from '@sinclair/typebox'
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import type { SigningIn } from '../accounts.ts'
+import type { SigningIn } from '../find-user.ts'
 import { isTooLong } from '../../text/normal-password.ts'
 import type { App, SignedInApp } from '../../contract/contract.ts'
 import { readEmail } from '../../text/email-address.ts'

@@ -1,4 +1,4 @@
-import type { Accounts } from '../accounts.ts'
+import type { Accounts } from '../find-user.ts'
 import { isGuessable } from '../passwords/common-passwords.ts'
 import { normalPassword } from '../../text/normal-password.ts'
 import type { App, SignedInApp } from '../../contract/contract.ts'
@@ -7,7 +7,6 @@ import {
   type ApiErrorKind,
   CommonPassword,
   EmailTakenAtCreation,
-  EmailTakenAtSignup,
   IncorrectPassword,
   NotEnoughPrivileges,
   SamePassword,
@@ -25,6 +24,7 @@ import {
   updateUser,
   updateUserMe,
 } from './schemas.ts'
+import { signUp } from '../sign-up.ts'
 import { userStore } from './store.ts'
 
 /** @param taken is said first where the address is in use; undefined where that is nobody's business */
@@ -47,26 +47,9 @@ type Account = Record<'email' | 'password', string>
 const deleted = { message: 'User deleted successfully' }
 
 export function usersPublic(app: App) {
-  const { accounts, level, passwords, register } = app.auth
-  // Where addresses have to be verified, nobody learns from a sign-up which ones are in use.
-  const tells = app.config.EMAIL_VERIFICATION !== 'required'
-
-  const signup = { schema: registerUser, config: { limit: 'signup_network' } } as const
-  app.post('/users/signup', signup, async (request, reply) => {
-    const { password, ...account } = request.body
-    await refuseCommon(app, request.body, tells ? EmailTakenAtSignup : undefined)
-    const signUp = async () => {
-      const hashed_password = await passwords.hash(password, reply.turn(account.email.toLowerCase()))
-      const email = await accounts.spelling(account.email)
-      return register({ ...account, email, hashed_password, ip_address: request.ip })
-    }
-    const { user, isMadeUp } = await (tells ? signUp() : level(signUp))
-    if (isMadeUp && tells) throw new EmailTakenAtSignup()
-    if (isMadeUp) request.record('user_registered', { reason: 'address in use' })
-    else request.record('user_registered', { user_id: user.id })
-    app.mail.wake()
-    return isMadeUp ? { ...user, email: account.email } : user
-  })
+  const register = signUp(app)
+  const options = { schema: registerUser, config: { limit: 'signup_network' } } as const
+  app.post('/users/signup', options, (request, reply) => register(request.body, request, reply))
 }
 
 export function usersSignedIn(app: SignedInApp) {
