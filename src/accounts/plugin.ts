@@ -1,7 +1,6 @@
 import jwt from '@fastify/jwt'
 import type { FastifyRequest } from 'fastify'
 import plugin from 'fastify-plugin'
-import { type AccessClaims, accessTokenOptions, accessTokenSeconds, isAccessClaims } from './access-tokens.ts'
 import { type Accounts, accounts } from './accounts.ts'
 import { type KnownNetworks, knownNetworks } from './known-networks.ts'
 import { type OneTimeTokens, tokenStore } from './tokens.ts'
@@ -9,12 +8,19 @@ import { type HashingLimits, type Passwords, passwords } from './passwords/passw
 import { type Level, level } from './level.ts'
 import { type Links, links } from './links.ts'
 import { type Recovery, recovery } from './recovery.ts'
-import { type Refresh, refresh } from './refresh.ts'
 import { type Register, register } from './registration.ts'
-import { type CurrentUser, type OpenSession, type Sessions, refreshTokens, sessions } from './sessions.ts'
+import {
+  type AccessClaims,
+  type RefreshTokens,
+  type Session,
+  type Tokens,
+  accessTokenOptions,
+  issueTokens,
+  refreshTokens,
+} from './session-tokens.ts'
+import { type CurrentUser, type Sessions, sessionGuard } from './sessions.ts'
 import { type Verification, verification } from './verification.ts'
 import type { Config } from '../config/config.ts'
-import { InvalidCredentials, NotAuthenticated } from '../contract/errors.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -47,7 +53,7 @@ declare module 'fastify' {
 interface Auth {
   readonly passwords: Passwords
   readonly sessions: Sessions
-  readonly refresh: Refresh
+  readonly refreshTokens: RefreshTokens
   readonly accounts: Accounts
   readonly knownNetworks: KnownNetworks
   readonly register: Register
@@ -57,23 +63,10 @@ interface Auth {
   readonly oneTimeTokens: OneTimeTokens
   /** For answers that do not tell whether an address is known. */
   readonly level: Level
-  /** The answer to a sign-in (RFC 6749, 5.1). */
-  tokens(session: OpenSession): Tokens
-  /**
-   * Whose bearer token the request carries (RFC 6750), user and session checked in one query, so that what was
-   * revoked a moment ago is refused.
-   *
-   * @throws NotAuthenticated without a token, InvalidCredentials with one that is worth nothing
-   */
-  authenticate(request: FastifyRequest): Promise<CurrentUser>
-}
-
-interface Tokens {
-  access_token: string
-  token_type: 'bearer'
-  /** Seconds. */
-  expires_in: number
-  refresh_token: string
+  /** Issues the tokens of a session. */
+  tokens(session: Session): Tokens
+  /** The guard of scopes. */
+  readonly authenticate: Sessions['authenticate']
 }
 
 export interface AuthOptions {
@@ -92,7 +85,6 @@ export const auth = plugin(
         return this.currentUser
       },
     })
-    const expires_in = accessTokenSeconds(config)
     const parts = {
       passwords: passwords(hashing),
       knownNetworks: knownNetworks(app.db, config),
@@ -100,11 +92,14 @@ export const auth = plugin(
       verification: verification(app.db, config),
       oneTimeTokens: tokenStore(app.db, config),
     }
-    const texts = refreshTokens(config)
+    const sessions = sessionGuard(app, config)
+    const refreshTexts = refreshTokens(config)
     const services = {
       ...parts,
-      sessions: sessions(app.db, config, texts),
-      refresh: refresh(app.db, config, texts),
+      sessions,
+      authenticate: sessions.authenticate,
+      refreshTokens: refreshTexts,
+      tokens: issueTokens(app, config, refreshTexts),
       accounts: accounts(app.db, config),
       register: register(app.db, config),
       links: links(parts, config),
@@ -112,46 +107,10 @@ export const auth = plugin(
     }
     app.addHook('onClose', () => services.passwords.close())
 
-    app.decorate('auth', {
-      ...services,
-      tokens: (session) => ({
-        access_token: app.jwt.sign({ sub: session.user_id, sid: session.id, gen: session.generation }),
-        token_type: 'bearer',
-        expires_in,
-        refresh_token: session.refresh_token,
-      }),
-      async authenticate(request) {
-        const claims = readClaims(bearer(request), (token) => app.jwt.verify(token))
-        const user = await services.sessions.authenticate(claims)
-        if (!user) throw refusedToken('revoked')
-        return user
-      },
-    } satisfies Auth)
+    app.decorate('auth', services satisfies Auth)
   },
   { name: 'auth', dependencies: ['database'] },
 )
-
-function bearer({ headers }: FastifyRequest): string {
-  const { authorization = '' } = headers
-  if (authorization.startsWith('Bearer ') && !authorization.includes(' ', 7)) return authorization.slice(7)
-  const [scheme, token, ...more] = authorization.trim().split(/\s+/)
-  if (scheme?.toLowerCase() !== 'bearer') throw new NotAuthenticated()
-  if (token === undefined || more.length > 0) throw refusedToken('forged')
-  return token
-}
-
-const refusedToken = (reason: string) => Object.assign(new InvalidCredentials(), { reason })
-
-function readClaims(token: string, verify: (token: string) => unknown): AccessClaims {
-  let claims: unknown
-  try {
-    claims = verify(token)
-  } catch (error) {
-    throw refusedToken((error as { code?: string }).code === 'FAST_JWT_EXPIRED' ? 'expired' : 'forged')
-  }
-  if (!isAccessClaims(claims)) throw refusedToken('forged')
-  return claims
-}
 
 /** A fault of the code: it asks who is there on a route that lets anybody in. */
 class NobodySignedIn extends Error {
