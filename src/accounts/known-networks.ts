@@ -8,7 +8,7 @@ import { knownNetworks as table, users } from '../database/tables.ts'
 
 /**
  * The networks that last signed in to an account. What strangers guess at it does not lock these out (NIST SP 800-63B-4,
- * 3.2.2). Few of them, as guesses from each are counted by themselves.
+ * 3.2.2). Only a few: each has a limit of its own, which adds to what can be guessed.
  */
 export interface KnownNetworks {
   /** Stored name of a network: a MAC over user and network, so that a network can't be recognised across accounts. */

@@ -65,10 +65,10 @@ export function signIn(app: App) {
   }
 
   /**
-   * Counts the guess under the limits of the account, whether there is one or not. From networks that the account knows it
-   * is counted by itself: strangers can't lock the owner out, and the owner's colleagues not either.
+   * Checks the limits on guesses at an account, whether it exists or not. A network that the account knows has a limit of its
+   * own only: neither strangers nor somebody who guesses in the same office lock the owner out.
    *
-   * @returns the account's name in the queue for hashing
+   * @returns for whom the password is hashed, in the queue for hashing
    */
   async function limitGuesses(username: string, user: SigningIn | undefined, request: FastifyRequest) {
     const { network } = request
@@ -85,9 +85,9 @@ export function signIn(app: App) {
   }
 
   /**
-   * The hashes that a password is compared with. Where verification is required, a sign-up with an address in use is answered
-   * like a first one, so its password is kept as a claim. Both kinds of account compare one, and the latest sign-up counts:
-   * nobody can tell whether it made the account.
+   * The hashes that a password is compared with. Where verification is required, nobody may learn whether their sign-up made
+   * an account or met one: the password of an unverified account and one claimed by a later sign-up are answered alike, and
+   * only that of the latest sign-up counts.
    */
   function hashesOf(user: SigningIn | undefined) {
     if (config.EMAIL_VERIFICATION !== 'required') return { real: user?.hashed_password }

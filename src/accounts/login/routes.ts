@@ -46,18 +46,18 @@ export function loginPublic(app: App) {
     if (request.tooMany) throw request.tooMany
   }
 
-  const enter = signIn(app)
-  const counted = { limit: 'login_network' } as const
-  app.post('/login/access-token', { schema: accessToken, config: counted }, async (request, reply) => {
-    const tokens = await enter(request.body, request, reply)
+  const openSession = signIn(app)
+  const form = { schema: accessToken, config: { limit: 'login_network' } } as const
+  app.post('/login/access-token', form, async (request, reply) => {
+    const tokens = await openSession(request.body, request, reply)
     return reply.header('cache-control', 'no-store').send(tokens)
   })
 
-  // No limit by network on what nobody can guess (256 bits): it is refused before the database is asked.
+  // No limit by network: a token of 256 bits can't be guessed, and a wrong one costs no query.
   const config = { limit: false } as const
-  const rotate = refresh(app)
+  const rotateToken = refresh(app)
   app.post('/login/refresh-token', { schema: refreshToken, config }, async (request, reply) => {
-    const tokens = await rotate(request.body.refresh_token, request)
+    const tokens = await rotateToken(request.body.refresh_token, request)
     return reply.header('cache-control', 'no-store').send(tokens)
   })
 
@@ -90,9 +90,9 @@ export function loginPublic(app: App) {
 export function loginSignedIn(app: SignedInApp) {
   app.post('/login/test-token', { schema: testToken }, (request) => request.user)
 
-  const leave = signOut(app)
+  const endSession = signOut(app)
   app.post('/login/logout', { schema: logout }, async (request) => {
-    await leave(request)
+    await endSession(request)
     return { message: 'Signed out' }
   })
 }
