@@ -1,20 +1,22 @@
 import jwt from '@fastify/jwt'
 import type { FastifyRequest } from 'fastify'
 import plugin from 'fastify-plugin'
-import { type AccessClaims, accessTokenOptions, accessTokenSeconds, isAccessClaims } from './access-tokens.ts'
-import { createWithWelcome } from './accounts.ts'
+import type { Config } from '../config/config.ts'
 import { type Accounts, accounts } from './find-user.ts'
 import { type KnownNetworks, knownNetworks } from './known-networks.ts'
-import { type OneTimeTokens, tokenStore } from './tokens.ts'
-import { type HashingLimits, type Passwords, passwords } from './passwords/passwords.ts'
 import { type Level, level } from './level.ts'
-import { type Links, links } from './links.ts'
-import { type Recovery, recovery } from './recovery.ts'
-import { type Refresh, refresh } from './refresh.ts'
-import { type CurrentUser, type OpenSession, type Sessions, refreshTokens, sessions } from './sessions.ts'
-import { type Verification, verification } from './verification.ts'
-import type { Config } from '../config/config.ts'
-import { InvalidCredentials, NotAuthenticated } from '../contract/errors.ts'
+import { type HashingLimits, type Passwords, passwords } from './passwords/passwords.ts'
+import {
+  type AccessClaims,
+  type RefreshTokens,
+  type Session,
+  type Tokens,
+  accessTokenOptions,
+  issueTokens,
+  refreshTokens,
+} from './session-tokens.ts'
+import { type CurrentUser, type Sessions, sessionGuard } from './sessions.ts'
+import { type OneTimeTokens, tokenStore } from './tokens.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -25,21 +27,21 @@ declare module 'fastify' {
 declare module '@fastify/jwt' {
   interface FastifyJWT {
     payload: Pick<AccessClaims, 'sub' | 'sid' | 'gen'>
-    /** Known where somebody is signed in (contract.ts); elsewhere it is an error to ask. */
+    /** Typed in the signed-in and superuser scopes (contract.ts). */
     user: unknown
   }
 }
 
 declare module '../contract/contract.ts' {
   interface SignedIn {
-    /** Who is asking. */
+    /** The signed-in user. */
     readonly user: CurrentUser
   }
 }
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** Who is asking; null where nobody is signed in. */
+    /** The signed-in user; null in the public scope. */
     currentUser: CurrentUser | null
   }
 }
@@ -47,32 +49,16 @@ declare module 'fastify' {
 interface Auth {
   readonly passwords: Passwords
   readonly sessions: Sessions
-  readonly refresh: Refresh
-  readonly accounts: Accounts & { createWithWelcome: ReturnType<typeof createWithWelcome> }
+  readonly refreshTokens: RefreshTokens
+  readonly accounts: Accounts
   readonly knownNetworks: KnownNetworks
-  readonly recovery: Recovery
-  readonly verification: Verification
-  readonly links: Links
   readonly oneTimeTokens: OneTimeTokens
-  /** For answers that do not tell whether an address is known. */
+  /** For answers that must not reveal by their time whether an address is known. */
   readonly level: Level
-  /** The answer to a sign-in (RFC 6749, 5.1). */
-  tokens(session: OpenSession): Tokens
-  /**
-   * Whose bearer token the request carries (RFC 6750), user and session checked in one query, so that what was
-   * revoked a moment ago is refused.
-   *
-   * @throws NotAuthenticated without a token, InvalidCredentials with one that is worth nothing
-   */
-  authenticate(request: FastifyRequest): Promise<CurrentUser>
-}
-
-interface Tokens {
-  access_token: string
-  token_type: 'bearer'
-  /** Seconds. */
-  expires_in: number
-  refresh_token: string
+  /** Issues the tokens of a session. */
+  tokens(session: Session): Tokens
+  /** The guard of scopes. */
+  readonly authenticate: Sessions['authenticate']
 }
 
 export interface AuthOptions {
@@ -91,68 +77,26 @@ export const auth = plugin(
         return this.currentUser
       },
     })
-    const expires_in = accessTokenSeconds(config)
-    const parts = {
-      passwords: passwords(hashing),
-      knownNetworks: knownNetworks(app.db, config),
-      recovery: recovery(app.db, config),
-      verification: verification(app.db, config),
-      oneTimeTokens: tokenStore(app.db, config),
-    }
-    const texts = refreshTokens(config)
-    const found = accounts(app.db)
+    const refreshTexts = refreshTokens(config)
+    const sessions = sessionGuard(app, config)
     const services = {
-      ...parts,
-      sessions: sessions(app.db, config, texts),
-      refresh: refresh(app.db, config, texts),
-      accounts: { ...found, createWithWelcome: createWithWelcome(app.db, config, found) },
-      links: links(parts, config),
+      passwords: passwords(hashing),
+      sessions,
+      authenticate: sessions.authenticate,
+      refreshTokens: refreshTexts,
+      tokens: issueTokens(app, config, refreshTexts),
+      accounts: accounts(app.db),
+      knownNetworks: knownNetworks(app.db, config),
+      oneTimeTokens: tokenStore(app.db, config),
       level: level(hashing?.failing),
-    }
+    } satisfies Auth
     app.addHook('onClose', () => services.passwords.close())
-
-    app.decorate('auth', {
-      ...services,
-      tokens: (session) => ({
-        access_token: app.jwt.sign({ sub: session.user_id, sid: session.id, gen: session.generation }),
-        token_type: 'bearer',
-        expires_in,
-        refresh_token: session.refresh_token,
-      }),
-      async authenticate(request) {
-        const claims = readClaims(bearer(request), (token) => app.jwt.verify(token))
-        const user = await services.sessions.authenticate(claims)
-        if (!user) throw refusedToken('revoked')
-        return user
-      },
-    } satisfies Auth)
+    app.decorate('auth', services)
   },
   { name: 'auth', dependencies: ['database'] },
 )
 
-function bearer({ headers }: FastifyRequest): string {
-  const { authorization = '' } = headers
-  if (authorization.startsWith('Bearer ') && !authorization.includes(' ', 7)) return authorization.slice(7)
-  const [scheme, token, ...more] = authorization.trim().split(/\s+/)
-  if (scheme?.toLowerCase() !== 'bearer') throw new NotAuthenticated()
-  if (token === undefined || more.length > 0) throw refusedToken('forged')
-  return token
-}
-
-const refusedToken = (reason: string) => Object.assign(new InvalidCredentials(), { reason })
-
-function readClaims(token: string, verify: (token: string) => unknown): AccessClaims {
-  let claims: unknown
-  try {
-    claims = verify(token)
-  } catch (error) {
-    throw refusedToken((error as { code?: string }).code === 'FAST_JWT_EXPIRED' ? 'expired' : 'forged')
-  }
-  if (!isAccessClaims(claims)) throw refusedToken('forged')
-  return claims
-}
-
-/** A fault of the code: it asks who is there on a route that lets anybody in. */
+/** A bug: a handler of a public route asks for the signed-in user. */
 class NobodySignedIn extends Error {
   constructor({ method, routeOptions: { url } }: FastifyRequest) {
     super(

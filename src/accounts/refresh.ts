@@ -1,130 +1,99 @@
-import { and, eq, inArray, sql } from 'drizzle-orm'
+import { type SQL, sql } from 'drizzle-orm'
+import type { FastifyRequest } from 'fastify'
 import type { Config } from '../config/config.ts'
-import type { Database } from '../database/connect.ts'
-import { value, whenNeeded } from '../database/statements.ts'
+import type { App } from '../contract/contract.ts'
+import { InvalidCredentials } from '../contract/errors.ts'
+import { statement } from '../database/statement.ts'
 import { sessions, users } from '../database/tables.ts'
-import { notice } from './notices.ts'
-import { type OpenSession, type RefreshTokens, sessionEnd } from './sessions.ts'
-
-/** What came of a refresh token. */
-export interface Refreshed {
-  readonly user_id: string
-  readonly session_id: string
-  /** The session with its next token; undefined where the token was not good, or too old. */
-  readonly session: OpenSession | undefined
-  /** Whether an old token was used again, which ended the session: somebody else may have a copy of it. */
-  readonly reused: boolean
-}
+import { notify } from '../mail/queue.ts'
+import { sessionEnd } from './sessions.ts'
 
 /**
- * Refresh rotation (RFC 9700, 4.14.2): each token is good for one refresh. The one before the newest is answered with
- * the same successor until something that came with that one is used, as the answer may have been lost, and for a minute
- * in any case, as two tabs may ask at once. After that, and for anything older, the session ends and its owner is told.
+ * Rotates a refresh token (RFC 9700, 4.14.2): POST /login/refresh-token. Each is good for one refresh. As an answer may be lost
+ * and two tabs may ask at once, the one before the newest is answered with the newest again: for a minute, and after that
+ * until a token issued with the newest is used. Otherwise an old token may be a stolen copy: it ends the session, and its
+ * owner is told.
  *
- * @returns undefined where no live session is meant
+ * @returns what does so, and gives the next tokens. @throws InvalidCredentials
  */
-export type Refresh = (refreshToken: string, ipAddress: string) => Promise<Refreshed | undefined>
+export function refresh(app: App) {
+  const { auth, config, db } = app
+  const rotate = compileRotate(config)
 
-/** How long the token before the newest is good in any case. */
-const GRACE = sql`interval '60 seconds'`
-
-export function refresh(
-  db: Database,
-  config: Pick<Config, 'mail' | 'EMAIL_VERIFICATION' | 'RATE_LIMIT_ENABLED' | 'REFRESH_TOKEN_EXPIRE_DAYS'>,
-  tokens: RefreshTokens,
-): Refresh {
-  const statement = whenNeeded(() => prepare(db, config))
-  return async (refreshToken, ip_address) => {
-    const named = tokens.open(refreshToken)
-    if (!named) return undefined
-    const [found] = await statement().execute({ ...named, ip_address })
-    if (!found) return undefined
-    const { id, user_id, generation } = found
-    const session = generation === null ? undefined : tokens.signed({ id, user_id, generation })
-    return { user_id, session_id: id, session, reused: found.ended !== null }
+  return async (token: string, request: FastifyRequest) => {
+    const named = auth.refreshTokens.open(token)
+    if (!named) throw new InvalidCredentials() // no query for what was not issued by us
+    const [session] = await db.run(rotate, { ...named, ip_address: request.ip })
+    if (!session) throw new InvalidCredentials()
+    const { id, user_id, generation, is_reused } = session
+    if (is_reused) {
+      request.record('refresh_reuse', { user_id, session_id: id, reason: 'old refresh token' })
+      app.mail.wake()
+    }
+    if (generation === null) throw new InvalidCredentials()
+    request.signedIn = { id: user_id, session_id: id }
+    return auth.tokens({ id, user_id, generation })
   }
 }
 
-/**
- * Locks the user, then the session, and decides on what they are then: a refresh that waited for another, or for a
- * change of password, sees what that one did. The order is that of every statement that ends sessions.
- */
-function prepare(
-  db: Database,
-  config: Pick<Config, 'mail' | 'EMAIL_VERIFICATION' | 'RATE_LIMIT_ENABLED' | 'REFRESH_TOKEN_EXPIRE_DAYS'>,
-) {
-  const named = db
-    .select({ user_id: sessions.user_id })
-    .from(sessions)
-    .where(eq(sessions.id, value('id')))
-  const isTrusted = config.EMAIL_VERIFICATION === 'required' ? sql`owner.is_verified` : sql`true`
-  const owner = db.$with('owner').as(db.select().from(users).where(inArray(users.id, named)).for('share'))
-  const session = db.$with('session').as(
-    db
-      .select({
-        id: sessions.id,
-        user_id: sessions.user_id,
-        email: sql<string>`${owner.email}`.as('email'),
-        is_verified: sql<boolean>`${owner.is_verified}`.as('is_verified'),
-        generation: sessions.generation,
-        live: sql<boolean>`(
-          ${owner.is_active} and ${owner.credentials_version} = ${sessions.credentials_version}
-          and ${sessions.expires_at} > now() and ${isTrusted}
-        )`.as('live'),
-        repeatable: sql<boolean>`(
-          coalesce(${sessions.refreshed_at} > now() - ${GRACE}, false)
-          or coalesce(${sessions.seen_generation} < ${sessions.generation}, false)
-        )`.as('repeatable'),
-      })
-      .from(owner)
-      .innerJoin(sessions, eq(sessions.user_id, owner.id))
-      .where(eq(sessions.id, value('id')))
-      .for('update', { of: sessions }),
-  )
-  const given = sql`${value('generation')}::integer`
-  const isNewest = sql`${session.generation} = ${given}`
-  const isRepeated = sql`(${session.generation} = ${given} + 1 and ${session.repeatable})`
-  const isOld = sql`(${session.generation} > ${given} and not ${isRepeated})`
-
-  const moved = db.$with('moved').as(
-    db
-      .update(sessions)
-      .set({
-        generation: sql`${sessions.generation} + 1`,
-        seen_generation: sql`coalesce(${sessions.seen_generation}, ${sessions.generation})`,
-        refreshed_at: sql`now()`,
-        last_used_at: sql`now()`,
-        expires_at: sessionEnd(config, sessions.created_at),
-      })
-      .from(session)
-      .where(and(eq(sessions.id, session.id), session.live, isNewest))
-      .returning({ generation: sessions.generation }),
-  )
-  const ended = db.$with('ended').as(
-    db
-      .delete(sessions)
-      .where(
-        inArray(sessions.id, db.select({ id: session.id }).from(session).where(and(session.live, isOld))),
-      )
-      .returning({ id: sessions.id }),
-  )
-  const told = db.$with('told').as(
-    db
-      .select({ id: session.user_id, email: session.email, is_verified: session.is_verified })
-      .from(session)
-      .innerJoin(ended, sql`true`),
-  )
-  const repeated = sql`case when ${session.live} and ${isRepeated} then ${session.generation} end`
-  return db
-    .with(owner, session, moved, ended, told, ...notice(db, told, 'session_ended', told, config))
-    .select({
-      id: session.id,
-      user_id: session.user_id,
-      generation: sql<number | null>`coalesce(${moved.generation}, ${repeated})`,
-      ended: sql<string | null>`${ended.id}`,
-    })
-    .from(session)
-    .leftJoin(moved, sql`true`)
-    .leftJoin(ended, sql`true`)
-    .prepare('session_refresh')
+interface Rotated {
+  readonly id: string
+  readonly user_id: string
+  /** Of the token to answer with; null where the given one is refused. */
+  readonly generation: number | null
+  /** Whether an old token was used again, which ended the session. */
+  readonly is_reused: boolean
 }
+
+/**
+ * Locks the user, then the session, in the order of every statement that ends sessions, and decides on what they are by
+ * then: one that waited for another refresh or for a change of password sees what that did. `age` of a token: 0 is the
+ * newest, 1 the one before it; negative after a backup was restored.
+ */
+const compileRotate = (config: App['config']) =>
+  statement<{ id: string; generation: number; ip_address: string }, Rotated>(
+    'rotate refresh token',
+    (v) => sql`
+    with owner as (
+      select id, email, is_active, is_verified, credentials_version from ${users}
+      where id in (select user_id from ${sessions} where id = ${v.id})
+      for share
+    ),
+    session as (
+      select ${sessions.id}, ${sessions.user_id}, owner.email, owner.is_verified, ${sessions.generation},
+        ${sessions.generation} - ${v.generation}::integer as age,
+        (
+          owner.is_active and owner.credentials_version = ${sessions.credentials_version}
+          and ${sessions.expires_at} > now() and ${isTrusted(config)}
+        ) as is_live,
+        (
+          coalesce(${sessions.refreshed_at} > now() - interval '60 seconds', false)
+          or coalesce(${sessions.seen_generation} < ${sessions.generation}, false)
+        ) as is_repeatable
+      from owner join ${sessions} on ${sessions.user_id} = owner.id
+      where ${sessions.id} = ${v.id}
+      for update of ${sessions}
+    ),
+    moved as (
+      update ${sessions} set generation = ${sessions.generation} + 1,
+        seen_generation = coalesce(${sessions.seen_generation}, ${sessions.generation}),
+        refreshed_at = now(), last_used_at = now(), expires_at = ${sessionEnd(config, sql`${sessions.created_at}`)}
+      from session where ${sessions.id} = session.id and is_live and age = 0
+      returning ${sessions.generation}
+    ),
+    ended as (
+      delete from ${sessions} using session
+      where ${sessions.id} = session.id and is_live and (age > 1 or age = 1 and not is_repeatable)
+      returning session.user_id as id, session.email, session.is_verified
+    ),
+    ${notify('session_ended', 'ended', config, v.ip_address)}
+    select session.id, session.user_id, ended.id is not null as is_reused,
+      coalesce(
+        moved.generation, case when is_live and age = 1 and is_repeatable then session.generation end
+      ) as generation
+    from session left join moved on true left join ended on true`,
+  )
+
+/** Where verification is required, the session of an unverified account is not refreshed. */
+const isTrusted = ({ EMAIL_VERIFICATION }: Pick<Config, 'EMAIL_VERIFICATION'>): SQL =>
+  EMAIL_VERIFICATION === 'required' ? sql`owner.is_verified` : sql`true`

@@ -1,13 +1,12 @@
-import { type SQL, type SQLWrapper, and, eq, sql } from 'drizzle-orm'
+import { type SQL, sql } from 'drizzle-orm'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { Config } from '../config/config.ts'
-import type { Database } from '../database/connect.ts'
-import { inMinutes, newRow, value, whenNeeded } from '../database/statements.ts'
-import { sessions as table, users } from '../database/tables.ts'
-import type { AccessClaims } from './access-tokens.ts'
-import { rememberedNetwork } from './known-networks.ts'
-import { signedIds } from '../config/signed-ids.ts'
+import { InvalidCredentials, NotAuthenticated } from '../contract/errors.ts'
+import { statement } from '../database/statement.ts'
+import { sessions, users } from '../database/tables.ts'
+import { type AccessClaims, isAccessClaims } from './session-tokens.ts'
 
-/** Who is asking, and in which session. */
+/** The signed-in user, and the session of the access token. */
 export interface CurrentUser {
   readonly id: string
   readonly email: string
@@ -17,188 +16,103 @@ export interface CurrentUser {
   readonly full_name: string | null
   readonly created_at: Date
   readonly session_id: string
-  /** Whether its use is to be noted: it was last more than a minute ago, or that of an older access token. */
+  /** Whether to write down that the session is in use (`touch`): a minute after the last time, or for a newer access token. */
   readonly session_unnoted: boolean
-  /** Of the access token; -1 where it tells none. */
+  /** Of the access token; -1 where it has none. */
   readonly generation: number
 }
 
-/** A sign-in whose password was right. */
-export interface SignIn {
-  readonly user_id: string
-  /** The hash that the password was compared with; if it is another by now, the sign-in fails. */
-  readonly verified_hash: string
-  /** Replaces the hash where it is outdated. */
-  readonly renewed_hash: string | undefined
-  readonly user_agent: string | undefined
-  readonly ip_address: string
-  /** Its name, which the account knows from now on. */
-  readonly network: string
-}
-
-export interface OpenSession {
-  readonly id: string
-  readonly user_id: string
-  readonly generation: number
-  /** `session.generation.mac`: derived, never stored. */
-  readonly refresh_token: string
-}
-
+/** The guard of every request that needs a user. */
 export interface Sessions {
-  /** Opens a session, renews the hash, and notes the network, in one statement. Undefined where password or state changed meanwhile. */
-  open(signIn: SignIn): Promise<OpenSession | undefined>
-  /** Whose token this is; undefined where the session or its user is gone, inactive, or has other credentials now. */
-  authenticate(claims: AccessClaims): Promise<CurrentUser | undefined>
-  /** Notes the use of an access token, once of each and at most once a minute. */
+  /**
+   * The user of the request's bearer token (RFC 6750). User and session are checked in one query, so that a revoked token
+   * is refused at once.
+   *
+   * @throws NotAuthenticated without a token; InvalidCredentials where it is forged, expired or revoked
+   */
+  authenticate(request: FastifyRequest): Promise<CurrentUser>
+  /** Writes down that the session is in use: once for each access token, and once a minute. */
   touch(user: Pick<CurrentUser, 'session_id' | 'generation'>): Promise<void>
-  /** Ends a session: its access and refresh tokens are worth nothing from now on. */
-  end(id: string): Promise<void>
 }
 
-/** The text of refresh tokens: `session.generation.mac`, derived and never stored. */
-export interface RefreshTokens {
-  signed(session: { id: string; user_id: string; generation: number }): OpenSession
-  /** Which session and generation a text names; undefined where it is not ours. */
-  open(text: string): { id: string; generation: number } | undefined
-}
+const NO_GENERATION = -1
 
-export function refreshTokens({ SECRET_KEY }: Pick<Config, 'SECRET_KEY'>): RefreshTokens {
-  const texts = signedIds(SECRET_KEY, 'refresh-token')
+export function sessionGuard(
+  app: Pick<FastifyInstance, 'db' | 'jwt'>,
+  { EMAIL_VERIFICATION }: Pick<Config, 'EMAIL_VERIFICATION'>,
+): Sessions {
+  const { db } = app
+  // Where verification is required, an unverified account can't use a session that is open already, either.
+  const needs_verified = EMAIL_VERIFICATION === 'required'
+
   return {
-    signed: ({ id, user_id, generation }) => ({
-      id,
-      user_id,
-      generation,
-      refresh_token: texts.sign(`${id}.${generation}`),
-    }),
-    open(text) {
-      const [id, generation] = texts.open(text)?.split('.') ?? []
-      return id === undefined ? undefined : { id, generation: Number(generation) }
+    async authenticate(request) {
+      const { sub: user, sid: session, gen: generation = NO_GENERATION } = readClaims(app, bearer(request))
+      const [found] = await db.run(findUser, { user, session, generation, needs_verified })
+      if (!found) throw refusedToken('revoked')
+      return found
+    },
+    async touch({ session_id: id, generation }) {
+      await db.run(noteUse, { id, generation })
     },
   }
 }
 
-const MINUTES_A_DAY = 24 * 60
-/** A session ends then, however often it is refreshed. */
-const LONGEST_DAYS = 180
-const USER_AGENT_LENGTH = 255
-/** The generation of an access token that tells none. */
-const NONE = -1
-const A_MINUTE_AGO = sql`now() - interval '1 minute'`
+const findUser = statement<
+  { user: string; session: string; generation: number; needs_verified: boolean },
+  CurrentUser
+>(
+  'find user of a session',
+  (v) => sql`
+    select ${users.id}, ${users.email}, ${users.is_active}, ${users.is_superuser}, ${users.is_verified},
+      ${users.full_name}, ${users.created_at}, ${sessions.id} as session_id,
+      (
+        ${sessions.last_used_at} < now() - interval '1 minute'
+        or coalesce(${sessions.seen_generation} < ${v.generation}::integer, false)
+      ) as session_unnoted,
+      ${v.generation}::integer as generation
+    from ${sessions} join ${users} on ${users.id} = ${sessions.user_id}
+    where ${sessions.id} = ${v.session} and ${users.id} = ${v.user} and ${users.is_active}
+      and ${sessions.credentials_version} = ${users.credentials_version} and ${sessions.expires_at} > now()
+      and (${users.is_verified} or not ${v.needs_verified}::boolean)`,
+)
 
-/** When a session ends that was opened at `since` and is refreshed now. */
+/** The condition again: of many requests at once, one writes. */
+const noteUse = statement<{ id: string; generation: number }>(
+  'note use of a session',
+  (v) => sql`
+    update ${sessions} set last_used_at = now(),
+      seen_generation = greatest(${sessions.seen_generation}, ${v.generation}::integer)
+    where id = ${v.id}
+      and (last_used_at < now() - interval '1 minute' or seen_generation < ${v.generation}::integer)`,
+)
+
+function bearer({ headers }: FastifyRequest): string {
+  const { authorization = '' } = headers
+  if (authorization.startsWith('Bearer ') && !authorization.includes(' ', 7)) return authorization.slice(7)
+  const [scheme, token, ...more] = authorization.trim().split(/\s+/)
+  if (scheme?.toLowerCase() !== 'bearer') throw new NotAuthenticated()
+  if (token === undefined || more.length > 0) throw refusedToken('forged')
+  return token
+}
+
+function readClaims({ jwt }: Pick<FastifyInstance, 'jwt'>, token: string): AccessClaims {
+  let claims: unknown
+  try {
+    claims = jwt.verify(token)
+  } catch (error) {
+    throw refusedToken((error as { code?: string }).code === 'FAST_JWT_EXPIRED' ? 'expired' : 'forged')
+  }
+  if (!isAccessClaims(claims)) throw refusedToken('forged')
+  return claims
+}
+
+/** @param reason for the log alone */
+const refusedToken = (reason: string) => Object.assign(new InvalidCredentials(), { reason })
+
+/** When a session ends: so many days after its last refresh, and 180 days after it was opened in any case. */
 export const sessionEnd = (
-  config: Pick<Config, 'REFRESH_TOKEN_EXPIRE_DAYS'>,
-  since: SQLWrapper = sql`now()`,
-) =>
-  sql`least(${inMinutes(config.REFRESH_TOKEN_EXPIRE_DAYS * MINUTES_A_DAY)}, ${since} + make_interval(days => ${LONGEST_DAYS}::integer))`
-
-/** Where addresses have to be verified, an account whose address is not gets nothing, in an open session neither. */
-const isTrusted = (config: Pick<Config, 'EMAIL_VERIFICATION'>): SQL | undefined =>
-  config.EMAIL_VERIFICATION === 'required' ? users.is_verified.getSQL() : undefined
-
-type SessionConfig = Pick<Config, 'REFRESH_TOKEN_EXPIRE_DAYS' | 'EMAIL_VERIFICATION'>
-
-export function sessions(db: Database, config: SessionConfig, tokens: RefreshTokens): Sessions {
-  const run = whenNeeded(() => prepare(db, config))
-  return {
-    async open({ renewed_hash, user_agent, ...signIn }) {
-      const statement = renewed_hash === undefined ? run().open : run().renewAndOpen
-      const values = { ...signIn, renewed_hash, user_agent: user_agent?.slice(0, USER_AGENT_LENGTH) ?? null }
-      const [session] = await statement.execute(values)
-      return session && tokens.signed(session)
-    },
-    async authenticate(claims) {
-      const [user] = await run().authenticate.execute({
-        user: claims.sub,
-        session: claims.sid,
-        generation: claims.gen ?? NONE,
-      })
-      return user
-    },
-    touch: async ({ session_id: id, generation }) => void (await run().touch.execute({ id, generation })),
-    end: async (id) => void (await run().end.execute({ id })),
-  }
-}
-
-function prepare(db: Database, config: SessionConfig) {
-  const given = sql`${value('generation')}::integer`
-  const account = { id: users.id, credentials_version: users.credentials_version }
-  const unchanged = and(
-    eq(users.id, value('user_id')),
-    eq(users.hashed_password, value('verified_hash')),
-    users.is_active,
-  )
-  const renewed = db.update(users).set({ hashed_password: sql`${value('renewed_hash')}` })
-  const sources = {
-    open: db.$with('account').as(db.select(account).from(users).where(unchanged).for('key share')),
-    renewAndOpen: db.$with('account').as(renewed.where(unchanged).returning(account)),
-  }
-  const open = (name: keyof typeof sources) => {
-    const source = sources[name]
-    const row = newRow(table, {
-      user_id: source.id,
-      credentials_version: source.credentials_version,
-      user_agent: sql`${value('user_agent')}`,
-      ip_address: sql`${value('ip_address')}`,
-      expires_at: sessionEnd(config),
-    })
-    const known = db.$with('known').as(rememberedNetwork(db, source))
-    return db
-      .with(source, known)
-      .insert(table)
-      .select((qb) => qb.select(row as never).from(source))
-      .returning({ id: table.id, user_id: table.user_id, generation: table.generation })
-      .prepare(`session_${name}`)
-  }
-  return {
-    open: open('open'),
-    renewAndOpen: open('renewAndOpen'),
-    /** Runs on every request of somebody signed in. */
-    authenticate: db
-      .select({
-        id: users.id,
-        email: users.email,
-        is_active: users.is_active,
-        is_superuser: users.is_superuser,
-        is_verified: users.is_verified,
-        full_name: users.full_name,
-        created_at: users.created_at,
-        session_id: sql<string>`${table.id}`.as('session_id'),
-        session_unnoted: sql<boolean>`(
-          ${table.last_used_at} < ${A_MINUTE_AGO} or coalesce(${table.seen_generation} < ${given}, false)
-        )`.as('session_unnoted'),
-        generation: sql<number>`${given}`.as('generation'),
-      })
-      .from(table)
-      .innerJoin(users, eq(users.id, table.user_id))
-      .where(
-        and(
-          eq(table.id, value('session')),
-          eq(users.id, value('user')),
-          users.is_active,
-          eq(table.credentials_version, users.credentials_version),
-          sql`${table.expires_at} > now()`,
-          isTrusted(config),
-        ),
-      )
-      .prepare('session_authenticate'),
-    touch: db
-      .update(table)
-      .set({
-        last_used_at: sql`now()`,
-        seen_generation: sql`greatest(${table.seen_generation}, ${given})`,
-      })
-      .where(
-        and(
-          eq(table.id, value('id')),
-          sql`(${table.last_used_at} < ${A_MINUTE_AGO} or ${table.seen_generation} < ${given})`,
-        ),
-      )
-      .prepare('session_touch'),
-    end: db
-      .delete(table)
-      .where(eq(table.id, value('id')))
-      .prepare('session_end'),
-  }
-}
+  { REFRESH_TOKEN_EXPIRE_DAYS: days }: Pick<Config, 'REFRESH_TOKEN_EXPIRE_DAYS'>,
+  openedAt = sql`now()`,
+): SQL =>
+  sql`least(now() + interval '${sql.raw(String(days * 24))} hours', ${openedAt} + interval '180 days')`

@@ -1,19 +1,7 @@
-import type { Static } from '@sinclair/typebox'
-import type { FastifyReply, FastifyRequest } from 'fastify'
-import type { SigningIn } from '../find-user.ts'
-import { isTooLong } from '../../text/normal-password.ts'
+import type { FastifyRequest } from 'fastify'
 import type { App, SignedInApp } from '../../contract/contract.ts'
-import { readEmail } from '../../text/email-address.ts'
+import { UnknownUsername } from '../../contract/errors.ts'
 import {
-  type ApiErrorKind,
-  EmailNotVerified,
-  InactiveUser,
-  IncorrectEmailOrPassword,
-  InvalidCredentials,
-  UnknownUsername,
-} from '../../contract/errors.ts'
-import {
-  type LoginForm,
   accessToken,
   logout,
   recoverPassword,
@@ -24,31 +12,13 @@ import {
   verifyEmail,
 } from './schemas.ts'
 import * as schemas from './schemas.ts'
+import { refresh } from '../refresh.ts'
 import { resetPassword } from '../reset-password.ts'
+import { signIn } from '../sign-in.ts'
+import { signOut } from '../sign-out.ts'
 
 export function loginPublic(app: App) {
-  const { accounts, knownNetworks, level, passwords, refresh, sessions, recovery, verification } = app.auth
-
-  /**
-   * Limits sign-ins to an account, which may be nobody's. Its network's limit does not concern those that the account
-   * knows: their own holds, and colleagues of a guesser sign in.
-   *
-   * @returns as whom it waits for a hash
-   * @throws TooManyRequests
-   */
-  async function limitSignIn(request: SignInRequest, user: SigningIn | undefined) {
-    const { network, body } = request
-    // By address, as a sign-up makes an account of one: counted anew, it would tell which ones had none before.
-    const account = (user?.email ?? readEmail(body.username)).toLowerCase()
-    const isKnown = user?.known_networks.includes(knownNetworks.nameOf(user.id, network))
-    if (!isKnown) await request.limitNetwork('login_network')
-    await request.guess(
-      ['login', account, network],
-      ...(isKnown ? [] : [['login_by_strangers', account] as const]),
-      ['sign_ins', account],
-    )
-    return JSON.stringify(isKnown ? [account, network] : [account])
-  }
+  const { accounts, knownNetworks, level, recovery, verification } = app.auth
 
   /** Whether whoever has this address signed in from a network before. */
   async function isKnown(email: string, network: string): Promise<boolean> {
@@ -76,69 +46,19 @@ export function loginPublic(app: App) {
     if (request.tooMany) throw request.tooMany
   }
 
-  /**
-   * What a password is compared with. Where addresses have to be verified, an unverified account and a sign-up with an
-   * address in use are answered alike, so both are compared as a claim, and the latest sign-up counts: nobody can tell
-   * whether theirs or an earlier one made the account.
-   */
-  function verifiable(user: SigningIn | undefined) {
-    if (app.config.EMAIL_VERIFICATION !== 'required') return { real: user?.hashed_password }
-    if (!user) return { claimed: null }
-    const { hashed_password, claimed_password_hash: claimed } = user
-    return user.is_verified ? { real: hashed_password, claimed } : { claimed: claimed ?? hashed_password }
-  }
-
-  /** Undefined where the hash changed after it was verified. */
-  async function openSession(request: SignInRequest, reply: FastifyReply) {
-    const { username, password } = request.body
-    const user = await accounts.findForSignIn(readEmail(username))
-    const turn = reply.turn(await limitSignIn(request, user))
-    const settle = (isRight: boolean) => request.settle(isRight)
-    const { real, claimed } = verifiable(user)
-    const { matches, isClaimed, outdated } = await passwords.verify(real, password, settle, turn, claimed)
-    const refuse = (refusal: ApiErrorKind, reason: string) => {
-      request.record('sign_in', { user_id: user?.id, reason })
-      return new refusal()
-    }
-    if (isClaimed) throw refuse(EmailNotVerified, user?.is_verified ? 'claimed' : 'unverified')
-    if (!user || !matches) throw refuse(IncorrectEmailOrPassword, user ? 'password' : 'address')
-    if (!user.is_active) throw refuse(InactiveUser, 'inactive')
-    return sessions.open({
-      user_id: user.id,
-      verified_hash: user.hashed_password,
-      renewed_hash: outdated ? await passwords.renew(password, turn) : undefined,
-      user_agent: request.headers['user-agent'],
-      ip_address: request.ip,
-      network: knownNetworks.nameOf(user.id, request.network),
-    })
-  }
-
-  const signIn = { schema: accessToken, config: { limit: 'login_network' } } as const
-  app.post('/login/access-token', signIn, async (request, reply) => {
-    if (isTooLong(request.body.password)) {
-      await request.limitNetwork('login_network')
-      throw wrongPassword(request)
-    }
-    passwords.admit(reply.turn())
-    // Another device may renew the hash meanwhile: then the password is still right, and the second try says so.
-    const session = (await openSession(request, reply)) ?? (await openSession(request, reply))
-    if (!session) throw wrongPassword(request)
-    request.record('sign_in', { user_id: session.user_id, session_id: session.id })
-    return reply.header('cache-control', 'no-store').send(app.auth.tokens(session))
+  const openSession = signIn(app)
+  const form = { schema: accessToken, config: { limit: 'login_network' } } as const
+  app.post('/login/access-token', form, async (request, reply) => {
+    const tokens = await openSession(request.body, request, reply)
+    return reply.header('cache-control', 'no-store').send(tokens)
   })
 
-  // No limit by network on what nobody can guess (256 bits): it is refused before the database is asked.
+  // No limit by network: a token of 256 bits can't be guessed, and a wrong one costs no query.
   const config = { limit: false } as const
+  const rotateToken = refresh(app)
   app.post('/login/refresh-token', { schema: refreshToken, config }, async (request, reply) => {
-    const refreshed = await refresh(request.body.refresh_token, request.ip)
-    if (refreshed?.reused) {
-      request.record('refresh_reuse', { ...about(refreshed), reason: 'old refresh token' })
-      app.mail.wake()
-    }
-    if (!refreshed?.session) throw new InvalidCredentials()
-    const { id: session_id, user_id } = refreshed.session
-    request.signedIn = { id: user_id, session_id }
-    return reply.header('cache-control', 'no-store').send(app.auth.tokens(refreshed.session))
+    const tokens = await rotateToken(request.body.refresh_token, request)
+    return reply.header('cache-control', 'no-store').send(tokens)
   })
 
   const mailed = { limit: 'mail_network', refusesLate: true } as const
@@ -167,20 +87,12 @@ export function loginPublic(app: App) {
   })
 }
 
-type SignInRequest = FastifyRequest<{ Body: Static<typeof LoginForm> }>
-
-function wrongPassword(request: SignInRequest) {
-  request.record('sign_in', { reason: 'password' })
-  return new IncorrectEmailOrPassword()
-}
-
-const about = ({ user_id, session_id }: { user_id: string; session_id: string }) => ({ user_id, session_id })
-
 export function loginSignedIn(app: SignedInApp) {
   app.post('/login/test-token', { schema: testToken }, (request) => request.user)
+
+  const endSession = signOut(app)
   app.post('/login/logout', { schema: logout }, async (request) => {
-    await app.auth.sessions.end(request.user.session_id)
-    request.record('sign_out', { session_id: request.user.session_id })
+    await endSession(request)
     return { message: 'Signed out' }
   })
 }

@@ -1,0 +1,91 @@
+import type { FastifyInstance } from 'fastify'
+import type { Config } from '../config/config.ts'
+import { signedIds } from '../config/signed-ids.ts'
+
+/**
+ * The two tokens of a session. The access token is a JWT, the only kind of the service; RFC 8725: the algorithm is pinned and
+ * every claim required. The refresh token is `session.generation.mac`: derived, never stored.
+ */
+export interface Session {
+  readonly id: string
+  readonly user_id: string
+  /** Number of the refresh token, from 0; each refresh issues the next one. */
+  readonly generation: number
+}
+
+export interface AccessClaims {
+  /** The user. */
+  readonly sub: string
+  /** The session. */
+  readonly sid: string
+  /** Generation of the refresh token that was issued with it; tokens of versions before 0.3 have none. */
+  readonly gen?: number
+  /** Seconds since 1970. */
+  readonly iat: number
+  readonly exp: number
+}
+
+/** The answer to a sign-in or a refresh (RFC 6749, 5.1). */
+export interface Tokens {
+  access_token: string
+  token_type: 'bearer'
+  /** Seconds. */
+  expires_in: number
+  refresh_token: string
+}
+
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
+const isUuid = (claim: unknown) => typeof claim === 'string' && UUID.test(claim)
+
+const MAX_INTEGER = 2 ** 31 - 1
+const isGeneration = (claim: unknown) =>
+  Number.isInteger(claim) && Number(claim) >= 0 && Number(claim) <= MAX_INTEGER
+
+/** Whether the payload of a correctly signed JWT is that of an access token. No schema: it runs on every request. */
+export function isAccessClaims(payload: unknown): payload is AccessClaims {
+  if (typeof payload !== 'object' || payload === null) return false
+  const { sub, sid, gen = 0, iat, exp } = payload as Partial<Record<string, unknown>>
+  return isUuid(sub) && isUuid(sid) && isGeneration(gen) && Number.isInteger(iat) && Number.isInteger(exp)
+}
+
+/** Lifetime of an access token in seconds. */
+const accessTokenSeconds = (config: Pick<Config, 'ACCESS_TOKEN_EXPIRE_MINUTES'>) =>
+  config.ACCESS_TOKEN_EXPIRE_MINUTES * 60
+
+/** How @fastify/jwt signs and verifies access tokens. */
+export const accessTokenOptions = (config: Pick<Config, 'SECRET_KEY' | 'ACCESS_TOKEN_EXPIRE_MINUTES'>) => ({
+  secret: config.SECRET_KEY,
+  sign: { algorithm: 'HS256' as const, expiresIn: accessTokenSeconds(config) },
+  verify: { algorithms: ['HS256' as const], requiredClaims: ['sub', 'sid', 'iat', 'exp'] },
+})
+
+export interface RefreshTokens {
+  sign(session: Session): string
+  /** The session and generation that a token names; undefined where its MAC is wrong. */
+  open(token: string): Pick<Session, 'id' | 'generation'> | undefined
+}
+
+export function refreshTokens({ SECRET_KEY }: Pick<Config, 'SECRET_KEY'>): RefreshTokens {
+  const texts = signedIds(SECRET_KEY, 'refresh-token')
+  return {
+    sign: ({ id, generation }) => texts.sign(`${id}.${generation}`),
+    open(token) {
+      const [id, generation] = texts.open(token)?.split('.') ?? []
+      return id === undefined ? undefined : { id, generation: Number(generation) }
+    },
+  }
+}
+
+export function issueTokens(
+  { jwt }: Pick<FastifyInstance, 'jwt'>,
+  config: Pick<Config, 'ACCESS_TOKEN_EXPIRE_MINUTES'>,
+  refreshTokens: RefreshTokens,
+) {
+  const expires_in = accessTokenSeconds(config)
+  return (session: Session): Tokens => ({
+    access_token: jwt.sign({ sub: session.user_id, sid: session.id, gen: session.generation }),
+    token_type: 'bearer',
+    expires_in,
+    refresh_token: refreshTokens.sign(session),
+  })
+}

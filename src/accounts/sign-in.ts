@@ -1,0 +1,160 @@
+import { type SQL, sql } from 'drizzle-orm'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { App } from '../contract/contract.ts'
+import {
+  type ApiErrorKind,
+  EmailNotVerified,
+  InactiveUser,
+  IncorrectEmailOrPassword,
+} from '../contract/errors.ts'
+import { statement } from '../database/statement.ts'
+import { sessions, users } from '../database/tables.ts'
+import { readEmail } from '../text/email-address.ts'
+import { isTooLong } from '../text/normal-password.ts'
+import type { SigningIn } from './accounts.ts'
+import { rememberNetwork } from './known-networks.ts'
+import type { Session } from './session-tokens.ts'
+import { sessionEnd } from './sessions.ts'
+
+interface Credentials {
+  readonly username: string
+  readonly password: string
+}
+
+const USER_AGENT_LENGTH = 255
+
+/**
+ * Signs in with address and password: POST /login/access-token. An unknown address is answered like a wrong password, in the
+ * same time and under the same limits.
+ *
+ * @returns what does so, and gives the tokens of a new session. @throws IncorrectEmailOrPassword; EmailNotVerified and
+ *   InactiveUser where the password is right; ServiceUnavailable and TooManyRequests of limits and the queue for hashing
+ */
+export function signIn(app: App) {
+  const { auth, config, db } = app
+  const { accounts, knownNetworks, passwords } = auth
+  const open = compileOpen(config)
+  const renewAndOpen = compileRenewAndOpen(config)
+
+  /** Undefined where the stored hash was replaced since it was read. */
+  async function attempt({ username, password }: Credentials, request: FastifyRequest, reply: FastifyReply) {
+    const user = await accounts.findForSignIn(readEmail(username))
+    const turn = reply.turn(await limitGuesses(username, user, request))
+    const { real, claimed } = hashesOf(user)
+    const settle = (isRight: boolean) => request.settle(isRight)
+    const { matches, isClaimed, outdated } = await passwords.verify(real, password, settle, turn, claimed)
+    const refuse = (refusal: ApiErrorKind, reason: string) => {
+      request.record('sign_in', { user_id: user?.id, reason })
+      return new refusal()
+    }
+    if (isClaimed) throw refuse(EmailNotVerified, user?.is_verified ? 'claimed' : 'unverified')
+    if (!user || !matches) throw refuse(IncorrectEmailOrPassword, user ? 'password' : 'address')
+    if (!user.is_active) throw refuse(InactiveUser, 'inactive')
+
+    const values = {
+      user_id: user.id,
+      verified_hash: user.hashed_password,
+      user_agent: request.headers['user-agent']?.slice(0, USER_AGENT_LENGTH) ?? null,
+      ip_address: request.ip,
+      network: knownNetworks.nameOf(user.id, request.network),
+    }
+    const [session] = outdated
+      ? await db.run(renewAndOpen, { ...values, renewed_hash: await passwords.renew(password, turn) })
+      : await db.run(open, values)
+    return session
+  }
+
+  /**
+   * Checks the limits on guesses at an account, whether it exists or not. A network that the account knows has a limit of its
+   * own only: neither strangers nor somebody who guesses in the same office lock the owner out.
+   *
+   * @returns for whom the password is hashed, in the queue for hashing
+   */
+  async function limitGuesses(username: string, user: SigningIn | undefined, request: FastifyRequest) {
+    const { network } = request
+    // By address, not by id: what was counted before a sign-up counts after it, or it would show who has an account.
+    const account = (user?.email ?? readEmail(username)).toLowerCase()
+    const isKnown = user?.known_networks.includes(knownNetworks.nameOf(user.id, network))
+    if (!isKnown) await request.limitNetwork('login_network')
+    await request.guess(
+      ['login', account, network],
+      ...(isKnown ? [] : [['login_by_strangers', account] as const]),
+      ['sign_ins', account],
+    )
+    return JSON.stringify(isKnown ? [account, network] : [account])
+  }
+
+  /**
+   * The hashes that a password is compared with. Where verification is required, nobody may learn whether their sign-up made
+   * an account or met one: the password of an unverified account and one claimed by a later sign-up are answered alike, and
+   * only that of the latest sign-up counts.
+   */
+  function hashesOf(user: SigningIn | undefined) {
+    if (config.EMAIL_VERIFICATION !== 'required') return { real: user?.hashed_password }
+    if (!user) return { claimed: null }
+    const { hashed_password, claimed_password_hash: claimed } = user
+    return user.is_verified ? { real: hashed_password, claimed } : { claimed: claimed ?? hashed_password }
+  }
+
+  return async (credentials: Credentials, request: FastifyRequest, reply: FastifyReply) => {
+    const wrongPassword = () => {
+      request.record('sign_in', { reason: 'password' })
+      return new IncorrectEmailOrPassword()
+    }
+    if (isTooLong(credentials.password)) {
+      await request.limitNetwork('login_network')
+      throw wrongPassword()
+    }
+    passwords.admit(reply.turn())
+    // Where another device renewed the hash meanwhile, the password is still right, and the second attempt says so.
+    const session =
+      (await attempt(credentials, request, reply)) ?? (await attempt(credentials, request, reply))
+    if (!session) throw wrongPassword()
+    request.record('sign_in', { user_id: session.user_id, session_id: session.id })
+    return auth.tokens(session)
+  }
+}
+
+interface NewSession {
+  readonly user_id: string
+  /** The hash that the password was compared with: no session where the user has another by now. */
+  readonly verified_hash: string
+  readonly user_agent: string | null
+  readonly ip_address: string
+  /** Its stored name. */
+  readonly network: string
+}
+
+const compileOpen = (config: App['config']) =>
+  statement<NewSession, Session>(
+    'open session',
+    (v) => sql`
+    with account as (
+      select id, credentials_version from ${users}
+      where id = ${v.user_id} and hashed_password = ${v.verified_hash} and is_active
+      for key share
+    ),
+    ${insertSession(v, config)}`,
+  )
+
+/** The same where the hash is outdated: replaces it in the same statement. */
+const compileRenewAndOpen = (config: App['config']) =>
+  statement<NewSession & { renewed_hash: string }, Session>(
+    'renew hash and open session',
+    (v) => sql`
+    with account as (
+      update ${users} set hashed_password = ${v.renewed_hash}
+      where id = ${v.user_id} and hashed_password = ${v.verified_hash} and is_active
+      returning id, credentials_version
+    ),
+    ${insertSession(v, config)}`,
+  )
+
+/** A session for the user in `account`, who is known to sign in from that network from now on. */
+const insertSession = (
+  v: Record<'user_agent' | 'ip_address' | 'network', SQL>,
+  config: App['config'],
+): SQL => sql`${rememberNetwork('account', v.network)}
+    insert into ${sessions} (user_id, credentials_version, user_agent, ip_address, expires_at)
+    select id, credentials_version, ${v.user_agent}, ${v.ip_address}, ${sessionEnd(config)} from account
+    returning id, user_id, generation`

@@ -1,0 +1,89 @@
+import { and, eq, sql } from 'drizzle-orm'
+import type { FastifyRequest } from 'fastify'
+import type { SignedIn, SignedInApp } from '../contract/contract.ts'
+import { SessionNotFound } from '../contract/errors.ts'
+import { statement } from '../database/statement.ts'
+import { value } from '../database/statements.ts'
+import { sessions, users } from '../database/tables.ts'
+import { type PageRequest, preparePages } from '../ownership/page.ts'
+import { endSessions, keepSession } from './end-sessions.ts'
+
+type SignedInRequest = FastifyRequest & SignedIn
+
+/** Ends the session of the request: POST /login/logout. Its access and refresh tokens stop working at once. */
+export function signOut({ db }: SignedInApp) {
+  return async (request: SignedInRequest) => {
+    const { id: user, session_id: session } = request.user
+    await db.run(endSession, { user, session })
+    request.record('sign_out', { session_id: session })
+  }
+}
+
+/**
+ * Ends one of one's own sessions: DELETE /users/me/sessions/{session_id}.
+ *
+ * @returns what does so. @throws SessionNotFound, for another's session, too
+ */
+export function endOwnSession({ db }: SignedInApp) {
+  return async (session: string, request: SignedInRequest) => {
+    const [ended] = await db.run(endSession, { user: request.user.id, session })
+    if (!ended) throw new SessionNotFound()
+    request.record('session_ended', { session_id: session })
+  }
+}
+
+const endSession = statement<{ user: string; session: string }, { id: string }>(
+  'end session',
+  (v) => sql`delete from ${sessions} where user_id = ${v.user} and id = ${v.session} returning id`,
+)
+
+/** Ends one's own sessions except the one of the request: DELETE /users/me/sessions. */
+export function endOtherSessions(app: SignedInApp) {
+  return async (request: SignedInRequest) => {
+    const { id: user, session_id: current } = request.user
+    await app.db.run(endOthers, { user, current })
+    app.removeEndedSessionsOf(user)
+    request.record('session_ended')
+  }
+}
+
+/**
+ * The user's row is locked first, as in every statement that ends several sessions: two at once wait for each other there.
+ * A session that was ended meanwhile ends no others.
+ */
+const endOthers = statement<{ user: string; current: string }, { id: string }>(
+  'end other sessions',
+  (v) => sql`
+    with owner as (
+      update ${users} set credentials_version = credentials_version + 1
+      where id = ${v.user} and exists (
+        select from ${sessions} where ${sessions.id} = ${v.current} and ${sessions.user_id} = ${users.id}
+          and ${sessions.credentials_version} = ${users.credentials_version}
+      )
+      returning id, credentials_version
+    ),
+    ${keepSession('owner', v.current)},
+    ${endSessions(sql`user_id in (select id from owner) and id <> ${v.current}`)}
+    select id from owner`,
+)
+
+type SessionRow = typeof sessions.$inferSelect
+
+/** One's own live sessions, newest first: GET /users/me/sessions. */
+export function listSessions({ db }: SignedInApp) {
+  const read = preparePages<SessionRow>(db, sessions, [], isLive)
+  return async ({ user, query }: SignedInRequest & { query: PageRequest<'created_at'> }) => {
+    const page = await read(query, { user: user.id })
+    const data = page.data.map((row) => Object.assign(row, { is_current: row.id === user.session_id }))
+    return { ...page, data }
+  }
+}
+
+/** Not expired, and opened since the user's sessions were last ended. */
+const isLive = and(
+  eq(sessions.user_id, value('user')),
+  sql`${sessions.credentials_version} = (
+    select ${users.credentials_version} from ${users} where ${users.id} = ${value('user')}
+  )`,
+  sql`${sessions.expires_at} > now()`,
+)
