@@ -87,11 +87,12 @@ export const profileValues = ({ email, full_name }: ProfileChanges): ProfileValu
 export function setProfile(v: Readonly<Record<keyof ProfileValues, SQL>>, forgetsClaim = sql`false`): SQL {
   const email = sql`${v.email}::text`
   const moves = sql`(${v.sets_email}::boolean and lower(${email}) <> lower(${users.email}))`
-  return sql`
-        email = case when ${v.sets_email}::boolean then ${email} else ${users.email} end,
+  return sql`email = case when ${v.sets_email}::boolean then ${email} else ${users.email} end,
         full_name = case when ${v.sets_full_name}::boolean then ${v.full_name} else ${users.full_name} end,
         is_verified = ${users.is_verified} and not ${moves},
-        claimed_password_hash = case when ${moves} or ${forgetsClaim} then null else claimed_password_hash end`
+        claimed_password_hash = case
+          when ${moves} or ${forgetsClaim} then null else claimed_password_hash
+        end`
 }
 
 /**
@@ -107,7 +108,7 @@ export function followAddress(
   endsTokens: SQL = sql`false`,
 ): SQL {
   const minutes = config.EMAIL_VERIFY_TOKEN_EXPIRE_HOURS * 60
-  const isVerified = verifies(config) ? sql`true` : sql`false`
+  const isOn = verifies(config) ? sql`true` : sql`false`
   const params = sql`jsonb_build_object(
       'from', allowed_new_address.registered_from, 'made_at', allowed_new_address.created_at
     )`
@@ -115,7 +116,7 @@ export function followAddress(
       select * from account where lower(email) <> lower(old_email)
     ),
     to_verify as (
-      select * from moved where ${isVerified}
+      select * from moved where ${isOn}
     ),
     ${limitLinks('new_address', 'to_verify', config)},
     ${newToken('verify_token', 'verify_email', 'allowed_new_address', minutes)},

@@ -46,8 +46,8 @@ export function deleteUser({ db, removeRowsOf }: SignedInApp) {
  * and nothing personal is left in the row. What belongs to them is removed after it, in batches (database/upkeep/removal.ts).
  */
 const asDeleted = sql`deleted_at = now(), email = 'deleted:' || ${users.id}, full_name = null, hashed_password = '',
-    claimed_password_hash = null, is_active = false, is_superuser = false,
-    credentials_version = credentials_version + 1, registered_from = null`
+      claimed_password_hash = null, registered_from = null, is_active = false, is_superuser = false,
+      credentials_version = credentials_version + 1`
 
 /** No row where the user is a superuser. */
 const deleteOwn = statement<{ id: string }, { id: string }>(

@@ -108,7 +108,7 @@ const compileCreate = (config: Config) =>
       insert into ${users} (email, hashed_password, full_name, is_active, is_superuser)
       values (${v.email}, ${v.hashed_password}, ${v.full_name}, ${v.is_active}, ${v.is_superuser})
       on conflict do nothing
-      returning *
+      returning ${publicColumns}
     ),
     active as (
       select id, email from account where is_active
@@ -149,7 +149,8 @@ export function changeUser(app: SignedInApp) {
   ) => {
     const { password, full_name, is_active, is_superuser } = changes
     const email = changes.email === undefined ? undefined : await auth.accounts.spelling(changes.email)
-    if (password !== undefined) await refuseGuessable(app, id, password, { ...changes, email })
+    const removes = is_active === false || is_superuser === false
+    if (password !== undefined) await refuseGuessable(app, id, { password, email, removes })
     const turn = reply.turn(request.user.id)
     const values = {
       id,
@@ -172,28 +173,24 @@ export function changeUser(app: SignedInApp) {
   }
 }
 
-/** What is checked of a change with a password that is easy to guess: other errors of the change come first. */
-async function refuseGuessable(
-  { auth, config, db }: SignedInApp,
-  id: string,
-  password: string,
-  {
-    email,
-    is_active,
-    is_superuser,
-  }: Pick<Static<typeof UserUpdate>, 'is_active' | 'is_superuser'> & {
-    email: string | undefined
-  },
-) {
+interface GuessableChange {
+  readonly password: string
+  readonly email: string | undefined
+  /** Whether the user would be no active superuser any more. */
+  readonly removes: boolean
+}
+
+/** Refuses a password that is easy to guess with the user's old or new address. Other errors of the change go first. */
+async function refuseGuessable(app: SignedInApp, id: string, { password, email, removes }: GuessableChange) {
+  const { auth, config, db } = app
   const [user] = await db.run(findUserToChange, { id })
-  // By whoever knows the address that the user has, or gets.
   const guesses = [user?.email, email].map((known = '') =>
     isGuessable(password, { email: known, project: config.PROJECT_NAME }),
   )
   if (!(await Promise.all(guesses)).includes(true)) return
 
   if (!user) throw new UserToUpdateNotFound()
-  if (user.is_last && (is_active === false || is_superuser === false)) throw new LastSuperuser()
+  if (user.is_last && removes) throw new LastSuperuser()
   const holder = email === undefined ? undefined : await auth.accounts.findByEmail(email)
   if (holder && holder.id !== user.id) throw new EmailTakenAtChange()
   throw new CommonPassword('password')
