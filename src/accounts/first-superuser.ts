@@ -5,20 +5,20 @@ import { users } from '../database/tables.ts'
 import { isGuessable } from './passwords/common-passwords.ts'
 import type { Passwords } from './passwords/passwords.ts'
 
-/** Any number, as long as all versions of the service agree on it. */
+/** Key of an advisory lock: any number, the same in every version of the service. */
 const FIRST_SUPERUSER_LOCK = 7_042_917_264
 
-/** The address is of an account that is no active superuser: who has it may be anybody. */
+/** The address is in use, by an account that is not an active superuser: it may be anybody's, so it is not promoted. */
 export const ADDRESS_TAKEN = Symbol('address taken')
 
 type Settings = Pick<Config, 'ENVIRONMENT' | 'FIRST_SUPERUSER' | 'FIRST_SUPERUSER_PASSWORD' | 'PROJECT_NAME'>
 
 /**
- * Makes the first superuser where there is no active superuser at all, so that somebody can get in. Once there is one,
- * the two settings mean nothing: whoever changed the address or the password is not undone by a restart.
+ * Creates the first superuser from FIRST_SUPERUSER and FIRST_SUPERUSER_PASSWORD where there is no active superuser. Once
+ * there is one, both settings are ignored: a restart does not undo a changed address or password.
  *
- * @returns its id where it was made
- * @throws ConfigError where there is no password for it, or one that everybody would guess
+ * @returns the id of the new user; ADDRESS_TAKEN; undefined where there is an active superuser already
+ * @throws ConfigError where the password is missing, or outside local among the most common ones
  */
 export async function makeFirstSuperuser(
   db: Database,
@@ -28,12 +28,13 @@ export async function makeFirstSuperuser(
   if (await hasSuperuser(db)) return undefined
   const hashed_password = await passwords.hash(await passwordOf(config))
   return db.transaction(async (tx) => {
-    // Of several processes that start at once, with whatever addresses, one makes it, and the others find it made.
+    // Of several processes that start at once, even with different addresses, only one creates it: the others wait here, and
+    // their next statement sees it.
     await tx.execute(sql`select pg_advisory_xact_lock(${FIRST_SUPERUSER_LOCK}::bigint)`)
     if (await hasSuperuser(tx)) return undefined
     const account = { email: config.FIRST_SUPERUSER, hashed_password, is_superuser: true, is_verified: true }
-    const [made] = await tx.insert(users).values(account).onConflictDoNothing().returning({ id: users.id })
-    return made?.id ?? ADDRESS_TAKEN
+    const [created] = await tx.insert(users).values(account).onConflictDoNothing().returning({ id: users.id })
+    return created?.id ?? ADDRESS_TAKEN
   })
 }
 

@@ -9,7 +9,7 @@ const { sessions, users } = tables
 
 /**
  * Removes the rows of users that were deleted: everything that belongs to them in batches, then the users themselves.
- * A deletion marks the user and takes away their address (accounts/users/statements.ts), which is one short statement
+ * A deletion marks the user and takes away their address (accounts/delete-account.ts), which is one short statement
  * however much they have; this comes behind it, goes on where a process was ended in the middle, and may run in any
  * number of processes at once.
  */
