@@ -1,9 +1,9 @@
 import fastify from 'fastify'
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { Logger } from 'pino'
-import { links } from './accounts/links-plugin.ts'
 import { loginPublic, loginSignedIn, loginSuperuser } from './accounts/login/routes.ts'
-import { resetPasswordPage, verifyEmailPage } from './accounts/pages/routes.ts'
+import { resetPasswordPage } from './accounts/pages/reset-password.ts'
+import { verifyEmailPage } from './accounts/pages/verify-email.ts'
 import type { HashingLimits } from './accounts/passwords/passwords.ts'
 import { turns } from './accounts/passwords/plugin.ts'
 import { auth } from './accounts/plugin.ts'
@@ -69,7 +69,6 @@ export async function buildApp(config: Config, dependencies: Dependencies = {}):
   await app.register(conditions, { config })
   await app.register(ownership)
   await app.register(mail, { config, attemptMs: mailAttemptMs })
-  await app.register(links)
   await app.register(housekeeping)
   await app.register(metrics, { config })
   await app.register(scopes)

@@ -7,12 +7,9 @@ import { type KnownNetworks, knownNetworks } from './known-networks.ts'
 import { type OneTimeTokens, tokenStore } from './tokens.ts'
 import { type HashingLimits, type Passwords, passwords } from './passwords/passwords.ts'
 import { type Level, level } from './level.ts'
-import { type Links, links } from './links.ts'
-import { type Recovery, recovery } from './recovery.ts'
 import { type Refresh, refresh } from './refresh.ts'
 import { type Register, register } from './registration.ts'
 import { type CurrentUser, type OpenSession, type Sessions, refreshTokens, sessions } from './sessions.ts'
-import { type Verification, verification } from './verification.ts'
 import type { Config } from '../config/config.ts'
 import { InvalidCredentials, NotAuthenticated } from '../contract/errors.ts'
 
@@ -51,9 +48,6 @@ interface Auth {
   readonly accounts: Accounts
   readonly knownNetworks: KnownNetworks
   readonly register: Register
-  readonly recovery: Recovery
-  readonly verification: Verification
-  readonly links: Links
   readonly oneTimeTokens: OneTimeTokens
   /** For answers that do not tell whether an address is known. */
   readonly level: Level
@@ -93,21 +87,15 @@ export const auth = plugin(
       },
     })
     const expires_in = accessTokenSeconds(config)
-    const parts = {
-      passwords: passwords(hashing),
-      knownNetworks: knownNetworks(app.db, config),
-      recovery: recovery(app.db, config),
-      verification: verification(app.db, config),
-      oneTimeTokens: tokenStore(app.db, config),
-    }
     const texts = refreshTokens(config)
     const services = {
-      ...parts,
+      passwords: passwords(hashing),
+      knownNetworks: knownNetworks(app.db, config),
+      oneTimeTokens: tokenStore(app.db, config),
       sessions: sessions(app.db, config, texts),
       refresh: refresh(app.db, config, texts),
       accounts: accounts(app.db, config),
       register: register(app.db, config),
-      links: links(parts, config),
       level: level(hashing?.failing),
     }
     app.addHook('onClose', () => services.passwords.close())

@@ -1,50 +1,11 @@
-import { type SQLWrapper, and, eq, inArray, sql } from 'drizzle-orm'
+import { type SQLWrapper, sql } from 'drizzle-orm'
 import type { WithSubquery } from 'drizzle-orm/subquery'
-import type { Config } from '../config/config.ts'
 import type { Database } from '../database/connect.ts'
-import { value, whenNeeded } from '../database/statements.ts'
-import { oneTimeTokens as tokens, users } from '../database/tables.ts'
-import { boundedLink } from '../mail/bounds.ts'
 import { queuedMail } from '../mail/outbox.ts'
-import { hasEmail } from './accounts.ts'
-import { type FoundToken, tokenFor, useToken } from './one-time-tokens.ts'
+import { tokenFor } from './one-time-tokens.ts'
+import type { VerificationConfig } from './verify-email.ts'
 
-/** Showing that a mail address is one's own. */
-export interface Verification {
-  /**
-   * Queues a link where an active user has this address and has not shown it yet, and had not too many (mail/bounds.ts).
-   *
-   * @param isKnown whether it is asked for from a network that the account signed in from
-   */
-  request(email: string, isKnown: boolean): Promise<void>
-  /**
-   * Uses a token up, and ends the others of its kind. False where it was used or expired, or the address changed,
-   * since it was found.
-   */
-  verify(token: FoundToken): Promise<boolean>
-}
-
-export type VerificationConfig = Pick<
-  Config,
-  'mail' | 'RATE_LIMIT_ENABLED' | 'EMAIL_VERIFICATION' | 'EMAIL_VERIFY_TOKEN_EXPIRE_HOURS'
->
-
-/** Whether addresses are to be verified by mail. */
-export const verifies = (config: VerificationConfig) =>
-  config.mail !== 'off' && config.EMAIL_VERIFICATION !== 'off'
-
-export function verification(db: Database, config: VerificationConfig): Verification {
-  const run = whenNeeded(() => ({ request: prepareRequest(db, config), verify: prepareVerify(db) }))
-  return {
-    async request(email, is_known) {
-      if (verifies(config)) await run().request.execute({ email, is_known })
-    },
-    async verify(token) {
-      const verified = await run().verify.execute({ token: token.id, user: token.user_id })
-      return verified.length > 0
-    },
-  }
-}
+export { type VerificationConfig, verifies } from './verify-email.ts'
 
 type Account = WithSubquery & Record<'id' | 'email' | 'registered_from' | 'created_at', SQLWrapper>
 
@@ -78,51 +39,4 @@ export function verificationMail(
     params: addressed.params,
   })
   return { slot, parts: [slot, made, token, addressed, mail] }
-}
-
-function prepareRequest(db: Database, config: VerificationConfig) {
-  const account = db.$with('account').as(
-    db
-      .select()
-      .from(users)
-      .where(and(hasEmail, users.is_active, sql`not ${users.is_verified}`))
-      // Held until the token is there: a deletion waits, or this finds nobody.
-      .for('key share'),
-  )
-  const isKnown = sql<boolean>`${value('is_known')}::boolean`
-  const { parts: bounds, allowed } = boundedLink(db, account, 'verification', config, isKnown)
-  const { parts } = verificationMail(db, allowed, 'verification', config)
-  const [mail] = parts.slice(-1)
-  return db
-    .with(account, ...bounds, ...parts)
-    .select({ id: sql`id` })
-    .from(mail!)
-    .prepare('verification_request')
-}
-
-function prepareVerify(db: Database) {
-  const { locked, used, stillTheirs } = useToken(db)
-  const account = db
-    .$with('account')
-    .as(
-      db
-        .update(users)
-        .set({ is_verified: true, claimed_password_hash: null })
-        .from(used)
-        .where(stillTheirs)
-        .returning({ id: users.id }),
-    )
-  const dead = db.$with('dead').as(
-    db
-      .delete(tokens)
-      .where(
-        and(
-          inArray(tokens.user_id, db.select({ id: account.id }).from(account)),
-          eq(tokens.purpose, 'verify_email'),
-          sql`${tokens.id} <> ${value('token')}`,
-        ),
-      )
-      .returning(),
-  )
-  return db.with(locked, used, account, dead).select().from(account).prepare('verification_verify')
 }

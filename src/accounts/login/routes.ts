@@ -10,24 +10,22 @@ import {
   InactiveUser,
   IncorrectEmailOrPassword,
   InvalidCredentials,
-  UnknownUsername,
 } from '../../contract/errors.ts'
 import {
   type LoginForm,
   accessToken,
   logout,
-  recoverPassword,
   recoverPasswordHtml,
   refreshToken,
-  resendVerification,
   testToken,
-  verifyEmail,
 } from './schemas.ts'
 import * as schemas from './schemas.ts'
+import { recoverPassword, showRecoveryMail } from '../recover-password.ts'
 import { resetPassword } from '../reset-password.ts'
+import { resendVerification, verifyEmail } from '../verify-email.ts'
 
 export function loginPublic(app: App) {
-  const { accounts, knownNetworks, level, passwords, refresh, sessions, recovery, verification } = app.auth
+  const { accounts, knownNetworks, passwords, refresh, sessions } = app.auth
 
   /**
    * Limits sign-ins to an account, which may be nobody's. Its network's limit does not concern those that the account
@@ -48,32 +46,6 @@ export function loginPublic(app: App) {
       ['sign_ins', account],
     )
     return JSON.stringify(isKnown ? [account, network] : [account])
-  }
-
-  /** Whether whoever has this address signed in from a network before. */
-  async function isKnown(email: string, network: string): Promise<boolean> {
-    const user = await accounts.findForSignIn(email)
-    return user !== undefined && user.known_networks.includes(knownNetworks.nameOf(user.id, network))
-  }
-
-  /**
-   * Has a mail sent that anybody may ask for. Whoever the account knows gets it even where others of their network had
-   * too many, and is told the same as all are: it must not show who has an account.
-   *
-   * @throws TooManyRequests
-   */
-  async function requestMail(
-    request: FastifyRequest,
-    address: string,
-    send: (email: string, isKnown: boolean) => Promise<void>,
-  ) {
-    await level(async () => {
-      const email = await accounts.spelling(address)
-      const known = await isKnown(email, request.network)
-      if (known || !request.tooMany) await send(email, known)
-      app.mail.wake()
-    })
-    if (request.tooMany) throw request.tooMany
   }
 
   /**
@@ -142,10 +114,10 @@ export function loginPublic(app: App) {
   })
 
   const mailed = { limit: 'mail_network', refusesLate: true } as const
-  const recover = { schema: recoverPassword, config: mailed }
-  app.post('/password-recovery/:email', recover, async (request) => {
-    await requestMail(request, request.params.email, recovery.request)
-    request.record('recovery_requested')
+  const recover = recoverPassword(app)
+  const recovery = { schema: schemas.recoverPassword, config: mailed }
+  app.post('/password-recovery/:email', recovery, async (request) => {
+    await recover(request.params.email, request)
     return { message: 'If that email is registered, we sent a password recovery link' }
   })
 
@@ -155,14 +127,16 @@ export function loginPublic(app: App) {
     return { message: 'Password updated successfully' }
   })
 
-  app.post('/verify-email/', { schema: verifyEmail, config }, async (request) => {
-    await request.verifyEmail(request.body.token)
+  const verify = verifyEmail(app)
+  app.post('/verify-email/', { schema: schemas.verifyEmail, config }, async (request) => {
+    await verify(request.body.token, request)
     return { message: 'Email verified successfully' }
   })
 
-  const resend = { schema: resendVerification, config: mailed }
-  app.post('/verify-email/resend', resend, async (request) => {
-    await requestMail(request, request.body.email, verification.request)
+  const resend = resendVerification(app)
+  const resending = { schema: schemas.resendVerification, config: mailed }
+  app.post('/verify-email/resend', resending, async (request) => {
+    await resend(request.body.email, request)
     return { message: 'If that email is registered and not verified, we sent a verification link' }
   })
 }
@@ -186,17 +160,10 @@ export function loginSignedIn(app: SignedInApp) {
 }
 
 export function loginSuperuser(app: App) {
-  app.post(
-    '/password-recovery-html-content/:email',
-    { schema: recoverPasswordHtml },
-    async (request, reply) => {
-      const { accounts, recovery } = app.auth
-      const issued = await recovery.issue(await accounts.spelling(request.params.email))
-      if (!issued) throw new UnknownUsername()
-      request.record('recovery_link_shown', { user_id: issued.user_id })
-      app.mail.wake()
-      const { html } = await app.mail.compose({ message: 'recovery', recipient: issued.email, ...issued })
-      return reply.type('text/html; charset=utf-8').header('cache-control', 'no-store').send(html)
-    },
-  )
+  const show = showRecoveryMail(app)
+  const path = '/password-recovery-html-content/:email'
+  app.post(path, { schema: recoverPasswordHtml }, async (request, reply) => {
+    const html = await show(request.params.email, request)
+    return reply.type('text/html; charset=utf-8').header('cache-control', 'no-store').send(html)
+  })
 }
