@@ -1,15 +1,17 @@
 import fastify from 'fastify'
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { Logger } from 'pino'
-import { links } from './accounts/links-plugin.ts'
-import { loginPublic, loginSignedIn, loginSuperuser } from './accounts/login/routes.ts'
-import { resetPasswordPage, verifyEmailPage } from './accounts/pages/routes.ts'
+import { resetPasswordPage } from './accounts/pages/reset-password.ts'
+import { verifyEmailPage } from './accounts/pages/verify-email.ts'
 import type { HashingLimits } from './accounts/passwords/passwords.ts'
 import { turns } from './accounts/passwords/plugin.ts'
 import { auth } from './accounts/plugin.ts'
-import { privateRoutes } from './accounts/private/routes.ts'
-import { sessionRoutes } from './accounts/sessions/routes.ts'
-import { usersPublic, usersSignedIn, usersSuperuser } from './accounts/users/routes.ts'
+import {
+  accountsPrivate,
+  accountsPublic,
+  accountsSignedIn,
+  accountsSuperuser,
+} from './accounts/routes.ts'
 import type { Config } from './config/config.ts'
 import type { App, SignedInApp } from './contract/contract.ts'
 import type { Connection } from './database/connect.ts'
@@ -69,7 +71,6 @@ export async function buildApp(config: Config, dependencies: Dependencies = {}):
   await app.register(conditions, { config })
   await app.register(ownership)
   await app.register(mail, { config, attemptMs: mailAttemptMs })
-  await app.register(links)
   await app.register(housekeeping)
   await app.register(metrics, { config })
   await app.register(scopes)
@@ -77,13 +78,13 @@ export async function buildApp(config: Config, dependencies: Dependencies = {}):
   const api = { prefix: '/api/v1' }
   const local = config.ENVIRONMENT === 'local'
 
-  await app.register(scope('public', [loginPublic, usersPublic, utilsPublic]), api)
+  await app.register(scope('public', [accountsPublic, utilsPublic]), api)
   await app.register(
-    scope('signed-in', [loginSignedIn, usersSignedIn, sessionRoutes, itemRoutes, ...resources]),
+    scope('signed-in', [accountsSignedIn, itemRoutes, ...resources]),
     api,
   )
-  await app.register(scope('superuser', [loginSuperuser, usersSuperuser, mailRoutes, utilsSuperuser]), api)
-  if (local) await app.register(scope('public', [privateRoutes]), api)
+  await app.register(scope('superuser', [accountsSuperuser, mailRoutes, utilsSuperuser]), api)
+  if (local) await app.register(scope('public', [accountsPrivate]), api)
 
   await app.register(scope('public', [health]))
   if (config.DOCS_ENABLED) await app.register(scope('public', [docs]))

@@ -109,10 +109,11 @@ void test('a secret in any place of a request is found in no log line, metric, t
     // A fault of ours whose message, stack and code repeat what the request sent.
     const message = `can't take ${secret}\n    at ${secret} (x.js:1:1)`
     fault = Object.assign(new Error(message), { code: secret, cause: new Error(secret), value: secret })
-    const fails = () => Promise.reject(fault!)
-    Object.assign(app.auth.recovery, { request: fails })
+    const fails = async () => {
+      if (fault) throw fault
+    }
     Object.assign(app.auth.accounts, { findForSignIn: fails })
-    Object.assign(app.auth.links, { resetPassword: fails, verifyEmail: fails })
+    Object.assign(app.auth.oneTimeTokens, { find: fails })
     for (const request of requestsWith(secret)) await ask(app, request)
     await app.reported()
   }
@@ -151,8 +152,8 @@ void test('an answer that comes too late is told without the path that it was fo
   const { logger, lines } = await collectingLogger()
   const app = await startWithoutData(t, {}, noDatabase(), { logger })
   // As Fastify says it of what is sent twice.
-  Object.assign(app.auth.recovery, {
-    request: () => {
+  Object.assign(app.auth.accounts, {
+    spelling: () => {
       throw new SyntaxError(`Unexpected token 'a', "${chosen}" is not valid JSON`)
     },
   })

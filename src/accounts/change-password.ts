@@ -9,7 +9,7 @@ import { notify } from '../mail/queue.ts'
 import { normalPassword } from '../text/normal-password.ts'
 import { endSessions, keepSession } from './end-sessions.ts'
 import { isGuessable } from './passwords/common-passwords.ts'
-import type { UpdatePassword } from './users/schemas.ts'
+import type { UpdatePassword } from './schemas/users.ts'
 
 /**
  * Changes one's own password, with the current one: PATCH /users/me/password. Every other session ends.

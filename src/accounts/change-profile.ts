@@ -10,8 +10,8 @@ import { limitLinks, notify, queueMail } from '../mail/queue.ts'
 import { isSameEmail } from '../text/email-address.ts'
 import { type PublicUser, publicColumns } from './public-user.ts'
 import { newToken } from './tokens.ts'
-import type { UserUpdateMe } from './users/schemas.ts'
-import { verifies } from './verification.ts'
+import type { UserUpdateMe } from './schemas/users.ts'
+import { verifies } from './verify-email.ts'
 
 /**
  * Changes one's own name and address: PATCH /users/me.

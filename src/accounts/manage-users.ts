@@ -27,7 +27,7 @@ import { lockSuperusers, othersRemain, userExists } from './last-superuser.ts'
 import { isGuessable } from './passwords/common-passwords.ts'
 import { type PublicUser, publicColumns } from './public-user.ts'
 import { newToken } from './tokens.ts'
-import type { UserCreate, UserUpdate } from './users/schemas.ts'
+import type { UserCreate, UserUpdate } from './schemas/users.ts'
 
 type SignedInRequest = FastifyRequest & SignedIn
 type Config = SignedInApp['config']

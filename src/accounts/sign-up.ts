@@ -10,7 +10,7 @@ import { isUserOf } from './find-user.ts'
 import { isGuessable } from './passwords/common-passwords.ts'
 import { type PublicUser, publicColumns } from './public-user.ts'
 import { newToken } from './tokens.ts'
-import { verifies } from './verification.ts'
+import { verifies } from './verify-email.ts'
 
 interface SignUp {
   readonly email: string

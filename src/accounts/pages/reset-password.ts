@@ -1,16 +1,38 @@
+import { Type } from '@sinclair/typebox'
 import type { FastifyRequest } from 'fastify'
+import { type App, NewPasswordText } from '../../contract/contract.ts'
 import { InactiveUser, InvalidToken } from '../../contract/errors.ts'
 import { html } from '../../http/pages/html.ts'
-import type { ErrorBody, WebPage } from '../../http/pages/web-page.ts'
-import { passingPage, somethingElse, tokenOf } from './errors.ts'
+import { type ErrorBody, type WebPage, answerWithPages } from '../../http/pages/web-page.ts'
+import { resetPassword } from '../reset-password.ts'
+import { deadLinkPage, faultPage, formRoute, linkRoute, retryPage, tokenOf } from './mailed-link.ts'
 
-/** Choosing a password: after a recovery, or for a first sign-in. */
+/** /reset-password: choosing a password, after a recovery or before the first sign-in. */
+export function resetPasswordPage(app: App) {
+  const { oneTimeTokens } = app.auth
+  const reset = resetPassword(app)
+  answerWithPages(app, errorPage)
+
+  app.get('/reset-password', linkRoute, async ({ query: { token } }) => {
+    const found = await oneTimeTokens.find('reset_password', token)
+    if (!found) throw new InvalidToken()
+    if (!found.user_is_active) throw new InactiveUser()
+    return formPage(token)
+  })
+
+  app.post('/reset-password', formRoute(ResetPasswordForm), async (request, reply) => {
+    await reset(request.body, request, reply)
+    return donePage
+  })
+}
+
+const ResetPasswordForm = Type.Object({ token: Type.String(), new_password: NewPasswordText })
 
 /** @param error what was wrong with the password that was sent */
-export const formPage = (token: string, error?: string): WebPage => ({
+const formPage = (token: string, error?: string): WebPage => ({
   title: error === undefined ? 'Choose a password' : 'Error: choose a password',
   main: html`<h1>Choose a password</h1>
-    <p>You sign in with it from now on. Everybody who is signed in to your account is signed out.</p>
+    <p>You will sign in with it. All devices that are signed in to your account will be signed out.</p>
     <form method="post" action="?">
       <input type="hidden" name="token" value="${token}" />
       <label for="new_password">New password</label>
@@ -32,26 +54,26 @@ export const formPage = (token: string, error?: string): WebPage => ({
     </form>`,
 })
 
-export const donePage: WebPage = {
+const donePage: WebPage = {
   title: 'Your password was changed',
   main: html`<h1>Your password was changed</h1>
     <p>Sign in with the new one. You can close this page.</p>`,
 }
 
-export function errorPage(error: ErrorBody, request: FastifyRequest): WebPage {
+function errorPage(error: ErrorBody, request: FastifyRequest): WebPage {
   const { detail } = error
   const token = tokenOf(request)
-  const passing = passingPage(error, token, formPage)
-  if (passing) return passing
-  if (detail === InactiveUser.detail) return inactive
+  const retry = retryPage(error, token, formPage)
+  if (retry) return retry
+  if (detail === InactiveUser.detail) return deactivatedPage
   if (token === undefined || detail === InvalidToken.detail) return deadLink
-  if (typeof detail === 'string') return somethingElse
+  if (typeof detail === 'string') return faultPage
   const fault = detail.find(({ loc }) => loc[1] === 'new_password')
-  return fault ? formPage(token, words[fault.type] ?? fault.msg) : deadLink
+  return fault ? formPage(token, passwordFaults[fault.type] ?? fault.msg) : deadLink
 }
 
-/** The API's faults of a password, as a person is told. */
-const words: Record<string, string> = {
+/** Validation errors of a password, by type, for people. */
+const passwordFaults: Record<string, string> = {
   missing: 'Enter a password.',
   string_too_short: 'This password is too short. Use 8 characters or more.',
   string_too_long: 'This password is too long. Use 128 characters at most.',
@@ -59,17 +81,12 @@ const words: Record<string, string> = {
   common_password: 'This password is among the most common ones, and easily guessed. Choose another.',
 }
 
-const deadLink: WebPage = {
-  title: 'This link no longer works',
-  main: html`<h1>This link no longer works</h1>
-    <p>It was used already, it expired, or it is not whole.</p>
-    <p>
-      Ask for a password recovery again where you sign in. The mail that comes then has a link that works.
-    </p>`,
-}
+const deadLink = deadLinkPage(
+  'Ask for a password recovery again where you sign in. The link in the new mail will work.',
+)
 
-const inactive: WebPage = {
-  title: 'This account is switched off',
-  main: html`<h1>This account is switched off</h1>
+const deactivatedPage: WebPage = {
+  title: 'This account is deactivated',
+  main: html`<h1>This account is deactivated</h1>
     <p>Its password can’t be changed. Ask those who run the service.</p>`,
 }

@@ -1,0 +1,147 @@
+import type { App, SignedInApp } from '../contract/contract.ts'
+import { changePassword } from './change-password.ts'
+import { changeProfile } from './change-profile.ts'
+import { deleteOwnAccount, deleteUser } from './delete-account.ts'
+import { changeUser, createUser, listUsers, readUser } from './manage-users.ts'
+import { recoverPassword, showRecoveryMail } from './recover-password.ts'
+import { refresh } from './refresh.ts'
+import { resetPassword } from './reset-password.ts'
+import * as login from './schemas/login.ts'
+import * as development from './schemas/private.ts'
+import * as sessions from './schemas/sessions.ts'
+import * as users from './schemas/users.ts'
+import { signIn } from './sign-in.ts'
+import { endOtherSessions, endOwnSession, listSessions, signOut } from './sign-out.ts'
+import { createPrivately, signUp } from './sign-up.ts'
+import { resendVerification, verifyEmail } from './verify-email.ts'
+
+/**
+ * Every route of accounts, by scope: schema, limit, and the function of its flow, which has a file of its own.
+ */
+
+/** A token of 256 bits can't be guessed, and a forged one is refused without a query: such routes need no limit. */
+const byToken = { limit: false } as const
+/** Mails that anybody may ask for. Beyond the limit the handler answers, in the same time for every address. */
+const byMail = { limit: 'mail_network', refusesLate: true } as const
+
+export function accountsPublic(app: App) {
+  const register = signUp(app)
+  const signup = { schema: users.registerUser, config: { limit: 'signup_network' } } as const
+  app.post('/users/signup', signup, (request, reply) => register(request.body, request, reply))
+
+  const open = signIn(app)
+  const signin = { schema: login.accessToken, config: { limit: 'login_network' } } as const
+  app.post('/login/access-token', signin, async (request, reply) => {
+    const tokens = await open(request.body, request, reply)
+    return reply.header('cache-control', 'no-store').send(tokens)
+  })
+
+  const rotate = refresh(app)
+  app.post('/login/refresh-token', { schema: login.refreshToken, config: byToken }, async (request, reply) => {
+    const tokens = await rotate(request.body.refresh_token, request)
+    return reply.header('cache-control', 'no-store').send(tokens)
+  })
+
+  const recover = recoverPassword(app)
+  const recovery = { schema: login.recoverPassword, config: byMail }
+  app.post('/password-recovery/:email', recovery, async (request) => {
+    await recover(request.params.email, request)
+    return { message: 'If that email is registered, we sent a password recovery link' }
+  })
+
+  const reset = resetPassword(app)
+  app.post('/reset-password/', { schema: login.resetPassword, config: byToken }, async (request, reply) => {
+    await reset(request.body, request, reply)
+    return { message: 'Password updated successfully' }
+  })
+
+  const verify = verifyEmail(app)
+  app.post('/verify-email/', { schema: login.verifyEmail, config: byToken }, async (request) => {
+    await verify(request.body.token, request)
+    return { message: 'Email verified successfully' }
+  })
+
+  const resend = resendVerification(app)
+  app.post('/verify-email/resend', { schema: login.resendVerification, config: byMail }, async (request) => {
+    await resend(request.body.email, request)
+    return { message: 'If that email is registered and not verified, we sent a verification link' }
+  })
+}
+
+export function accountsSignedIn(app: SignedInApp) {
+  app.post('/login/test-token', { schema: login.testToken }, (request) => request.user)
+  app.get('/users/me', { schema: users.readUserMe }, (request) => request.user)
+
+  const read = readUser(app)
+  app.get('/users/:user_id', { schema: users.readUserById }, (request) =>
+    read(request.params.user_id, request),
+  )
+
+  const change = changeProfile(app)
+  app.patch('/users/me', { schema: users.updateUserMe }, (request) => change(request.body, request))
+
+  const setPassword = changePassword(app)
+  app.patch('/users/me/password', { schema: users.updatePasswordMe }, async (request, reply) => {
+    await setPassword(request.body, request, reply)
+    return { message: 'Password updated successfully' }
+  })
+
+  const deleteOwn = deleteOwnAccount(app)
+  app.delete('/users/me', { schema: users.deleteUserMe }, async (request) => {
+    await deleteOwn(request)
+    return { message: 'User deleted successfully' }
+  })
+
+  const end = signOut(app)
+  app.post('/login/logout', { schema: login.logout }, async (request) => {
+    await end(request)
+    return { message: 'Signed out' }
+  })
+
+  app.get('/users/me/sessions', { schema: sessions.readSessions }, listSessions(app))
+
+  const endOthers = endOtherSessions(app)
+  app.delete('/users/me/sessions', { schema: sessions.deleteSessions }, async (request) => {
+    await endOthers(request)
+    return { message: 'Other sessions ended' }
+  })
+
+  const endOne = endOwnSession(app)
+  app.delete('/users/me/sessions/:session_id', { schema: sessions.deleteSession }, async (request) => {
+    await endOne(request.params.session_id, request)
+    return { message: 'Session ended' }
+  })
+}
+
+export function accountsSuperuser(app: SignedInApp) {
+  const list = listUsers(app)
+  app.get('/users/', { schema: users.readUsers }, (request) => list(request.query, request))
+
+  const create = createUser(app)
+  app.post('/users/', { schema: users.createUser }, (request, reply) => create(request.body, request, reply))
+
+  const change = changeUser(app)
+  app.patch('/users/:user_id', { schema: users.updateUser }, (request, reply) =>
+    change(request.params.user_id, request.body, request, reply),
+  )
+
+  const remove = deleteUser(app)
+  app.delete('/users/:user_id', { schema: users.deleteUser }, async (request) => {
+    await remove(request.params.user_id, request)
+    return { message: 'User deleted successfully' }
+  })
+
+  const show = showRecoveryMail(app)
+  const shown = { schema: login.recoverPasswordHtml }
+  app.post('/password-recovery-html-content/:email', shown, async (request, reply) => {
+    const html = await show(request.params.email, request)
+    return reply.type('text/html; charset=utf-8').header('cache-control', 'no-store').send(html)
+  })
+}
+
+/** Only where ENVIRONMENT is local. */
+export function accountsPrivate(app: App) {
+  const create = createPrivately(app)
+  const options = { schema: development.createUser, config: { limit: false } } as const
+  app.post('/private/users/', options, (request, reply) => create(request.body, reply))
+}
