@@ -56,7 +56,7 @@ export const refusalDelay = { ms: 1_000, most: 1_000 }
 
 /**
  * Mails that others can have sent to a mailbox, each kind by itself. Seconds. A link lives for an hour or more, so that
- * whatever strangers ask for, its owner has one that works or can ask for one (mail/bounds.ts).
+ * whatever strangers ask for, its owner has one that works or can ask for one (mail/queue.ts).
  */
 export const mailBounds = {
   /** Mails with a link that anybody may ask for: three, ten minutes apart, then one an hour. */

@@ -122,15 +122,15 @@ export const oneTimeTokens = pgTable(
   ],
 )
 
-/** What limits have counted: one row for each limit and whom it counts. Nothing in it says who that is. */
+/** Counters of limits: a row for each limit and whom it counts, which the row does not tell. */
 export const rateLimits = pgTable(
   'rate_limits',
   {
     // A MAC over the limit's name and an address, a user or a network.
     key: text().primaryKey(),
-    // Every try adds some seconds; it lies as far ahead as tries are not forgotten.
+    // GCRA: the time at which the counter is back at zero. Each try moves it by `every` seconds (http/limits/limiter.ts).
     forgotten_at: timestamp({ withTimezone: true }).notNull(),
-    // The next try passes then.
+    // The time of the next try.
     resumes_at: timestamp({ withTimezone: true }).notNull(),
   },
   (table) => [index('rate_limits_over_index').on(sql`greatest(${table.forgotten_at}, ${table.resumes_at})`)],
@@ -166,7 +166,7 @@ export type MessageName =
   | 'recovery_link_shown' // to a superuser
   | 'test'
 
-/** The outbox: what is to be said to whom. Never a link; those are made when a mail is sent. */
+/** The outbox (mail/outbox.ts). It holds no links: they are made when a mail is sent. */
 export const emails = pgTable(
   'emails',
   {
@@ -174,12 +174,12 @@ export const emails = pgTable(
     user_id: ofUser(),
     message: text().$type<MessageName>().notNull(),
     recipient: varchar({ length: 255 }).notNull(),
-    // When and from where its cause came: mail/messages.ts
+    // When and from where it was caused: mail/messages.ts
     params: jsonb().$type<Record<string, string | null>>().notNull().default({}),
     token_id: uuid(),
     created_at: createdAt(),
     attempts: integer().notNull().default(0),
-    // Due then; while a deliverer has it, the end of its lease.
+    // When it is due; the end of the lease while a deliverer has it.
     next_attempt_at: createdAt(),
     sent_at: time(),
     parked_at: time(),
