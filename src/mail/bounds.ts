@@ -6,9 +6,8 @@ import { rateLimits as table } from '../database/tables.ts'
 import { mailBounds } from '../config/limits.ts'
 
 /**
- * How many mails others can have sent to somebody. Counted by the statement that writes the mail, in a row of
- * rate_limits, so that of many at once no more pass than one after the other. Only what is mailed counts, and whoever
- * asked for more is answered alike: nobody learns who has an account, and nobody keeps the owner from asking.
+ * The limits on mails, for statements that the query builder makes: see queue.ts, which has them as SQL. To be deleted with
+ * builder.ts.
  */
 
 /** Mails with a link that anybody may ask for. Each kind is counted by itself. */

@@ -1,9 +1,7 @@
 import { type Html, html } from '../../http/pages/html.ts'
-import type { RenderedMail } from '../templates.ts'
 import type { ErrorBody, WebPage } from '../../http/pages/web-page.ts'
-import type { KeptMail } from './store.ts'
-
-/** What the inbox shows. */
+import type { OutboxMail } from '../outbox.ts'
+import type { RenderedMail } from '../templates.ts'
 
 export interface MailHeaders {
   readonly from: string
@@ -11,7 +9,7 @@ export interface MailHeaders {
   readonly subject: string
 }
 
-/** @param inbox its path, as a browser has it */
+/** @param inbox path of the inbox in the browser */
 export const listPage = (inbox: string, mails: readonly Listed[]): WebPage => ({
   title: 'Inbox',
   wide: true,
@@ -29,7 +27,7 @@ export const listPage = (inbox: string, mails: readonly Listed[]): WebPage => ({
 })
 
 interface Listed {
-  readonly mail: KeptMail
+  readonly mail: OutboxMail
   readonly subject: string
 }
 
@@ -47,12 +45,12 @@ const listed = (
   </li>`
 
 /**
- * @param inbox as above
- * @param mail undefined where its link is dead, and it can't be composed any more
+ * @param inbox path of the inbox in the browser
+ * @param mail undefined where its link no longer works: it can't be composed then
  */
 export const mailPage = (
   inbox: string,
-  { id, recipient, created_at }: KeptMail,
+  { id, recipient, created_at }: OutboxMail,
   { from, messageId, subject }: MailHeaders,
   mail: RenderedMail | undefined,
 ): WebPage => ({
@@ -91,7 +89,7 @@ const deadLink = html`<p class="card dead">
   Its link is used, replaced or expired. Links are kept nowhere, so the mail can’t be shown any more.
 </p>`
 
-/** Addresses in a text as links. Templates put each on a line of its own. */
+/** Makes links of the URLs in a text. */
 const linked = (text: string): Html[] =>
   text
     .split(/(https?:\/\/\S+)/)
