@@ -15,7 +15,8 @@ export const listPage = (inbox: string, mails: readonly Listed[]): WebPage => ({
   wide: true,
   main: html`<h1>Inbox</h1>
     <p class="note">
-      Without SMTP_HOST mails are kept, not sent. Newest first; load the page again to see what is new.
+      SMTP_HOST is not set, so mails are shown here instead of being sent. Newest first; reload the page for
+      new ones.
     </p>
     ${
       mails.length === 0
@@ -86,7 +87,7 @@ const parts = (htmlPath: string, { text }: RenderedMail) =>
     <pre class="card" tabindex="0">${linked(text)}</pre>`
 
 const deadLink = html`<p class="card dead">
-  Its link is used, replaced or expired. Links are kept nowhere, so the mail can’t be shown any more.
+  Its link was used or replaced, or has expired. Links are not stored, so the mail can no longer be shown.
 </p>`
 
 /** Makes links of the URLs in a text. */
@@ -101,6 +102,6 @@ const time = (at: Date) =>
   html`<time datetime="${at.toISOString()}">${at.toLocaleString('en-GB', style)} UTC</time>`
 
 export function errorPage({ detail }: ErrorBody): WebPage {
-  const title = typeof detail === 'string' ? detail : 'This is no address of a mail'
+  const title = typeof detail === 'string' ? detail : 'This is not the address of a mail'
   return { title, main: html`<h1>${title}</h1>` }
 }
