@@ -2,17 +2,16 @@ import { readdir, readFile } from 'node:fs/promises'
 import { basename } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
-/** What is sent, with `{{name}}` where values go. Keyed by the name of the message's file. */
+/** By the name of the message's file, with `{{name}}` for each value. */
 export type CompiledTemplates = Record<string, { subject: string; html: string; text: string }>
 
 const emails = new URL('../../emails/', import.meta.url)
 
 /**
- * Compiles every message of a folder, `emails/` unless told otherwise. Folders inside it hold what they include.
+ * Compiles the messages of a folder; its subfolders have the parts that they include. For builds and development: MJML is
+ * not installed in production.
  *
- * For the build and for development: MJML is not installed in production.
- *
- * @throws Error naming the file whose MJML is not valid, includes a part that is missing, or has no title.
+ * @throws Error that names the file where its MJML is invalid, a part that it includes is missing, or it has no title
  */
 export async function compileTemplates(folder = emails): Promise<CompiledTemplates> {
   const files = (await readdir(folder)).filter((file) => file.endsWith('.mjml')).toSorted()
@@ -33,10 +32,10 @@ async function compileFile(url: URL) {
       // Prettier writes `{{ name }}` in text.
       preprocessors: [(mjml) => mjml.replace(/\{\{\s*(\w+)\s*\}\}/g, '{{$1}}')],
       validationLevel: 'strict',
-      // By default MJML links Google's copy of any font that it knows (Roboto) and that a stack names.
+      // By default MJML loads fonts that it knows (Roboto) from Google.
       fonts: {},
     })
-    // MJML's strictness lets this one pass: it leaves a comment where a part should stand.
+    // MJML only leaves a comment in place of a missing part, in strict mode too.
     if (html.includes('mj-include denied')) throw new Error('a part that it includes is missing')
     return { subject: await subjectOf(html), html, text: await textOf(html) }
   } catch (error) {
@@ -56,9 +55,9 @@ async function subjectOf(html: string): Promise<string> {
 
 async function textOf(html: string): Promise<string> {
   const { convert } = await import('html-to-text')
-  // MJML ends a button's label with a line break, which would stand before the colon.
+  // MJML ends the label of a button with a line break, which would come before the colon.
   return convert(html.replace(/(?<!\s)\s+<\/a>/g, '</a>'), {
-    // Values are longer than their placeholders: this leaves them room before a line gets uncomfortable.
+    // Values are longer than their placeholders: lines of 68 leave them room.
     wordwrap: 68,
     selectors: [
       { selector: 'h1', options: { uppercase: false, leadingLineBreaks: 2 } },
@@ -67,7 +66,7 @@ async function textOf(html: string): Promise<string> {
       { selector: '.html-only', format: 'skip' },
     ],
     formatters: {
-      // The address gets a line of its own: clients then find where it ends, and it is easy to copy.
+      // The URL has a line of its own, so that mail programs find its end, and it is easy to copy.
       link(element, walk, builder) {
         walk(element.children, builder)
         builder.addInline(':')

@@ -6,26 +6,26 @@ import { ATTEMPT_MS, type ClaimedMail, type Outbox } from './outbox.ts'
 import { CONNECTIONS, PermanentFailure, type Transport } from './transport.ts'
 
 /**
- * Takes mails out of the outbox and sends them: at least once, a failed one again and again with growing pauses.
- * Any number of processes may do so at the same time.
+ * Sends the mails of the outbox, each at least once, and retries failures with growing pauses. Any number of processes may
+ * do so at the same time.
  */
 export interface Deliverer {
-  /** Something was put into the outbox: look now. Does not wait. */
+  /** Looks for due mails now, after one was queued. Does not wait for them. */
   wake(): void
-  /** Resolves when nothing is being sent; no more is taken from then on. */
+  /** Claims no more mails. Resolves when none is being sent, or after a few seconds. */
   stop(): Promise<void>
 }
 
-/** How often to look without being told: for retries, and mails of processes that ended. */
+/** For retries, and for mails of processes that were killed. */
 const POLL_MS = 5_000
 
-/** Until what could not be marked as sent is marked again. */
+/** Pause between tries to mark a mail as sent. */
 const MARK_AGAIN_MS = 1_000
 
-/** How long a stop waits for the mails that are being sent. */
+/** How long a stop waits for mails that are being sent. */
 const STOP_WITHIN_MS = 3_000
 
-/** 5 s, 10 s, 20 s … up to 15 minutes; after 50 tries, most of half a day, the mail is put aside. */
+/** 5 s, 10 s, 20 s … up to 15 minutes. After 50 attempts, which take about half a day, the mail is parked. */
 const FIRST_PAUSE_SECONDS = 5
 const LONGEST_PAUSE_SECONDS = 900
 const ATTEMPTS = 50
@@ -48,32 +48,26 @@ export function deliverer(
 
   /** @param deadline ends the attempt, before the lease of the mail does */
   async function deliver(mail: ClaimedMail, deadline: AbortSignal): Promise<void> {
-    const about = { mail: mail.id, message: mail.message, attempt: mail.attempts, ...traceIds() }
+    const logged = { mail: mail.id, message: mail.message, attempt: mail.attempts, ...traceIds() }
     try {
       const rendered = await messages.compose(mail)
       await transport.send({ id: mail.id, to: mail.recipient, ...rendered }, deadline)
     } catch (error) {
-      const reason = (error as Error).message
+      const { message: reason, code } = error as Error & { code?: string }
       if (error instanceof DeadLink || error instanceof PermanentFailure || mail.attempts >= ATTEMPTS) {
         await outbox.parked(mail, reason)
-        log.error(
-          { ...about, code: (error as { code?: string }).code },
-          'mail parked: it will not be tried again',
-        )
+        log.error({ ...logged, code }, 'mail parked: it will not be tried again')
       } else {
         await outbox.failed(mail, reason, pauseAfter(mail.attempts))
-        log.warn(
-          { ...about, code: (error as { code?: string }).code },
-          'mail not sent: it will be tried again',
-        )
+        log.warn({ ...logged, code }, 'mail not sent: it will be tried again')
       }
       return
     }
     await markSent(mail, deadline)
-    log.info(about, 'mail sent')
+    log.info(logged, 'mail sent')
   }
 
-  /** Tries until the attempt is over: a mail that is not marked is sent again when its lease ends. */
+  /** Tries until the deadline: a mail that is not marked is sent again when its lease ends. */
   async function markSent(mail: ClaimedMail, deadline: AbortSignal): Promise<void> {
     for (;;)
       try {
@@ -87,36 +81,36 @@ export function deliverer(
   const tracedDelivery = (mail: ClaimedMail, deadline: AbortSignal) =>
     traced('mail', { 'mail.id': mail.id, 'mail.message': mail.message }, () => deliver(mail, deadline))
 
-  /** Sends one mail after the other, until nothing is due and nobody called meanwhile, or it is told to stop. */
-  async function send(): Promise<void> {
+  /** Sends one mail after the other until none is due. A wake in the meantime makes it look once more. */
+  async function sendAll(): Promise<void> {
     try {
-      for (let heard = -1; heard !== wakes;) {
-        heard = wakes
+      for (let seen = -1; seen !== wakes;) {
+        seen = wakes
         while (await sendNext());
       }
     } catch (error) {
-      unreachable(error)
+      logUnreachable(error)
     } finally {
-      sending -= 1
+      sending -= 1 // at once: a wake just after the last look starts another sender
     }
   }
 
-  /** @returns false where no mail is due, or it is told to stop */
+  /** @returns false where no mail is due, or after a stop */
   async function sendNext(): Promise<boolean> {
     if (stopped) return false
-    // From before the claim, as the lease counts from within it.
+    // Started before the claim, so that it ends before the lease does.
     const deadline = AbortSignal.timeout(attemptMs)
-    const [mail] = await outbox.claim()
+    const mail = await outbox.claim()
     if (!mail) return false
-    startSender() // where there is one, there may be more
-    await tracedDelivery(mail, deadline).catch(unreachable)
+    startSender() // there may be more
+    await tracedDelivery(mail, deadline).catch(logUnreachable)
     return true
   }
 
   function startSender(): void {
     if (stopped || sending >= CONNECTIONS) return
     sending += 1
-    const sender = send().finally(() => senders.delete(sender))
+    const sender = sendAll().finally(() => senders.delete(sender))
     senders.add(sender)
   }
 
@@ -125,13 +119,13 @@ export function deliverer(
     startSender()
   }
 
-  /** The database is away: the mails wait there, their leases end, and a later look finds them. */
-  const unreachable = (error: unknown) => log.warn({ err: error }, 'outbox not reachable')
+  /** Nothing is lost: leases end, and a later poll finds the mails. */
+  const logUnreachable = (error: unknown) => log.warn({ err: error }, 'outbox not reachable')
 
   async function stop() {
     stopped = true
     clearInterval(poll)
-    // A mail server that keeps silent does not hold up the end: the lease ends, and the mail is sent later.
+    // A silent mail server must not hold up the stop: the mail is sent again when its lease ends.
     await Promise.race([Promise.all(senders), pause(STOP_WITHIN_MS, undefined, { ref: false })])
     transport.close()
   }

@@ -2,36 +2,37 @@ import type { Config } from '../config/config.ts'
 import type { MessageName, TokenPurpose } from '../database/tables.ts'
 import { type RenderedMail, render } from './templates.ts'
 
-/** What a mail is about. Links are made here, at the moment they are needed, and stored nowhere. */
+/** What a mail is composed from. Its link is made when it is composed, and not stored. */
 export interface MailContent {
   readonly message: MessageName
   readonly recipient: string
-  /** What else it says, as its cause wrote it down: see `said`. */
   readonly params?: MailParams
-  /** When what it tells of happened. */
+  /** When its cause happened; now where left out. */
   readonly created_at?: Date
   readonly token_id: string | null
-  /** When the token ends; null where it has none, or none that lives. */
+  /** When the token expires; null where there is none, or one that was used or has expired. */
   readonly valid_until: Date | null
 }
 
-/** Network addresses and times as they are stored with a mail; a `from` that is null was a superuser's doing. */
+/** What the statement that queues a mail notes of its cause. */
 export interface MailParams {
+  /** A network address; null for an action of a superuser. */
   readonly from?: string | null
+  /** When the account was created, if not with the mail. */
   readonly made_at?: string
-  /** Where the account was made, if that is another address than `from`. */
+  /** The network address that created the account, if another than `from`. */
   readonly made_from?: string | null
 }
 
-/** A mail whose link would be dead: it is not worth sending any more. */
+/** The mail's link would not work, so it is not sent. */
 export class DeadLink extends Error {
   constructor() {
-    super('Its link is used, replaced or expired')
+    super('Its link was used or replaced, or has expired')
     this.name = 'DeadLink'
   }
 }
 
-/** Where a message's link leads, and what its token is good for. Messages that are not here have no link. */
+/** Path and purpose of each message's link. Other messages have none. */
 const links: Partial<Record<MessageName, { path: string; purpose: TokenPurpose }>> = {
   welcome: { path: '/reset-password', purpose: 'reset_password' },
   recovery: { path: '/reset-password', purpose: 'reset_password' },
@@ -43,13 +44,13 @@ const links: Partial<Record<MessageName, { path: string; purpose: TokenPurpose }
 /** @returns undefined where a message has no link */
 export const pathOfLink = (message: MessageName) => links[message]?.path
 
-/** Makes the text of a one-time token from its id. */
 interface TokenSigner {
+  /** The text of a one-time token from its id. */
   sign(purpose: TokenPurpose, id: string): string
 }
 
 export interface Messages {
-  /** The mail as it is sent. @throws DeadLink */
+  /** @throws DeadLink */
   compose(mail: MailContent): Promise<RenderedMail>
 }
 
@@ -59,7 +60,7 @@ export function messages(config: Pick<Config, 'PROJECT_NAME' | 'linkBase'>, toke
       const values: Record<string, string> = {
         project_name: config.PROJECT_NAME,
         email: recipient,
-        ...said(params, created_at),
+        ...causeOf(params, created_at),
       }
       const link = links[message]
       if (link) {
@@ -72,22 +73,25 @@ export function messages(config: Pick<Config, 'PROJECT_NAME' | 'linkBase'>, toke
   }
 }
 
-/** What templates may say of the cause: when, and from where or by whom. */
-function said({ from, made_at, made_from = from }: MailParams = {}, createdAt = new Date()) {
+/** Placeholders for the cause of a mail: when it happened, and from where or by whom; the same of the account's creation. */
+function causeOf({ from, made_at, made_from = from }: MailParams = {}, createdAt = new Date()) {
   return {
     at: readable(createdAt),
-    from: from ?? 'an unknown network address',
+    from: network(from),
     how: how(from),
     made_at: readable(made_at === undefined ? createdAt : new Date(made_at)),
-    made_from: made_from ?? 'an unknown network address',
+    made_from: network(made_from),
     made_how: how(made_from),
   }
 }
 
-const how = (from: string | null | undefined) =>
-  from === null || from === undefined ? 'by an administrator' : `from ${from}`
+const network = (address?: string | null) =>
+  typeof address === 'string' ? `the network address ${address}` : 'an unknown network address'
+
+const how = (address?: string | null) =>
+  typeof address === 'string' ? `from ${network(address)}` : 'by an administrator'
 
 const style = { dateStyle: 'long', timeStyle: 'short', timeZone: 'UTC' } as const
 
-/** Such as "23 November 2026 at 10:15 UTC": right whenever the mail arrives, unlike "in one hour". */
+/** "23 November 2026 at 10:15 UTC": correct whenever the mail is read, unlike "in one hour". */
 const readable = (time: Date) => `${time.toLocaleString('en-GB', style)} UTC`

@@ -12,13 +12,13 @@ declare module 'fastify' {
 }
 
 interface Mail extends Pick<Messages, 'compose'>, Pick<Outbox, 'add' | 'backlog'> {
-  /** Whether mails are made at all. */
+  /** Whether mails are sent at all. */
   readonly enabled: boolean
-  /** To be called after a statement that put a mail into the outbox; does not wait for it to be sent. */
+  /** To be called after a statement that queues a mail. Does not wait for it to be sent. */
   wake(): void
 }
 
-/** The outbox and its deliverer, as `app.mail`. No answer waits for a mail server. */
+/** The outbox and its deliverer, as `app.mail`. No response waits for a mail server. */
 export const mail = plugin(
   (app, { config, attemptMs }: { config: Config; attemptMs?: number | undefined }, done) => {
     const box = outbox(app.db, attemptMs)
@@ -29,7 +29,7 @@ export const mail = plugin(
 
     if (enabled)
       app.addHook('onReady', async () => void app.preparation.whenDone.then(delivery.wake, () => undefined))
-    // From the first moment of a stop: what is being sent is finished while the last requests are answered.
+    // As soon as a stop begins: mails that are being sent can be finished while the last requests are answered.
     app.stopping.addEventListener('abort', () => void delivery.stop())
     app.addHook('onClose', () => delivery.stop())
     app.decorate('mail', { enabled, add, backlog, compose, wake: () => enabled && delivery.wake() } as Mail)

@@ -4,19 +4,19 @@ import { pathOfLink } from './messages.ts'
 const linkTo = (path: string) =>
   `http://localhost:8000${path}?token=0d8f6a52-6f3a-4a4e-9c1b-6b8a2f1f7c55.q1V0dHJ5IHRvIHJlYWQgdGhpcyBhcyBhIHNlY3JldA`
 
-/** Values for every placeholder of every template, as people who look at mails before they are sent want to see them. */
+/** Realistic values for the placeholders of all templates: for previews (`npm run emails`) and tests. */
 export const samples = {
   project_name: 'Groundwork',
   email: 'ada.lovelace@example.com',
   link: linkTo('/reset-password'),
   valid_until: '25 November 2026 at 10:15 UTC',
   made_at: '23 November 2026 at 10:15 UTC',
-  made_from: '203.0.113.7',
-  made_how: 'from 203.0.113.7',
+  made_from: 'the network address 203.0.113.7',
+  made_how: 'from the network address 203.0.113.7',
   at: '23 November 2026 at 10:15 UTC',
-  from: '2001:db8:85a3::8a2e:370:7334',
-  how: 'from 203.0.113.7',
+  from: 'the network address 2001:db8:85a3::8a2e:370:7334',
+  how: 'from the network address 203.0.113.7',
 } as const
 
-/** The same for one message: its link leads where it does. */
+/** With the link of one message. */
 export const samplesOf = (message: MessageName) => ({ ...samples, link: linkTo(pathOfLink(message) ?? '/') })

@@ -2,16 +2,16 @@ import { readFile } from 'node:fs/promises'
 import { escapeHtml } from '../http/pages/html.ts'
 import type { CompiledTemplates } from './compiler.ts'
 
-/** What a mail says: its subject, and the same content twice. */
+/** Subject, HTML part and text part. */
 export type RenderedMail = CompiledTemplates[string]
 
 let templates: Promise<CompiledTemplates> | undefined
 
 /**
- * The compiled templates, loaded on the first call. A build carries them beside this file; from source they are
- * compiled, so that a change in `emails/` shows at the next start.
+ * The compiled templates, loaded once. A build has them in templates.json; from source they are compiled at each start, so
+ * that changes in `emails/` show.
  *
- * @throws Error where a template does not compile, or where a build has no templates.
+ * @throws Error where a template does not compile, or templates.json is missing
  */
 export function loadTemplates(): Promise<CompiledTemplates> {
   return (templates ??= import.meta.url.endsWith('.js') ? readTemplates() : compileTemplates())
@@ -27,12 +27,11 @@ async function compileTemplates(): Promise<CompiledTemplates> {
 }
 
 /**
- * Fills the placeholders of a template, named as its file in `emails/` is.
+ * Fills the placeholders of a template. Values are escaped in the HTML, unchanged in the text, and without control
+ * characters in the subject, where a line break would start another header (RFC 5322, 2.2).
  *
- * Values are escaped in the HTML, stand as they are in the text, and lose control characters in the subject, where a
- * line break would start another header (RFC 5322, 2.2).
- *
- * @throws Error for a template that does not exist, and for a placeholder without a value.
+ * @param template name of its file in `emails/`
+ * @throws Error where there is no such template, and for a placeholder without a value
  */
 export async function render(template: string, values: Values): Promise<RenderedMail> {
   const compiled = await find(template)
@@ -44,11 +43,7 @@ export async function render(template: string, values: Values): Promise<Rendered
   }
 }
 
-/**
- * The subject alone, which a mail keeps when its link is dead.
- *
- * @throws Error as `render` does
- */
+/** The subject alone, for mails whose link no longer works. @throws Error as `render` does */
 export async function renderSubject(template: string, values: Values): Promise<string> {
   const { subject } = await find(template)
   return filler(template, values)(subject, withoutControls)

@@ -2,46 +2,46 @@ import type { Transporter, createTransport as create } from 'nodemailer'
 import type { Config } from '../config/config.ts'
 import type { RenderedMail } from './templates.ts'
 
-/** The way out. */
+/** Sends mails by SMTP. */
 export interface Transport {
   /**
-   * @param deadline ends the attempt as a whole, its connection with it
-   * @throws PermanentFailure where this mail can't be sent, any other error where it may work later
+   * @param deadline aborts the attempt, and closes its connection
+   * @throws PermanentFailure where retrying is useless; any other error where it may work later
    */
   send(mail: OutgoingMail, deadline?: AbortSignal): Promise<void>
   close(): void
 }
 
 export interface OutgoingMail extends RenderedMail {
-  /** The outbox's id: the Message-ID is made of it, so that a mail sent twice is seen to be one. */
+  /** Of the outbox. The Message-ID is made of it, so that a mail that is sent twice can be recognised as one. */
   readonly id: string
   readonly to: string
 }
 
-/** The server refused this mail for good (RFC 5321, 4.2.1: replies that begin with 5). */
+/** The server refused this mail permanently (RFC 5321, 4.2.1: replies that begin with 5). */
 export class PermanentFailure extends Error {
   override readonly name = 'PermanentFailure'
 }
 
-/** @param from the sender's address: a Message-ID ends in its domain (RFC 5322, 3.6.4) */
+/** @param from the sender's address, whose domain is that of the Message-ID (RFC 5322, 3.6.4) */
 export const messageIdOf = (id: string, from: string) => `<${id}@${from.slice(from.lastIndexOf('@') + 1)}>`
 
-/** Mails that are sent at a time. */
+/** Connections to the mail server: so many mails are sent at the same time. */
 export const CONNECTIONS = 2
 
-/** A server that keeps silent is given up before the deadline of the attempt, which bounds one that is slow. */
+/** For servers that are silent. Those that are slow are stopped by the deadline of the attempt. */
 const timeouts = {
   connectionTimeout: 10_000,
   greetingTimeout: 10_000,
   socketTimeout: 30_000,
   dnsTimeout: 5_000,
-  socketCloseTimeout: 0, // an attempt that was given up sends nothing more
+  socketCloseTimeout: 0, // nothing more is sent after an aborted attempt
 }
 
-/** Out-of-office programs answer no such mail (RFC 3834, 5; Exchange asks for the second). */
+/** Against automatic replies (RFC 3834, 5; Exchange heeds the second). */
 const headers = { 'Auto-Submitted': 'auto-generated', 'X-Auto-Response-Suppress': 'All' }
 
-/** Keeps mails where they are: in local without SMTP_HOST, people look at them in the outbox. */
+/** In local without SMTP_HOST, mails stay in the outbox, and the inbox pages show them. */
 const inbox: Transport = {
   send: () => Promise.resolve(),
   close: () => undefined,
@@ -61,7 +61,7 @@ export type MailConfig = Pick<
   | 'EMAILS_FROM_NAME'
 >
 
-/** SMTP with TLS from the first byte, STARTTLS (required, so that nobody in between can strip it), or plain. */
+/** SMTP with implicit TLS, STARTTLS (required, so that nobody can strip it), or unencrypted. */
 export function transport(config: MailConfig): Transport {
   if (config.mail !== 'smtp') return inbox
   const options = { ...serverOptions(config), pool: true, maxConnections: CONNECTIONS } as const
@@ -73,13 +73,12 @@ export function transport(config: MailConfig): Transport {
     async send({ id, to, subject, html, text }, deadline) {
       const messageId = messageIdOf(id, address)
       try {
-        // As an object, an address is one address, whatever characters it has.
         const out = await (smtp ??= createTransport(options))
-        if (!IN_ASCII.test(to) && !(await takesUnicode(config))) throw new PermanentFailure(NO_SMTPUTF8)
+        if (!ASCII.test(to) && !(await supportsUnicode(config))) throw new PermanentFailure(NO_SMTPUTF8)
         await out.sendMail({
           messageId,
           from,
-          to: { name: '', address: to },
+          to: { name: '', address: to }, // an object: a text with commas would be parsed as several addresses
           subject,
           html,
           text,
@@ -95,13 +94,12 @@ export function transport(config: MailConfig): Transport {
   }
 }
 
-/** nodemailer is loaded for the first mail: a start does not wait for it. */
+/** nodemailer is loaded with the first mail, so that a start does not wait for it. */
 async function createTransport(options: Parameters<typeof create>[0]) {
   const nodemailer = await import('nodemailer')
   return nodemailer.createTransport(options)
 }
 
-/** How the mail server is spoken to. */
 function serverOptions(config: MailConfig) {
   const { SMTP_HOST: host, SMTP_USER: user, SMTP_PASSWORD: pass = '' } = config
   return {
@@ -112,20 +110,20 @@ function serverOptions(config: MailConfig) {
     requireTLS: !config.SMTP_SSL && config.SMTP_TLS,
     ignoreTLS: !config.SMTP_SSL && !config.SMTP_TLS,
     ...(user !== undefined && { auth: { user, pass } }),
-    // Nothing in a mail comes from a file or from elsewhere.
+    // Mails include no files and nothing from URLs.
     disableFileAccess: true,
     disableUrlAccess: true,
   }
 }
 
-const IN_ASCII = /^[!-~]*$/
-const NO_SMTPUTF8 = 'The mail server takes no addresses in other scripts than ASCII (SMTPUTF8, RFC 6531)'
+const ASCII = /^[!-~]*$/
+const NO_SMTPUTF8 = 'The mail server accepts no addresses beyond ASCII (it lacks SMTPUTF8, RFC 6531)'
 
-/** Whether the mail server says so; nodemailer would send such an address in any case. */
-async function takesUnicode(config: MailConfig): Promise<boolean> {
-  let said = false
+/** Whether the mail server announces SMTPUTF8: nodemailer sends such addresses in any case. */
+async function supportsUnicode(config: MailConfig): Promise<boolean> {
+  let isAnnounced = false
   const listen = ({ tnx }: { tnx?: string }, text: unknown) => {
-    if (tnx === 'server') said ||= /^250[ -]SMTPUTF8\b/im.test(String(text))
+    if (tnx === 'server') isAnnounced ||= /^250[ -]SMTPUTF8\b/im.test(String(text))
   }
   const silent = () => undefined
   const logger = {
@@ -138,10 +136,10 @@ async function takesUnicode(config: MailConfig): Promise<boolean> {
     fatal: silent,
   }
   await tryServer(config, { logger, transactionLog: true })
-  return said
+  return isAnnounced
 }
 
-/** Goes as far as a mail would, without one: connects, STARTTLS, signs in. @throws what the server refuses with */
+/** Connects, starts TLS and authenticates as for a mail, without sending one. @throws the error of the failed step */
 export async function tryServer(config: MailConfig, more: object = {}): Promise<void> {
   const smtp = await createTransport({ ...serverOptions(config), ...more })
   try {
@@ -151,7 +149,7 @@ export async function tryServer(config: MailConfig, more: object = {}): Promise<
   }
 }
 
-/** About this mail, that is: what is wrong with the sender or the password is the operator's to mend, and mails wait. */
+/** Whether this mail can't be sent. A wrong sender or password is for the operator to fix, and mails wait until then. */
 function isPermanent(error: unknown): boolean {
   const {
     code,

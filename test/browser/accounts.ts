@@ -45,10 +45,10 @@ export async function accounts(
   checks.seen('signs up in Swagger UI', signedUp.status === 200, signedUp.shown)
 
   await openNewest(inbox, url)
-  await shows(inbox, 'Confirm your address for Groundwork')
+  await shows(inbox, 'Confirm your email address for Groundwork')
   checks.seen('the mail is to them', (await inbox.locator('dl').innerText()).includes(email))
   await look(inbox, 'mail-verification')
-  const verify = await follow(mailReader.context, inbox, 'Confirm address')
+  const verify = await follow(mailReader.context, inbox, 'Confirm email address')
   await shows(verify, 'Confirm your address')
   await look(verify, 'verify-email')
   await verify.getByRole('button').click()
@@ -84,7 +84,7 @@ export async function accounts(
   await inbox.getByRole('link', { name: 'Reset your password' }).first().click()
   checks.seen(
     'a mail whose link was used says so',
-    (await inbox.locator('main').innerText()).includes('Its link is used'),
+    (await inbox.locator('main').innerText()).includes('Its link was used'),
   )
   await look(inbox, 'mail-dead-link')
   await reset.goto(`${url}/reset-password?token=nonsense`)

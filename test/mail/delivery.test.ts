@@ -50,7 +50,7 @@ void test('mails reach their reader', async (t) => {
     const notice = await next()
     t.same(notice.envelope.to, [account.email])
     t.match(notice.subject, /password.*changed/i, 'and is told of it')
-    t.match(notice.text, 'from 127.0.0.1')
+    t.match(notice.text, 'from the network address 127.0.0.1')
     t.notMatch(notice.text, 'token=')
     t.equal((await service.signIn(account.email, chosen)).status, 200)
     t.equal((await service.signIn(account.email, account.password)).status, 400)
@@ -87,10 +87,10 @@ void test('mails reach their reader', async (t) => {
     const mail = await next()
     t.same(mail.envelope.to, [email])
     const date = new Intl.DateTimeFormat('en-GB', { dateStyle: 'long', timeStyle: 'short', timeZone: 'UTC' })
-    const made = `The account was made on ${date.format(new Date(user.created_at))} UTC, from 203.0.113.7.`
+    const made = `The account was created on ${date.format(new Date(user.created_at))} UTC, from the network address 203.0.113.7.`
     const advice =
-      `If it was not you, do not confirm. To take the account over, ask Atlas & Söhne for a password recovery for ` +
-      `${email}: once you choose a password, whoever made the account is signed out and their password stops working.`
+      `If it was not you, do not confirm. To take over the account, reset the password for ${email} at Atlas & Söhne: ` +
+      'whoever created the account is then signed out, and their password stops working.'
     const html = htmlToText(String(mail.html), { wordwrap: false })
     for (const part of [mail.text ?? '', html])
       for (const words of [made, advice]) t.ok(part.replace(/\s+/g, ' ').includes(words), words)

@@ -1,8 +1,8 @@
-import { count, eq, gt, inArray, lt, sql } from 'drizzle-orm'
+import { sql } from 'drizzle-orm'
 import { knownNetworks as known, retention } from '../../config/limits.ts'
-import { type Batch, inBatches } from './batches.ts'
+import { type Batch, changing, deletion, inBatches, literal, rowsOf } from './batches.ts'
 import type { Database } from '../connect.ts'
-import { changing, deletion, removal } from './removal.ts'
+import { removal } from './removal.ts'
 import {
   emails,
   idempotencyKeys,
@@ -14,63 +14,58 @@ import {
   users,
 } from '../tables.ts'
 
-/** What one table may take of a turn; the others come to theirs. */
+/** The most that one chore may take, so that the others are reached. */
 const CHORE_MS = 20_000
 
-/** Told of what failed. */
-type Failed = (error: unknown, chore: string) => void
+type OnFailure = (error: unknown, chore: string) => void
 
 /**
- * Removes rows that are over, each table by itself: one that fails or takes long stops no other. Any number of processes
- * may do so at once.
+ * Deletes expired rows. Each table is a chore by itself: one that fails or takes long stops no other. Any number of
+ * processes may do so at once.
  *
- * @returns a turn over all tables; where it is not told whom to tell of a failure, it throws that at its end
+ * @returns a function that does all chores once. Without `onFailure` it throws the first failure when all are done
  */
-export function reaper(db: Database): (signal?: AbortSignal, failed?: Failed) => Promise<void> {
+export function reaper(db: Database): (signal?: AbortSignal, onFailure?: OnFailure) => Promise<void> {
   const removing = removal(db)
   const batches = Object.entries(chores(db))
   const never = new AbortController().signal
-  return async (signal = never, failed) => {
+  return async (signal = never, onFailure) => {
     const failures: unknown[] = []
     const attempt = async (chore: string, work: (signal: AbortSignal) => Promise<unknown>) => {
       if (signal.aborted) return
       try {
         await work(AbortSignal.any([signal, AbortSignal.timeout(CHORE_MS)]))
       } catch (error) {
-        if (failed) failed(error, chore)
+        if (onFailure) onFailure(error, chore)
         else failures.push(error)
       }
     }
-    await attempt('deleted users', (soon) => removing.ofAll(soon))
-    for (const [chore, batch] of batches) await attempt(chore, (soon) => inBatches(batch, soon))
+    await attempt('deleted users', (timeout) => removing.ofAll(timeout))
+    for (const [chore, batch] of batches) await attempt(chore, (timeout) => inBatches(batch, timeout))
     if (failures.length > 0) throw failures[0]
   }
 }
 
-/** How long rows stay, for every table that grows by itself; README has the same list. Each condition has an index. */
+/** How long rows are kept, for every table that grows by itself; README has the same list. Each condition has an index. */
 function chores(db: Database): Record<string, Batch> {
-  const age = (days: number) => sql`now() - make_interval(days => ${days}::integer)`
+  const daysAgo = (days: number) => sql`now() - interval '${literal(days)} days'`
   return {
-    sessions: deletion(db, sessions, sql`${sessions.expires_at} < now()`),
-    'one-time tokens': deletion(db, oneTimeTokens, sql`${oneTimeTokens.expires_at} < now()`),
-    limits: deletion(
-      db,
-      rateLimits,
-      sql`greatest(${rateLimits.forgotten_at}, ${rateLimits.resumes_at}) < now()`,
-    ),
-    'sent mails': deletion(db, emails, sql`${emails.sent_at} < ${age(retention.sentMailDays)}`),
-    // Parked, or never sent: their links are dead, and superusers had the time to look at them.
-    mails: deletion(db, emails, sql`${emails.created_at} < ${age(retention.mailDays)}`),
+    sessions: deletion(db, sessions, sql`expires_at < now()`),
+    'one-time tokens': deletion(db, oneTimeTokens, sql`expires_at < now()`),
+    limits: deletion(db, rateLimits, sql`greatest(forgotten_at, resumes_at) < now()`),
+    'sent mails': deletion(db, emails, sql`sent_at < ${daysAgo(retention.sentMailDays)}`),
+    // Parked or never sent: their links have expired, and superusers had the time to look at them.
+    mails: deletion(db, emails, sql`created_at < ${daysAgo(retention.mailDays)}`),
     'idempotency keys': deletion(
       db,
       idempotencyKeys,
-      sql`${idempotencyKeys.created_at} < ${age(retention.idempotencyKeyDays)}`,
+      sql`created_at < ${daysAgo(retention.idempotencyKeyDays)}`,
     ),
-    'known networks': deletion(db, knownNetworks, sql`${knownNetworks.signed_in_at} < ${age(known.days)}`),
+    'known networks': deletion(db, knownNetworks, sql`signed_in_at < ${daysAgo(known.days)}`),
     'addresses of sign-ups': changing(
       db,
       users,
-      sql`${users.registered_from} is not null and ${users.created_at} < ${age(retention.registeredFromDays)}`,
+      sql`registered_from is not null and created_at < ${daysAgo(retention.registeredFromDays)}`,
       (rows) => sql`update ${users} set registered_from = null where ctid = any(array(${rows}))`,
     ),
     'ended sessions': endedSessions(db),
@@ -81,61 +76,57 @@ function chores(db: Database): Record<string, Batch> {
 const FIRST_ID = '00000000-0000-0000-0000-000000000000'
 
 /**
- * Deletes sessions that a higher `credentials_version` ended and another process left when it was ended itself. Looks at
- * all sessions once, in the order of their ids: no index finds these.
+ * Deletes sessions that a higher `credentials_version` has ended, and that a process which was killed has left. No index
+ * finds them, so this reads all sessions once after a start, in the order of their ids.
  */
 function endedSessions(db: Database): Batch {
   let after: string | undefined = FIRST_ID
   return async (size) => {
     if (after === undefined) return 0
-    const page = db
-      .$with('page')
-      .as(
-        db
-          .select({ id: sessions.id, user_id: sessions.user_id, version: sessions.credentials_version })
-          .from(sessions)
-          .where(gt(sessions.id, after))
-          .orderBy(sessions.id)
-          .limit(size),
+    const answer = await db.execute(sql`
+      with page as (
+        select id, user_id, credentials_version from ${sessions}
+        where id > ${after} order by id limit ${literal(size)}
+      ),
+      ended as (
+        select page.id from page join ${users} on ${users.id} = page.user_id
+        where page.credentials_version < ${users.credentials_version}
+      ),
+      deleted as (
+        delete from ${sessions} where id = any(array(
+          select id from ${sessions} where id in (select id from ended) for update skip locked
+        ))
       )
-    const ended = db
-      .select({ id: page.id })
-      .from(page)
-      .innerJoin(users, eq(users.id, page.user_id))
-      .where(lt(page.version, users.credentials_version))
-    const free = sql`select ${sessions.id} from ${sessions} where ${inArray(sessions.id, ended)} for update skip locked`
-    const deleted = db.$with('deleted').as(
-      db
-        .delete(sessions)
-        .where(sql`${sessions.id} = any(array(${free}))`)
-        .returning({ id: sessions.id }),
-    )
-    const last = sql<string>`max(${page.id}::text)`
-    const [found] = await db.with(page, deleted).select({ looked: count(), last }).from(page)
-    after = found?.looked === size ? found.last : undefined
-    return found?.looked ?? 0
+      select count(*)::integer as rows, max(id::text) as last from page`)
+    const [page] = rowsOf<{ rows: number; last: string | null }>(answer)
+    const { rows, last } = page!
+    after = rows === size ? (last ?? undefined) : undefined
+    return rows
   }
 }
 
-/** Rows that are left for the writes themselves to sum up (migrations). */
+/** Fewer rows than these are left for the triggers to sum up (migrations). */
 const FEW = 1_000
 
-/** Sums up what writes have left, where that is much. */
+/** Replaces the rows of row_counts by their sums, where there are many. */
 const summedUp =
   (db: Database): Batch =>
   async (size) => {
-    const isMuch = sql`(select count(*) from (select from ${rowCounts} limit ${literal(FEW)}) as few) = ${literal(FEW)}`
-    const rows = sql`select ctid from ${rowCounts} where ${isMuch} limit ${literal(size)} for update skip locked`
-    const summed = db
-      .$with('summed', { table_name: rowCounts.table_name, delta: rowCounts.delta })
-      .as(sql`delete from ${rowCounts} where ctid = any(array(${rows})) returning table_name, delta`)
-    const added = db
-      .$with('added')
-      .as(
-        sql`insert into ${rowCounts} (table_name, delta) select table_name, sum(delta) from ${summed} group by table_name` as never,
+    const answer = await db.execute(sql`
+      with summed as (
+        delete from ${rowCounts} where ctid = any(array(
+          select ctid from ${rowCounts}
+          where (select count(*) from (select from ${rowCounts} limit ${literal(FEW)}) as few) = ${literal(FEW)}
+          limit ${literal(size)}
+          for update skip locked
+        ))
+        returning table_name, delta
+      ),
+      added as (
+        insert into ${rowCounts} (table_name, delta)
+        select table_name, sum(delta) from summed group by table_name
       )
-    const [found] = await db.with(summed, added).select({ rows: count() }).from(summed)
-    return found?.rows ?? 0
+      select count(*)::integer as rows from summed`)
+    const [summed] = rowsOf<{ rows: number }>(answer)
+    return summed!.rows
   }
-
-const literal = (number: number) => sql.raw(String(number))

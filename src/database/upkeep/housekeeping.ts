@@ -6,31 +6,28 @@ import { removal } from './removal.ts'
 declare module 'fastify' {
   interface FastifyInstance {
     /**
-     * Removes what belongs to a user who was deleted. Waits for it a moment, which is enough for most; what is left then
-     * goes on behind, and in another process where this one is ended.
+     * Removes everything that belongs to a deleted user. Waits for a moment, which is enough for most users. The rest
+     * is removed in the background, by another process where this one ends.
      */
     readonly removeRowsOf: (userId: string) => Promise<void>
-    /**
-     * Removes what is left of a user's ended sessions, after the answer. Where this process is ended meanwhile, the next
-     * one that starts does it.
-     */
+    /** Deletes the rest of a user's ended sessions in the background. The next start does it where this process ends. */
     readonly removeEndedSessionsOf: (userId: string) => void
   }
 }
 
 const EVERY_MS = 60_000
-/** After a start; not at once, as that is when there is most to do. */
+/** After a start: the first requests go before. */
 const FIRST_MS = 1_000
 const ANSWER_WITHIN_MS = 250
 
-/** Removes what is over, every minute. What fails is told in the log, and tried again in the next turn. */
+/** Deletes expired rows and the rows of deleted users, every minute. Failures are logged, and tried again a minute later. */
 export const housekeeping = plugin(
   (app, _options, done) => {
     const [removing, reap] = [removal(app.db), reaper(app.db)]
     const closing = new AbortController()
     const running = new Set<Promise<unknown>>()
 
-    /** Ends what it does before the database is closed. */
+    /** The database is closed only once `work` has ended. */
     function run(work: Promise<unknown>) {
       const ended = work.finally(() => running.delete(ended))
       running.add(ended)

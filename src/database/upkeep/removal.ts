@@ -1,6 +1,6 @@
-import { type SQL, type SQLWrapper, count, getTableName, is, sql } from 'drizzle-orm'
+import { type SQL, getTableName, is, sql } from 'drizzle-orm'
 import { type ForeignKey, type PgColumn, PgTable, getTableConfig } from 'drizzle-orm/pg-core'
-import { type Batch, inBatches } from './batches.ts'
+import { changing, deletion, inBatches, literal, rowsOf } from './batches.ts'
 import type { Database } from '../connect.ts'
 import { isForeignKeyViolation } from '../faults.ts'
 import * as tables from '../tables.ts'
@@ -8,90 +8,89 @@ import * as tables from '../tables.ts'
 const { sessions, users } = tables
 
 /**
- * Removes the rows of users that were deleted: everything that belongs to them in batches, then the users themselves.
- * A deletion marks the user and takes away their address (accounts/delete-account.ts), which is one short statement
- * however much they have; this comes behind it, goes on where a process was ended in the middle, and may run in any
- * number of processes at once.
+ * Removes users that were deleted. A deletion (accounts/delete-account.ts) only marks the user and takes the address away, so it is short
+ * however much the user has. This deletes everything that belongs to them in batches, and then the user. It continues what
+ * a process that was killed has begun; any number may do so at once.
  */
 export interface Removal {
-  /** Of one user. @returns whether nothing is left */
+  /** Removes one user. @returns whether nothing is left */
   ofUser(id: string, signal: AbortSignal): Promise<boolean>
-  /** Of one user, sessions that a higher `credentials_version` ended. @returns whether nothing is left */
+  /** Deletes the sessions of a user that a higher `credentials_version` has ended. @returns whether none is left */
   endedSessionsOf(id: string, signal: AbortSignal): Promise<boolean>
-  /** Of all that are marked. */
+  /** Removes all users that are marked. */
   ofAll(signal: AbortSignal): Promise<void>
 }
 
-/** @throws TypeError where a table keeps its users from being removed */
+/** @throws TypeError where a foreign key would keep users from being removed */
 export function removal(db: Database, schema: Readonly<Record<string, unknown>> = tables): Removal {
-  const referring = referringToUsers(schema)
+  const references = referencesToUsers(schema)
 
   async function ofUser(id: string, signal: AbortSignal) {
     const failures: unknown[] = []
-    for (const { column, onDelete } of referring) {
+    for (const { column, onDelete } of references) {
       const isOfUser = sql`${column} = ${id}`
       const batch =
         onDelete === 'cascade'
           ? deletion(db, column.table, isOfUser)
-          : changing(db, column.table, isOfUser, (rows) => withoutUser(column, rows))
+          : changing(db, column.table, isOfUser, (rows) => setNull(column, rows))
       try {
         if (!(await inBatches(batch, signal))) return false
       } catch (error) {
-        // Rows that refer to each other can't go in batches: they go with the user, at once.
+        // Rows of tables that refer to each other can't go in batches: they go with the user, in one statement.
         if (!isForeignKeyViolation(error)) failures.push(error)
       }
     }
     if (failures.length > 0) throw failures[0]
-    // What was added meanwhile goes with it, as foreign keys cascade or are set to null.
-    await db.delete(users).where(sql`${users.id} = ${id} and ${users.deleted_at} is not null`)
+    // Foreign keys take along what was added in the meantime.
+    await db.execute(sql`delete from ${users} where id = ${id} and deleted_at is not null`)
     return true
   }
+
   return {
     ofUser,
     endedSessionsOf(id, signal) {
-      const now = sql`(select credentials_version from ${users} where id = ${id})`
-      const ended = sql`${sessions.user_id} = ${id} and ${sessions.credentials_version} < ${now}`
-      return inBatches(deletion(db, sessions, ended), signal)
+      const isEnded = sql`user_id = ${id}
+        and credentials_version < (select credentials_version from ${users} where id = ${id})`
+      return inBatches(deletion(db, sessions, isEnded), signal)
     },
     async ofAll(signal) {
-      const marked = await db
-        .select({ id: users.id })
-        .from(users)
-        .where(sql`${users.deleted_at} is not null`)
-        .orderBy(users.deleted_at)
-        .limit(USERS_A_TURN)
+      const marked = await db.execute(sql`
+        select id from ${users} where deleted_at is not null order by deleted_at limit ${literal(USERS_AT_ONCE)}`)
       const failures: unknown[] = []
-      for (const { id } of marked) await ofUser(id, signal).catch((error: unknown) => failures.push(error))
+      for (const { id } of rowsOf<{ id: string }>(marked))
+        await ofUser(id, signal).catch((error: unknown) => failures.push(error))
       if (failures.length > 0) throw failures[0]
     },
   }
 }
 
-const USERS_A_TURN = 1_000
+/** The others are removed a minute later. */
+const USERS_AT_ONCE = 1_000
 
-interface Referring {
+/** A column that refers to users. */
+interface Reference {
   readonly column: PgColumn & { table: PgTable }
-  /** What becomes of the row: it goes with its user, or stays and names nobody. */
+  /** Whether rows are deleted with their user, or stay without one. */
   readonly onDelete: 'cascade' | 'set null'
 }
 
 /**
- * The columns of all tables that refer to users. Mails come first, so that none is sent any more; then tables that refer
- * to others, before those.
+ * The columns of all tables that refer to users. Mails come first, so that none is sent any more; after them, tables stand
+ * before those that they refer to.
  */
-function referringToUsers(schema: Readonly<Record<string, unknown>>): Referring[] {
-  const referring = inOrderOfRemoval(Object.values(schema).filter((table) => is(table, PgTable)))
+function referencesToUsers(schema: Readonly<Record<string, unknown>>): Reference[] {
+  const references = referringFirst(Object.values(schema).filter((table) => is(table, PgTable)))
     .flatMap((table) => getTableConfig(table).foreignKeys)
     .filter((key) => getTableName(key.reference().foreignTable) === getTableName(users))
     .flatMap((key) => key.reference().columns.map((column) => ({ column, onDelete: actionOf(key) })))
-  return referring.toSorted(
+  return references.toSorted(
     (a, b) => Number(b.column.table === tables.emails) - Number(a.column.table === tables.emails),
   )
 }
 
-/** Each table behind all that refer to it; where some refer to each other, there is no such order of those. */
-function inOrderOfRemoval(all: readonly PgTable[]): PgTable[] {
-  const inOrder = new Set<PgTable>()
+/** Each table after all that refer to it. Tables that refer to each other have no such order. */
+function referringFirst(all: readonly PgTable[]): PgTable[] {
+  const ordered = new Set<PgTable>()
   const seen = new Set<PgTable>()
   const refersTo = (table: PgTable, other: PgTable) =>
     getTableConfig(table).foreignKeys.some((key) => key.reference().foreignTable === other)
@@ -99,14 +98,14 @@ function inOrderOfRemoval(all: readonly PgTable[]): PgTable[] {
     if (seen.has(table)) return
     seen.add(table)
     for (const other of all) if (refersTo(other, table)) add(other)
-    inOrder.add(table)
+    ordered.add(table)
   }
   for (const table of all) add(table)
-  return [...inOrder]
+  return [...ordered]
 }
 
-/** By any other, one row would keep its user from ever being removed. */
-function actionOf(key: ForeignKey): Referring['onDelete'] {
+/** Any other action would let one row keep its user from being removed for ever. */
+function actionOf(key: ForeignKey): Reference['onDelete'] {
   const { onDelete } = key
   if (onDelete === 'cascade') return onDelete
   if (onDelete === 'set null' && key.reference().columns.every(({ notNull }) => !notNull)) return onDelete
@@ -115,34 +114,5 @@ function actionOf(key: ForeignKey): Referring['onDelete'] {
   )
 }
 
-const withoutUser = ({ table, name }: Referring['column'], rows: SQL) =>
+const setNull = ({ table, name }: Reference['column'], rows: SQL) =>
   sql`update ${table} set ${sql.identifier(name)} = null where ctid = any(array(${rows}))`
-
-/**
- * Deletes rows of which `condition` holds. Those that somebody else has locked are left for the next time, so that it
- * neither waits nor is in anybody's way.
- */
-export const deletion = (db: Database, table: PgTable, condition: SQLWrapper): Batch => {
-  const changed = (rows: SQL) => sql`delete from ${table} where ctid = any(array(${rows}))`
-  return changing(db, table, condition, changed)
-}
-
-/** @param change a statement that changes the rows whose ctid is among those of `rows`, a subquery */
-export const changing =
-  (db: Database, table: PgTable, condition: SQLWrapper, change: (rows: SQL) => SQL): Batch =>
-  (size) =>
-    db.transaction(async (transaction) => {
-      await transaction.execute(ALONG_THE_INDEX)
-      const rows = sql`select ctid from ${table} where ${condition} limit ${sql.raw(String(size))} for update skip locked`
-      const changed = transaction
-        .$with('changed', { one: sql<number>`one`.as('one') })
-        .as(sql`${change(rows)} returning 1 as one`)
-      const [found] = await transaction.with(changed).select({ rows: count() }).from(changed)
-      return found?.rows ?? 0
-    })
-
-/**
- * An index scan stops at the limit, and skips what earlier batches removed. PostgreSQL would rather read all rows that
- * `condition` holds for, dead ones too, and that for each batch: 100 ms instead of 10 with 300,000.
- */
-const ALONG_THE_INDEX = sql`select set_config('enable_bitmapscan', 'off', true), set_config('enable_seqscan', 'off', true)`

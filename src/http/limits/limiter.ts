@@ -1,43 +1,52 @@
-import { sql } from 'drizzle-orm'
+import { type SQL, sql } from 'drizzle-orm'
 import type { Config } from '../../config/config.ts'
-import type { Database } from '../../database/connect.ts'
-import { value, whenNeeded } from '../../database/statements.ts'
-import { rateLimits as table } from '../../database/tables.ts'
-import { TooManyRequests } from '../../contract/errors.ts'
 import { type Limit, type LimitName, limits } from '../../config/limits.ts'
 import { macOf } from '../../config/signed-ids.ts'
+import { TooManyRequests } from '../../contract/errors.ts'
+import type { Database } from '../../database/connect.ts'
+import { statement } from '../../database/statement.ts'
+import { rateLimits } from '../../database/tables.ts'
 
 /**
- * Limits that hold over all replicas: a row for each limit and whom it counts, one statement a try, so that a hundred
- * at once do not pass where one may.
+ * Rate limits that all replicas share: a row for each counter, and one statement for each try, so that a hundred tries at
+ * once can't pass where one may.
+ *
+ * The algorithm is GCRA, with waits that grow. `forgotten_at` is the time at which the counter is back at zero: each try
+ * moves it by `every` seconds, so that the tries counted are what lies between now and then, divided by `every`.
+ * `resumes_at` is the time of the next try: now while fewer than `burst` are counted, then in `pause` seconds, and in
+ * twice as many after each further try.
  */
 export interface Limiter {
-  /** @param room how many times as much as the limit says passes */
+  /**
+   * @param by whom or what it counts: an account, a network
+   * @param room factor on the limit
+   */
   counter(name: LimitName, by: readonly string[], room?: number): Counter
-  /** Asks for all of them at once. @throws TooManyRequests, which says when to try again, where a try would have to wait */
+  /** Counts nothing. @throws TooManyRequests where any of them has to wait, for the longest wait */
   check(counters: readonly Counter[]): Promise<void>
-  /** Counts a try. @throws TooManyRequests where it has to wait; then nothing is counted */
+  /** Counts a try. @throws TooManyRequests where it has to wait; it is not counted then */
   count(counter: Counter): Promise<void>
-  /** For a try that was counted and does not count in the end. */
+  /** Takes back a try that was counted. */
   giveBack(counter: Counter): Promise<void>
-  /** Forgets every try. */
+  /** Sets a counter to zero. */
   forget(counter: Pick<Counter, 'key'>): Promise<void>
 }
 
-/** A limit, and whom it counts. */
 export interface Counter extends Pick<Limit, 'burst' | 'every' | 'pause'> {
   readonly name: LimitName
+  /** A MAC, so that rows don't tell whom they count. */
   readonly key: string
 }
 
 export function limiter(db: Database, config: Pick<Config, 'SECRET_KEY'>): Limiter {
   const mac = macOf(config.SECRET_KEY, 'rate-limit')
-  const run = whenNeeded(() => prepare(db))
+
   async function check(counters: readonly Counter[]) {
-    const [held] = await run().wait.execute({ keys: counters.map(({ key }) => key).join(' ') })
-    const counter = counters.find(({ key }) => key === held?.key)
-    if (held && counter) throw new TooManyRequests(counter.name, held.seconds)
+    const [longest] = await db.run(wait, { keys: counters.map(({ key }) => key).join(' ') })
+    const counter = counters.find(({ key }) => key === longest?.key)
+    if (longest && counter) throw new TooManyRequests(counter.name, longest.seconds)
   }
+
   return {
     counter(name, by, room = 1) {
       const { burst, every, pause } = limits[name]
@@ -46,76 +55,80 @@ export function limiter(db: Database, config: Pick<Config, 'SECRET_KEY'>): Limit
     },
     check,
     async count(counter) {
-      const taken = await run().take.execute({ ...counter })
+      const taken = await db.run(take, counter)
       if (taken.length > 0) return
       await check([counter])
       throw new TooManyRequests(counter.name)
     },
-    async giveBack(counter) {
-      await run().giveBack.execute({ ...counter })
-    },
-    async forget({ key }) {
-      await run().forget.execute({ key })
-    },
+    giveBack: async (counter) => void (await db.run(giveBack, counter)),
+    forget: async ({ key }) => void (await db.run(forget, { key })),
   }
 }
 
-/** Where each statement that waited for the row sees a later time than the one before it, unlike now(). */
-const time = sql`clock_timestamp()`
-const seconds = (number: unknown) => sql`make_interval(secs => ${number}::double precision)`
-const every = seconds(value('every'))
-const burst = sql`${value('burst')}::integer`
+// clock_timestamp() instead of now(): a statement that waited for the row's lock has to see a later time than the one
+// before it.
 
-/** Tries that are not forgotten while all of them are by `forgottenAt`. */
-const tries = (forgottenAt: unknown) =>
-  sql`ceil(extract(epoch from ${forgottenAt} - ${time}) / ${value('every')}::double precision)::integer`
+type Values<Name extends keyof Counter> = Readonly<Record<Name, SQL>>
 
-/** When the next try passes after so many. */
-const resumes = (count: unknown) => sql`${time} + case when ${count} < ${burst} then interval '0'
-  else ${seconds(value('pause'))} * power(2, ${count} - ${burst}) end`
+const seconds = (number: SQL) => sql`make_interval(secs => ${number}::float8)`
 
-function prepare(db: Database) {
-  const added = sql`greatest(${table.forgotten_at}, ${time}) + ${every}`
-  const left = sql`${table.forgotten_at} - ${every}`
-  const ofKey = sql`${table.key} = ${value('key')}`
-  return {
-    /** A row, or none where the try must wait. */
-    take: db
-      .insert(table)
-      .select(
-        // What must wait is mostly told without the row's lock, which others may be queueing for.
-        sql`select ${value('key')}::text, ${time} + ${every}, ${resumes(sql`1`)}
-          where not exists (select from ${table} where ${ofKey} and ${table.resumes_at} > ${time})`,
-      )
-      .onConflictDoUpdate({
-        target: table.key,
-        set: { forgotten_at: added, resumes_at: resumes(tries(sql`(${added})`)) },
-        setWhere: sql`${table.resumes_at} <= ${time}`,
-      })
-      .returning({ key: table.key })
-      .prepare('limit_take'),
-    /** Of these keys the one that must wait longest; no row where none has to. */
-    wait: db
-      .select({
-        key: table.key,
-        seconds: sql<number>`greatest(1, ceil(extract(epoch from ${table.resumes_at} - ${time})))::integer`,
-      })
-      .from(table)
-      .where(
-        sql`${table.key} = any(string_to_array(${value('keys')}, ' ')) and ${table.resumes_at} > ${time}`,
-      )
-      .orderBy(sql`${table.resumes_at} desc`)
-      .limit(1)
-      .prepare('limit_wait'),
-    giveBack: db
-      .update(table)
-      .set({
-        forgotten_at: left,
-        // Only a burst that has room again: failures that were counted meanwhile keep their wait.
-        resumes_at: sql`case when ${tries(sql`(${left})`)} < ${burst} then ${time} else ${table.resumes_at} end`,
-      })
-      .where(ofKey)
-      .prepare('limit_give_back'),
-    forget: db.delete(table).where(ofKey).prepare('limit_forget'),
-  }
-}
+/** The tries that are counted when the counter is back at zero at `forgottenAt`. */
+const triesUntil = (forgottenAt: SQL, { every }: Values<'every'>) =>
+  sql`ceil(extract(epoch from ${forgottenAt} - clock_timestamp()) / ${every}::float8)::integer`
+
+/** The time of the next try after so many. */
+const resumesAfter = (tries: SQL, { burst, pause }: Values<'burst' | 'pause'>) =>
+  sql`clock_timestamp() + case
+        when ${tries} < ${burst}::integer then interval '0'
+        else ${seconds(pause)} * power(2, ${tries} - ${burst}::integer)
+      end`
+
+/** Counts a try; no row where it has to wait. Most that have to are refused by the subquery, without waiting for the lock. */
+const take = statement<Pick<Counter, 'key' | 'burst' | 'every' | 'pause'>, { key: string }>(
+  'count try',
+  (v) => {
+    const forgottenAt = sql`(greatest(${rateLimits.forgotten_at}, clock_timestamp()) + ${seconds(v.every)})`
+    return sql`
+    insert into ${rateLimits} (key, forgotten_at, resumes_at)
+    select ${v.key}::text, clock_timestamp() + ${seconds(v.every)},
+      ${resumesAfter(sql`1`, v)}
+    where not exists (
+      select from ${rateLimits} where key = ${v.key} and resumes_at > clock_timestamp()
+    )
+    on conflict (key) do update set
+      forgotten_at = ${forgottenAt},
+      resumes_at = ${resumesAfter(triesUntil(forgottenAt, v), v)}
+    where ${rateLimits.resumes_at} <= clock_timestamp()
+    returning key`
+  },
+)
+
+/** Of these counters the one that has to wait longest, and how long; no row where none has to. */
+const wait = statement<{ keys: string }, { key: string; seconds: number }>(
+  'read longest wait',
+  (v) => sql`
+    select key, greatest(1, ceil(extract(epoch from resumes_at - clock_timestamp())))::integer as seconds
+    from ${rateLimits}
+    where key = any(string_to_array(${v.keys}, ' ')) and resumes_at > clock_timestamp()
+    order by resumes_at desc
+    limit 1`,
+)
+
+/** A wait ends only where that leaves fewer tries than the burst: failures counted meanwhile keep theirs. */
+const giveBack = statement<Pick<Counter, 'key' | 'burst' | 'every'>>('give try back', (v) => {
+  const forgottenAt = sql`(forgotten_at - ${seconds(v.every)})`
+  return sql`
+    update ${rateLimits} set
+      forgotten_at = ${forgottenAt},
+      resumes_at = case
+        when ${triesUntil(forgottenAt, v)} < ${v.burst}::integer then clock_timestamp()
+        else resumes_at
+      end
+    where key = ${v.key}`
+})
+
+const forget = statement<{ key: string }>(
+  'forget tries',
+  (v) => sql`
+    delete from ${rateLimits} where key = ${v.key}`,
+)

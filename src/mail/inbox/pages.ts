@@ -1,9 +1,7 @@
 import { type Html, html } from '../../http/pages/html.ts'
-import type { RenderedMail } from '../templates.ts'
 import type { ErrorBody, WebPage } from '../../http/pages/web-page.ts'
-import type { KeptMail } from './store.ts'
-
-/** What the inbox shows. */
+import type { OutboxMail } from '../outbox.ts'
+import type { RenderedMail } from '../templates.ts'
 
 export interface MailHeaders {
   readonly from: string
@@ -11,13 +9,14 @@ export interface MailHeaders {
   readonly subject: string
 }
 
-/** @param inbox its path, as a browser has it */
+/** @param inbox path of the inbox in the browser */
 export const listPage = (inbox: string, mails: readonly Listed[]): WebPage => ({
   title: 'Inbox',
   wide: true,
   main: html`<h1>Inbox</h1>
     <p class="note">
-      Without SMTP_HOST mails are kept, not sent. Newest first; load the page again to see what is new.
+      SMTP_HOST is not set, so mails are shown here instead of being sent. Newest first; reload the page for
+      new ones.
     </p>
     ${
       mails.length === 0
@@ -29,7 +28,7 @@ export const listPage = (inbox: string, mails: readonly Listed[]): WebPage => ({
 })
 
 interface Listed {
-  readonly mail: KeptMail
+  readonly mail: OutboxMail
   readonly subject: string
 }
 
@@ -47,12 +46,12 @@ const listed = (
   </li>`
 
 /**
- * @param inbox as above
- * @param mail undefined where its link is dead, and it can't be composed any more
+ * @param inbox path of the inbox in the browser
+ * @param mail undefined where its link no longer works: it can't be composed then
  */
 export const mailPage = (
   inbox: string,
-  { id, recipient, created_at }: KeptMail,
+  { id, recipient, created_at }: OutboxMail,
   { from, messageId, subject }: MailHeaders,
   mail: RenderedMail | undefined,
 ): WebPage => ({
@@ -88,10 +87,10 @@ const parts = (htmlPath: string, { text }: RenderedMail) =>
     <pre class="card" tabindex="0">${linked(text)}</pre>`
 
 const deadLink = html`<p class="card dead">
-  Its link is used, replaced or expired. Links are kept nowhere, so the mail can’t be shown any more.
+  Its link was used or replaced, or has expired. Links are not stored, so the mail can no longer be shown.
 </p>`
 
-/** Addresses in a text as links. Templates put each on a line of its own. */
+/** Makes links of the URLs in a text. */
 const linked = (text: string): Html[] =>
   text
     .split(/(https?:\/\/\S+)/)
@@ -103,6 +102,6 @@ const time = (at: Date) =>
   html`<time datetime="${at.toISOString()}">${at.toLocaleString('en-GB', style)} UTC</time>`
 
 export function errorPage({ detail }: ErrorBody): WebPage {
-  const title = typeof detail === 'string' ? detail : 'This is no address of a mail'
+  const title = typeof detail === 'string' ? detail : 'This is not the address of a mail'
   return { title, main: html`<h1>${title}</h1>` }
 }

@@ -1,17 +1,20 @@
 import { Type } from '@sinclair/typebox'
+import { sql } from 'drizzle-orm'
 import { type App, Id } from '../../contract/contract.ts'
 import { MailNotFound } from '../../contract/errors.ts'
+import { statement } from '../../database/statement.ts'
+import { emails } from '../../database/tables.ts'
+import { answerWithPages, protect } from '../../http/pages/web-page.ts'
 import { DeadLink } from '../messages.ts'
+import { type OutboxMail, mailColumns } from '../outbox.ts'
 import { renderSubject } from '../templates.ts'
 import { messageIdOf } from '../transport.ts'
-import { answerWithPages, protect } from '../../http/pages/web-page.ts'
 import { errorPage, listPage, mailPage } from './pages.ts'
-import { type KeptMail, keptMails } from './store.ts'
 
 const hide = { hide: true }
 const ofMail = { hide: true, params: Type.Object({ id: Id }) }
 
-/** What a mail may do: show itself, and open its links in a window of their own. */
+/** A mail may show itself and open its links in new windows, nothing else. */
 const MAIL_POLICY = {
   'default-src': "'none'",
   'style-src': "'unsafe-inline'",
@@ -20,24 +23,23 @@ const MAIL_POLICY = {
 }
 
 /**
- * The mails that were sent, to look at: in local where no mail server is configured, and nowhere else. Mails are
- * composed when they are looked at, with links that work.
+ * Pages that show the mails of the outbox: in local without SMTP_HOST, and nowhere else. A mail is composed when it is
+ * looked at, so its links work.
  */
 export function inbox(app: App) {
-  const { config } = app
+  const { config, db } = app
   const { PROJECT_NAME: project_name, EMAILS_FROM_EMAIL: address = 'noreply@localhost' } = config
   const path = `${config.publicPath}/inbox`
-  const mails = keptMails(app.db)
-  const subjectOf = ({ message }: KeptMail) => renderSubject(message, { project_name })
+  const subjectOf = ({ message }: OutboxMail) => renderSubject(message, { project_name })
 
-  /** Undefined where its link is dead. */
-  const compose = (mail: KeptMail) =>
+  /** @returns undefined where its link no longer works */
+  const compose = (mail: OutboxMail) =>
     app.mail.compose(mail).catch((error: unknown) => {
       if (error instanceof DeadLink) return undefined
       throw error
     })
-  async function find(id: string): Promise<KeptMail> {
-    const mail = await mails.find(id)
+  async function find(id: string): Promise<OutboxMail> {
+    const [mail] = await db.run(showMail, { id })
     if (!mail) throw new MailNotFound()
     return mail
   }
@@ -45,10 +47,10 @@ export function inbox(app: App) {
   answerWithPages(app, errorPage, { 'frame-src': "'self'" })
 
   app.get('/inbox', { schema: hide }, async () => {
-    const newest = await mails.newest()
+    const mails = await db.run(newestMails, {})
     return listPage(
       path,
-      await Promise.all(newest.map(async (mail) => ({ mail, subject: await subjectOf(mail) }))),
+      await Promise.all(mails.map(async (mail) => ({ mail, subject: await subjectOf(mail) }))),
     )
   })
 
@@ -62,7 +64,24 @@ export function inbox(app: App) {
   app.get('/inbox/:id/html', { schema: ofMail }, async ({ params: { id } }, reply) => {
     const mail = await compose(await find(id))
     if (!mail) throw new MailNotFound()
-    // Links open in a window of their own: in its frame, no page would let itself be shown.
+    // In new windows, as our pages refuse to be shown in a frame.
     return protect(reply, MAIL_POLICY).send(mail.html.replace('<head>', '<head><base target="_blank">'))
   })
 }
+
+/** Older mails are in the database. */
+const MOST = 100
+
+const newestMails = statement<object, OutboxMail>(
+  'list newest mails',
+  () => sql`
+    select ${mailColumns} from ${emails}
+    order by created_at desc, id desc
+    limit ${sql.raw(String(MOST))}`,
+)
+
+const showMail = statement<{ id: string }, OutboxMail>(
+  'show mail',
+  (v) => sql`
+    select ${mailColumns} from ${emails} where id = ${v.id}`,
+)
