@@ -1,0 +1,54 @@
+import { Column, type SQL, type SQLWrapper, getTableColumns, is, sql } from 'drizzle-orm'
+import { type PgColumn, type PgTable, PgTimestamp } from 'drizzle-orm/pg-core'
+
+/** A row by the names that TypeScript has for its columns. */
+export type Row = Record<string, unknown>
+
+export const columnsOf = (table: PgTable): [field: string, column: PgColumn][] =>
+  Object.entries(getTableColumns(table))
+
+/** Names of columns, as an insert has them. */
+export const namesOf = (columns: readonly PgColumn[]): SQL => list(columns.map(({ name }) => sql.identifier(name)))
+
+export const list = (parts: readonly SQLWrapper[]): SQL => sql.join([...parts], sql`, `)
+
+/** The columns of `table` in a select list, each by its field's name. @param from the table, or what has its columns */
+export const selected = (table: PgTable, from: SQLWrapper): SQL =>
+  list(
+    columnsOf(table).map(([field, column]) => {
+      const value = sql`${from}.${sql.identifier(column.name)}`
+      return sql`${isReadAsText(column) ? sql`${value}::text` : value} as ${sql.identifier(field)}`
+    }),
+  )
+
+/** `run` gives a Date for it, and the column is one of Dates. */
+const isDate = (column: PgColumn) => is(column, PgTimestamp) && column.withTimezone
+
+/** Each driver has its own idea of these, and Date has no microseconds; columns read them from text. */
+const isReadAsText = (column: PgColumn) => /^(date|timestamp)/i.test(column.getSQLType()) && !isDate(column)
+
+/** @returns what turns `selected` columns, in the row itself, from the driver's values into those of the column's type */
+export function rowReader(table: PgTable): (row: Row) => void {
+  const columns = columnsOf(table).filter(([, column]) => !isTrivial(column))
+  return (row) => {
+    for (const [field, column] of columns)
+      if (row[field] !== null) row[field] = column.mapFromDriverValue(row[field])
+  }
+}
+
+/** Asked once, as lists have thousands of values. */
+const isTrivial = (column: PgColumn) =>
+  isDate(column) || column.mapFromDriverValue === Column.prototype.mapFromDriverValue
+
+/** The name that a row's version has beside its columns. No field has a name with a space. */
+export const VERSION = 'version of row'
+
+/** The transaction that wrote the row, as PostgreSQL itself notes it: no writer can forget to. */
+export const versionOf = (table: PgTable): SQL => sql`${table}.xmin::text as ${sql.identifier(VERSION)}`
+
+/** Takes the last column off a row; to delete another than the last would make the object a slow one. */
+export function takeLast(row: Row, name: string): unknown {
+  const value = row[name]
+  delete row[name]
+  return value
+}
