@@ -8,7 +8,8 @@ export const columnsOf = (table: PgTable): [field: string, column: PgColumn][] =
   Object.entries(getTableColumns(table))
 
 /** Names of columns, as an insert has them. */
-export const namesOf = (columns: readonly PgColumn[]): SQL => list(columns.map(({ name }) => sql.identifier(name)))
+export const namesOf = (columns: readonly PgColumn[]): SQL =>
+  list(columns.map(({ name }) => sql.identifier(name)))
 
 export const list = (parts: readonly SQLWrapper[]): SQL => sql.join([...parts], sql`, `)
 
@@ -17,7 +18,8 @@ export const selected = (table: PgTable, from: SQLWrapper): SQL =>
   list(
     columnsOf(table).map(([field, column]) => {
       const value = sql`${from}.${sql.identifier(column.name)}`
-      return sql`${isReadAsText(column) ? sql`${value}::text` : value} as ${sql.identifier(field)}`
+      if (isReadAsText(column)) return sql`${value}::text as ${sql.identifier(field)}`
+      return column.name === field ? value : sql`${value} as ${sql.identifier(field)}`
     }),
   )
 

@@ -97,12 +97,13 @@ export function compileCreate(table: RevealedTable, fields: readonly string[]) {
  * rounded as those of rows are: one added right after would seem older than the count. One added right before may count
  * twice, which costs no more than another count.
  */
-const hasRoom = (table: RevealedTable, v: Record<keyof Values, SQL>) => sql`
-    (select count(*) from (
-      select from ${table}
-      where ${table.owner_id} = ${v.asker} and ${table.created_at} >= ${v.counted_at}::timestamptz(3)
-      limit ${v.room}::integer
-    ) as newest) < ${v.room}::integer`
+const hasRoom = (table: RevealedTable, v: Record<keyof Values, SQL>) => sql`(
+      select count(*) < ${v.room}::integer from (
+        select from ${table}
+        where ${table.owner_id} = ${v.asker} and ${table.created_at} >= ${v.counted_at}::timestamptz(3)
+        limit ${v.room}::integer
+      ) as newest
+    )`
 
 const IS_SAME_BODY = 'is same body'
 
@@ -131,7 +132,8 @@ function compileCreateOnce(table: RevealedTable, fields: readonly string[]) {
     with "new row" as (
       select ${list(newRow)}
       where exists (
-        select from ${keys} where ${keys.user_id} = ${v.asker} and ${keys.key} = ${v.idempotency_key} and not (${isOver})
+        select from ${keys}
+        where ${keys.user_id} = ${v.asker} and ${keys.key} = ${v.idempotency_key} and not (${isOver})
       ) or ${hasRoom(table, v)}
     ),
     "kept answer" as (
@@ -140,7 +142,10 @@ function compileCreateOnce(table: RevealedTable, fields: readonly string[]) {
         pg_current_xact_id()::xid::text
       from "new row"
       on conflict (user_id, key) do update set
-        ${list((['body', 'answer', 'version', 'created_at'] as const).map(unlessOver))}
+        ${unlessOver('body')},
+        ${unlessOver('answer')},
+        ${unlessOver('version')},
+        ${unlessOver('created_at')}
       returning body, answer, version
     ),
     "written row" as (

@@ -171,6 +171,7 @@ const ofDeletedUser = (table: RevealedTable): SQL =>
 
 const isThere = (table: RevealedTable, id: SQL) => sql`${table.id} = ${id} and not (${ofDeletedUser(table)})`
 
+/** Beside rows of one's own, superusers may write any. */
 const mayWrite = (table: RevealedTable, v: Record<keyof Target, SQL>) => sql`${isThere(table, v.id)}
         and (${table.owner_id} = ${v.asker} or ${v.superuser}::boolean)
         and (${v.if_match}::text is null or ${table}.xmin::text = any(string_to_array(${v.if_match}::text, ',')))`
@@ -210,7 +211,9 @@ const compileDelete = (table: RevealedTable) =>
   )
 
 /** The row as it was is looked at beside the write: whose it is, even where nothing was written. */
-const writtenWithOwner = (table: RevealedTable, id: SQL) => sql`
-    select "written row".*, ${table.owner_id} as ${sql.identifier(OWNER)}
+const writtenWithOwner = (
+  table: RevealedTable,
+  id: SQL,
+) => sql`select "written row".*, ${table.owner_id} as ${sql.identifier(OWNER)}
     from ${table} left join "written row" on true
     where ${isThere(table, id)}`

@@ -77,8 +77,9 @@ export function compilePage(list: ListOf, kind: PageKind) {
   return statement<Values, Row>(
     `page of ${getTableName(table)}: ${nameOf(kind)}`,
     () => sql`
-    select ${selected(table, page)}, total.count::double precision as ${sql.identifier(TOTAL)}
-      ${order.isWhole ? sql.empty() : sql`, ${key}::text as ${sql.identifier(KEY)}`}
+    select ${selected(table, page)}, total.count::double precision as ${sql.identifier(TOTAL)}${
+      order.isWhole ? sql.empty() : sql`, ${key}::text as ${sql.identifier(KEY)}`
+    }
     from (${totalOf(list)}) as total
     left join (${rowsOf(list, kind, order)}) as page on true
     order by ${order.by(key, sql`page.id`)}`,

@@ -72,7 +72,8 @@ export function searcher(db: Database, listOf: ListOf, search: readonly string[]
   async function run(way: Way, { sort, after, values }: SearchRequest, most: number): Promise<Row[]> {
     const name = `search of ${getTableName(table)} by ${way}: ${sort} ${after}`
     const search =
-      statements.get(name) ?? longStatement(name, ways[way]({ listOf, found, order: orderOf(table, { sort, after }) }))
+      statements.get(name) ??
+      longStatement(name, ways[way]({ listOf, found, order: orderOf(table, { sort, after }) }))
     statements.set(name, search)
     const rows = await db.run(search, { ...values, most })
     for (const row of rows) if (row.id !== null) readRow(row)
@@ -95,7 +96,10 @@ export function searcher(db: Database, listOf: ListOf, search: readonly string[]
   }
 
   return async function find(request: SearchRequest): Promise<SearchPage> {
-    const { listed, matching, byIndex, width } = readPlan(await db.run(estimate, request.values), getTableName(table))
+    const { listed, matching, byIndex, width } = readPlan(
+      await db.run(estimate, request.values),
+      getTableName(table),
+    )
     const most = mostOf(width)
     return (
       (byIndex && matching <= most && (await whole('index', request, most))) ||
