@@ -1,9 +1,8 @@
 import { type SQL, type SQLWrapper, and, getTableColumns, getTableName, sql } from 'drizzle-orm'
-import type { PgColumn, PgTable } from 'drizzle-orm/pg-core'
+import { type PgColumn, type PgTable, getTableConfig } from 'drizzle-orm/pg-core'
 import { typed } from '../database/columns.ts'
 import { isWhole, mayLackKey, sortKey } from '../database/sort-key.ts'
 import { statement } from '../database/statement.ts'
-import { rowCounts } from '../database/tables.ts'
 import { type Row, selected } from './columns.ts'
 
 /** A table that can be listed. */
@@ -18,7 +17,7 @@ export interface ListOf {
   readonly hidden?: SQL | undefined
 }
 
-/** What a row of the answer has beside its table's columns: the number of rows on all pages; null where it is to be counted. */
+/** What a row of the answer has beside its table's columns: the number of rows on all pages. */
 export const TOTAL = 'rows on all pages'
 
 /** And the key that it is sorted by, as text, where its column does not say all of it. No field has a name with a space. */
@@ -142,27 +141,32 @@ function rowsOf(list: ListOf, { size, after }: PageKind, order: Order): SQL {
     `
 }
 
-/** The number of rows on all pages; null where nobody has summed it up. */
-const totalOf = (list: ListOf): SQL =>
-  list.where
-    ? sql`select count(*) as count from ${list.table} ${whereOf(list)}`
-    : sql`select ${summedUp(list)} as count`
+/** Lists of everything are counted exactly up to so many rows. */
+const EXACT = 100_000
+/** Where PostgreSQL expects so many, none is counted. After rows were removed it may for a minute, until it analyzed. */
+const LARGE = 2 * EXACT
 
-/**
- * The number of all rows, as the writes of them have summed it up; null where they do not (tables.ts). (To count them
- * here in that case would be a part of each plan: of a large table, one of several processes, four times as slow to
- * start although it is not run.)
- */
-function summedUp({ table, hidden }: ListOf): SQL {
-  const name = sql.raw(`'${getTableName(table)}'`)
-  const summed = sql`(select sum(delta) from ${rowCounts} where table_name = ${name})`
-  return hidden ? sql`${summed} - (select count(*) from ${table} where ${hidden})` : summed
+/** The number of rows on all pages: of some rows exact; of a whole table PostgreSQL's estimate where it is large. */
+function totalOf(list: ListOf): SQL {
+  const { table, where, hidden } = list
+  if (where) return sql`select count(*) as count from ${table} ${whereOf(list)}`
+  const exact = sql.raw(String(EXACT))
+  const ofHidden = hidden
+    ? sql`select count(*) as count from ${table} where ${hidden}`
+    : sql`select 0 as count`
+  return sql`
+      select case when reltuples > ${sql.raw(String(LARGE))} then reltuples::double precision else (
+        select case when count(*) - hidden.count > ${exact} then greatest(reltuples::double precision, ${exact})
+          else count(*) - hidden.count end
+        from (select from ${table} limit ${exact} + 1 + hidden.count) as counted
+      ) end as count
+      from pg_class, (${ofHidden}) as hidden
+      where oid = ${regclassOf(table)}
+    `
 }
 
-/** The count of all rows, for where nothing has summed it up. */
-export const compileCount = ({ table, hidden }: ListOf) =>
-  statement<Values, { count: number }>(
-    `count of ${getTableName(table)}`,
-    () => sql`
-    select count(*)::integer as count from ${table} ${hidden ? sql`where not (${hidden})` : sql.empty()}`,
-  )
+function regclassOf(table: PgTable): SQL {
+  const { schema, name } = getTableConfig(table)
+  const names = [schema, name].filter((part) => part !== undefined)
+  return sql.raw(`'${names.map((part) => `"${part}"`).join('.')}'::regclass`)
+}

@@ -21,7 +21,6 @@ import {
   TOTAL,
   type Values,
   columnOf,
-  compileCount,
   compilePage,
   containing,
   nameOf,
@@ -66,7 +65,6 @@ export function preparePages<Row, Sort extends string = 'created_at'>(
 ) {
   const list = { table, where, hidden }
   const statements = new Map<string, ReturnType<typeof compilePage>>()
-  const count = compileCount(list)
   const find = search.length > 0 ? searcher(db, list, search, bounds) : undefined
   const readRow = rowReader(table)
   const pageOfKind = (kind: PageKind) => {
@@ -94,10 +92,10 @@ export function preparePages<Row, Sort extends string = 'created_at'>(
     }
     const page = pageOfKind({ ...kind, size: skip > 0 ? undefined : sizeFor(given.limit) })
     const rows = await refusingForged(after, db.run(page, given))
-    const total = (rows[0]?.[TOTAL] ?? (await db.run(count, {}))[0]?.count ?? 0) as number
+    const count = Number(rows[0]?.[TOTAL])
     if (rows[0]?.id === null) rows.length = 0 // past the end, the total stands alone
     for (const row of rows) readRow(row)
-    return pageUpTo(limit, { rows, count: total, end: undefined }, ordered)
+    return pageUpTo(limit, { rows, count, end: undefined }, ordered)
   }
   return inTurnWhereSlow(read)
 }

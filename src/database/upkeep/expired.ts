@@ -9,7 +9,6 @@ import {
   knownNetworks,
   oneTimeTokens,
   rateLimits,
-  rowCounts,
   sessions,
   users,
 } from '../tables.ts'
@@ -74,7 +73,6 @@ function chores(db: Database): Record<string, Batch> {
       (rows) => sql`update ${users} set registered_from = null where ctid = any(array(${rows}))`,
     ),
     'ended sessions': endedSessions(db),
-    'counts of rows': summedUp(db),
   }
 }
 
@@ -116,26 +114,3 @@ function endedSessions(db: Database): Batch {
     return found?.looked ?? 0
   }
 }
-
-/** Rows that are left for the writes themselves to sum up (migrations). */
-const FEW = 1_000
-
-/** Sums up what writes have left, where that is much. */
-const summedUp =
-  (db: Database): Batch =>
-  async (size) => {
-    const isMuch = sql`(select count(*) from (select from ${rowCounts} limit ${literal(FEW)}) as few) = ${literal(FEW)}`
-    const rows = sql`select ctid from ${rowCounts} where ${isMuch} limit ${literal(size)} for update skip locked`
-    const summed = db
-      .$with('summed', { table_name: rowCounts.table_name, delta: rowCounts.delta })
-      .as(sql`delete from ${rowCounts} where ctid = any(array(${rows})) returning table_name, delta`)
-    const added = db
-      .$with('added')
-      .as(
-        sql`insert into ${rowCounts} (table_name, delta) select table_name, sum(delta) from ${summed} group by table_name` as never,
-      )
-    const [found] = await db.with(summed, added).select({ rows: count() }).from(summed)
-    return found?.rows ?? 0
-  }
-
-const literal = (number: number) => sql.raw(String(number))
