@@ -12,11 +12,11 @@ interface Input {
   readonly column: PgColumn
   /** Whether a body may give the value. */
   readonly isField: boolean
-  /** What it is where no body gives it: SQL, or a value that is made each time; null where undefined. */
+  /** The default: SQL, or a function that makes a value each time; null where undefined. */
   readonly otherwise: SQL | (() => unknown) | undefined
 }
 
-/** All columns of a new row. The value `asker` is its owner. */
+/** All columns of a new row. Its owner is the parameter `asker`. */
 export const inputsOfCreation = (table: RevealedTable, fields: readonly string[]): Input[] =>
   columnsOf(table).map(([field, column]) => ({
     field,
@@ -44,7 +44,7 @@ function sqlOrFunction(make: (() => unknown) | undefined): Input['otherwise'] {
   return is(made, SQL) ? made : make
 }
 
-/** Fields may have any name, so their values have names with a space, as no other value has. */
+/** Fields may have any name, so the names of their parameters have a space, as no other parameter's has. */
 const given = (field: string) => sql.placeholder(`field ${field}`)
 const isSent = (field: string) => sql`${sql.placeholder(`sent ${field}`)}::boolean`
 
@@ -59,7 +59,7 @@ export function valueOf({ field, column, isField, otherwise }: Input): SQL {
 export const assignment = ({ field, column, otherwise }: Input): SQL =>
   sql`${sql.identifier(column.name)} = case when ${isSent(field)} then ${given(field)} else ${is(otherwise, SQL) ? otherwise : column} end`
 
-/** @returns what makes the values of a statement with these inputs from a body: null is a value, undefined is none */
+/** @returns a function that makes a statement's values for these inputs from a body: null is a value, undefined is not */
 export function bodyValues(inputs: readonly Input[]) {
   return (body: Body): Record<string, unknown> => {
     const values: Record<string, unknown> = {}

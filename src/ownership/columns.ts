@@ -7,15 +7,16 @@ export type Row = Record<string, unknown>
 export const columnsOf = (table: PgTable): [field: string, column: PgColumn][] =>
   Object.entries(getTableColumns(table))
 
-/** Names of columns, as an insert has them. */
+/** Names of columns, as an insert lists them. */
 export const namesOf = (columns: readonly PgColumn[]): SQL =>
-  list(columns.map(({ name }) => sql.identifier(name)))
+  commaSeparated(columns.map(({ name }) => sql.identifier(name)))
 
-export const list = (parts: readonly SQLWrapper[]): SQL => sql.join([...parts], sql`, `)
+/** SQL with a comma between its parts. */
+export const commaSeparated = (parts: readonly SQLWrapper[]): SQL => sql.join([...parts], sql`, `)
 
 /** The columns of `table` in a select list, each by its field's name. @param from the table, or what has its columns */
 export const selected = (table: PgTable, from: SQLWrapper): SQL =>
-  list(
+  commaSeparated(
     columnsOf(table).map(([field, column]) => {
       const value = sql`${from}.${sql.identifier(column.name)}`
       if (isReadAsText(column)) return sql`${value}::text as ${sql.identifier(field)}`
@@ -23,13 +24,13 @@ export const selected = (table: PgTable, from: SQLWrapper): SQL =>
     }),
   )
 
-/** `run` gives a Date for it, and the column is one of Dates. */
+/** `db.run` gives a Date already. */
 const isDate = (column: PgColumn) => is(column, PgTimestamp) && column.withTimezone
 
-/** Each driver has its own idea of these, and Date has no microseconds; columns read them from text. */
+/** Drivers parse dates and times differently, and a Date has no microseconds: the column reads the text. */
 const isReadAsText = (column: PgColumn) => /^(date|timestamp)/i.test(column.getSQLType()) && !isDate(column)
 
-/** @returns what turns `selected` columns, in the row itself, from the driver's values into those of the column's type */
+/** @returns a function that replaces the driver's values in a row by those of the columns' types */
 export function rowReader(table: PgTable): (row: Row) => void {
   const columns = columnsOf(table).filter(([, column]) => !isTrivial(column))
   return (row) => {
@@ -38,7 +39,7 @@ export function rowReader(table: PgTable): (row: Row) => void {
   }
 }
 
-/** Asked once, as lists have thousands of values. */
+/** The driver's value is the column's. Found out once per table, as lists have thousands of values. */
 const isTrivial = (column: PgColumn) =>
   isDate(column) || column.mapFromDriverValue === Column.prototype.mapFromDriverValue
 
@@ -48,7 +49,7 @@ export const VERSION = 'version of row'
 /** The transaction that wrote the row, as PostgreSQL itself notes it: no writer can forget to. */
 export const versionOf = (table: PgTable): SQL => sql`${table}.xmin::text as ${sql.identifier(VERSION)}`
 
-/** Takes the last column off a row; to delete another than the last would make the object a slow one. */
+/** Removes the last property of a row. To delete any other would have V8 turn the object into a slow dictionary. */
 export function takeLast(row: Row, name: string): unknown {
   const value = row[name]
   delete row[name]

@@ -7,7 +7,16 @@ import type { RevealedTable } from '../database/owned-table.ts'
 import { statement } from '../database/statement.ts'
 import { idempotencyKeys as keys } from '../database/tables.ts'
 import { type Body, bodyValues, givenIn, inputsOfCreation, jsonOf, valueOf } from './body-values.ts'
-import { type Row, VERSION, list, namesOf, rowReader, selected, takeLast, versionOf } from './columns.ts'
+import {
+  type Row,
+  VERSION,
+  commaSeparated,
+  namesOf,
+  rowReader,
+  selected,
+  takeLast,
+  versionOf,
+} from './columns.ts'
 import { type Counted, type Room, rowQuota } from './quota.ts'
 
 /**
@@ -15,7 +24,7 @@ import { type Counted, type Room, rowQuota } from './quota.ts'
  * was made then is given as it was.
  *
  * @param most rows that one owner may have
- * @returns what does so. @throws RowQuotaReached, IdempotencyKeyReused where the key stands for other fields
+ * @returns what does so. @throws RowQuotaReached, IdempotencyKeyReused where the key was used with other fields
  */
 export function rowCreation(db: Database, table: RevealedTable, fields: readonly string[], most: number) {
   const valuesOf = bodyValues(inputsOfCreation(table, fields))
@@ -35,7 +44,7 @@ export function rowCreation(db: Database, table: RevealedTable, fields: readonly
   }
 
   return (asker: string, body: Body, key?: string) => {
-    const values = Object.assign(valuesOf(body), { asker })
+    const values = valuesOf(body)
     const once = key === undefined ? undefined : keyValues(table, key, sentOf(table, fields, body))
     return adding(asker, async (room) => {
       if (!once) {
@@ -49,7 +58,7 @@ export function rowCreation(db: Database, table: RevealedTable, fields: readonly
   }
 }
 
-/** A field that is not sent is as good as one that is null, but where it has a default. */
+/** What the hash of a body is made of. A field that is not sent equals one that is null, unless it has a default. */
 const sentOf = (table: RevealedTable, fields: readonly string[], body: Body) =>
   fields.map((field) => {
     const { default: fixed, defaultFn, onUpdateFn } = table[field]!
@@ -86,16 +95,16 @@ export function compileCreate(table: RevealedTable, fields: readonly string[]) {
     `create ${getTableName(table)}`,
     (v) => sql`
     insert into ${table} (${namesOf(inputs.map(({ column }) => column))})
-    select ${list(inputs.map(valueOf))}
+    select ${commaSeparated(inputs.map(valueOf))}
     where ${hasRoom(table, v)}
     returning ${selected(table, table)}, ${versionOf(table)}`,
   )
 }
 
 /**
- * Whether fewer rows than there was room for were added since the owner's rows were counted (quota.ts). The time is
- * rounded as those of rows are: one added right after would seem older than the count. One added right before may count
- * twice, which costs no more than another count.
+ * Whether fewer than `room` rows were added since the owner's rows were counted (quota.ts). The time of the count is
+ * rounded as `created_at` is, or a row added right after would seem older. One added right before may count twice, which
+ * costs no more than another count.
  */
 const hasRoom = (table: RevealedTable, v: Record<keyof Values, SQL>) => sql`(
       select count(*) < ${v.room}::integer from (
@@ -114,13 +123,12 @@ const unlessOver = (column: 'body' | 'answer' | 'version' | 'created_at') =>
   sql`${sql.raw(column)} = case when ${isOver} then ${sql.raw(`excluded.${column}`)} else ${keys[column]} end`
 
 /**
- * Adds a row unless its key was used within a day, and gives the row that the key stands for as it was made, with
- * `VERSION` and `IS_SAME_BODY`. Whoever comes first has the key; others at the same moment wait for it at the unique index
- * and get what it got. Each use of a key takes out two that are over, after it has its own: so no two statements wait for
- * each other.
+ * Adds a row unless its key was used within a day, and returns the row of the key as it was made, with `VERSION` and
+ * `IS_SAME_BODY`. Whoever comes first has the key; concurrent ones wait for it at the unique index and get the same row.
+ * Each use deletes two keys that are over, after it has its own row, so that no two statements can deadlock.
  *
- * CTEs are named as no table and no field is: a column of that name would be meant before the row. The version of the new
- * row (xmin) is the transaction that this statement is.
+ * The CTEs have names with a space, as no table and no field has: `to_jsonb(name)` prefers a column of that name to the
+ * row. The version of the new row (xmin) will be the id of this statement's transaction.
  */
 function compileCreateOnce(table: RevealedTable, fields: readonly string[]) {
   const inputs = inputsOfCreation(table, fields)
@@ -130,7 +138,7 @@ function compileCreateOnce(table: RevealedTable, fields: readonly string[]) {
     `create ${getTableName(table)} once`,
     (v) => sql`
     with "new row" as (
-      select ${list(newRow)}
+      select ${commaSeparated(newRow)}
       where exists (
         select from ${keys}
         where ${keys.user_id} = ${v.asker} and ${keys.key} = ${v.idempotency_key} and not (${isOver})

@@ -5,7 +5,7 @@ import { type OwnedTable, type RevealedTable, reveal } from '../database/owned-t
 import { type Statement, statement } from '../database/statement.ts'
 import { users } from '../database/tables.ts'
 import { assignment, bodyValues, inputsOfChange } from './body-values.ts'
-import { type Row, VERSION, list, rowReader, selected, takeLast, versionOf } from './columns.ts'
+import { type Row, VERSION, commaSeparated, rowReader, selected, takeLast, versionOf } from './columns.ts'
 import { rowCreation } from './create.ts'
 import { refusalsOf } from './owned-refusals.ts'
 import { type PageOf, type PageRequest, preparePages } from './page.ts'
@@ -144,14 +144,14 @@ export function ownedRows<Row, Field extends string, Sort extends string>(
   }
 }
 
-/** What a write is about: which row, for whom, and which versions of it. */
+/** Which row a write is about, who asks, and which versions of it may be written. */
 interface Write {
   readonly asker: Asker
   readonly id: string
   readonly versions: readonly string[] | undefined
 }
 
-/** The same as values of a statement. */
+/** The same as parameters of the statement. */
 interface Target {
   readonly id: string
   readonly asker: string
@@ -162,21 +162,21 @@ interface Target {
 
 type Found = Row
 
-/** Whose the row was that a write is about, beside the row's columns. */
+/** The owner of the row that a write is about, beside the row's columns, which are null where nothing was written. */
 const OWNER = 'owner of row'
 
-/** Rows of a deleted user, which are gone for everybody before they are removed (removal.ts). */
+/** Rows of a deleted user are hidden from everybody until they are removed (removal.ts). */
 const ofDeletedUser = (table: RevealedTable): SQL =>
   sql`${table.owner_id} = any(array(select id from ${users} where deleted_at is not null))`
 
 const isThere = (table: RevealedTable, id: SQL) => sql`${table.id} = ${id} and not (${ofDeletedUser(table)})`
 
-/** Beside rows of one's own, superusers may write any. */
+/** Owners write their own rows, superusers any; both only the versions of `If-Match`. */
 const mayWrite = (table: RevealedTable, v: Record<keyof Target, SQL>) => sql`${isThere(table, v.id)}
         and (${table.owner_id} = ${v.asker} or ${v.superuser}::boolean)
         and (${v.if_match}::text is null or ${table}.xmin::text = any(string_to_array(${v.if_match}::text, ',')))`
 
-/** A row by its id, whoever asks: whose it is decides between the row and 403. */
+/** A row by its id, whoever asks: another's is 403. */
 const compileGet = (table: RevealedTable) =>
   statement<{ id: string }, Found>(
     `get ${getTableName(table)}`,
@@ -191,7 +191,7 @@ const compileUpdate = (table: RevealedTable, fields: readonly string[]) =>
     `update ${getTableName(table)}`,
     (v) => sql`
     with "written row" as (
-      update ${table} set ${list(inputsOfChange(table, fields).map(assignment))}
+      update ${table} set ${commaSeparated(inputsOfChange(table, fields).map(assignment))}
       where ${mayWrite(table, v)}
       returning ${selected(table, table)}, ${versionOf(table)}
     )
@@ -210,7 +210,7 @@ const compileDelete = (table: RevealedTable) =>
     ${writtenWithOwner(table, v.id)}`,
   )
 
-/** The row as it was is looked at beside the write: whose it is, even where nothing was written. */
+/** The written row beside the owner of the row as it was, which tells 403 from 404 where nothing was written. */
 const writtenWithOwner = (
   table: RevealedTable,
   id: SQL,

@@ -17,13 +17,13 @@ export interface ListOf {
   readonly hidden?: SQL | undefined
 }
 
-/** What a row of the answer has beside its table's columns: the number of rows on all pages. */
+/** Name of the column with the number of rows on all pages. No field has a name with a space. */
 export const TOTAL = 'rows on all pages'
 
-/** And the key that it is sorted by, as text, where its column does not say all of it. No field has a name with a space. */
+/** Name of the column with the sort key as text, where the value in TypeScript is less precise (sort-key.ts). */
 export const KEY = 'sort key'
 
-/** What a page goes on after: nothing, the position of a cursor, or one among the rows without a key, which come last. */
+/** Where a page begins: at the beginning, after the position of a cursor, or after one among the rows whose key is null, which come last. */
 export type After = 'nothing' | 'key' | 'null'
 
 /** One kind of page of a list. */
@@ -31,14 +31,17 @@ export interface PageKind {
   /** A column, `-` before it for descending. */
   readonly sort: string
   readonly after: After
-  /** The most rows that it may have; undefined: any number, and `skip` of them passed over first. */
+  /** The most rows that it may have. Undefined: any number, after the first `skip`. */
   readonly size: number | undefined
 }
 
-/** Rows of a page, one more than is asked for at most: as many as are asked for by default, and at most. */
+/** One row more than the default limit, and than the highest one. */
 const SIZES = [101, 1_001]
 
 export const sizeFor = (limit: number) => SIZES.find((size) => limit <= size)
+
+/** For people. */
+export const nameOfList = ({ table, where }: ListOf) => `${where ? 'some' : 'all'} ${getTableName(table)}`
 
 /** Another one for each kind of one list. */
 export const nameOf = ({ sort, after, size }: PageKind) => [sort, after, size].join(' ')
@@ -54,7 +57,7 @@ export type Values = Readonly<Record<string, unknown>>
 /** The value of a name. */
 export const value = (name: string) => sql.placeholder(name)
 
-/** What a list shows: all that `conditions` leave of it. */
+/** The rows that a list shows, as far as `conditions` hold. */
 export function whereOf({ where, hidden }: Omit<ListOf, 'table'>, ...conditions: (SQL | undefined)[]): SQL {
   // PostgreSQL takes half of the rows for hidden, whatever it thinks of the condition: where it expects nearly all of them
   // to be, it would sort the table instead of reading the page off the index.
@@ -64,8 +67,8 @@ export function whereOf({ where, hidden }: Omit<ListOf, 'table'>, ...conditions:
 }
 
 /**
- * The statement of one kind of page, its rows beside the total. It takes `limit`, `skip` where it has no size, `key` and
- * `id` where it follows them, and what `where` names. Served by an index on (…, key, id), read in either direction.
+ * The statement of one kind of page: its rows and the total. Parameters: `limit`, `skip` where it has no size, `key` and
+ * `id` of a cursor, and those of `where`. Served by an index on (…, key, id), read in either direction.
  */
 export function compilePage(list: ListOf, kind: PageKind) {
   const { table } = list
@@ -74,7 +77,7 @@ export function compilePage(list: ListOf, kind: PageKind) {
   const key = order.keyIn(page)
   // The total is one row, so a page past the end still has its count.
   return statement<Values, Row>(
-    `page of ${getTableName(table)}: ${nameOf(kind)}`,
+    `page of ${nameOfList(list)}: ${nameOf(kind)}`,
     () => sql`
     select ${selected(table, page)}, total.count::double precision as ${sql.identifier(TOTAL)}${
       order.isWhole ? sql.empty() : sql`, ${key}::text as ${sql.identifier(KEY)}`
@@ -141,12 +144,12 @@ function rowsOf(list: ListOf, { size, after }: PageKind, order: Order): SQL {
     `
 }
 
-/** Lists of everything are counted exactly up to so many rows. */
+/** A list of everything is counted exactly up to so many rows, which takes 10 ms. */
 const EXACT = 100_000
-/** Where PostgreSQL expects so many, none is counted. After rows were removed it may for a minute, until it analyzed. */
+/** Where PostgreSQL estimates more, none are counted. It takes a minute to notice that most rows were deleted. */
 const LARGE = 2 * EXACT
 
-/** The number of rows on all pages: of some rows exact; of a whole table PostgreSQL's estimate where it is large. */
+/** The number of rows on all pages: exact, or PostgreSQL's estimate for a list of everything in a large table. */
 function totalOf(list: ListOf): SQL {
   const { table, where, hidden } = list
   if (where) return sql`select count(*) as count from ${table} ${whereOf(list)}`

@@ -2,7 +2,7 @@ import { type SQL, getTableColumns, getTableName, ilike, or, sql } from 'drizzle
 import type { PgColumn } from 'drizzle-orm/pg-core'
 import type { Database } from '../database/connect.ts'
 import { type Statement, statement } from '../database/statement.ts'
-import { type Row, list, rowReader, selected } from './columns.ts'
+import { type Row, commaSeparated, rowReader, selected } from './columns.ts'
 import {
   type After,
   KEY,
@@ -10,6 +10,7 @@ import {
   type Order,
   TOTAL,
   type Values,
+  nameOfList,
   orderOf,
   value,
   whereOf,
@@ -70,7 +71,7 @@ export function searcher(db: Database, listOf: ListOf, search: readonly string[]
     Math.min(bounds.rows, Math.max(LEAST_ROWS, Math.floor(bounds.bytes / Math.max(1, width, leastWidth))))
 
   async function run(way: Way, { sort, after, values }: SearchRequest, most: number): Promise<Row[]> {
-    const name = `search of ${getTableName(table)} by ${way}: ${sort} ${after}`
+    const name = `search of ${nameOfList(listOf)} by ${way}: ${sort} ${after}`
     const search =
       statements.get(name) ??
       longStatement(name, ways[way]({ listOf, found, order: orderOf(table, { sort, after }) }))
@@ -111,17 +112,18 @@ export function searcher(db: Database, listOf: ListOf, search: readonly string[]
 
 const hasLength = (column: PgColumn) => 'length' in column && column.length !== undefined
 
-/** Planned for its values each time, as what is sought decides how it is best found. */
+/** Planned for its values each time: the best plan depends on the text that is sought. */
 const longStatement = (name: string, text: SQL) => statement<Values, Row>(name, () => text, { isLong: true })
 
-/** PostgreSQL can't estimate the few that are hidden, so they are left in. */
-function compileEstimate({ table, where }: ListOf, columns: readonly PgColumn[], found: SQL) {
+/** Without the condition on hidden rows, which PostgreSQL can't estimate; they are few. */
+function compileEstimate(listOf: ListOf, columns: readonly PgColumn[], found: SQL) {
+  const { table, where } = listOf
   return longStatement(
-    `estimate of a search of ${getTableName(table)}`,
+    `estimate of a search of ${nameOfList(listOf)}`,
     sql`
     explain (format json)
-    select ${list(columns)} from ${table} ${whereOf({ where }, found)}
-    union all select ${list(columns)} from ${table} ${whereOf({ where })}`,
+    select ${commaSeparated(columns)} from ${table} ${whereOf({ where }, found)}
+    union all select ${commaSeparated(columns)} from ${table} ${whereOf({ where })}`,
   )
 }
 
@@ -214,7 +216,7 @@ const columnsOfPage = (table: ListOf['table'], { isWhole, keyIn }: Order) =>
 
 const inOrderOfPage = ({ keyIn, by }: Order) => by(keyIn(PAGE), sql`page.id`)
 
-/** What PostgreSQL expects: rows of the list, those that match, and the bytes that are compared in each. */
+/** What PostgreSQL expects: rows of the commaSeparated, those that match, and the bytes that are compared in each. */
 function readPlan([answer]: Row[], table: string) {
   const [{ Plan }] = answer!['QUERY PLAN'] as [{ Plan: Plan }]
   const [matching, listed] = Plan.Plans as [Plan, Plan]
