@@ -159,11 +159,11 @@ function totalOf(list: ListOf): SQL {
     : sql`select 0 as count`
   return sql`
       select case when reltuples > ${sql.raw(String(LARGE))} then reltuples::double precision else (
-        select case when count(*) - hidden.count > ${exact} then greatest(reltuples::double precision, ${exact})
-          else count(*) - hidden.count end
-        from (select from ${table} limit ${exact} + 1 + hidden.count) as counted
+        select case when count(*) - "hidden rows".count > ${exact} then greatest(reltuples::double precision, ${exact})
+          else count(*) - "hidden rows".count end
+        from (select from ${table} limit ${exact} + 1 + "hidden rows".count) as counted
       ) end as count
-      from pg_class, (${ofHidden}) as hidden
+      from pg_class, (${ofHidden}) as "hidden rows"
       where oid = ${regclassOf(table)}
     `
 }
