@@ -245,7 +245,7 @@ export const pageOf = <T extends TSchema>(row: T) =>
     data: Type.Array(row),
     count: Type.Integer({
       description:
-        'Rows on all pages together. What `q` finds is counted exactly in lists of up to 100,000 rows, and beyond where few match; where many do, it is an estimate.',
+        "Number of rows on all pages together. Exact for your own rows. A superuser's list of everything is counted exactly up to 100,000 rows; beyond that it is PostgreSQL's estimate. What `q` finds is counted exactly in lists of up to 100,000 rows, and beyond where few match; where many do, it is an estimate.",
       examples: [1],
     }),
     next_cursor: Type.Unsafe<string | null>({

@@ -26,14 +26,14 @@ export type RevealedTable = PgTable &
   Record<'id' | 'owner_id' | 'created_at', PgColumn> &
   Record<string, PgColumn>
 
-const ownerships = new WeakMap<object, Ownership>()
+const revealed = new WeakMap<object, { readonly table: RevealedTable; readonly ownership: Ownership }>()
 
 /** Makes a Drizzle table opaque. */
 export function conceal<Row, Field extends string, Sort extends string>(
   table: PgTable,
   ownership: Ownership,
 ): OwnedTable<Row, Field, Sort> {
-  ownerships.set(table, ownership)
+  revealed.set(table, { table: table as RevealedTable, ownership })
   return table as unknown as OwnedTable<Row, Field, Sort>
 }
 
@@ -41,18 +41,17 @@ export function conceal<Row, Field extends string, Sort extends string>(
 export function searchedColumns(tables: Readonly<Record<string, unknown>>): Map<string, string[]> {
   const found = new Map<string, string[]>()
   for (const table of Object.values(tables)) {
-    if (!is(table, PgTable)) continue
-    const fields = ownerships.get(table)?.search ?? []
-    const columns = fields.map((field) => (table as RevealedTable)[field]!.name)
-    if (columns.length > 0) found.set(getTableName(table), columns)
+    const owned = is(table, PgTable) ? revealed.get(table) : undefined
+    if (!owned || owned.ownership.search.length === 0) continue
+    const columns = owned.ownership.search.map((field) => owned.table[field]!.name)
+    found.set(getTableName(owned.table), columns)
   }
   return found
 }
 
 /** The Drizzle table of an owned one; for ownership/ only. */
 export function reveal(table: OwnedTable<unknown, string>): { table: RevealedTable; ownership: Ownership } {
-  const ownership = ownerships.get(table)
-  if (!ownership)
-    throw new TypeError('Not an owned table: declare it with ownedTable() in database/tables.ts')
-  return { table: table as unknown as RevealedTable, ownership }
+  const found = revealed.get(table)
+  if (!found) throw new TypeError('Not an owned table: declare it with ownedTable() in database/tables.ts')
+  return found
 }

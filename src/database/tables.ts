@@ -220,11 +220,7 @@ export const idempotencyKeys = pgTable(
   ],
 )
 
-/**
- * How many rows large tables have, so that the lists of all of them need not count: the sum of what each write added
- * or took away. Written by triggers (migrations), for whoever writes; a row for each write, so that none waits for
- * another's, which now and then are summed up into one.
- */
+/** Of versions before 0.3, which count rows themselves where it is empty. Goes with the next release. */
 export const rowCounts = pgTable('row_counts', {
   id: bigint({ mode: 'number' }).primaryKey().generatedAlwaysAsIdentity(),
   table_name: text().notNull(),

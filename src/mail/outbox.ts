@@ -4,8 +4,6 @@ import { statement } from '../database/statement.ts'
 import { type MessageName, emails, oneTimeTokens } from '../database/tables.ts'
 import type { MailParams } from './messages.ts'
 
-// For statements of accounts/ that are still made by the query builder.
-export { from, queuedMail } from './builder.ts'
 
 /**
  * The outbox: mails are rows of `emails`, inserted by the statement that causes them (queue.ts), so that neither is without

@@ -7,13 +7,13 @@ import {
   InvalidInput,
   StillReferenced,
 } from '../contract/errors.ts'
+import { driverValueOf, nullRow } from '../database/columns.ts'
 import type { Database } from '../database/connect.ts'
 import { type Refusal, refusalOf } from '../database/faults.ts'
 import type { RevealedTable } from '../database/owned-table.ts'
-import { driverValueOf, givenIn, isTooDeep, jsonOf, nullRow } from '../database/statements.ts'
+import { statement } from '../database/statement.ts'
 import { idempotencyKeys } from '../database/tables.ts'
-
-type Body = Readonly<Record<string, unknown>>
+import { type Body, givenIn, isTooDeep, jsonOf } from './body-values.ts'
 
 /**
  * What a table's own types and constraints refuse, said at the field that it is about: 422, and 409 where another row is
@@ -22,6 +22,7 @@ type Body = Readonly<Record<string, unknown>>
 export function refusalsOf(db: Database, table: RevealedTable, fields: readonly string[]) {
   const name = getTableName(table)
   const declared = constraintsOf(table)
+  const trials = new Map(fields.map((field) => [field, compileTrial(table, table[field]!)]))
   const ofJson = fields.filter((field) => table[field]!.dataType === 'json')
 
   /** The columns that a constraint or unique index is about, by its name; none where it is another table's. */
@@ -55,10 +56,8 @@ export function refusalsOf(db: Database, table: RevealedTable, fields: readonly 
       if (given === null) continue
       const column = table[field]!
       const written = column.dataType === 'json' ? given : driverValueOf(column, given)
-      const row = jsonOf({ [column.name]: written })
-      const name = sql.identifier(column.name)
       try {
-        await db.execute(sql`select (jsonb_populate_record(${nullRow(table)}, ${row}::text::jsonb)).${name}`)
+        await db.run(trials.get(field)!, { row: jsonOf({ [column.name]: written }) })
       } catch (error) {
         if (refusalOf(error)) return field
         throw error
@@ -145,26 +144,34 @@ const columnsWithin = (part: SQL): unknown[] =>
     is(chunk, SQL) ? columnsWithin(chunk) : is(chunk, Column) ? [chunk] : [],
   )
 
+/** Reads one column of a row from JSON, which refuses what the column's type does. */
+const compileTrial = (table: RevealedTable, column: PgColumn) =>
+  statement<{ row: string }>(
+    `try ${getTableName(table)}.${column.name}`,
+    (v) => sql`
+    select (jsonb_populate_record(${nullRow(table)}, ${v.row}::text::jsonb)).${sql.identifier(column.name)}`,
+  )
+
 /**
- * The same of what a migration adds by hand, or PostgreSQL has cut to 63 bytes: the columns of a constraint in its
- * order, or those that an index is made of.
+ * The columns of what a migration adds by hand, or PostgreSQL has cut to 63 bytes: those of a constraint in its order, or
+ * those that an index is made of.
  */
+const findColumns = statement<{ table: string; constraint: string }, { name: string }>(
+  'find columns of constraint',
+  (v) => sql`
+    select a.attname::text as name
+    from pg_attribute a left join pg_constraint c on c.conrelid = a.attrelid and c.conname = ${v.constraint}
+    where a.attrelid = quote_ident(${v.table})::regclass
+      and case when c.oid is null then exists (
+        select from pg_depend d join pg_class i on i.oid = d.objid
+        where d.classid = 'pg_class'::regclass and i.relname = ${v.constraint}
+          and d.refobjid = a.attrelid and d.refobjsubid = a.attnum
+      ) else a.attnum = any(c.conkey) end
+    order by array_position(c.conkey, a.attnum), a.attnum`,
+)
+
 async function columnsInCatalogue(db: Database, table: string, constraint: string): Promise<string[]> {
-  const ofIndex = sql`exists (
-    select from pg_depend d join pg_class i on i.oid = d.objid
-    where d.classid = 'pg_class'::regclass and i.relname = ${constraint}
-      and d.refobjid = a.attrelid and d.refobjsubid = a.attnum
-  )`
-  const found = await db
-    .select({ name: sql<string>`a.attname::text`.as('name') })
-    .from(
-      sql`pg_attribute a left join pg_constraint c on c.conrelid = a.attrelid and c.conname = ${constraint}`,
-    )
-    .where(
-      sql`a.attrelid = quote_ident(${table})::regclass
-        and case when c.oid is null then ${ofIndex} else a.attnum = any(c.conkey) end`,
-    )
-    .orderBy(sql`array_position(c.conkey, a.attnum), a.attnum`)
+  const found = await db.run(findColumns, { table, constraint })
   return found.map(({ name }) => name)
 }
 

@@ -1,14 +1,14 @@
-import { getTableColumns, getTableName } from 'drizzle-orm'
-import type { PgColumn } from 'drizzle-orm/pg-core'
-import { IdempotencyKeyReused, NotEnoughPermissions, PreconditionFailed } from '../contract/errors.ts'
+import { type SQL, getTableName, sql } from 'drizzle-orm'
+import { NotEnoughPermissions, PreconditionFailed } from '../contract/errors.ts'
 import type { Database } from '../database/connect.ts'
-import { rowQuota } from './quota.ts'
-import { keyValues } from './idempotency.ts'
-import { VERSION, prepareOwned } from './owned-statements.ts'
-import { refusalsOf } from './owned-refusals.ts'
 import { type OwnedTable, type RevealedTable, reveal } from '../database/owned-table.ts'
-import type { PageOf, PageRequest } from './page.ts'
-import { assignments, givenIn, givesValues } from '../database/statements.ts'
+import { type Statement, statement } from '../database/statement.ts'
+import { users } from '../database/tables.ts'
+import { assignment, bodyValues, inputsOfChange } from './body-values.ts'
+import { type Row, VERSION, commaSeparated, rowReader, selected, takeLast, versionOf } from './columns.ts'
+import { rowCreation } from './create.ts'
+import { refusalsOf } from './owned-refusals.ts'
+import { type PageOf, type PageRequest, preparePages } from './page.ts'
 
 /** Who is asking. Superusers see and change every row; others their own. */
 export interface Asker {
@@ -64,7 +64,7 @@ export interface OwnedRows<Row, Field extends string, Sort extends string> {
 }
 
 /**
- * Prepares the statements of one owned table.
+ * The rows of one owned table.
  *
  * @param most rows that one owner may have
  */
@@ -74,121 +74,146 @@ export function ownedRows<Row, Field extends string, Sort extends string>(
   most = 100_000,
 ): OwnedRows<Row, Field, Sort> {
   const { table, ownership } = reveal(owned)
-  const { fields, notFound } = ownership
-  const run = prepareOwned<Row, Sort>(db, table, ownership)
-  const assigned = assignments(fields)
-  const columns = Object.keys(getTableColumns(table))
-  const adding = rowQuota(most, async (asker) => {
-    const [counted] = await run.count.execute({ asker, most })
-    return counted!
-  })
-  const { whenCreated, whenChanged } = functionsOf(table, fields)
+  const { fields, search, notFound } = ownership
+  const ofAsker = sql`${table.owner_id} = ${sql.placeholder('asker')}`
+  const pageOfOwner = preparePages<Row, Sort>(db, table, search, ofAsker)
+  const pageOfAll = preparePages<Row, Sort>(db, table, search, undefined, undefined, ofDeletedUser(table))
+  const getRow = compileGet(table)
+  const updateRow = compileUpdate(table, fields)
+  const deleteRow = compileDelete(table)
+  const create = rowCreation(db, table, fields, most)
+  const changesIn = bodyValues(inputsOfChange(table, fields))
+  const readRow = rowReader(table)
   const refusals = refusalsOf(db, table, fields)
 
   async function get(asker: Asker, id: string) {
-    const [found] = await run.get.execute({ id })
+    const [found] = await db.run(getRow, { id })
     if (!found) throw new notFound()
-    if (found.row.owner_id !== asker.id && !asker.is_superuser) throw new NotEnoughPermissions()
-    return found as Versioned<Row>
+    if (found.owner_id !== asker.id && !asker.is_superuser) throw new NotEnoughPermissions()
+    return versioned(found)
   }
 
-  /** A write of one row, which says whose the row was, and the row if it was written. `values` are its own to add to. */
-  async function write(statement: typeof run.update, { asker, id, versions }: Target, values: Values = {}) {
-    values.id = id
-    values.asker = asker.id
-    values.superuser = asker.is_superuser
-    values.if_match = versions?.filter((version) => /^\d+$/.test(version)).join(',') ?? null
-    const [found] = await statement.execute(values)
-    if (found?.row) return found as Versioned<Row>
-    if (found && found.owner_id !== asker.id && !asker.is_superuser) throw new NotEnoughPermissions()
-    if (!found || versions === undefined) throw new notFound()
+  function versioned(row: Found) {
+    const version = takeLast(row, VERSION) as string
+    readRow(row)
+    return { row, version } as Versioned<Row>
+  }
+
+  /** Runs a write of one row, which says whose the row was, and the row if it was written. */
+  async function write(
+    statement: Statement<Target, Found>,
+    { asker, id, versions }: Write,
+    changes: Record<string, unknown> = {},
+  ) {
+    const target: Target = {
+      id,
+      asker: asker.id,
+      superuser: asker.is_superuser,
+      if_match: versions?.filter((version) => /^\d+$/.test(version)).join(',') ?? null,
+    }
+    const [found] = await db.run(statement, Object.assign(changes, target))
+    if (!found) throw new notFound()
+    const owner = takeLast(found, OWNER)
+    if (found[VERSION] !== null) return versioned(found)
+    if (owner !== asker.id && !asker.is_superuser) throw new NotEnoughPermissions()
+    if (versions === undefined) throw new notFound()
     // Another version, unless the row is gone meanwhile.
     await get(asker, id)
     throw new PreconditionFailed()
   }
 
-  async function create(given: Values) {
-    const [made] = (await run.create.execute(given)) as unknown as Values[]
-    if (!made) return undefined
-    const row: Values = {}
-    for (const name of columns) row[name] = made[name] // a rest would be a slow object
-    return { row, version: made[VERSION] } as Versioned<Row>
-  }
-
-  async function createOnce(given: Values, key: string, body: Values) {
-    const [made] = await run.createOnce.execute({ ...given, ...keyValues(table, key, sentOf(body)) })
-    if (!made) return undefined
-    if (!made.isSameBody) throw new IdempotencyKeyReused()
-    return { row: made.row, version: made.version } as Versioned<Row>
-  }
-
-  /** A field that is not sent is one that is null, but where that is another row. */
-  const sentOf = (body: Values) =>
-    fields.map((field) => {
-      const { default: fixed, defaultFn, onUpdateFn } = table[field]!
-      const hasDefault = [fixed, defaultFn, onUpdateFn].some((found) => found !== undefined)
-      const given = givenIn(body, field)
-      return given === undefined && hasDefault ? [] : (given ?? null)
-    })
-
   return {
     table: getTableName(table),
     page: (asker, request, isWanted) =>
       asker.is_superuser
-        ? run.pageOfAll(request, {}, isWanted)
-        : run.pageOfOwner(request, { asker: asker.id }, isWanted),
+        ? pageOfAll(request, {}, isWanted)
+        : pageOfOwner(request, { asker: asker.id }, isWanted),
     get: (asker, id) => refusals.ofRead(id, get(asker, id), notFound),
     async create(asker, body, key) {
       refusals.refuseTooDeep(body)
-      const given = assigned(filledIn(body, whenCreated))
-      given.asker = asker.id
-      const added = adding(asker.id, (room) => {
-        Object.assign(given, room)
-        return key === undefined ? create(given) : createOnce(given, key, body)
-      })
-      return refusals.ofCreation(body, added)
+      return (await refusals.ofCreation(body, create(asker.id, body, key))) as Versioned<Row>
     },
     async update(asker, id, body, versions) {
       refusals.refuseTooDeep(body)
-      const changes = assigned(filledIn(body, whenChanged))
-      return refusals.ofChange(id, body, write(run.update, { asker, id, versions }, changes), notFound)
+      const written = write(updateRow, { asker, id, versions }, changesIn(body))
+      return refusals.ofChange(id, body, written, notFound)
     },
     async delete(asker, id, versions) {
-      await refusals.ofDeletion(id, write(run.delete, { asker, id, versions }), notFound)
+      await refusals.ofDeletion(id, write(deleteRow, { asker, id, versions }), notFound)
     },
   }
 }
 
-/** What a statement is run with, or a body gives, by name. */
-type Values = Record<string, unknown>
-
-/** Values that a column's own functions give where a body has none: `$default()` and `$onUpdate()`. */
-type Functions = readonly (readonly [field: string, make: () => unknown])[]
-
-function functionsOf(table: RevealedTable, fields: readonly string[]) {
-  const of = (make: (column: PgColumn) => (() => unknown) | undefined): Functions =>
-    fields.flatMap((field) => {
-      const found = make(table[field]!)
-      return found && givesValues(found) ? [[field, found] as const] : []
-    })
-  return {
-    whenCreated: of(
-      (column) => column.defaultFn ?? (column.default === undefined ? column.onUpdateFn : undefined),
-    ),
-    whenChanged: of((column) => column.onUpdateFn),
-  }
-}
-
-function filledIn(body: Values, functions: Functions): Values {
-  if (functions.length === 0) return body
-  const filled = { ...body }
-  for (const [field, make] of functions) if (givenIn(body, field) === undefined) filled[field] = make()
-  return filled
-}
-
-/** What a write is about: which row, for whom, and which versions of it. */
-interface Target {
+/** Which row a write is about, who asks, and which versions of it may be written. */
+interface Write {
   readonly asker: Asker
   readonly id: string
   readonly versions: readonly string[] | undefined
 }
+
+/** The same as parameters of the statement. */
+interface Target {
+  readonly id: string
+  readonly asker: string
+  readonly superuser: boolean
+  /** Versions with commas between them; null for any. */
+  readonly if_match: string | null
+}
+
+type Found = Row
+
+/** The owner of the row that a write is about, beside the row's columns, which are null where nothing was written. */
+const OWNER = 'owner of row'
+
+/** Rows of a deleted user are hidden from everybody until they are removed (removal.ts). */
+const ofDeletedUser = (table: RevealedTable): SQL =>
+  sql`${table.owner_id} = any(array(select id from ${users} where deleted_at is not null))`
+
+const isThere = (table: RevealedTable, id: SQL) => sql`${table.id} = ${id} and not (${ofDeletedUser(table)})`
+
+/** Owners write their own rows, superusers any; both only the versions of `If-Match`. */
+const mayWrite = (table: RevealedTable, v: Record<keyof Target, SQL>) => sql`${isThere(table, v.id)}
+        and (${table.owner_id} = ${v.asker} or ${v.superuser}::boolean)
+        and (${v.if_match}::text is null or ${table}.xmin::text = any(string_to_array(${v.if_match}::text, ',')))`
+
+/** A row by its id, whoever asks: another's is 403. */
+const compileGet = (table: RevealedTable) =>
+  statement<{ id: string }, Found>(
+    `get ${getTableName(table)}`,
+    (v) => sql`
+    select ${selected(table, table)}, ${versionOf(table)}
+    from ${table} where ${isThere(table, v.id)}`,
+  )
+
+/** Writes what is sent of the fields. Takes `bodyValues` as well. */
+const compileUpdate = (table: RevealedTable, fields: readonly string[]) =>
+  statement<Target, Found>(
+    `update ${getTableName(table)}`,
+    (v) => sql`
+    with "written row" as (
+      update ${table} set ${commaSeparated(inputsOfChange(table, fields).map(assignment))}
+      where ${mayWrite(table, v)}
+      returning ${selected(table, table)}, ${versionOf(table)}
+    )
+    ${writtenWithOwner(table, v.id)}`,
+  )
+
+const compileDelete = (table: RevealedTable) =>
+  statement<Target, Found>(
+    `delete ${getTableName(table)}`,
+    (v) => sql`
+    with "written row" as (
+      delete from ${table}
+      where ${mayWrite(table, v)}
+      returning ${selected(table, table)}, ${versionOf(table)}
+    )
+    ${writtenWithOwner(table, v.id)}`,
+  )
+
+/** The written row beside the owner of the row as it was, which tells 403 from 404 where nothing was written. */
+const writtenWithOwner = (
+  table: RevealedTable,
+  id: SQL,
+) => sql`select "written row".*, ${table.owner_id} as ${sql.identifier(OWNER)}
+    from ${table} left join "written row" on true
+    where ${isThere(table, id)}`

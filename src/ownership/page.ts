@@ -1,6 +1,10 @@
-import { type SQL, sql } from 'drizzle-orm'
-import type { PgColumn } from 'drizzle-orm/pg-core'
+import { type SQL, getTableColumns } from 'drizzle-orm'
+import { ClientClosedRequest } from '../contract/errors.ts'
 import type { Database } from '../database/connect.ts'
+import { isDataException } from '../database/faults.ts'
+import { Recent, oneAtATime } from '../database/one-at-a-time.ts'
+import { mayLackKey } from '../database/sort-key.ts'
+import { rowReader, takeLast } from './columns.ts'
 import {
   CursorBesideSkip,
   type CursorOf,
@@ -9,26 +13,20 @@ import {
   readCursor,
   writeCursor,
 } from './cursor.ts'
-import { ClientClosedRequest } from '../contract/errors.ts'
-import { isDataException } from '../database/faults.ts'
-import { Recent, oneAtATime } from '../database/one-at-a-time.ts'
 import {
   type After,
   KEY,
   type Listed,
   type PageKind,
   TOTAL,
+  type Values,
   columnOf,
+  compilePage,
   containing,
   nameOf,
-  prepareCount,
-  preparePage,
-  shown,
   sizeFor,
-} from './page-statement.ts'
+} from './page-sql.ts'
 import { type SearchBounds, type SearchPage, searcher } from './search.ts'
-import { mayLackKey } from '../database/sort-key.ts'
-import { whenNeeded } from '../database/statements.ts'
 
 /** Which rows of a list: `limit` at most, past the first `skip`, or past the page that gave `cursor`. */
 export interface PageRequest<Sort extends string = string> {
@@ -50,12 +48,12 @@ export interface PageOf<Row> {
 
 /**
  * The list of a table: page and count in one statement, so in one round trip. Each kind of page (its order, whether it
- * follows a cursor, whether it searches, its size) is prepared when it is first asked for.
+ * follows a cursor, whether it searches, its size) is compiled when it is first asked for: most never are.
  *
  * @param search names of the columns that `q` looks into
- * @param where which rows there are at all; may name values, given to `read` as `values`
+ * @param where which rows there are at all; may name values as placeholders, given to `read` as `values`
  * @param bounds of a search, other ones in tests alone
- * @param hidden as `PageKind` has it
+ * @param hidden as `ListOf` has it
  */
 export function preparePages<Row, Sort extends string = 'created_at'>(
   db: Database,
@@ -65,17 +63,15 @@ export function preparePages<Row, Sort extends string = 'created_at'>(
   bounds?: SearchBounds,
   hidden?: SQL,
 ) {
-  const statements = new Map<string, ReturnType<typeof preparePage>>()
-  const isShown = shown({ where, hidden })
-  const find = whenNeeded(() =>
-    searcher(db, table, { search, where: isShown, estimated: where ?? sql`true`, bounds }),
-  )
-  const countAll = whenNeeded(() => prepareCount(db, table, hidden))
-  const prepared = (kind: PageKind) => {
+  const list = { table, where, hidden }
+  const statements = new Map<string, ReturnType<typeof compilePage>>()
+  const find = search.length > 0 ? searcher(db, list, search, bounds) : undefined
+  const readRow = rowReader(table)
+  const pageOfKind = (kind: PageKind) => {
     const name = nameOf(kind)
-    const made = statements.get(name) ?? preparePage(db, table, kind)
-    statements.set(name, made)
-    return made
+    const page = statements.get(name) ?? compilePage(list, kind)
+    statements.set(name, page)
+    return page
   }
 
   /**
@@ -84,28 +80,25 @@ export function preparePages<Row, Sort extends string = 'created_at'>(
    */
   async function read(request: PageRequest<Sort>, values: Values): Promise<PageOf<Row>> {
     const { skip = 0, limit, q = '', sort = '-created_at', cursor } = request as PageRequest
-    const list = { sort, q }
-    const after = cursor === undefined ? undefined : readCursor(cursor, list)
+    const ordered = { sort, q }
+    const after = cursor === undefined ? undefined : readCursor(cursor, ordered)
     if (after && skip > 0) throw new CursorBesideSkip()
     // One row more than is shown tells whether there is a next page.
     const given = { ...values, skip, limit: limit + 1, ...after }
     const kind = { sort, after: kindOf(after, table, columnOf(sort)) }
-    if (q !== '' && search.length > 0) {
-      const pattern = containing(q)
-      const found = await refusingForged(after, find()({ ...kind, values: { ...given, pattern } }))
-      return pageUpTo(limit, found, list)
+    if (q !== '' && find) {
+      const found = find({ ...kind, values: { ...given, pattern: containing(q) } })
+      return pageUpTo(limit, await refusingForged(after, found), ordered)
     }
-    const page = prepared({ ...kind, size: skip > 0 ? undefined : sizeFor(given.limit), where, hidden })
-    const found: Found[] = await refusingForged(after, page.execute(given))
-    const count = found[0]?.[TOTAL] ?? (await countAll().execute({}))[0]?.count ?? 0
-    if (found[0]?.id === null) found.length = 0 // past the end, the total stands alone
-    return pageUpTo(limit, { rows: found, count, end: undefined }, list)
+    const page = pageOfKind({ ...kind, size: skip > 0 ? undefined : sizeFor(given.limit) })
+    const rows = await refusingForged(after, db.run(page, given))
+    const count = Number(rows[0]?.[TOTAL])
+    if (rows[0]?.id === null) rows.length = 0 // past the end, the total stands alone
+    for (const row of rows) readRow(row)
+    return pageUpTo(limit, { rows, count, end: undefined }, ordered)
   }
   return inTurnWhereSlow(read)
 }
-
-/** What `where` names: `asker` where it is about rows of one owner. */
-type Values = Readonly<Record<string, unknown>>
 
 /** Rows of an owner, or rows passed over, from which on a page is more than a moment's work. */
 const LARGE = 2_000
@@ -152,18 +145,15 @@ function pageUpTo<Row>(limit: number, { rows, count, end }: SearchPage, list: Cu
   const last = rows.length > limit ? rows[limit - 1] : end
   const next_cursor = last ? writeCursor(list, positionOf(last, columnOf(list.sort))) : null
   if (rows.length > limit) rows.length = limit
-  if (rows[0] && KEY in rows[0]) for (const row of rows) delete row[KEY]
+  if (rows[0] && KEY in rows[0]) for (const row of rows) takeLast(row, KEY)
   return { data: rows as unknown[] as Row[], count, next_cursor }
 }
 
 function kindOf(after: Position | undefined, table: Listed, column: string): After {
   if (!after) return 'nothing'
-  const isLast = after.key === null && mayLackKey((table as Listed & Record<string, PgColumn>)[column]!)
+  const isLast = after.key === null && mayLackKey(getTableColumns(table)[column]!)
   return isLast ? 'null' : 'key'
 }
-
-/** A row of the table, all null past the end, and the total. */
-type Found = Record<string, unknown> & Record<typeof TOTAL, number | null>
 
 function positionOf(row: Record<string, unknown>, column: string): Position {
   const key = KEY in row ? row[KEY] : row[column]

@@ -25,10 +25,11 @@ export interface OwnedByAsker<Row, Field extends string, Sort extends string> {
 /** `request.owned(table)`: the only way to a table with owners, and it always knows who is asking. */
 export const ownership = plugin(
   (app, _options, done) => {
-    const tables = new Map<object, OwnedRows<unknown, string, string>>()
-    const rowsOf = (table: OwnedTable<unknown, string>) => {
-      let rows = tables.get(table)
-      if (!rows) tables.set(table, (rows = ownedRows(app.db, table, app.config.MAX_ROWS_PER_USER)))
+    const tables = new Map<object, unknown>()
+    const rowsOf = <Row, Field extends string, Sort extends string>(table: OwnedTable<Row, Field, Sort>) => {
+      const known = tables.get(table) as OwnedRows<Row, Field, Sort> | undefined
+      const rows = known ?? ownedRows(app.db, table, app.config.MAX_ROWS_PER_USER)
+      tables.set(table, rows)
       return rows
     }
     app.decorateRequest('owned', function <
@@ -36,7 +37,7 @@ export const ownership = plugin(
       Field extends string,
       Sort extends string,
     >(this: FastifyRequest, table: OwnedTable<Row, Field, Sort>) {
-      const rows = rowsOf(table) as unknown as OwnedRows<Row, Field, Sort>
+      const rows = rowsOf(table)
       const asker = this.user as Asker
       const answer = async (found: Promise<Versioned<Row>>) => {
         const { row, version } = await found

@@ -52,7 +52,6 @@ void test('of millions of rows what is over goes, by two replicas at once', need
   await connection.migrate()
   await add(fill, OVER, true)
   await add(fill, EACH, false)
-  await fill`insert into row_counts (table_name, delta) select 'papers', 1 from generate_series(1, 100000)`
   await fill`insert into users (id, email, hashed_password, registered_from, created_at) values
     (${USER}, 'old@example.com', '', '203.0.113.7', now() - interval '91 days'),
     (gen_random_uuid(), 'new@example.com', '', '203.0.113.7', now())`
@@ -71,10 +70,6 @@ void test('of millions of rows what is over goes, by two replicas at once', need
     { email: 'old@example.com', registered_from: null },
     { email: 'new@example.com', registered_from: '203.0.113.7' },
   ])
-  const [summed] =
-    await fill`select count(*)::int as rows, sum(delta)::int as sum from row_counts where table_name = 'papers'`
-  t.match(summed, { sum: 100_000 })
-  t.ok(summed!.rows < 1_000, `${summed!.rows} rows are left of 100,000`)
 })
 
 void test(
@@ -106,7 +101,6 @@ void test('what is looked for is found along an index, in every table', needsPos
   await fill`analyze`
   await reaper(connection.db)()
   await fill`select pg_stat_clear_snapshot()`
-  const [read] =
-    await fill`select sum(seq_tup_read)::int as rows from pg_stat_user_tables where relname <> 'row_counts'`
+  const [read] = await fill`select sum(seq_tup_read)::int as rows from pg_stat_user_tables`
   t.ok(read!.rows < 100_000, `${read!.rows} rows were read one after another`)
 })

@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto'
 import { sql } from 'drizzle-orm'
 import { type Test, test } from 'tap'
-import { prepareOwned } from '../../src/ownership/owned-statements.ts'
+import { bodyValues, inputsOfCreation } from '../../src/ownership/body-values.ts'
+import { compileCreate } from '../../src/ownership/create.ts'
 import { reveal } from '../../src/database/owned-table.ts'
-import { assignments } from '../../src/database/statements.ts'
 import { isAnswer } from '../support/answers.ts'
 import { freshDatabase, needsPostgres } from '../support/database.ts'
 import { papers } from '../support/papers.ts'
@@ -67,7 +67,7 @@ void test('a row that came within the millisecond of a count is one that came af
   const { db, close } = await freshDatabase()
   t.teardown(close)
   const { table, ownership } = reveal(papers)
-  const { create } = prepareOwned(db, table, ownership)
+  const create = compileCreate(table, ownership.fields)
   const owner = randomUUID()
   await db.execute(
     sql`insert into users (id, email, hashed_password) values (${owner}, 'ada@example.com', '')`,
@@ -75,9 +75,8 @@ void test('a row that came within the millisecond of a count is one that came af
   await db.execute(
     sql`insert into papers (title, owner_id, created_at) values ('x', ${owner}, '2026-01-01T00:00:00.00145Z')`,
   )
-  const given = assignments(ownership.fields)({ title: 'y' })
-  const added = async (counted_at: string) =>
-    (await create.execute({ ...given, asker: owner, room: 1, counted_at })) as unknown as unknown[]
+  const given = bodyValues(inputsOfCreation(table, ownership.fields))({ title: 'y' })
+  const added = (counted_at: string) => db.run(create, { ...given, asker: owner, room: 1, counted_at })
   t.equal((await added('2026-01-01T00:00:00.0014+00:00')).length, 0, 'there was room for that one alone')
   t.equal((await added('2026-01-01T00:00:00.0016+00:00')).length, 1, 'it came before')
 })

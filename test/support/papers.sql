@@ -1,4 +1,4 @@
--- The table of papers.ts, its search index and its count, as its migrations would make them. In one statement.
+-- The table of papers.ts, and its search index, as its migrations would make them. In one statement.
 DO $$
 BEGIN
   CREATE TABLE "papers" (
@@ -14,5 +14,4 @@ BEGIN
   CREATE INDEX "papers_owner_id_title_id_index" ON "papers" USING btree ("owner_id",lower("title"),"id");
   CREATE INDEX "papers_title_id_index" ON "papers" USING btree (lower("title"),"id");
   PERFORM create_search_index('papers', 'title', 'description');
-  PERFORM maintain_count('papers');
 END $$

@@ -9,7 +9,7 @@ import { createPapers } from './papers.ts'
 export interface Volume {
   readonly url: string
   readonly connection: Connection
-  /** Knows no timeouts, and no triggers either: what it writes is not counted and refers to whatever it likes. */
+  /** Knows no timeouts, and no triggers either: what it writes refers to whatever it likes. */
   readonly fill: Sql
 }
 

@@ -193,11 +193,11 @@ export function boundedPool(
       arrays: (text, params) =>
         tracedRun(text, (client) => client.unsafe(text, params as never, PREPARED).values(), true) as never,
     },
-    async run({ text, bind }, values) {
+    async run({ text, isLong, bind }, values) {
       const parameters = bind(values)
       try {
-        const make: Make = (client) => client.unsafe(text, parameters as never, PREPARED)
-        return (await tracedRun(text, make, true, true)) as never
+        const make: Make = (client) => client.unsafe(text, parameters as never, { prepare: !isLong })
+        return (await tracedRun(text, make, !isLong, true)) as never
       } catch (error) {
         throw failed(text, parameters, error)
       }

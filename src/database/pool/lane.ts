@@ -116,7 +116,7 @@ export function send(statement: Statement, lane: Lane, now: number): void {
       lane.isUp = true
       if (statement.cancel) void statement.cancel.then(leave)
       else leave()
-      return resolve(isShort ? movedOut(rows as unknown[], readsTimes) : rows)
+      return resolve(isShort || readsTimes ? movedOut(rows as unknown[], readsTimes) : rows)
     },
     (error: unknown) => {
       if (mayBeMixedUp(lane)) lane.ends.mixedUp(lane)

@@ -50,24 +50,6 @@ export function runPreparedBy(db: Database, driver: Driver): void {
   }
 }
 
-/**
- * A statement written as SQL, compiled once. It has no name: PostgreSQL plans it for its values each time, and it has a
- * connection for itself, as it may be long.
- *
- * @returns its rows as the driver gives them
- */
-export function prepareText(db: Database, text: SQL): (values: Values) => Promise<Row[]> {
-  const { session, dialect } = db as unknown as {
-    session: { prepareQuery(...args: unknown[]): Statement }
-    dialect: { sqlToQuery(text: SQL): unknown }
-  }
-  const statement = session.prepareQuery(dialect.sqlToQuery(text), undefined, undefined, false)
-  return async (values) => {
-    const answer = (await statement.execute(values)) as Row[] | { rows: Row[] }
-    return Array.isArray(answer) ? answer : answer.rows
-  }
-}
-
 /** How a statement is asked, and what is made of its answer. */
 interface Way {
   ask(text: string, params: unknown[]): PromiseLike<unknown[]>

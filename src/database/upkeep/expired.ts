@@ -9,7 +9,6 @@ import {
   knownNetworks,
   oneTimeTokens,
   rateLimits,
-  rowCounts,
   sessions,
   users,
 } from '../tables.ts'
@@ -69,7 +68,6 @@ function chores(db: Database): Record<string, Batch> {
       (rows) => sql`update ${users} set registered_from = null where ctid = any(array(${rows}))`,
     ),
     'ended sessions': endedSessions(db),
-    'counts of rows': summedUp(db),
   }
 }
 
@@ -104,29 +102,3 @@ function endedSessions(db: Database): Batch {
     return rows
   }
 }
-
-/** Fewer rows than these are left for the triggers to sum up (migrations). */
-const FEW = 1_000
-
-/** Replaces the rows of row_counts by their sums, where there are many. */
-const summedUp =
-  (db: Database): Batch =>
-  async (size) => {
-    const answer = await db.execute(sql`
-      with summed as (
-        delete from ${rowCounts} where ctid = any(array(
-          select ctid from ${rowCounts}
-          where (select count(*) from (select from ${rowCounts} limit ${literal(FEW)}) as few) = ${literal(FEW)}
-          limit ${literal(size)}
-          for update skip locked
-        ))
-        returning table_name, delta
-      ),
-      added as (
-        insert into ${rowCounts} (table_name, delta)
-        select table_name, sum(delta) from summed group by table_name
-      )
-      select count(*)::integer as rows from summed`)
-    const [summed] = rowsOf<{ rows: number }>(answer)
-    return summed!.rows
-  }

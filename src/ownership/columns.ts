@@ -1,0 +1,57 @@
+import { Column, type SQL, type SQLWrapper, getTableColumns, is, sql } from 'drizzle-orm'
+import { type PgColumn, type PgTable, PgTimestamp } from 'drizzle-orm/pg-core'
+
+/** A row by the names that TypeScript has for its columns. */
+export type Row = Record<string, unknown>
+
+export const columnsOf = (table: PgTable): [field: string, column: PgColumn][] =>
+  Object.entries(getTableColumns(table))
+
+/** Names of columns, as an insert lists them. */
+export const namesOf = (columns: readonly PgColumn[]): SQL =>
+  commaSeparated(columns.map(({ name }) => sql.identifier(name)))
+
+/** SQL with a comma between its parts. */
+export const commaSeparated = (parts: readonly SQLWrapper[]): SQL => sql.join([...parts], sql`, `)
+
+/** The columns of `table` in a select list, each by its field's name. @param from the table, or what has its columns */
+export const selected = (table: PgTable, from: SQLWrapper): SQL =>
+  commaSeparated(
+    columnsOf(table).map(([field, column]) => {
+      const value = sql`${from}.${sql.identifier(column.name)}`
+      if (isReadAsText(column)) return sql`${value}::text as ${sql.identifier(field)}`
+      return column.name === field ? value : sql`${value} as ${sql.identifier(field)}`
+    }),
+  )
+
+/** `db.run` gives a Date already. */
+const isDate = (column: PgColumn) => is(column, PgTimestamp) && column.withTimezone
+
+/** Drivers parse dates and times differently, and a Date has no microseconds: the column reads the text. */
+const isReadAsText = (column: PgColumn) => /^(date|timestamp)/i.test(column.getSQLType()) && !isDate(column)
+
+/** @returns a function that replaces the driver's values in a row by those of the columns' types */
+export function rowReader(table: PgTable): (row: Row) => void {
+  const columns = columnsOf(table).filter(([, column]) => !isTrivial(column))
+  return (row) => {
+    for (const [field, column] of columns)
+      if (row[field] !== null) row[field] = column.mapFromDriverValue(row[field])
+  }
+}
+
+/** The driver's value is the column's. Found out once per table, as lists have thousands of values. */
+const isTrivial = (column: PgColumn) =>
+  isDate(column) || column.mapFromDriverValue === Column.prototype.mapFromDriverValue
+
+/** The name that a row's version has beside its columns. No field has a name with a space. */
+export const VERSION = 'version of row'
+
+/** The transaction that wrote the row, as PostgreSQL itself notes it: no writer can forget to. */
+export const versionOf = (table: PgTable): SQL => sql`${table}.xmin::text as ${sql.identifier(VERSION)}`
+
+/** Removes the last property of a row. To delete any other would have V8 turn the object into a slow dictionary. */
+export function takeLast(row: Row, name: string): unknown {
+  const value = row[name]
+  delete row[name]
+  return value
+}

@@ -1,0 +1,175 @@
+import { createHash } from 'node:crypto'
+import { type SQL, getTableName, sql } from 'drizzle-orm'
+import { IdempotencyKeyReused } from '../contract/errors.ts'
+import { nullRow } from '../database/columns.ts'
+import type { Database } from '../database/connect.ts'
+import type { RevealedTable } from '../database/owned-table.ts'
+import { statement } from '../database/statement.ts'
+import { idempotencyKeys as keys } from '../database/tables.ts'
+import { type Body, bodyValues, givenIn, inputsOfCreation, jsonOf, valueOf } from './body-values.ts'
+import {
+  type Row,
+  VERSION,
+  commaSeparated,
+  namesOf,
+  rowReader,
+  selected,
+  takeLast,
+  versionOf,
+} from './columns.ts'
+import { type Counted, type Room, rowQuota } from './quota.ts'
+
+/**
+ * Adds a row of the asker's. With a key (Idempotency-Key) that they used within a day, nothing is added, and the row that
+ * was made then is given as it was.
+ *
+ * @param most rows that one owner may have
+ * @returns what does so. @throws RowQuotaReached, IdempotencyKeyReused where the key was used with other fields
+ */
+export function rowCreation(db: Database, table: RevealedTable, fields: readonly string[], most: number) {
+  const valuesOf = bodyValues(inputsOfCreation(table, fields))
+  const readRow = rowReader(table)
+  const count = compileCount(table)
+  const create = compileCreate(table, fields)
+  const createOnce = compileCreateOnce(table, fields)
+  const adding = rowQuota(most, async (asker) => {
+    const [counted] = await db.run(count, { asker, most })
+    return counted!
+  })
+
+  const made = (row: Row) => {
+    const version = takeLast(row, VERSION) as string
+    readRow(row)
+    return { row, version }
+  }
+
+  return (asker: string, body: Body, key?: string) => {
+    const values = valuesOf(body)
+    const once = key === undefined ? undefined : keyValues(table, key, sentOf(table, fields, body))
+    return adding(asker, async (room) => {
+      if (!once) {
+        const [row] = await db.run(create, { ...values, ...room, asker })
+        return row && made(row)
+      }
+      const [row] = await db.run(createOnce, { ...values, ...room, ...once, asker })
+      if (row && !takeLast(row, IS_SAME_BODY)) throw new IdempotencyKeyReused()
+      return row && made(row)
+    })
+  }
+}
+
+/** What the hash of a body is made of. A field that is not sent equals one that is null, unless it has a default. */
+const sentOf = (table: RevealedTable, fields: readonly string[], body: Body) =>
+  fields.map((field) => {
+    const { default: fixed, defaultFn, onUpdateFn } = table[field]!
+    const hasDefault = [fixed, defaultFn, onUpdateFn].some((found) => found !== undefined)
+    const given = givenIn(body, field)
+    return given === undefined && hasDefault ? [] : (given ?? null)
+  })
+
+/** A key as it is stored: hashed, as clients may put anything in it. The same key for another table is another one. */
+const keyValues = (table: RevealedTable, key: string, body: readonly unknown[]) => ({
+  idempotency_key: hash(`${getTableName(table)} ${key}`),
+  idempotency_body: hash(jsonOf(body)),
+})
+
+const hash = (text: string) => createHash('sha256').update(text).digest('base64url')
+
+/** How many rows an owner has, no further than `most`, and when that was: as text, whatever DateStyle is. */
+const compileCount = (table: RevealedTable) =>
+  statement<{ asker: string; most: number }, Counted>(
+    `count ${getTableName(table)} of an owner`,
+    (v) => sql`
+    select count(*)::integer as count, to_jsonb(now()) #>> '{}' as at
+    from (select from ${table} where ${table.owner_id} = ${v.asker} limit ${v.most}::integer) as counted`,
+  )
+
+interface Values extends Room {
+  readonly asker: string
+}
+
+/** Adds a row where there is room; it has `VERSION` beside its columns. Takes `bodyValues` as well. */
+export function compileCreate(table: RevealedTable, fields: readonly string[]) {
+  const inputs = inputsOfCreation(table, fields)
+  return statement<Values, Row>(
+    `create ${getTableName(table)}`,
+    (v) => sql`
+    insert into ${table} (${namesOf(inputs.map(({ column }) => column))})
+    select ${commaSeparated(inputs.map(valueOf))}
+    where ${hasRoom(table, v)}
+    returning ${selected(table, table)}, ${versionOf(table)}`,
+  )
+}
+
+/**
+ * Whether fewer than `room` rows were added since the owner's rows were counted (quota.ts). The time of the count is
+ * rounded as `created_at` is, or a row added right after would seem older. One added right before may count twice, which
+ * costs no more than another count.
+ */
+const hasRoom = (table: RevealedTable, v: Record<keyof Values, SQL>) => sql`(
+      select count(*) < ${v.room}::integer from (
+        select from ${table}
+        where ${table.owner_id} = ${v.asker} and ${table.created_at} >= ${v.counted_at}::timestamptz(3)
+        limit ${v.room}::integer
+      ) as newest
+    )`
+
+const IS_SAME_BODY = 'is same body'
+
+/** Keys are kept for a day, and then as good as new. */
+const isOver = sql`${keys.created_at} < now() - interval '1 day'`
+
+const unlessOver = (column: 'body' | 'answer' | 'version' | 'created_at') =>
+  sql`${sql.raw(column)} = case when ${isOver} then ${sql.raw(`excluded.${column}`)} else ${keys[column]} end`
+
+/**
+ * Adds a row unless its key was used within a day, and returns the row of the key as it was made, with `VERSION` and
+ * `IS_SAME_BODY`. Whoever comes first has the key; concurrent ones wait for it at the unique index and get the same row.
+ * Each use deletes two keys that are over, after it has its own row, so that no two statements can deadlock.
+ *
+ * The CTEs have names with a space, as no table and no field has: `to_jsonb(name)` prefers a column of that name to the
+ * row. The version of the new row (xmin) will be the id of this statement's transaction.
+ */
+function compileCreateOnce(table: RevealedTable, fields: readonly string[]) {
+  const inputs = inputsOfCreation(table, fields)
+  const columns = namesOf(inputs.map(({ column }) => column))
+  const newRow = inputs.map((input) => sql`${valueOf(input)} as ${sql.identifier(input.column.name)}`)
+  return statement<Values & ReturnType<typeof keyValues>, Row>(
+    `create ${getTableName(table)} once`,
+    (v) => sql`
+    with "new row" as (
+      select ${commaSeparated(newRow)}
+      where exists (
+        select from ${keys}
+        where ${keys.user_id} = ${v.asker} and ${keys.key} = ${v.idempotency_key} and not (${isOver})
+      ) or ${hasRoom(table, v)}
+    ),
+    "kept answer" as (
+      insert into ${keys} (user_id, key, body, answer, version)
+      select ${v.asker}::uuid, ${v.idempotency_key}::text, ${v.idempotency_body}::text, to_jsonb("new row"),
+        pg_current_xact_id()::xid::text
+      from "new row"
+      on conflict (user_id, key) do update set
+        ${unlessOver('body')},
+        ${unlessOver('answer')},
+        ${unlessOver('version')},
+        ${unlessOver('created_at')}
+      returning body, answer, version
+    ),
+    "written row" as (
+      insert into ${table} (${columns})
+      select ${columns} from "new row"
+      where exists (select from "kept answer" where answer ->> 'id' = "new row".id::text)
+    ),
+    "removed keys" as (
+      delete from ${keys} where (user_id, key) in (
+        select user_id, key from ${keys}
+        where exists (select from "kept answer") and ${isOver} and key <> ${v.idempotency_key}
+        order by created_at limit 2 for update skip locked
+      )
+    )
+    select ${selected(table, sql`made`)}, "kept answer".version as ${sql.identifier(VERSION)},
+      "kept answer".body = ${v.idempotency_body} as ${sql.identifier(IS_SAME_BODY)}
+    from "kept answer" join jsonb_populate_record(${nullRow(table)}, "kept answer".answer) as made on true`,
+  )
+}
