@@ -20,7 +20,7 @@ import { originOf, pathOf, readList, readOrigin, readText, withoutLastSlashes } 
 
 /**
  * The environment: the only reader of process.env. What is not right stops the start, with one line for each fault.
- * The table of names in docs/operations.md is checked against this schema.
+ * README's table of names is checked against this schema.
  */
 
 /** The settings of one process, checked and complete. Names are those of the environment. */

@@ -1,7 +1,7 @@
 import type { FastifyBaseLogger, FastifyRequest } from 'fastify'
 import plugin from 'fastify-plugin'
 
-/** What happens to accounts, for whoever watches over them (OWASP ASVS 16.3); docs/operations.md says when each is logged. */
+/** What happens to accounts, for whoever watches over them (OWASP ASVS 16.3). README's table says when each is logged. */
 export type SecurityEvent =
   | 'sign_in'
   | 'sign_out'
