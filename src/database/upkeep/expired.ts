@@ -47,7 +47,7 @@ export function reaper(db: Database): (signal?: AbortSignal, failed?: Failed) =>
   }
 }
 
-/** How long rows stay, for every table that grows by itself (docs/operations.md, Retention). Each condition has an index. */
+/** How long rows stay, for every table that grows by itself; README has the same list. Each condition has an index. */
 function chores(db: Database): Record<string, Batch> {
   const age = (days: number) => sql`now() - make_interval(days => ${days}::integer)`
   return {
