@@ -15,19 +15,58 @@ const testFiles = readdirSync('test', { recursive: true, encoding: 'utf8' })
   .map((name) => join('test', name))
   .filter((name) => name.endsWith('.test.ts') && !name.includes('.groups') && name !== 'test/docs.test.ts')
 
-/** The files that a page links to, from the top of the project. */
+/** Where a page links to within the project: a file, from its top, and a heading in it. */
 const linksOf = (page: string) =>
-  [...readFileSync(page, 'utf8').matchAll(/\]\((?!https?:)([^)#\s]+)/g)].map(([, path]) =>
-    join(dirname(page), path!),
+  [...readFileSync(page, 'utf8').matchAll(/\]\((?!https?:)([^)#\s]*)(?:#([^)\s]*))?\)/g)].map(
+    ([, path, heading]) => ({ path: path ? join(dirname(page), path) : page, heading }),
+  )
+
+/** As GitHub makes them of headings. */
+const anchorsOf = (page: string) =>
+  [...readFileSync(page, 'utf8').matchAll(/^#+ (.*)$/gm)].map(([, heading]) =>
+    heading!
+      .toLowerCase()
+      .replaceAll(/[^\w\s-]/g, '')
+      .replaceAll(' ', '-'),
   )
 
 void test('the documentation links to files that are there', (t) => {
   const broken = PAGES.flatMap((page) =>
     linksOf(page)
-      .filter((path) => !existsSync(path))
-      .map((path) => `${page}: ${path}`),
+      .filter(({ path }) => !existsSync(path))
+      .map(({ path }) => `${page}: ${path}`),
   )
   t.strictSame(broken, [])
+  t.end()
+})
+
+void test('the documentation links to headings that are there', (t) => {
+  const broken = PAGES.flatMap((page) =>
+    linksOf(page)
+      .filter(({ path, heading }) => heading !== undefined && !anchorsOf(path).includes(heading))
+      .map(({ path, heading }) => `${page}: ${path}#${heading}`),
+  )
+  t.strictSame(broken, [])
+  t.end()
+})
+
+/** Its steps make some files and remove others. */
+const STEPS = 'docs/resources.md'
+
+void test('the documentation names files that are there', (t) => {
+  const absent = PAGES.filter((page) => page !== STEPS).flatMap((page) =>
+    [...readFileSync(page, 'utf8').matchAll(/`((?:src|test|docs|emails|migrations)\/[\w./-]+)`/g)]
+      .filter(([, path]) => !existsSync(path!))
+      .map(([, path]) => `${page}: ${path}`),
+  )
+  t.strictSame(absent, [])
+  t.end()
+})
+
+void test('every page of docs/ is reached from README.md', (t) => {
+  const reached = new Set(linksOf('README.md').map(({ path }) => path))
+  const lost = readdirSync('docs').filter((name) => !reached.has(join('docs', name)))
+  t.strictSame(lost, [])
   t.end()
 })
 

@@ -5,11 +5,12 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { freePort, startPostgres } from './support/postgres.ts'
-import { followReadme } from './support/readme-steps.ts'
+import { followSteps } from './support/resource-steps.ts'
 
 /**
  * `npm run test:smoke`: what somebody new does, in an empty clone with an empty environment: the README's commands,
- * signing in, an item, a stop and a second start; and the contract, walked over HTTP on both databases.
+ * signing in, an item, a stop and a second start; the contract, walked over HTTP on both databases; and a resource of
+ * their own, added by the steps of docs/resources.md.
  */
 
 /** The walk tries more than anybody is let. */
@@ -130,7 +131,6 @@ async function signIn({ url }: Service) {
 const ABOUT_RESOURCES = [
   'test/openapi.test.ts',
   'test/matrix.test.ts',
-  'test/readme.test.ts',
   'test/samples.test.ts',
   'test/database/search-index.test.ts',
   'test/database/row-counts.test.ts',
@@ -187,10 +187,10 @@ try {
     await server.stop()
   }
   since = Date.now()
-  followReadme(folder, 'Add a resource')
+  followSteps(folder, 'Add a resource')
   run('npm', ['run', 'check'])
   run('npm', ['test', '--', ...ABOUT_RESOURCES])
-  seen('a resource of one’s own, added as the README says: checks and tests are green', since)
+  seen('a resource of one’s own, added as docs/resources.md says: checks and tests are green', since)
   console.log(`${passed} passed, 0 failed`)
 } catch (error) {
   console.error(error)

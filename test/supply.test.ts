@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { test } from 'tap'
 import { parse } from 'yaml'
-import { images, isPinned } from './supply/images.ts'
+import { images, isPinned, workflow } from './supply/images.ts'
 
 interface Package {
   version?: string
@@ -84,6 +84,11 @@ void test('containers can change nothing but their data, and have no rights that
     .slice(-1)
   t.match(last, /^RUN rm -rf .*\/usr\/local\/lib\/node_modules /m, 'no npm in the image')
   t.match(last, /^USER node$/m)
+})
+
+void test('each action of CI is pinned by its commit', async (t) => {
+  for (const { uses } of Object.values(workflow.jobs).flatMap(({ steps }) => steps))
+    if (uses !== undefined) t.match(uses, /@[\da-f]{40}$/, uses)
 })
 
 void test('each image is named by a version and pinned by digest, and a bot renews both', async (t) => {

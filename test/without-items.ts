@@ -2,11 +2,11 @@ import { execFileSync } from 'node:child_process'
 import { mkdtempSync, rmSync, symlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
-import { followReadme } from './support/readme-steps.ts'
+import { followSteps } from './support/resource-steps.ts'
 
 /**
- * `npm run test:without-items`: in a clone of what is committed, the resource that the template brings is removed as the
- * README says. Checks and the whole suite stay green: no other test needs it.
+ * `npm run test:without-items`: in a clone of what is committed, the resource that the template brings is removed as
+ * docs/resources.md says. Checks and the whole suite stay green: no other test needs it.
  */
 
 const folder = mkdtempSync(join(tmpdir(), 'groundwork-without-items-'))
@@ -15,7 +15,7 @@ const run = (command: string, ...args: string[]) =>
 try {
   run('git', 'clone', '--quiet', process.cwd(), folder)
   symlinkSync(resolve('node_modules'), join(folder, 'node_modules'), 'junction')
-  followReadme(folder, 'Remove items')
+  followSteps(folder, 'Remove items')
   run('npm', 'run', 'check')
   run('npm', 'test')
 } finally {

@@ -38,7 +38,7 @@ export function progress(text: string): void {
   if (process.stderr.isTTY) process.stderr.write(`\r\u001B[K  ${text}\r`)
 }
 
-/** Prints everything, as Markdown that a README can take. */
+/** Prints everything, as Markdown for docs/benchmarks.md. */
 export function printTable(): void {
   const found = rows.filter((row) => typeof row !== 'string')
   const missed = found.filter(({ met }) => met === false)

@@ -10,35 +10,36 @@ import { isCI, missing } from '../support/tools.ts'
 import { type Client, clients } from './languages.ts'
 
 /**
- * `npm run test:clients`: for each language what README says, line by line, in an empty folder with openapi.json; what
+ * `npm run test:clients`: for each language what docs/clients.md says, line by line, in an empty folder with openapi.json; what
  * came of it is compiled as strictly as the language can, and goes through one scenario with the built service.
  *
- * The generators stand in README alone: they are for those who use the service, and heavy, so that everybody's
+ * The generators stand in docs/clients.md alone: they are for those who use the service, and heavy, so that everybody's
  * `npm ci` does without them.
  */
 
-const readme = readFileSync('README.md', 'utf8')
+const page = readFileSync('docs/clients.md', 'utf8')
 /** One name after another runs these alone: `npm run test:clients -- go`. */
 const wanted = process.argv.slice(2)
 const root = mkdtempSync(join(tmpdir(), 'groundwork-clients-'))
 
-const told = [...readme.matchAll(/<!-- client: (\S+) -->/g)].map(([, name]) => name)
+const told = [...page.matchAll(/<!-- client: (\S+) -->/g)].map(([, name]) => name)
 if (told.join() !== clients.map(({ name }) => name).join())
-  throw new Error(`README tells of the clients ${told.join()}, and others are tried`)
+  throw new Error(`docs/clients.md tells of the clients ${told.join()}, and others are tried`)
 
-/** The fenced blocks of a client's part of README. */
+/** The fenced blocks of a client's part of the page. */
 function instructions(name: string): { language: string; text: string }[] {
-  const [, part = ''] = readme.split(new RegExp(`<!-- /?client: ${name} -->`))
+  const [, part = ''] = page.split(new RegExp(`<!-- /?client: ${name} -->`))
   return [...part.matchAll(/^```(\w+)\n([^]*?)^```$/gm)].map(([, language = '', text = '']) => ({
     language,
     text,
   }))
 }
 
-/** A file of README begins with its name. */
+/** A file of the page begins with its name. */
 function fileName(text: string): string {
   const [, name] = /^\/\/ (\S+)\n/.exec(text) ?? []
-  if (name === undefined) throw new Error(`README has a block that is neither a command nor a file:\n${text}`)
+  if (name === undefined)
+    throw new Error(`docs/clients.md has a block that is neither a command nor a file:\n${text}`)
   return name
 }
 

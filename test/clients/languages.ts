@@ -1,4 +1,4 @@
-/** A generated client: README says how it is made, its scenario what is done with it. */
+/** A generated client: docs/clients.md says how it is made, its scenario what is done with it. */
 export interface Client {
   readonly name: string
   /** What has to be there. */

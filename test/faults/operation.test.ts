@@ -9,15 +9,14 @@ import { launch, temporaryFolder } from '../support/process.ts'
 import { ask } from './support/client.ts'
 import { type Scene, setScene, signInAsAdmin } from './support/scene.ts'
 
-/** What README says of operation is done as it is written there. */
-const readme = readFileSync('README.md', 'utf8')
-const operation = readme.slice(readme.indexOf('## Run it for real'))
+/** What docs/operations.md says is done as it is written there. */
+const operation = readFileSync('docs/operations.md', 'utf8')
 
-/** The block of code that follows some words. */
-function block(words: string, language: string): string {
-  const text = operation.slice(operation.indexOf(words))
+/** The first block of code below a heading. */
+function block(heading: string, language: string): string {
+  const [, text = ''] = operation.split(`\n## ${heading}\n`)
   const found = new RegExp('```' + language + '\\n(.*?)```', 's').exec(text)?.[1]
-  if (found === undefined) throw new Error(`README has no ${language} after ${words}`)
+  if (found === undefined) throw new Error(`docs/operations.md has no ${language} below ${heading}`)
   return found
 }
 
@@ -43,7 +42,7 @@ function connected(t: Test, url: string): Sql {
   return sql
 }
 
-void test('README: a backup is restored into an empty database, and everybody goes on', async (t) => {
+void test('docs/operations.md: a backup is restored into an empty database, and everybody goes on', async (t) => {
   const scene = await setOwner(t)
   const [from, to] = [await ownDatabase(scene), await ownDatabase(scene)]
   const before = await scene.startService({ DATABASE_URL: from })
@@ -54,7 +53,7 @@ void test('README: a backup is restored into an empty database, and everybody go
   const { body: items } = await read(before.url)
   t.equal(items.count, 1)
 
-  const [dump, restore, ...more] = block('**Backup**', 'sh').trim().split('\n')
+  const [dump, restore, ...more] = block('Backup', 'sh').trim().split('\n')
   t.same(more, [])
   const cwd = temporaryFolder(t)
   const run = (command: string, DATABASE_URL: string) =>
@@ -72,7 +71,7 @@ void test('README: a backup is restored into an empty database, and everybody go
   t.equal((await ask(`${after.url}/api/v1/items/`, { token })).body.count, 3)
 })
 
-void test('README: the statements for a pooler and for searches', async (t) => {
+void test('docs/operations.md: the statements for a pooler and for searches', async (t) => {
   const scene = await setOwner(t)
   const url = await ownDatabase(scene)
   await scene.startService({ DATABASE_URL: url })
@@ -90,7 +89,7 @@ void test('README: the statements for a pooler and for searches', async (t) => {
   t.equal(indexes.length, 2)
 })
 
-void test('README: a secret, the migration alone, and the doctor, in production', async (t) => {
+void test('docs/operations.md: a secret, the migration alone, and the doctor, in production', async (t) => {
   const scene = await setOwner(t)
   const [secret] = /openssl rand [^`]*/.exec(operation)!
   const env = {
@@ -116,8 +115,8 @@ const hasPromtool = existsSync('/usr/bin/promtool')
 // oxlint-disable-next-line node/no-process-env -- in CI nothing is skipped
 const skip = !hasPromtool && process.env.CI === undefined && "needs Debian's package prometheus"
 
-void test('README: the rules of alerts wake somebody when they should', { skip }, async (t) => {
-  const rules = block('**What to watch**', 'yaml')
+void test('docs/operations.md: the rules of alerts wake somebody when they should', { skip }, async (t) => {
+  const rules = block('Metrics and alerts', 'yaml')
   const folder = temporaryFolder(t)
   writeFileSync(join(folder, 'rules.yml'), rules)
   copyFileSync('test/faults/support/alerts.test.yml', join(folder, 'alerts.test.yml'))

@@ -1,7 +1,12 @@
 import { readFileSync } from 'node:fs'
 import { parse } from 'yaml'
 
-/** Images that the Dockerfile builds on and compose.yaml runs, as they are named there. */
+/** What .github/workflows/ci.yml runs. */
+export const workflow = parse(readFileSync('.github/workflows/ci.yml', 'utf8')) as {
+  jobs: Record<string, { container?: string; steps: { uses?: string }[] }>
+}
+
+/** Images that the Dockerfile builds on, compose.yaml runs, and CI runs in, as they are named there. */
 export function images(): string[] {
   const dockerfile = readFileSync('Dockerfile', 'utf8')
   const bases = [...dockerfile.matchAll(/^FROM (\S+)/gm)].map(([, image = '']) => image)
@@ -9,7 +14,8 @@ export function images(): string[] {
     services: Record<string, { image?: string }>
   }
   const run = Object.values(services).flatMap(({ image }) => image ?? [])
-  return [...new Set([...bases, ...run])]
+  const inCi = Object.values(workflow.jobs).flatMap(({ container }) => container ?? [])
+  return [...new Set([...bases, ...run, ...inCi])]
 }
 
 /** By digest: the same bytes whatever the tag leads to later. */

@@ -8,7 +8,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import type { Test } from 'tap'
 import { freePort } from './postgres.ts'
 
-/** As README has it, with these replicas and on this port; the rest is what lets nginx run without rights. */
+/** As docs/operations.md has it, with these replicas and on this port; the rest is what lets nginx run without rights. */
 const configOf = (folder: string, port: number, replicas: readonly string[]) => `
 daemon off;
 worker_processes 1;
@@ -23,10 +23,10 @@ http {
 }
 `
 
-/** What README tells people to write, for these. */
+/** What docs/operations.md tells people to write, for these. */
 function documented(replicas: readonly string[], port: number): string {
-  const snippet = /```nginx\n(.*?)```/s.exec(readFileSync('README.md', 'utf8'))?.[1]
-  if (snippet === undefined) throw new Error('README has no configuration of nginx')
+  const snippet = /```nginx\n(.*?)```/s.exec(readFileSync('docs/operations.md', 'utf8'))?.[1]
+  if (snippet === undefined) throw new Error('docs/operations.md has no configuration of nginx')
   const hosts = replicas.values()
   return snippet
     .replaceAll(/10\.0\.0\.\d+:8000/g, () => new URL(hosts.next().value!).host)

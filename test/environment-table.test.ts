@@ -5,7 +5,7 @@ import { format, resolveConfig } from 'prettier'
 import { test } from 'tap'
 import { Environment } from '../src/config/environment.ts'
 
-const README = fileURLToPath(new URL('../README.md', import.meta.url))
+const PAGE = fileURLToPath(new URL('../docs/operations.md', import.meta.url))
 const EXAMPLE = fileURLToPath(new URL('../.env.example', import.meta.url))
 const PLACE = /(?<=<!-- environment -->\n)[^]*(?=<!-- \/environment -->)/
 
@@ -18,12 +18,15 @@ function environmentTable(): string {
   return ['', '| name | default | meaning |', '| --- | --- | --- |', ...rows, '', ''].join('\n')
 }
 
-void test("README's table of the environment is that of the schema", async (t) => {
-  const readme = readFileSync(README, 'utf8')
-  const options = { ...(await resolveConfig(README)), parser: 'markdown' }
-  const right = await format(readme.replace(PLACE, environmentTable()), options)
-  if (process.env.UPDATE_README) writeFileSync(README, right)
-  t.equal(readme, right, 'mend it with: UPDATE_README=1 npx tap test/readme.test.ts')
+const MEND = 'mend it with: UPDATE_DOCS=1 npm test -- test/environment-table.test.ts'
+
+void test('the table of the environment in docs/operations.md is that of the schema', async (t) => {
+  const page = readFileSync(PAGE, 'utf8')
+  const options = { ...(await resolveConfig(PAGE)), parser: 'markdown' }
+  const right = await format(page.replace(PLACE, environmentTable()), options)
+  if (process.env.UPDATE_DOCS) writeFileSync(PAGE, right)
+  t.match(page, PLACE)
+  t.equal(page, right, MEND)
 })
 
 /** Every name with what it means, each as it is where nothing is set. */
@@ -33,11 +36,7 @@ const example = () =>
     .join('\n')
 
 void test('.env.example has the names of the schema', (t) => {
-  if (process.env.UPDATE_README) writeFileSync(EXAMPLE, example())
-  t.equal(
-    readFileSync(EXAMPLE, 'utf8'),
-    example(),
-    'mend it with: UPDATE_README=1 npx tap test/readme.test.ts',
-  )
+  if (process.env.UPDATE_DOCS) writeFileSync(EXAMPLE, example())
+  t.equal(readFileSync(EXAMPLE, 'utf8'), example(), MEND)
   t.end()
 })

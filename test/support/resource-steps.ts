@@ -2,10 +2,10 @@ import { execFileSync } from 'node:child_process'
 import { appendFileSync, readFileSync, readdirSync, writeFileSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 
-/** Does in `folder`, a clone, what its README says under that heading. */
-export function followReadme(folder: string, heading: string): void {
-  const readme = readFileSync(join(folder, 'README.md'), 'utf8')
-  const [, section = ''] = readme.split(`\n## ${heading}\n`)
+/** Does in `folder`, a clone, the steps of its docs/resources.md under that heading. */
+export function followSteps(folder: string, heading: string): void {
+  const page = readFileSync(join(folder, 'docs/resources.md'), 'utf8')
+  const [, section = ''] = page.split(`\n## ${heading}\n`)
   const [own = ''] = section.split(/^## /m)
   const steps = own.matchAll(/<!-- step: (\w+) ?(\S*) -->\n\n( *)```\w+\n([\s\S]*?)\n\3```/g)
   for (const [, kind, path = '', indent = '', block = ''] of steps) {
