@@ -46,7 +46,7 @@ export type VerificationConfig = Pick<
 >
 
 /** Whether addresses are verified by mail. */
-export const verifies = ({ mail, EMAIL_VERIFICATION }: VerificationConfig) =>
+export const verifies = ({ mail, EMAIL_VERIFICATION }: Pick<Config, 'mail' | 'EMAIL_VERIFICATION'>) =>
   mail !== 'off' && EMAIL_VERIFICATION !== 'off'
 
 /**
