@@ -6,12 +6,7 @@ import { verifyEmailPage } from './accounts/pages/verify-email.ts'
 import type { HashingLimits } from './accounts/passwords/passwords.ts'
 import { turns } from './accounts/passwords/plugin.ts'
 import { auth } from './accounts/plugin.ts'
-import {
-  accountsPrivate,
-  accountsPublic,
-  accountsSignedIn,
-  accountsSuperuser,
-} from './accounts/routes.ts'
+import { accountsPrivate, accountsPublic, accountsSignedIn, accountsSuperuser } from './accounts/routes.ts'
 import type { Config } from './config/config.ts'
 import type { App, SignedInApp } from './contract/contract.ts'
 import type { Connection } from './database/connect.ts'
@@ -79,10 +74,7 @@ export async function buildApp(config: Config, dependencies: Dependencies = {}):
   const local = config.ENVIRONMENT === 'local'
 
   await app.register(scope('public', [accountsPublic, utilsPublic]), api)
-  await app.register(
-    scope('signed-in', [accountsSignedIn, itemRoutes, ...resources]),
-    api,
-  )
+  await app.register(scope('signed-in', [accountsSignedIn, itemRoutes, ...resources]), api)
   await app.register(scope('superuser', [accountsSuperuser, mailRoutes, utilsSuperuser]), api)
   if (local) await app.register(scope('public', [accountsPrivate]), api)
 

@@ -33,7 +33,7 @@ export function recoverPassword(app: App) {
  *
  * @returns what gives its HTML. @throws UnknownUsername
  */
-export function showRecoveryMail(app: App) {
+export function showRecoveryMail(app: Pick<App, 'auth' | 'config' | 'db' | 'mail'>) {
   const { auth, config, db } = app
   const issueLink = compileIssue(config)
 

@@ -37,10 +37,14 @@ export function accountsPublic(app: App) {
   })
 
   const rotate = refresh(app)
-  app.post('/login/refresh-token', { schema: login.refreshToken, config: byToken }, async (request, reply) => {
-    const tokens = await rotate(request.body.refresh_token, request)
-    return reply.header('cache-control', 'no-store').send(tokens)
-  })
+  app.post(
+    '/login/refresh-token',
+    { schema: login.refreshToken, config: byToken },
+    async (request, reply) => {
+      const tokens = await rotate(request.body.refresh_token, request)
+      return reply.header('cache-control', 'no-store').send(tokens)
+    },
+  )
 
   const recover = recoverPassword(app)
   const recovery = { schema: login.recoverPassword, config: byMail }

@@ -4,7 +4,6 @@ import { statement } from '../database/statement.ts'
 import { type MessageName, emails, oneTimeTokens } from '../database/tables.ts'
 import type { MailParams } from './messages.ts'
 
-
 /**
  * The outbox: mails are rows of `emails`, inserted by the statement that causes them (queue.ts), so that neither is without
  * the other. A row has the name of a message and the id of a token, never a link: links are made when the mail is sent.

@@ -4,7 +4,8 @@ import { test } from 'tap'
 import { forgottenMigration } from '../../src/database/migrate/forgotten-migration.ts'
 import * as schema from '../../src/database/tables.ts'
 
-const LINE = /^src\/database\/tables\.ts has changes that no migration makes \((.+)\): run npm run db:generate\.$/
+const LINE =
+  /^src\/database\/tables\.ts has changes that no migration makes \((.+)\): run npm run db:generate\.$/
 const names = (tables: Record<string, unknown>) => LINE.exec(forgottenMigration(tables) ?? '')?.[1]
 
 const { rateLimits: _left, ...others } = schema

@@ -13,7 +13,7 @@ for (const [when, env] of Object.entries(settings))
   void test(`the database can prepare every statement, ${when}`, async (t) => {
     const { rows } = await startService(t, env)
     t.ok(statements.size > 0)
-    for (const { name, text } of [...statements.values()]) {
+    for (const { name, text } of statements.values()) {
       await t.resolves(rows(sql.raw(`prepare one as ${text}`)), name)
       await rows(sql`deallocate one`)
     }
