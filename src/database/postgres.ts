@@ -11,7 +11,6 @@ import { MIGRATION_LOCK, MIGRATION_LOCK_HOLDER } from './migrate/migration-lock.
 import { migrations } from './migrate/migrations.ts'
 import { namingMigrations } from './migrate/failed-migration.ts'
 import { openPostgres } from './pool/open-postgres.ts'
-import { runPreparedBy } from './pool/prepared.ts'
 import { type Send, inTransaction } from './pool/transaction.ts'
 import { SETTINGS, type Settings, checkDatabase, checkSettings } from './pool/session-settings.ts'
 
@@ -56,7 +55,6 @@ export function connectPostgres(options: PostgresOptions): Connection {
   }
   const pool = boundedPool(open, { size, runMs, depth })
   const db = Object.assign(drizzle(pool.client), { run: pool.run })
-  runPreparedBy(db, pool.prepared)
   return {
     db,
     load: pool.load,

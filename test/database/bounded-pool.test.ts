@@ -4,12 +4,31 @@ import postgres from 'postgres'
 import { type Test, test } from 'tap'
 import { isUnavailable } from '../../src/database/faults.ts'
 import { connectPostgres } from '../../src/database/postgres.ts'
+import { statement } from '../../src/database/statement.ts'
 import { createDatabase, dropDatabase, needsPostgres } from '../support/database.ts'
 import { startProxy } from '../support/proxy.ts'
 
 /** What a caller waits at most, and what a database that is back may take to be seen. */
 const ANSWER_MS = 2_000
 const BACK_MS = 5_000
+
+const readCounter = statement<object, { count: number }>(
+  'read counter',
+  () => sql`select count from counters where id = 1`,
+)
+const lockCounter = statement<object, { count: number }>(
+  'lock counter',
+  () => sql`select count from counters for update`,
+)
+const readNumber = statement<{ number: number }, { number: number }>(
+  'read number',
+  (v) => sql`select ${v.number}::int as number`,
+)
+/** Another text, and so another prepared statement. */
+const readOther = statement<{ number: number }, { number: number }>(
+  'read other number',
+  (v) => sql`select ${v.number}::int as "number"`,
+)
 
 const SIZE = 3
 
@@ -79,31 +98,23 @@ void test('fault 29: a lock that is held', needsPostgres, async (t) => {
 
 void test('fault 29: a connection that is held up gets no more statements', needsPostgres, async (t) => {
   const { pool, other } = await setUp(t)
-  const counters = { count: sql<number>`count`.as('count') }
-  const read = pool.db
-    .select(counters)
-    .from(sql`counters`)
-    .where(sql`id = ${1}`)
-    .prepare('read')
-  const lock = pool.db
-    .select(counters)
-    .from(sql`counters for update`)
-    .prepare('lock')
-  await Promise.all(Array.from({ length: SIZE * 4 }, () => read.execute()))
+  const read = () => pool.db.run(readCounter, {})
+  const lock = () => pool.db.run(lockCounter, {})
+  await Promise.all(Array.from({ length: SIZE * 4 }, read))
   await other.begin(async (holding) => {
     await holding`update counters set count = 7`
     const begun = performance.now()
     const order: string[] = []
-    const held = outcome(() => lock.execute()).finally(() => order.push('held'))
+    const held = outcome(lock).finally(() => order.push('held'))
     const waits = () => other`select from pg_locks where not granted`
     while ((await waits()).length === 0 || performance.now() - begun < 50);
-    const one = () => outcome(() => read.execute()).finally(() => order.push('read'))
+    const one = () => outcome(read).finally(() => order.push('read'))
     const reads = await Promise.all(Array.from({ length: SIZE * 30 }, one))
     for (const { ended } of reads) t.equal(ended, 'done')
     t.equal((await held).ended, 'unavailable')
     t.equal(order.indexOf('held'), reads.length, 'none waits for the one that is held up')
   })
-  t.same(await lock.execute(), [{ count: 7 }])
+  t.same(await lock(), [{ count: 7 }])
 })
 
 void test('fault 29: a transaction that does not end', needsPostgres, async (t) => {
@@ -217,24 +228,19 @@ void test(
       },
       1,
     )
-    const number = { number: sql<number>`number`.as('number') }
-    const given = sql`(select ${sql.placeholder('number')}::int as number) as given`
-    const read = pool.db.select(number).from(given).prepare('read')
-    const lock = pool.db
-      .select({ number: sql<number>`count`.as('number') })
-      .from(sql`counters for update`)
-      .prepare('lock')
+    const read = (number: number) => pool.db.run(readNumber, { number })
+    const lock = () => pool.db.run(lockCounter, {})
     const letGo = proxy.holdCancels()
-    await Promise.all([lock.execute(), read.execute({ number: 0 })])
+    await Promise.all([lock(), read(0)])
     await other.begin(async (holding) => {
       await holding`update counters set count = 7`
-      const held = outcome(() => lock.execute())
-      const behind = [1, 2, 3].map((number) => outcome(() => read.execute({ number })))
+      const held = outcome(lock)
+      const behind = [1, 2, 3].map((number) => outcome(() => read(number)))
       const late = await Promise.all([held, ...behind])
       for (const { ended } of late) t.equal(ended, 'unavailable')
     })
     letGo()
-    for (const number of [4, 5, 6]) t.strictSame([...(await read.execute({ number }))], [{ number }])
+    for (const number of [4, 5, 6]) t.strictSame([...(await read(number))], [{ number }])
   },
 )
 
@@ -243,10 +249,7 @@ void test(
   needsPostgres,
   async (t) => {
     const { pool } = await setUp(t, undefined, 1)
-    const number = { number: sql<number>`number`.as('number') }
-    const given = sql`(select ${sql.placeholder('number')}::int as number) as given`
-    const [read, other] = ['read', 'other'].map((name) => pool.db.select(number).from(given).prepare(name))
-    const ask = (number: number) => (number % 2 === 0 ? read! : other!).execute({ number })
+    const ask = (number: number) => pool.db.run(number % 2 === 0 ? readNumber : readOther, { number })
     for (let round = 0; round < 20; round += 1) {
       await Promise.all([ask(0), ask(1)])
       await pool.db.execute(sql`discard all`)
@@ -325,13 +328,10 @@ void test(
       await proxy.open()
       return proxy.url
     })
-    const read = pool.db
-      .select({ count: sql<number>`count`.as('count') })
-      .from(sql`counters`)
-      .prepare('read')
-    t.strictSame([...(await read.execute())], [{ count: 0 }])
+    const read = () => pool.db.run(readCounter, {})
+    t.strictSame([...(await read())], [{ count: 0 }])
     proxy.cutBeforeTheEnd()
-    t.equal((await outcome(() => read.execute())).ended, 'unavailable')
-    t.strictSame([...(await read.execute())], [{ count: 0 }], 'a row, and nothing before it')
+    t.equal((await outcome(read)).ended, 'unavailable')
+    t.strictSame([...(await read())], [{ count: 0 }], 'a row, and nothing before it')
   },
 )

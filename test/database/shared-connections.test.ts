@@ -1,6 +1,7 @@
 import { sql } from 'drizzle-orm'
 import { test } from 'tap'
 import { connectPostgres } from '../../src/database/postgres.ts'
+import { statement } from '../../src/database/statement.ts'
 import { createDatabase, dropDatabase, needsPostgres } from '../support/database.ts'
 
 const SIZE = 10
@@ -13,20 +14,13 @@ void test('statements that are sent at once do not wait for one that is slow', n
     await pool.close()
     await dropDatabase(server, url)
   })
-  const one = { one: sql<number>`one`.as('one') }
-  const slow = pool.db
-    .select(one)
-    .from(sql`(select 1 as one, pg_sleep(1)) as slow`)
-    .prepare('slow')
-  const quick = pool.db
-    .select(one)
-    .from(sql`(select 1 as one) as quick`)
-    .prepare('quick')
-  await Promise.all(Array.from({ length: SIZE * 8 }, () => quick.execute())) // all connections are made
+  const slow = statement('slow', () => sql`select 1 as one, pg_sleep(1)`)
+  const quick = statement('quick', () => sql`select 1 as one`)
+  await Promise.all(Array.from({ length: SIZE * 8 }, () => pool.db.run(quick, {}))) // all connections are made
   for (let round = 0; round < 2; round++) {
     let isSlowOver = false
-    const late = slow.execute().then(() => (isSlowOver = true))
-    await Promise.all(Array.from({ length: SIZE - 1 }, () => quick.execute()))
+    const late = pool.db.run(slow, {}).then(() => (isSlowOver = true))
+    await Promise.all(Array.from({ length: SIZE - 1 }, () => pool.db.run(quick, {})))
     t.equal(isSlowOver, false)
     await late
   }

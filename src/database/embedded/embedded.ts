@@ -5,7 +5,7 @@ import { migrate } from 'drizzle-orm/pglite/migrator'
 import type { Connection } from '../connect.ts'
 import { namingMigrations } from '../migrate/failed-migration.ts'
 import { lockFolder } from './folder-lock.ts'
-import { type Runs, failed } from '../statement.ts'
+import { type Statement, failed } from '../statement.ts'
 import { migrations } from '../migrate/migrations.ts'
 import { keepPrivate } from './private-folder.ts'
 
@@ -64,11 +64,13 @@ const SETTINGS = [
 
 /** A connection over an open PGlite. */
 export function overPglite(client: PGlite, afterClose: () => void = () => undefined): Connection {
-  const run: Runs['run'] = async ({ text, bind }, values) => {
+  async function run<Values extends object, Row extends object>(
+    { text, bind }: Statement<Values, Row>,
+    values: Values,
+  ) {
     const parameters = bind(values)
     try {
-      const { rows } = await client.query(text, parameters)
-      return rows as never
+      return (await client.query<Row>(text, parameters)).rows
     } catch (error) {
       throw failed(text, parameters, error)
     }

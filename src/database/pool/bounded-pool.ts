@@ -1,9 +1,8 @@
-import type { Sql, TransactionSql } from 'postgres'
+import type { ParameterOrJSON, Sql } from 'postgres'
 import { isTracing, traced } from '../../config/spans.ts'
 import { type Lane, type Make, type Statement, giveUp, isFreer, openLane, send } from './lane.ts'
-import type { Driver } from './prepared.ts'
-import { type Runs, failed } from '../statement.ts'
-import { inTransaction } from './transaction.ts'
+import { type Runs, type Statement as Compiled, failed } from '../statement.ts'
+import { type Send, inTransaction } from './transaction.ts'
 
 /**
  * Statements in bounded time. postgres.js knows no bound for the wait for a connection (its connect_timeout is for the
@@ -21,9 +20,7 @@ import { inTransaction } from './transaction.ts'
 export interface BoundedPool {
   /** What Drizzle is given. */
   readonly client: Sql
-  /** Runs prepared statements that Drizzle built. */
-  readonly prepared: Driver
-  /** Runs those that are written as SQL. */
+  /** Runs statements that are written as SQL. */
   readonly run: Runs['run']
   load(): PoolLoad
   /** Waits for running statements, at most so many seconds. */
@@ -70,8 +67,6 @@ class DeadlineExceeded extends Error {
   readonly code = 'DATABASE_DEADLINE'
   override readonly name = 'DeadlineExceeded'
 }
-
-const PREPARED = { prepare: true }
 
 /** How often it is looked whether something is late. One timer for all costs less than one for each. */
 const LOOK_EVERY_MS = 50
@@ -163,7 +158,6 @@ export function boundedPool(
     replace(lane, performance.now())
   }
 
-  // Where nothing is traced, nothing is made for it: this is on every statement's way.
   const tracedRun = (text: string, make: Make, isShort = false, readsTimes = false) =>
     isTracing()
       ? traced('query', { 'db.system.name': 'postgresql', 'db.query.text': text }, () =>
@@ -171,33 +165,34 @@ export function boundedPool(
         )
       : run(make, isShort, readsTimes)
 
-  const unsafe: Sql['unsafe'] = ((...statement: Parameters<Sql['unsafe']>) => ({
+  const unsafe = (...statement: Parameters<Sql['unsafe']>) => ({
     values: () => tracedRun(statement[0], (client) => client.unsafe(...statement).values()),
     // oxlint-disable-next-line unicorn/no-thenable -- as the queries of postgres.js, it runs when it is awaited
     then: (...handlers: Parameters<Promise<unknown>['then']>) =>
       tracedRun(statement[0], (client) => client.unsafe(...statement)).then(...handlers),
-  })) as never
+  })
 
   /** A transaction has a connection for itself, for as long as a statement may run. */
-  const begin: Sql['begin'] = ((work: (transaction: TransactionSql) => Promise<unknown>) =>
-    tracedRun('begin', (client, lane) => {
-      const losses = () => lane.losses
-      return inTransaction(client, losses, (unsafe) => work({ unsafe } as unknown as TransactionSql))
-    })) as never
+  const begin = (work: (transaction: { unsafe: Send }) => Promise<unknown>) =>
+    tracedRun('begin', (client, lane) =>
+      inTransaction(
+        client,
+        () => lane.losses,
+        (unsafe) => work({ unsafe }),
+      ),
+    )
 
   return {
+    // What Drizzle uses of a client.
     client: { options: lanes[0]!.client.options, unsafe, begin } as unknown as Sql,
-    prepared: {
-      objects: (text, params) =>
-        tracedRun(text, (client) => client.unsafe(text, params as never, PREPARED), true) as never,
-      arrays: (text, params) =>
-        tracedRun(text, (client) => client.unsafe(text, params as never, PREPARED).values(), true) as never,
-    },
-    async run({ text, isLong, bind }, values) {
-      const parameters = bind(values)
+    async run<Values extends object, Row extends object>(
+      { text, isLong, bind }: Compiled<Values, Row>,
+      values: Values,
+    ) {
+      const parameters = bind(values) as ParameterOrJSON<never>[]
       try {
-        const make: Make = (client) => client.unsafe(text, parameters as never, { prepare: !isLong })
-        return (await tracedRun(text, make, !isLong, true)) as never
+        const make: Make = (client) => client.unsafe(text, parameters, { prepare: !isLong })
+        return (await tracedRun(text, make, !isLong, true)) as Row[]
       } catch (error) {
         throw failed(text, parameters, error)
       }
