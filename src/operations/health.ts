@@ -8,15 +8,16 @@ import { statement } from '../database/statement.ts'
 
 const schema = { hide: true }
 /** Probes are answered under load and before preparation has ended: a refusal would have the process restarted. */
-const config = { unprepared: true, throttled: false } as const
+const config = { unprepared: true, probe: true } as const
+const logLevel = 'warn' as const
 
 /** Probes for balancers and orchestrators: whether the process is alive, and whether to send requests to it. */
 export function health(app: App) {
   const databaseAnswers = pinger(app.db)
 
-  app.get('/health/live', { schema, config }, () => ({ status: 'live', ...buildInfo }))
+  app.get('/health/live', { schema, config, logLevel }, () => ({ status: 'live', ...buildInfo }))
 
-  app.get('/health/ready', { schema, config }, async () => {
+  app.get('/health/ready', { schema, config, logLevel }, async () => {
     if (app.stopping.aborted || !app.preparation.done || !(await databaseAnswers()))
       throw new ServiceUnavailable()
     return { status: 'ready', ...buildInfo }

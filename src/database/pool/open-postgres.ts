@@ -9,5 +9,5 @@ export function openPostgres(url: string, own: Options<Record<string, never>>): 
   const ours = Object.entries(own.connection ?? {}).filter(([name]) => !inOptions.has(name.toLowerCase()))
   const options = { ...own, ...said, connection: { ...Object.fromEntries(ours), ...said.connection } }
   // Its types know one host alone; it takes several, each with its port.
-  return postgres(options as unknown as Options<Record<string, never>>)
+  return postgres(options as object)
 }

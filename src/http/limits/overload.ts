@@ -81,8 +81,8 @@ export const overload = plugin(
     }
 
     app.addHook('onRequest', (request, _reply, next) => {
-      const { unprepared, throttled } = request.routeOptions.config
-      if (unprepared || throttled === false || (waiting.length === 0 && places() > 0)) return next()
+      const { unprepared, probe } = request.routeOptions.config
+      if (unprepared || probe || (waiting.length === 0 && places() > 0)) return next()
       const now = performance.now()
       const { size, runMs } = load()
       if (waiting.length >= size * REQUESTS_PER_CONNECTION) return refuse(next, now)

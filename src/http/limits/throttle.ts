@@ -7,8 +7,8 @@ import { networkOf, siteOf } from '../../text/network.ts'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** False for health checks: refused by the throttle or by overload, a live process would be taken for dead. */
-    throttled?: false
+    /** A health check: never refused by the throttle or by overload, not traced, and logged from `warn` on. */
+    probe?: true
   }
   interface FastifyRequest {
     /** What limits count as one client: an IPv4 address or an IPv6 /64. */
@@ -42,7 +42,7 @@ export const throttle = plugin(
       // Read now: a closed connection has no address.
       request.network = networkOf(request.ip)
       const wait = config.RATE_LIMIT_ENABLED ? secondsToWait(request.network, performance.now()) : 0
-      if (wait > 0 && request.routeOptions.config.throttled !== false) refuse(request, next, wait)
+      if (wait > 0 && request.routeOptions.config.probe !== true) refuse(request, next, wait)
       else next()
     })
     if (config.trustedProxies.length === 0) warnOfProxies(app)

@@ -24,6 +24,7 @@ export const tracing = plugin(
 
     app.addHook('onRequest', (request, reply, next) => {
       // Only a trusted proxy may choose the trace and its sampling.
+      if (request.routeOptions.config.probe) return next()
       const caller = isTrusted(request.raw.socket.remoteAddress) ? request.headers : {}
       const traced = startRequestSpan(caller, request.method, request.routeOptions.url)
       if (!traced) return next()

@@ -3,7 +3,8 @@ import { ServiceUnavailable } from '../../contract/errors.ts'
 import { healthCheck, testEmail } from './schemas.ts'
 
 export function utilsPublic(app: App) {
-  app.get('/utils/health-check/', { schema: healthCheck, config: { throttled: false } }, () => true)
+  const probe = { schema: healthCheck, config: { probe: true }, logLevel: 'warn' } as const
+  app.get('/utils/health-check/', probe, () => true)
 }
 
 export function utilsSuperuser(app: App) {
