@@ -17,6 +17,7 @@ void test('where nothing is set, the service runs on this machine alone', async 
     HOST: '127.0.0.1',
     PORT: 8000,
     PUBLIC_URL: 'http://localhost:8000',
+    MIGRATE_ON_START: true,
     DATABASE_POOL_SIZE: 10,
     DATABASE_TIMEOUT_MS: 800,
     MAX_ROWS_PER_USER: 100_000,

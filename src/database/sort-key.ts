@@ -20,7 +20,7 @@ export function sortKey<T extends SQLWrapper>(column: PgColumn, of: T): T | SQL 
 export const isText = ({ columnType }: PgColumn) => ['PgText', 'PgVarchar', 'PgChar'].includes(columnType)
 
 function isLong(column: PgColumn): boolean {
-  const { length } = column as { length?: number }
+  const { length } = column as PgColumn & { length?: number }
   return length === undefined || length > KEY_CHARACTERS
 }
 

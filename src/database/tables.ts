@@ -1,6 +1,7 @@
 import { getTableColumns, sql } from 'drizzle-orm'
 import {
   type ExtraConfigColumn,
+  type IndexBuilder,
   type PgColumn,
   type PgColumnBuilderBase,
   bigint,
@@ -58,7 +59,8 @@ export const users = pgTable(
     uniqueIndex('users_email_unique').on(sql`lower(${table.email})`),
     // For lists, in both directions.
     index('users_created_at_id_index').on(table.created_at, table.id),
-    index('users_full_name_id_index').on(sortKey(table.full_name, table.full_name), table.id),
+    // As sortKey has it.
+    index('users_full_name_id_index').on(sql`lower(coalesce(${table.full_name}, ''))`, table.id),
     // For finding the last active superuser.
     index('users_superuser_index')
       .on(table.id)
@@ -262,19 +264,21 @@ export function ownedTable<
   const table = pgTable(
     name,
     { id: id(), ...fields, owner_id: ofUser().notNull(), created_at: createdAt() },
-    (columns) => {
+    (columns): IndexBuilder[] => {
+      // Those of an index are copies without the length of their type.
+      const typed: Record<string, PgColumn> = getTableColumns(table)
       const { id, owner_id, ...others } = columns as unknown as Record<string, PgColumn & ExtraConfigColumn>
       // For an owner's list and the list of all, in both directions.
       return ['created_at', ...sort].flatMap((field) => {
         const column = others[field]!
-        const key = sortKey(column, column)
+        const key = sortKey(typed[field]!, column)
         const indexes = [
           index(`${name}_owner_id_${field}_id_index`).on(owner_id!, key, id!),
           index(`${name}_${field}_id_index`).on(key, id!),
         ]
         // Nulls are last in both directions, which takes an index for each.
         const falling = [sql`${key} desc nulls last`, sql`${id!} desc`] as const
-        if (mayLackKey(column))
+        if (mayLackKey(typed[field]!))
           indexes.push(
             index(`${name}_owner_id_${field}_desc_index`).on(owner_id!, ...falling),
             index(`${name}_${field}_desc_index`).on(...falling),

@@ -14,7 +14,8 @@ for (const [when, env] of Object.entries(settings))
     const { rows } = await startService(t, env)
     t.ok(statements.size > 0)
     for (const { name, text } of statements.values()) {
-      await t.resolves(rows(sql.raw(`prepare one as ${text}`)), name)
+      const explained = text.replace(/^explain \([^)]*\)/, '')
+      await t.resolves(rows(sql.raw(`prepare one as ${explained}`)), name)
       await rows(sql`deallocate one`)
     }
   })

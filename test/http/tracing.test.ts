@@ -125,14 +125,26 @@ void test('strangers do not decide what is traced', async (t) => {
     ['127.0.0.1', '01'],
   ] as const)
     await app.inject({
-      url: '/health/live',
+      url: '/api/v1/openapi.json',
       remoteAddress,
       headers: { traceparent: `00-${traceId}-${'cd'.repeat(8)}-${flags}` },
     })
   await app.close()
-  const live = collector.spans.filter(({ name }) => name === 'GET /health/live')
+  const read = collector.spans.filter(({ name }) => name === 'GET /api/v1/openapi.json')
   t.same(
-    live.map((span) => (span.traceId === traceId ? 'of the caller' : 'of its own')),
+    read.map((span) => (span.traceId === traceId ? 'of the caller' : 'of its own')),
     ['of its own', 'of its own', 'of the caller'],
+  )
+})
+
+void test('health checks are not traced', async (t) => {
+  const collector = await startCollector(t)
+  const app = await startWithoutData(t, { OTEL_EXPORTER_OTLP_ENDPOINT: collector.endpoint })
+  for (const url of ['/health/live', '/health/ready', '/api/v1/utils/health-check/', '/docs'])
+    await app.inject({ url })
+  await app.close()
+  t.same(
+    collector.spans.map(({ name }) => name).filter((name) => name.startsWith('GET')),
+    ['GET /docs'],
   )
 })

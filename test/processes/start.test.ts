@@ -100,6 +100,6 @@ void test('a change of the tables whose migration was forgotten is told by a sta
   t.equal(await doctor.exited, 1)
   t.match(
     doctor.output(),
-    /^✗ migrations +src\/db\/tables\.ts has changes .*users\.nickname.*npm run db:generate\.$/m,
+    /^✗ migrations +src\/database\/tables\.ts has changes .*users\.nickname.*npm run db:generate\.$/m,
   )
 })

@@ -12,7 +12,7 @@ const GROUPS = 3
 /** They wait more than they work: alone, and the first, so that others use the cores meanwhile. */
 const WAITING = /processes[/\\](stops|early-stops|kills|start)/
 /** Alone as well: they look at what a process loads or holds, or take long. */
-const ALONE = /plugins[/\\](tracing|metrics)|secrets|auth[/\\]limits/
+const ALONE = /http[/\\](tracing|metrics)|secrets|accounts[/\\]limits/
 
 /**
  * @param named files and folders that are to be run, and options of tap; none: the whole suite
