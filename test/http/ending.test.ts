@@ -168,10 +168,10 @@ void test('a client that goes is logged and traced like others, and wakes nobody
     socket.resetAndDestroy()
     await until(() => ends.length === before + 1)
   }
-  await told(/the client went/, 2)
+  await told(/client closed request/, 2)
   database.release()
   await app.inject('/health/live')
-  const gone = lines.filter((line) => line.includes('the client went'))
+  const gone = lines.filter((line) => line.includes('client closed request'))
   t.equal(gone.length, 2, 'once each')
   for (const line of gone) {
     const told = JSON.parse(line) as { reqId: string; trace_id: string }
