@@ -11,8 +11,8 @@ const FOLDER = join('test', '.groups', String(process.pid))
 const GROUPS = 3
 /** They wait more than they work: alone, and the first, so that others use the cores meanwhile. */
 const WAITING = /processes[/\\](stops|early-stops|kills|start)/
-/** Alone as well: they look at what a process loads or holds, or take long. */
-const ALONE = /http[/\\](tracing|metrics)|secrets|accounts[/\\]limits/
+/** Alone as well: they look at what a process loads, holds or compiles, or take long. */
+const ALONE = /http[/\\](tracing|metrics)|secrets|database[/\\]statements|accounts[/\\]limits/
 
 /**
  * @param named files and folders that are to be run, and options of tap; none: the whole suite
