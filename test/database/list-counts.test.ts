@@ -3,6 +3,7 @@ import { eq, sql } from 'drizzle-orm'
 import { boolean, pgTable, timestamp, uuid } from 'drizzle-orm/pg-core'
 import { type Test, test } from 'tap'
 import type { Database } from '../../src/database/connect.ts'
+import { statements } from '../../src/database/statement.ts'
 import { ownedRows } from '../../src/ownership/owned.ts'
 import { preparePages } from '../../src/ownership/page.ts'
 import { emptyDatabase, freshDatabase } from '../support/database.ts'
@@ -79,6 +80,12 @@ void test('hidden rows are not counted', async (t) => {
   const { count, data } = await read({ limit: 1000 })
   t.equal(count, 99_995)
   t.equal(data.length, 1000)
+
+  const { text } = statements.get('page of all books: -created_at nothing 1001')!
+  const explain = sql.raw(`explain (analyze, format json) ${text.replace('$1', '1001')}`)
+  const plan = JSON.stringify(await db.execute(explain))
+  t.match(plan, 'Actual Loops')
+  t.notMatch(plan, /Actual Loops[\\": ]+(?!1\b)[1-9]/, 'nothing is done once per row')
 })
 
 void test('papers of a deleted user are not counted', async (t) => {
