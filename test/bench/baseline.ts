@@ -72,6 +72,7 @@ const title = { type: 'string', minLength: 1, maxLength: 255 }
 const description = { type: ['string', 'null'], maxLength: 255 }
 
 const headers = {
+  'cache-control': 'no-store',
   'content-security-policy': "default-src 'none';frame-ancestors 'none'",
   'cross-origin-opener-policy': 'same-origin',
   'cross-origin-resource-policy': 'cross-origin',
