@@ -1,7 +1,8 @@
 import type { FastifyRequest } from 'fastify'
 import plugin from 'fastify-plugin'
 import { type Asker, type OwnedRows, type Versioned, ownedRows } from './owned.ts'
-import type { OwnedTable } from '../database/owned-table.ts'
+import { type OwnedTable, isOwned } from '../database/owned-table.ts'
+import * as schema from '../database/tables.ts'
 import type { PageOf, PageRequest } from './page.ts'
 
 declare module '../contract/contract.ts' {
@@ -32,6 +33,8 @@ export const ownership = plugin(
       tables.set(table, rows)
       return rows
     }
+    // At the start: a declaration that no statement can be made of stops it.
+    for (const table of Object.values(schema)) if (isOwned(table)) rowsOf(table)
     app.decorateRequest('owned', function <
       Row,
       Field extends string,

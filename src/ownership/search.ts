@@ -118,13 +118,13 @@ const longStatement = (name: string, text: SQL) => statement<Values, Row>(name, 
 /** Without the condition on hidden rows, which PostgreSQL can't estimate; they are few. */
 function compileEstimate(listOf: ListOf, columns: readonly PgColumn[], found: SQL) {
   const { table, where } = listOf
-  return longStatement(
-    `estimate of a search of ${nameOfList(listOf)}`,
+  const both = longStatement(
+    `expected by a search of ${nameOfList(listOf)}`,
     sql`
-    explain (format json)
     select ${commaSeparated(columns)} from ${table} ${whereOf({ where }, found)}
     union all select ${commaSeparated(columns)} from ${table} ${whereOf({ where })}`,
   )
+  return { ...both, text: `explain (format json) ${both.text}` }
 }
 
 type Way = 'list' | 'index' | 'order'
