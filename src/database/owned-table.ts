@@ -1,5 +1,5 @@
-import { getTableName, is } from 'drizzle-orm'
-import { type PgColumn, PgTable } from 'drizzle-orm/pg-core'
+import { getTableName } from 'drizzle-orm'
+import type { PgColumn, PgTable } from 'drizzle-orm/pg-core'
 import type { ApiErrorKind } from '../contract/errors.ts'
 
 /**
@@ -41,13 +41,16 @@ export function conceal<Row, Field extends string, Sort extends string>(
 export function searchedColumns(tables: Readonly<Record<string, unknown>>): Map<string, string[]> {
   const found = new Map<string, string[]>()
   for (const table of Object.values(tables)) {
-    const owned = is(table, PgTable) ? revealed.get(table) : undefined
-    if (!owned || owned.ownership.search.length === 0) continue
-    const columns = owned.ownership.search.map((field) => owned.table[field]!.name)
-    found.set(getTableName(owned.table), columns)
+    if (!isOwned(table)) continue
+    const { table: columns, ownership } = reveal(table)
+    const names = ownership.search.map((field) => columns[field]!.name)
+    if (names.length > 0) found.set(getTableName(columns), names)
   }
   return found
 }
+
+export const isOwned = (table: unknown): table is OwnedTable<unknown, string> =>
+  typeof table === 'object' && table !== null && revealed.has(table)
 
 /** The Drizzle table of an owned one; for ownership/ only. */
 export function reveal(table: OwnedTable<unknown, string>): { table: RevealedTable; ownership: Ownership } {

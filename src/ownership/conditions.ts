@@ -8,24 +8,23 @@ declare module 'fastify' {
     readonly conditions: Conditions
   }
   interface FastifyRequest {
-    /** Which version of a row is answered with; null where the answer is no row. */
+    /** Version of the row in the answer; null where the answer is no row. */
     version: RowVersion | null
   }
 }
 
 interface Conditions {
-  /** Notes of which version a row is: an answer with this very object says so in its `ETag`. */
+  /** Remembers the version of a row: an answer with this very object gets it as `ETag`. */
   note(row: object, version: RowVersion): void
-  /** The versions of a row that `If-Match` allows; undefined where any will do. */
+  /** Versions of a row that `If-Match` allows; undefined for any. */
   toMatch(request: FastifyRequest, row: Omit<RowVersion, 'version'>): string[] | undefined
 }
 
 /**
- * Conditional requests (RFC 9110, section 13). A good answer that is a version of a row says so in `ETag`, and is
- * 304 without a body where `If-None-Match` names it. `If-Match` is decided by the statement that writes.
+ * Conditional requests (RFC 9110, section 13). A 2xx answer that is a row has its version as `ETag`, and is 304 without
+ * a body where `If-None-Match` has that version. `If-Match` is checked by the statement that writes.
  *
- * A version belongs to the row that is answered, not to the request: what was made of several rows, or of other rows
- * than those that were looked at, has none.
+ * The version is remembered by the row object, not by the request: an answer composed of several rows has none.
  */
 export const conditions = plugin(
   (app, { config }: { config: Pick<Config, 'SECRET_KEY'> }, done) => {
@@ -47,7 +46,7 @@ export const conditions = plugin(
       reply.header('etag', `"${tag}"`)
       if (!isKnown(request, tag)) return next(null, payload)
       reply.code(304).removeHeader('content-type').removeHeader('content-length')
-      // Fastify itself leaves out the body of HEAD, and tells its length, as 304 may (RFC 9110, 8.6).
+      // Fastify itself leaves out the body of HEAD and sends its length, which 304 may have (RFC 9110, 8.6).
       next(null, request.method === 'HEAD' ? payload : null)
     })
     done()
@@ -56,8 +55,8 @@ export const conditions = plugin(
 )
 
 /**
- * `If-Match` is about the row that the path names last, whatever words follow it; another that is written along with it
- * has no conditions.
+ * `If-Match` applies to the row whose id is the last in the path, whatever words follow it; other rows that the request
+ * writes have no conditions.
  */
 function isTarget({ params }: FastifyRequest, id: string): boolean {
   const last = Object.values((params ?? {}) as Record<string, string>).findLast((param) => UUID.test(param))
@@ -67,8 +66,8 @@ function isTarget({ params }: FastifyRequest, id: string): boolean {
 const UUID = /^[0-9a-f]{8}(-?[0-9a-f]{4}){3}-?[0-9a-f]{12}$/i
 
 /**
- * By strong comparison, our tags would match no more once a proxy has compressed an answer and made them weak. They are
- * taken all the same: none of ours is weak when it is made, and each names one version of one row.
+ * Weak tags are accepted, although `If-Match` asks for strong comparison: a proxy that compresses an answer makes its tag
+ * weak. All tags are strong when they are made, and each stands for one version of one row.
  */
 function versionsToMatch({ headers }: FastifyRequest, row: Omit<RowVersion, 'version'>, tags: VersionTags) {
   const header = headers['if-match']
@@ -84,8 +83,8 @@ function isKnown({ method, headers }: FastifyRequest, tag: string): boolean {
 }
 
 /**
- * RFC 9110, 8.8.3, weak or not; what is no entity tag matches nothing. Proxies that compress may also write how into
- * the tag (Apache: `"…-gzip"`, Jetty: `"…--gzip"`).
+ * Entity tags (RFC 9110, 8.8.3), weak or strong. Proxies that compress may add the encoding to the tag
+ * (Apache: `"…-gzip"`, Jetty: `"…--gzip"`).
  */
 const tagsIn = (header: string) =>
   [...header.matchAll(/"([\x21\x23-\x7e\x80-\xff]*)"/g)].map(([, tag = '']) =>

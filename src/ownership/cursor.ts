@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { InvalidInput } from '../contract/errors.ts'
 
-/** The last row of a page: what the list is sorted by, as text, and the id. */
+/** Position of the last row of a page: its sort key as text, and its id. */
 export interface Position {
   readonly key: string | null
   readonly id: string
@@ -13,7 +13,7 @@ export interface CursorOf {
   readonly q: string
 }
 
-/** Opaque to clients: the position, bound to the order and the search that it was reached in. */
+/** An opaque text for clients: the position, bound to the order and the search of its list. */
 export function writeCursor({ sort, q }: CursorOf, { key, id }: Position): string {
   const search = q === '' ? NO_SEARCH : digest(q)
   return Buffer.from(JSON.stringify([sort, search, key, id])).toString('base64url')
@@ -21,7 +21,7 @@ export function writeCursor({ sort, q }: CursorOf, { key, id }: Position): strin
 
 const digest = (text: string) => createHash('sha256').update(text).digest('base64url').slice(0, 8)
 
-/** Most lists are not searched, and hashing this costs more than the rest of a cursor. */
+/** Computed once: most lists are not searched. */
 const NO_SEARCH = digest('')
 
 /** @throws InvalidCursor where `writeCursor` did not write it for this list */

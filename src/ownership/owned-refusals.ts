@@ -16,8 +16,8 @@ import { idempotencyKeys } from '../database/tables.ts'
 import { type Body, givenIn, isTooDeep, jsonOf } from './body-values.ts'
 
 /**
- * What a table's own types and constraints refuse, said at the field that it is about: 422, and 409 where another row is
- * in the way. Whatever a schema lets through, a body is no fault of ours; what no field is the reason of is one.
+ * Turns what the types and constraints of a table refuse into an error at the field that caused it: 422, or 409 where
+ * another row conflicts. A body that the schema let through must not become a 500; an error that no field caused is one.
  */
 export function refusalsOf(db: Database, table: RevealedTable, fields: readonly string[]) {
   const name = getTableName(table)
@@ -25,12 +25,12 @@ export function refusalsOf(db: Database, table: RevealedTable, fields: readonly 
   const trials = new Map(fields.map((field) => [field, compileTrial(table, table[field]!)]))
   const ofJson = fields.filter((field) => table[field]!.dataType === 'json')
 
-  /** The columns that a constraint or unique index is about, by its name; none where it is another table's. */
+  /** Columns of a constraint or unique index, by its name; none where it is another table's. */
   const columnsOf = async (constraint: string) =>
     declared.get(constraint) ?? (await columnsInCatalogue(db, name, constraint))
   const fieldOf = (column: string) => fields.filter((field) => table[field]!.name === column)
 
-  /** There is no such user any more: the key of the row's owner, or of who the Idempotency-Key is of. */
+  /** The asker was deleted meanwhile: the foreign key of the row's owner, or of the Idempotency-Key's, is violated. */
   async function isOfAsker({ code, table: refusing, constraint }: Refusal): Promise<boolean> {
     if (code !== '23503') return false
     if (refusing === getTableName(idempotencyKeys)) return true
@@ -49,7 +49,7 @@ export function refusalsOf(db: Database, table: RevealedTable, fields: readonly 
     return field === undefined && code !== '54000' ? undefined : invalid(field, DATA[code] ?? VALUE)
   }
 
-  /** A value that does not fit its column is told without the column's name, so each is tried by itself. */
+  /** PostgreSQL does not name the column of a value that does not fit, so each value is tried alone. */
   async function culprit(body: Body): Promise<string | undefined> {
     for (const field of fields) {
       const given = givenIn(body, field) ?? null
@@ -66,7 +66,7 @@ export function refusalsOf(db: Database, table: RevealedTable, fields: readonly 
     return undefined
   }
 
-  /** What is nested too deeply, the database may take, and nobody can read it again. */
+  /** JSON that PostgreSQL may accept, but that is nested too deeply to be parsed again. */
   function refuseTooDeep(body: Body) {
     const field = ofJson.find((field) => isTooDeep(givenIn(body, field)))
     if (field !== undefined) throw invalid(field, { ...VALUE, msg: 'Value is nested too deeply' })
@@ -84,7 +84,7 @@ export function refusalsOf(db: Database, table: RevealedTable, fields: readonly 
     }
   }
 
-  /** An id that is none is nobody's. */
+  /** Not a UUID, so no row has it. */
   const isNoId = ({ code }: Refusal, id: string) => code === '22P02' && !UUID.test(id)
 
   return {
@@ -101,7 +101,7 @@ export function refusalsOf(db: Database, table: RevealedTable, fields: readonly 
         const isOfOthers = refusal.code === '23001' || (refusal.code === '23503' && refusal.table !== name)
         return isOfOthers ? new StillReferenced() : toError(refusal, body)
       }),
-    /** Nothing is written that could refer to something: others refer to the row, be they of its own table. */
+    /** A foreign key that is violated is one that refers to the row, maybe from its own table. */
     ofDeletion: (id: string, write: Promise<unknown>, notFound: ApiErrorKind) =>
       refusing(write, (refusal) => {
         if (isNoId(refusal, id)) return new notFound()
@@ -113,7 +113,7 @@ export function refusalsOf(db: Database, table: RevealedTable, fields: readonly 
 
 const UUID = /^[0-9a-f]{8}(-?[0-9a-f]{4}){3}-?[0-9a-f]{12}$/i
 
-/** The columns that constraints and unique indexes of the declaration are about, by name. */
+/** Columns of the constraints and unique indexes in the declaration, by name. */
 function constraintsOf(table: RevealedTable): Map<string, string[]> {
   const { columns, foreignKeys, checks, uniqueConstraints, indexes, primaryKeys } = getTableConfig(table)
   const found = new Map<string, string[]>()
@@ -153,8 +153,8 @@ const compileTrial = (table: RevealedTable, column: PgColumn) =>
   )
 
 /**
- * The columns of what a migration adds by hand, or PostgreSQL has cut to 63 bytes: those of a constraint in its order, or
- * those that an index is made of.
+ * Columns of a constraint, in its order, or of an index, from the catalogue: for those that a migration added by hand,
+ * and those whose names PostgreSQL has cut to 63 bytes.
  */
 const findColumns = statement<{ table: string; constraint: string }, { name: string }>(
   'find columns of constraint',
@@ -175,7 +175,7 @@ async function columnsInCatalogue(db: Database, table: string, constraint: strin
   return found.map(({ name }) => name)
 }
 
-/** An index has copies of its table's columns. */
+/** The table's own column: an index has copies. */
 const asColumn = (table: RevealedTable, { name }: Partial<IndexedColumn>): PgColumn | undefined =>
   Object.values(table as Record<string, PgColumn>).find(
     (column) => is(column, Column) && column.name === name,

@@ -28,18 +28,18 @@ import {
 } from './page-sql.ts'
 import { type SearchBounds, type SearchPage, searcher } from './search.ts'
 
-/** Which rows of a list: `limit` at most, past the first `skip`, or past the page that gave `cursor`. */
+/** Which rows of a list: `limit` at most, after the first `skip`, or after the page that gave `cursor`. */
 export interface PageRequest<Sort extends string = string> {
   readonly skip?: number
   readonly limit: number
-  /** Only rows with this text in them, whatever its case. Empty: all. */
+  /** Only rows that contain this text, ignoring case. Empty: all. */
   readonly q?: string | undefined
   /** A column, `-` before it for descending. Left out: newest first. */
   readonly sort?: Sort | `-${Sort}` | undefined
   readonly cursor?: string | undefined
 }
 
-/** Rows of one page, how many there are on all pages together, and the cursor of the next; null at the end. */
+/** Rows of one page, the number on all pages together, and the cursor of the next page; null at the end. */
 export interface PageOf<Row> {
   data: Row[]
   count: number
@@ -47,12 +47,12 @@ export interface PageOf<Row> {
 }
 
 /**
- * The list of a table: page and count in one statement, so in one round trip. Each kind of page (its order, whether it
- * follows a cursor, whether it searches, its size) is compiled when it is first asked for: most never are.
+ * The list of a table: page and count in one statement, so in one round trip. Each kind of page (order, cursor, search,
+ * size) is compiled when it is first asked for: there are many, and most are never used.
  *
- * @param search names of the columns that `q` looks into
- * @param where which rows there are at all; may name values as placeholders, given to `read` as `values`
- * @param bounds of a search, other ones in tests alone
+ * @param search fields that `q` searches
+ * @param where which rows the list has; may have placeholders, whose values the returned function is given
+ * @param bounds of a search, for tests
  * @param hidden as `ListOf` has it
  */
 export function preparePages<Row, Sort extends string = 'created_at'>(
@@ -75,15 +75,15 @@ export function preparePages<Row, Sort extends string = 'created_at'>(
   }
 
   /**
-   * @throws InvalidCursor where the cursor is another list's, or made up
-   * @throws CursorBesideSkip where both are asked for; `skip=0` is what some generated clients always send
+   * @throws InvalidCursor where the cursor is of another list, or forged
+   * @throws CursorBesideSkip where both are given; `skip=0` is allowed, as some generated clients always send it
    */
   async function read(request: PageRequest<Sort>, values: Values): Promise<PageOf<Row>> {
     const { skip = 0, limit, q = '', sort = '-created_at', cursor } = request as PageRequest
     const ordered = { sort, q }
     const after = cursor === undefined ? undefined : readCursor(cursor, ordered)
     if (after && skip > 0) throw new CursorBesideSkip()
-    // One row more than is shown tells whether there is a next page.
+    // One row more than the page has tells whether there is a next one.
     const given = { ...values, skip, limit: limit + 1, ...after }
     const kind = { sort, after: kindOf(after, table, columnOf(sort)) }
     if (q !== '' && find) {
@@ -93,21 +93,21 @@ export function preparePages<Row, Sort extends string = 'created_at'>(
     const page = pageOfKind({ ...kind, size: skip > 0 ? undefined : sizeFor(given.limit) })
     const rows = await refusingForged(after, db.run(page, given))
     const count = Number(rows[0]?.[TOTAL])
-    if (rows[0]?.id === null) rows.length = 0 // past the end, the total stands alone
+    if (rows[0]?.id === null) rows.length = 0 // after the last row: the total alone
     for (const row of rows) readRow(row)
     return pageUpTo(limit, { rows, count, end: undefined }, ordered)
   }
   return inTurnWhereSlow(read)
 }
 
-/** Rows of an owner, or rows passed over, from which on a page is more than a moment's work. */
+/** Number of an owner's rows, or of skipped rows, from which on a page takes milliseconds. */
 const LARGE = 2_000
-/** With each statement bounded by itself, the last one that waits is answered soon enough. */
+/** Limits of the queue. Each statement is bounded in time, so the last in the queue is still in time. */
 const WAITING = { most: 32, ms: 1_000 }
 
 /**
- * To count many rows, to pass over them or to search them takes PostgreSQL many times as long as a page does, and twenty
- * at once would hold up everybody else's. So such pages are read one at a time: of each owner, and of everybody's rows.
+ * Counting, skipping or searching many rows takes PostgreSQL many times as long as a page, and twenty such requests at
+ * once would delay everybody else's. So they run one at a time: for each owner, and for lists of everything.
  */
 function inTurnWhereSlow<Row, Sort extends string>(
   read: (request: PageRequest<Sort>, values: Values) => Promise<PageOf<Row>>,
@@ -125,8 +125,8 @@ function inTurnWhereSlow<Row, Sort extends string>(
   }
 
   /**
-   * @param isWanted whether anybody waits for the page when its turn has come
-   * @throws TooManyRequests where too many slow ones wait
+   * @param isWanted whether the client still waits, asked when its turn has come
+   * @throws TooManyRequests where too many slow pages wait
    */
   return (request: PageRequest<Sort>, values: Values = {}, isWanted = () => true): Promise<PageOf<Row>> => {
     const owner = values.asker as string | undefined
@@ -140,7 +140,7 @@ function inTurnWhereSlow<Row, Sort extends string>(
   }
 }
 
-/** @param rows one more than `limit` where there are more; they are the page then, in their place */
+/** @param rows one more than `limit` where there is a next page; cut to the page in place */
 function pageUpTo<Row>(limit: number, { rows, count, end }: SearchPage, list: CursorOf): PageOf<Row> {
   const last = rows.length > limit ? rows[limit - 1] : end
   const next_cursor = last ? writeCursor(list, positionOf(last, columnOf(list.sort))) : null
@@ -161,7 +161,7 @@ function positionOf(row: Record<string, unknown>, column: string): Position {
   return { key: key === null ? null : text, id: String(row.id) }
 }
 
-/** What is in a cursor that this service did not write may be no date, or no id. */
+/** In a forged cursor, the key may be no date, or the id no UUID. */
 async function refusingForged<T>(after: Position | undefined, page: Promise<T>): Promise<T> {
   try {
     return await page

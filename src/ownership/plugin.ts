@@ -1,19 +1,20 @@
 import type { FastifyRequest } from 'fastify'
 import plugin from 'fastify-plugin'
 import { type Asker, type OwnedRows, type Versioned, ownedRows } from './owned.ts'
-import type { OwnedTable } from '../database/owned-table.ts'
+import { type OwnedTable, isOwned } from '../database/owned-table.ts'
+import * as schema from '../database/tables.ts'
 import type { PageOf, PageRequest } from './page.ts'
 
 declare module '../contract/contract.ts' {
   interface SignedIn {
-    /** The rows of a table with owners, as far as whoever is asking may reach them. */
+    /** Rows of a table with owners, with the permissions of the signed-in user. */
     owned<Row, Field extends string, Sort extends string>(
       table: OwnedTable<Row, Field, Sort>,
     ): OwnedByAsker<Row, Field, Sort>
   }
 }
 
-/** `OwnedRows` with what the request says filled in: who is asking, and which version it is about. */
+/** `OwnedRows` for one request: who is asking, and `If-Match`, come from it. */
 export interface OwnedByAsker<Row, Field extends string, Sort extends string> {
   page(request: PageRequest<Sort>): Promise<PageOf<Row>>
   get(id: string): Promise<Row>
@@ -22,7 +23,7 @@ export interface OwnedByAsker<Row, Field extends string, Sort extends string> {
   delete(id: string): Promise<void>
 }
 
-/** `request.owned(table)`: the only way to a table with owners, and it always knows who is asking. */
+/** `request.owned(table)`: the only access to a table with owners, always as the signed-in user. */
 export const ownership = plugin(
   (app, _options, done) => {
     const tables = new Map<object, unknown>()
@@ -32,6 +33,8 @@ export const ownership = plugin(
       tables.set(table, rows)
       return rows
     }
+    // At the start, so that a table for which no statements can be written stops it.
+    for (const table of Object.values(schema)) if (isOwned(table)) rowsOf(table)
     app.decorateRequest('owned', function <
       Row,
       Field extends string,

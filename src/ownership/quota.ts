@@ -2,29 +2,29 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { RowQuotaReached } from '../contract/errors.ts'
 import { Recent, oneAtATime } from '../database/one-at-a-time.ts'
 
-/** What a statement that adds a row is told: it adds none where `room` rows came after `counted_at`. */
+/** Limit for the statement that adds a row: it adds none where `room` rows were created at or after `counted_at`. */
 export interface Room {
   readonly counted_at: string
   readonly room: number
 }
 
-/** How many rows an owner had, and when by the database's clock. */
+/** Number of an owner's rows, and when they were counted, by the database's clock. */
 export interface Counted {
   readonly count: number
   readonly at: string
 }
 
-/** A statement looks at so many of the owner's newest rows at most; whoever has no more is never counted. */
+/** A statement counts at most so many of the owner's newest rows; an owner with fewer is never counted in full. */
 const LOOKED_AT = 100
-/** Rows are added one at a time where fewer are left than could be on their way at once. */
+/** Where fewer are left than requests could be running at once, rows are added one at a time. */
 const EDGE = 200
-/** An owner who has reached the quota is counted no more often. */
+/** How often an owner at the limit is counted at most. */
 const COUNT_EVERY_MS = 100
 
 /**
- * Holds the rows of each owner in one table below `most`, whoever adds them: each addition is told how many rows there
- * were when they were last counted, and looks itself at those that came later. Where too many came, they are counted
- * again: once for a hundred additions. In one process it is exact; of each other process one row more may pass.
+ * Limits the rows of each owner in one table to `most`, whoever adds them. The statement that adds a row counts only the
+ * rows created since the last full count; where those are too many, all are counted again, once in a hundred additions.
+ * Exact in one process; each other process may let one more row pass.
  *
  * @param countRows of an owner, no further than `most`
  */
@@ -38,7 +38,7 @@ export function rowQuota(most: number, countRows: (owner: string) => Promise<Cou
     return { counted_at: counts.get(owner)?.at ?? '-infinity', room: Math.min(LOOKED_AT, left(owner)) }
   }
 
-  /** @throws RowQuotaReached where a count that was made since `begun` says so */
+  /** @throws RowQuotaReached where a count from after `begun` says so */
   async function countAnew(owner: string, begun: number) {
     const last = counts.get(owner)
     if (last && last.ms >= begun && left(owner) <= 0) throw new RowQuotaReached()
@@ -57,7 +57,7 @@ export function rowQuota(most: number, countRows: (owner: string) => Promise<Cou
   }
 
   /**
-   * @param add gives undefined where there was no room
+   * @param add undefined where there was no room
    * @throws RowQuotaReached
    */
   return async function adding<T>(owner: string, add: (room: Room) => Promise<T | undefined>): Promise<T> {

@@ -17,16 +17,16 @@ import {
 } from './page-sql.ts'
 
 /**
- * Lists that are searched, in bounded time whatever is sought: at 10^6 rows, a text of one or two characters has no
- * index, and one that most rows have is found there more slowly than by reading the table. So PostgreSQL is asked how
- * many rows it expects (EXPLAIN, which reads none of them), and then one of three statements is run:
+ * Searches a list in bounded time, whatever is searched for. At 10^6 rows, the trigram index is no help for texts of one
+ * or two characters, and for a text that most rows contain it is slower than reading the table. So PostgreSQL is asked
+ * for its estimate (EXPLAIN, which reads no rows), and then one of three statements is run:
  *
- * - what few rows have is looked up in the index of trigrams: page and count are exact;
- * - a list that can be compared as a whole is: both are exact;
- * - else rows are compared in the order of the list until the page is full or enough were compared. The count is
- *   PostgreSQL's estimate, and a page may end early, with a cursor that goes on behind the last row compared.
+ * - where few rows match, the trigram index finds them: page and count are exact;
+ * - a short list is compared as a whole: both are exact;
+ * - otherwise rows are compared in the order of the list until the page is full or enough were compared. The count is
+ *   PostgreSQL's estimate, and a page may end early, with a cursor that goes on after the last row compared.
  *
- * The first two are cut off as well where the estimate was wrong, and the next is tried.
+ * The first two are bounded as well; where the estimate was wrong, the next one is tried.
  */
 export interface SearchPage {
   /** Rows that match, `limit` at most. */
@@ -118,13 +118,13 @@ const longStatement = (name: string, text: SQL) => statement<Values, Row>(name, 
 /** Without the condition on hidden rows, which PostgreSQL can't estimate; they are few. */
 function compileEstimate(listOf: ListOf, columns: readonly PgColumn[], found: SQL) {
   const { table, where } = listOf
-  return longStatement(
-    `estimate of a search of ${nameOfList(listOf)}`,
+  const both = longStatement(
+    `expected by a search of ${nameOfList(listOf)}`,
     sql`
-    explain (format json)
     select ${commaSeparated(columns)} from ${table} ${whereOf({ where }, found)}
     union all select ${commaSeparated(columns)} from ${table} ${whereOf({ where })}`,
   )
+  return { ...both, text: `explain (format json) ${both.text}` }
 }
 
 type Way = 'list' | 'index' | 'order'

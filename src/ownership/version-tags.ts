@@ -1,6 +1,6 @@
 import { createCipheriv, createDecipheriv, createHash, hkdfSync } from 'node:crypto'
 
-/** The version of a row: of which table, which row, and the transaction that wrote it. */
+/** Version of a row: its table, its id, and the transaction that wrote it. */
 export interface RowVersion {
   readonly table: string
   readonly id: string
@@ -8,14 +8,13 @@ export interface RowVersion {
 }
 
 /**
- * Versions as they are shown. PostgreSQL's number of a transaction would tell everybody how much the database writes,
- * so it is enciphered together with the row that it is of: one block of AES, which is 32 bits of number and 96 of a
- * hash of the row. The same version has the same tag in every process with the same SECRET_KEY, and a tag that is made
- * up, or of another row, is no version.
+ * Entity tags of versions. A transaction id would show clients how much the database writes, so it is encrypted together
+ * with the row: one block of AES, 32 bits of transaction id and 96 bits of a hash of the row. A version has the same tag
+ * in every process with the same SECRET_KEY; a forged tag, or one of another row, is no version.
  */
 export interface VersionTags {
   write(of: RowVersion): string
-  /** The versions in tags that are of this row, which is hashed once however many tags there are. */
+  /** Versions in those of the tags that belong to this row. */
   read(tags: readonly string[], of: Omit<RowVersion, 'version'>): string[]
 }
 
@@ -25,8 +24,8 @@ const BLOCK_BYTES = 16
 /** @param secret SECRET_KEY */
 export function versionTags(secret: string): VersionTags {
   const key = Buffer.from(hkdfSync('sha256', secret, '', 'groundwork/version tags', 32))
-  // Of single blocks, each of which has another row or number in it, this mode tells nothing; blocks don't depend on
-  // each other in it, so one cipher does for all.
+  // ECB is safe here: each tag is a single block, and equal blocks are the same version. Blocks are independent in it, so
+  // one cipher object does for all.
   const cipher = createCipheriv('aes-256-ecb', key, null).setAutoPadding(false)
   const decipher = createDecipheriv('aes-256-ecb', key, null).setAutoPadding(false)
   return {
@@ -47,6 +46,6 @@ export function versionTags(secret: string): VersionTags {
   }
 }
 
-/** A block whose first bytes are free for the number. */
+/** A block whose first bytes are to be overwritten with the transaction id. */
 const hashOf = (table: string, id: string) =>
   createHash('sha256').update(`${table} ${id.toLowerCase()}`).digest().subarray(0, BLOCK_BYTES)

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { sql } from 'drizzle-orm'
 import {
+  type PgColumnBuilderBase,
   type PgTable,
   bigint,
   boolean,
@@ -93,85 +94,60 @@ const bytes = customType<{ data: string; driverData: Uint8Array }>({
   fromDriver: (value) => Buffer.from(value).toString('hex'),
 })
 
-const columns = {
-  moment: timestamp({ withTimezone: true }),
-  momentText: timestamp('moment_text', { withTimezone: true, mode: 'string' }),
-  wall: timestamp(),
-  wallText: timestamp('wall_text', { mode: 'string' }),
-  day: date(),
-  dayDate: date('day_date', { mode: 'date' }),
-  clock: time(),
-  span: interval(),
-  days: date().array(),
-  moments: timestamp({ withTimezone: true }).array(),
-  numbers: integer().array(),
-  words: text().array(),
-  exact: numeric({ precision: 30, scale: 10 }),
-  exactNumber: numeric('exact_number', { mode: 'number' }),
-  large: bigint({ mode: 'bigint' }),
-  largeNumber: bigint('large_number', { mode: 'number' }),
-  small: smallint(),
-  rough: real(),
-  yes: boolean(),
-  data: jsonb(),
-  place: point(),
-  cents: cents(),
-  ownMoment: moment('own_moment'),
-  bytes: bytes(),
+const tz = { withTimezone: true } as const
+const MOMENT = `'2026-01-02 03:04:05.678901+02'`
+const WALL = `'2026-01-02 03:04:05.678901'`
+
+/** A column of each kind, and a value of it in SQL. */
+const kinds: Record<string, [column: PgColumnBuilderBase, literal: string]> = {
+  moment: [timestamp(tz), MOMENT],
+  momentText: [timestamp({ ...tz, mode: 'string' }), MOMENT],
+  moments: [timestamp(tz).array(), `'{2026-01-02 03:04:05.678901+02}'`],
+  ownMoment: [moment(), MOMENT],
+  wall: [timestamp(), WALL],
+  wallText: [timestamp({ mode: 'string' }), WALL],
+  day: [date(), `'2026-01-02'`],
+  dayDate: [date({ mode: 'date' }), `'2026-01-02'`],
+  days: [date().array(), `'{2026-01-02,2026-01-03}'`],
+  clock: [time(), `'03:04:05.678901'`],
+  span: [interval(), `'1 year 2 days 03:04:05'`],
+  numbers: [integer().array(), `'{1,2}'`],
+  words: [text().array(), `'{a,"{b,\\"c\\"}"}'`],
+  exact: [numeric({ precision: 30, scale: 10 }), `'12345678901234567890.0123456789'`],
+  exactNumber: [numeric({ mode: 'number' }), `'0.1'`],
+  large: [bigint({ mode: 'bigint' }), `'9223372036854775807'`],
+  largeNumber: [bigint({ mode: 'number' }), `'9007199254740991'`],
+  small: [smallint(), `'7'`],
+  rough: [real(), `'0.5'`],
+  yes: [boolean(), `true`],
+  data: [jsonb(), `'{"x": [1, null, "2026-01-02"]}'`],
+  place: [point(), `'(1,2.5)'`],
+  cents: [cents(), `'1234.56'`],
+  bytes: [bytes(), `'\\x00ff'`],
+  renamed: [integer('another name'), `'1'`],
 }
 
-const LITERALS = [
-  `'2026-01-02 03:04:05.678901+02'`,
-  `'2026-01-02 03:04:05.678901+02'`,
-  `'2026-01-02 03:04:05.678901'`,
-  `'2026-01-02 03:04:05.678901'`,
-  `'2026-01-02'`,
-  `'2026-01-02'`,
-  `'03:04:05.678901'`,
-  `'1 year 2 days 03:04:05'`,
-  `'{2026-01-02,2026-01-03}'`,
-  `'{2026-01-02 03:04:05.678901+02}'`,
-  `'{1,2}'`,
-  `'{a,"{b,\\"c\\"}"}'`,
-  `'12345678901234567890.0123456789'`,
-  `'0.1'`,
-  `'9223372036854775807'`,
-  `'9007199254740991'`,
-  `'7'`,
-  `'0.5'`,
-  `true`,
-  `'{"x": [1, null, "2026-01-02"]}'`,
-  `'(1,2.5)'`,
-  `'1234.56'`,
-  `'2026-01-02 03:04:05.678901+02'`,
-  `'\\x00ff'`,
-]
-
 void test('columns of any type are read as Drizzle reads them', async (t) => {
-  const kinds = ownedTable('kinds', PaperNotFound, columns)
-  const plain = kinds as unknown as PgTable
+  const fields = Object.fromEntries(Object.entries(kinds).map(([name, [column]]) => [name, column]))
+  const literals = Object.values(kinds).map(([, literal]) => literal)
+  const table = ownedTable('kinds', PaperNotFound, fields)
   const { db, close } = await freshDatabase()
   t.teardown(close)
-  await createTables(db, { kinds })
+  await createTables(db, { table })
   const me = { id: randomUUID(), is_superuser: false }
   await db.execute(
     sql`insert into users (id, email, hashed_password) values (${me.id}, 'ada@example.com', '')`,
   )
-  const names = Object.entries(columns).map(([name, column]) => {
-    const { config } = column as unknown as { config: { name: string } }
-    return sql.identifier(config.name || name)
-  })
   await db.execute(
-    sql`insert into kinds (owner_id, ${sql.join(names, sql`, `)}) values (${me.id}, ${sql.raw(LITERALS.join())})`,
+    sql`insert into kinds select gen_random_uuid(), ${sql.raw(literals.join())}, ${me.id}::uuid, now()`,
   )
-  const rows = ownedRows(db, kinds)
-  const [expected] = await db.select().from(plain)
+  const rows = ownedRows(db, table)
+  const [expected] = await db.select().from(table as unknown as PgTable)
   const { id } = expected as { id: string }
   t.same((await rows.get(me, id)).row, expected, 'a row')
   t.match((await rows.page(me, { limit: 5 })).data, [expected], 'a page')
   t.same((await rows.update(me, id, { yes: true })).row, expected, 'a row that was changed')
 
-  const empty = (await rows.create(me, {})).row
-  for (const name of Object.keys(columns))
-    t.equal(empty[name as keyof typeof columns], null, `${name} is null`)
+  const { row: empty } = await rows.create(me, {})
+  for (const name of Object.keys(kinds)) t.equal(empty[name], null, `${name} is null`)
 })
