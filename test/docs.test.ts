@@ -50,6 +50,24 @@ void test('the documentation links to headings that are there', (t) => {
   t.end()
 })
 
+void test('docs/architecture.md lists flows by files that are there, four at most', (t) => {
+  const sections = readFileSync('docs/architecture.md', 'utf8').split(/^## /m)
+  const flows = sections.find((section) => section.startsWith('Flows')) ?? ''
+  const rows = flows.split('\n').filter((line) => line.startsWith('| ') && line.includes('.ts`'))
+  const filesOf = (row: string) =>
+    [...row.matchAll(/`([a-z][\w/-]*\.ts)`/g)].map(([, path]) => join('src', path!))
+  t.ok(rows.length > 20)
+  t.strictSame(
+    rows.flatMap(filesOf).filter((path) => !existsSync(path)),
+    [],
+  )
+  t.strictSame(
+    rows.filter((row) => filesOf(row).length > 4),
+    [],
+  )
+  t.end()
+})
+
 /** Its steps make some files and remove others. */
 const STEPS = 'docs/resources.md'
 
