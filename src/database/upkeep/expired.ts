@@ -45,7 +45,7 @@ export function reaper(db: Database): (signal?: AbortSignal, onFailure?: OnFailu
   }
 }
 
-/** How long rows are kept, for every table that grows by itself; README has the same list. Each condition has an index. */
+/** How long rows are kept, for every table that grows by itself; docs/operations.md has the same list. Each condition has an index. */
 function chores(db: Database): Record<string, Batch> {
   const daysAgo = (days: number) => sql`now() - interval '${literal(days)} days'`
   return {
