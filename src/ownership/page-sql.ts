@@ -75,15 +75,16 @@ export function compilePage(list: ListOf, kind: PageKind) {
   const order = orderOf(table, kind)
   const page = sql`page`
   const key = order.keyIn(page)
-  // The total is one row, so a page past the end still has its count. Materialized: PostgreSQL would count once per row.
+  // The total is one row, so a page past the end still has its count. Materialized: PostgreSQL would count once per row. Its
+  // name has a space, as no table's has.
   return statement<Values, Row>(
     `page of ${nameOfList(list)}: ${nameOf(kind)}`,
     () => sql`
-    with total as materialized (${totalOf(list)})
-    select ${selected(table, page)}, total.count::double precision as ${sql.identifier(TOTAL)}${
+    with "total of rows" as materialized (${totalOf(list)})
+    select ${selected(table, page)}, "total of rows".count::double precision as ${sql.identifier(TOTAL)}${
       order.isWhole ? sql.empty() : sql`, ${key}::text as ${sql.identifier(KEY)}`
     }
-    from total
+    from "total of rows"
     left join (${rowsOf(list, kind, order)}) as page on true
     order by ${order.by(key, sql`page.id`)}`,
   )

@@ -128,6 +128,28 @@ void test('a field may have any name', async (t) => {
   )
 })
 
+void test('a table may have any name that statements use', async (t) => {
+  for (const name of ['total', 'page', 'first', 'counted', 'compared', 'made', 'one', 'newest', 'select']) {
+    const fields: Record<string, PgColumnBuilderBase> = { title: text() }
+    const table = ownedTable(name, PaperNotFound, fields, { sort: ['title'], search: ['title'] })
+    const db = await databaseWith(t, { table })
+    const ada = await person(db)
+    const root = { ...ada, is_superuser: true }
+    const rows = rowsOf(db, table)
+    const made = [await rows.create(ada, { title: 'a' }), await rows.create(ada, { title: 'a' }, 'key')]
+    const ids = new Set(made.map(({ row }) => row.id))
+    for (const asker of [ada, root])
+      for (const request of [{}, { q: 'a' }, { sort: 'title' }]) {
+        const { data, count } = await rows.page(asker, { limit: 5, ...request })
+        t.same(new Set(data.map(({ id }) => id)), ids, `${name}: ${JSON.stringify(request)}`)
+        t.equal(count, 2)
+      }
+    t.equal((await rows.update(ada, made[0]!.row.id, { title: 'b' })).row.title, 'b')
+    await rows.delete(ada, made[0]!.row.id)
+    await t.rejects(rows.get(ada, made[0]!.row.id), new PaperNotFound())
+  }
+})
+
 void test('a column that the database writes is told where the table is declared', (t) => {
   const columns: Record<string, PgColumnBuilderBase> = {
     twice: integer().generatedAlwaysAs(sql`2 * 2`),
