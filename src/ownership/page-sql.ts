@@ -146,7 +146,7 @@ function rowsOf(list: ListOf, { size, after }: PageKind, order: Order): SQL {
     `
 }
 
-/** A list of everything is counted exactly up to so many rows, which takes 10 ms. */
+/** A list of everything is counted exactly up to so many rows: 20 ms on two busy cores (2026-11-29). */
 const EXACT = 100_000
 /** Where PostgreSQL estimates more, none are counted. It takes a minute to notice that most rows were deleted. */
 const LARGE = 2 * EXACT
@@ -159,13 +159,16 @@ function totalOf(list: ListOf): SQL {
   const ofHidden = hidden
     ? sql`select count(*) as count from ${table} where ${hidden}`
     : sql`select 0 as count`
+  // In a large table nothing is read at all: not the hidden rows either.
   return sql`
       select case when reltuples > ${sql.raw(String(LARGE))} then reltuples::double precision else (
-        select case when count(*) - "hidden rows".count > ${exact} then greatest(reltuples::double precision, ${exact})
-          else count(*) - "hidden rows".count end
-        from (select from ${table} limit ${exact} + 1 + "hidden rows".count) as counted
+        select case when shown.count > ${exact} then greatest(reltuples::double precision, ${exact}) else shown.count end
+        from (${ofHidden}) as "hidden rows", lateral (
+          select count(*) - "hidden rows".count as count
+          from (select from ${table} limit ${exact} + 1 + "hidden rows".count) as counted
+        ) as shown
       ) end as count
-      from pg_class, (${ofHidden}) as "hidden rows"
+      from pg_class
       where oid = ${regclassOf(table)}
     `
 }
