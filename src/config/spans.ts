@@ -21,6 +21,7 @@ type TracingConfig = Pick<
 
 interface Tracing {
   readonly api: typeof Api
+  readonly suppressTracing: (context: Api.Context) => Api.Context
   readonly tracer: Tracer
 }
 
@@ -43,13 +44,19 @@ function tracesUrl(config: TracingConfig): string | undefined {
  * @returns a function that stops it and sends the remaining spans
  */
 export async function startTracing(config: TracingConfig): Promise<() => Promise<void>> {
-  const [api, { BatchSpanProcessor, NodeTracerProvider }, { OTLPTraceExporter }, resources] =
-    await Promise.all([
-      import('@opentelemetry/api'),
-      import('@opentelemetry/sdk-trace-node'),
-      import('@opentelemetry/exporter-trace-otlp-http'),
-      import('@opentelemetry/resources'),
-    ])
+  const [
+    api,
+    { suppressTracing },
+    { BatchSpanProcessor, NodeTracerProvider },
+    { OTLPTraceExporter },
+    resources,
+  ] = await Promise.all([
+    import('@opentelemetry/api'),
+    import('@opentelemetry/core'),
+    import('@opentelemetry/sdk-trace-node'),
+    import('@opentelemetry/exporter-trace-otlp-http'),
+    import('@opentelemetry/resources'),
+  ])
   const url = tracesUrl(config)
   const named = resources.resourceFromAttributes({
     'service.name': config.OTEL_SERVICE_NAME ?? config.PROJECT_NAME,
@@ -60,7 +67,7 @@ export async function startTracing(config: TracingConfig): Promise<() => Promise
     spanProcessors: [new BatchSpanProcessor(new OTLPTraceExporter({ ...(url && { url }) }))],
   })
   provider.register()
-  tracing = { api, tracer: provider.getTracer('groundwork') }
+  tracing = { api, suppressTracing, tracer: provider.getTracer('groundwork') }
   return async () => {
     tracing = undefined
     await provider.shutdown()
@@ -86,6 +93,13 @@ export function traced<T>(name: string, attributes: Attributes, work: () => Prom
       span.end()
     }
   })
+}
+
+/** Runs `work` without any span, what it calls included. */
+export function untraced<T>(work: () => T): T {
+  if (!tracing) return work()
+  const { api, suppressTracing } = tracing
+  return api.context.with(suppressTracing(api.context.active()), work)
 }
 
 /** Ids of the active span, for log lines. */

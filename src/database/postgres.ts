@@ -59,7 +59,7 @@ export function connectPostgres(options: PostgresOptions): Connection {
     db,
     load: pool.load,
     migrate: (waitMs = LOCK_WITHIN_MS) => migrateUnderLock(migrationUrl, waitMs),
-    checkMigrated: () => requireMigrated(url),
+    checkMigrated: () => requireMigrated(migrationUrl),
     check: async () =>
       checkSettings((await db.execute<Settings & Record<string, unknown>>(sql.raw(SETTINGS)))[0]),
     close: () => pool.end(CLOSE_SECONDS),

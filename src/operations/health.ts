@@ -4,20 +4,21 @@ import { buildInfo } from '../config/build-info.ts'
 import type { App } from '../contract/contract.ts'
 import { ServiceUnavailable } from '../contract/errors.ts'
 import type { Database } from '../database/connect.ts'
+import { probeLogging } from '../http/observe/logger.ts'
 import { statement } from '../database/statement.ts'
 
 const schema = { hide: true }
 /** Probes are answered under load and before preparation has ended: a refusal would have the process restarted. */
 const config = { unprepared: true, probe: true } as const
-const logLevel = 'warn' as const
 
 /** Probes for balancers and orchestrators: whether the process is alive, and whether to send requests to it. */
 export function health(app: App) {
   const databaseAnswers = pinger(app.db)
+  const options = { schema, config, ...probeLogging(app.config) }
 
-  app.get('/health/live', { schema, config, logLevel }, () => ({ status: 'live', ...buildInfo }))
+  app.get('/health/live', options, () => ({ status: 'live', ...buildInfo }))
 
-  app.get('/health/ready', { schema, config, logLevel }, async () => {
+  app.get('/health/ready', options, async () => {
     if (app.stopping.aborted || !app.preparation.done || !(await databaseAnswers()))
       throw new ServiceUnavailable()
     return { status: 'ready', ...buildInfo }

@@ -50,9 +50,11 @@ export const preparation = plugin(
 
     async function prepare(mayWait: (error: unknown) => boolean) {
       try {
-        if (config.MIGRATE_ON_START) await app.connection.migrate()
-        else await app.connection.checkMigrated?.()
-        await app.connection.check?.()
+        const { connection } = app
+        // The embedded database is this process's alone: nobody else could migrate it.
+        if (config.MIGRATE_ON_START || !connection.checkMigrated) await connection.migrate()
+        else await connection.checkMigrated()
+        await connection.check?.()
         const made = await makeFirstSuperuser(app.db, app.auth.passwords, config)
         if (made === ADDRESS_TAKEN)
           app.log.warn(

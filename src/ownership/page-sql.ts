@@ -149,7 +149,7 @@ function rowsOf(list: ListOf, { size, after }: PageKind, order: Order): SQL {
 /** A list of everything is counted exactly up to so many rows: 20 ms on two busy cores (2026-11-29). */
 const EXACT = 100_000
 /** Where PostgreSQL estimates more, none are counted. It takes a minute to notice that most rows were deleted. */
-const LARGE = 2 * EXACT
+export const ESTIMATED = 2 * EXACT
 
 /** The number of rows on all pages: exact, or PostgreSQL's estimate for a list of everything in a large table. */
 function totalOf(list: ListOf): SQL {
@@ -161,7 +161,7 @@ function totalOf(list: ListOf): SQL {
     : sql`select 0 as count`
   // In a large table nothing is read at all: not the hidden rows either.
   return sql`
-      select case when reltuples > ${sql.raw(String(LARGE))} then reltuples::double precision else (
+      select case when reltuples > ${sql.raw(String(ESTIMATED))} then reltuples::double precision else (
         select case when shown.count > ${exact} then greatest(reltuples::double precision, ${exact}) else shown.count end
         from (${ofHidden}) as "hidden rows", lateral (
           select count(*) - "hidden rows".count as count

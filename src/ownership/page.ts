@@ -25,6 +25,7 @@ import {
   containing,
   nameOf,
   sizeFor,
+  ESTIMATED,
 } from './page-sql.ts'
 import { type SearchBounds, type SearchPage, searcher } from './search.ts'
 
@@ -102,6 +103,7 @@ export function preparePages<Row, Sort extends string = 'created_at'>(
 
 /** Number of an owner's rows, or of skipped rows, from which on a page takes milliseconds. */
 const LARGE = 2_000
+const EVERYBODY = 'everybody'
 /** Limits of the queue. Each statement is bounded in time, so the last in the queue is still in time. */
 const WAITING = { most: 32, ms: 1_000 }
 
@@ -115,10 +117,12 @@ function inTurnWhereSlow<Row, Sort extends string>(
   const largeOwners = new Recent<true>()
   const inTurn = oneAtATime(WAITING)
 
-  async function page(request: PageRequest<Sort>, values: Values, owner: string | undefined) {
+  async function page(request: PageRequest<Sort>, values: Values, owner: string) {
     const found = await read(request, values)
-    if (owner !== undefined && !request.q) {
-      if (found.count > LARGE) largeOwners.set(owner, true)
+    if (!request.q) {
+      // A list of everything is not counted where it is larger than that.
+      const isCounted = owner !== EVERYBODY || found.count <= ESTIMATED
+      if (found.count > LARGE && isCounted) largeOwners.set(owner, true)
       else largeOwners.delete(owner)
     }
     return found
@@ -129,10 +133,9 @@ function inTurnWhereSlow<Row, Sort extends string>(
    * @throws TooManyRequests where too many slow pages wait
    */
   return (request: PageRequest<Sort>, values: Values = {}, isWanted = () => true): Promise<PageOf<Row>> => {
-    const owner = values.asker as string | undefined
-    const isLarge = owner !== undefined && largeOwners.has(owner)
-    return request.q || isLarge || (request.skip ?? 0) > LARGE
-      ? inTurn(owner ?? 'everybody', async () => {
+    const { asker: owner = EVERYBODY } = values as { asker?: string }
+    return request.q || largeOwners.has(owner) || (request.skip ?? 0) > LARGE
+      ? inTurn(owner, async () => {
           if (!isWanted()) throw new ClientClosedRequest()
           return page(request, values, owner)
         })

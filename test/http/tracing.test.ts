@@ -148,3 +148,15 @@ void test('health checks are not traced', async (t) => {
     ['GET /docs'],
   )
 })
+
+void test('nor is what they ask the database', needsPostgres, async (t) => {
+  const collector = await startCollector(t)
+  const { app, close } = await startService(t, { OTEL_EXPORTER_OTLP_ENDPOINT: collector.endpoint })
+  t.equal((await app.inject('/health/ready')).statusCode, 200)
+  await close()
+  const texts = collector.spans.flatMap(({ attributes }) =>
+    attributes.filter(({ key }) => key === 'db.query.text').map(({ value }) => JSON.stringify(value)),
+  )
+  t.ok(texts.length > 0)
+  t.notOk(texts.some((text) => text.includes('select 1 as one')))
+})

@@ -47,3 +47,19 @@ void test('the migrations lead to the tables of the source', async (t) => {
   t.match(said, 'No schema changes', 'mend it with: npm run db:generate')
   t.same(readdirSync(copy, { recursive: true }), before)
 })
+
+void test('no migration waits without end for a lock that others queue behind', (t) => {
+  const files = readdirSync('migrations').filter((file) => /^\d{4}_.*\.sql$/.test(file))
+  // The first ones made the tables that they alter.
+  const altering = files.filter(
+    (file) => file > '0003' && /^(ALTER|LOCK) TABLE/m.test(readFileSync(join('migrations', file), 'utf8')),
+  )
+  t.ok(altering.length > 0)
+  for (const file of altering)
+    t.match(
+      readFileSync(join('migrations', file), 'utf8').split(/^(?:ALTER|LOCK) TABLE/m)[0],
+      /^SET LOCAL lock_timeout/m,
+      file,
+    )
+  t.end()
+})

@@ -31,6 +31,10 @@ export async function createLogger(config: Pick<Config, 'ENVIRONMENT' | 'LOG_LEV
   })
 }
 
+/** Of a route for health checks, which come every few seconds: only what goes wrong is logged. A quieter LOG_LEVEL stays. */
+export const probeLogging = ({ LOG_LEVEL }: Pick<Config, 'LOG_LEVEL'>) =>
+  ['info', 'debug', 'trace'].includes(LOG_LEVEL) ? ({ logLevel: 'warn' } as const) : {}
+
 /** Fields that pino's serializers write. */
 const SERIALIZED: ReadonlySet<string> = new Set(['err', 'req', 'res'])
 

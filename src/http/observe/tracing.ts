@@ -9,6 +9,7 @@ import {
   startTracing,
   traceIds,
   tracingIsOn,
+  untraced,
 } from '../../config/spans.ts'
 
 /** How long a stop waits for the last spans to be sent. */
@@ -24,7 +25,7 @@ export const tracing = plugin(
 
     app.addHook('onRequest', (request, reply, next) => {
       // Only a trusted proxy may choose the trace and its sampling.
-      if (request.routeOptions.config.probe) return next()
+      if (request.routeOptions.config.probe) return untraced(next)
       const caller = isTrusted(request.raw.socket.remoteAddress) ? request.headers : {}
       const traced = startRequestSpan(caller, request.method, request.routeOptions.url)
       if (!traced) return next()

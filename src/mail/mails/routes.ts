@@ -78,7 +78,7 @@ const retryParked = statement<{ id: string }, Mail>(
 function pagesByState(db: App['db']) {
   const pages = (condition: SQL) => preparePages<Mail>(db, emails, ['recipient'], condition)
   return {
-    all: pages(sql`true`), // a condition, so that they are counted: mails have no maintained count
+    all: pages(sql`true`), // a condition, so that they are counted exactly
     waiting: pages(sql`${emails.sent_at} is null and ${emails.parked_at} is null`),
     sent: pages(sql`${emails.sent_at} is not null`),
     parked: pages(sql`${emails.parked_at} is not null`),

@@ -1,9 +1,10 @@
 import type { App } from '../../contract/contract.ts'
 import { ServiceUnavailable } from '../../contract/errors.ts'
+import { probeLogging } from '../../http/observe/logger.ts'
 import { healthCheck, testEmail } from './schemas.ts'
 
 export function utilsPublic(app: App) {
-  const probe = { schema: healthCheck, config: { probe: true }, logLevel: 'warn' } as const
+  const probe = { schema: healthCheck, config: { probe: true }, ...probeLogging(app.config) } as const
   app.get('/utils/health-check/', probe, () => true)
 }
 
