@@ -1,12 +1,12 @@
 import { setTimeout as pause } from 'node:timers/promises'
 
 /**
- * Milliseconds that what is answered alike for known and unknown addresses takes at least. There is more to do for one
- * of them (a commit of a slow disk takes 10 ms), and it must not show who has an account.
+ * Least duration of answers that must not reveal whether an address is known, in milliseconds. One of the two cases has
+ * more to do (a commit on a slow disk takes 10 ms).
  */
 const ALIKE_MS = 400
 
-/** Runs some work, and takes that long for it at least. */
+/** Runs `work`, taking at least that long. */
 export type Level = <T>(work: () => Promise<T>) => Promise<T>
 
 export const level =

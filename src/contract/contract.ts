@@ -16,25 +16,25 @@ import type {
 import type { ApiErrorKind } from './errors.ts'
 
 /**
- * The language that every route contract is written in. From a route's schemas come its types, its validation,
- * its serialization and its part of openapi.json.
+ * What route contracts are written with. A route's schemas give its types, validation, serialization and its part of
+ * openapi.json.
  */
 
-/** The version of the contract, as openapi.json carries it: that of the package, which moves with releases. */
+/** Version of the contract in openapi.json: that of the package. */
 export const API_VERSION = buildInfo.version
 
-/** The name of the security scheme; Swagger UI and generated clients know it from the FastAPI template. */
+/** Name of the security scheme, as in the FastAPI template. */
 export const SECURITY_SCHEME = 'OAuth2PasswordBearer'
 
 declare module 'fastify' {
   interface FastifySchema {
-    /** What can go wrong beyond what the route's scope and inputs bring with them. */
+    /** Errors of the route, beyond those of its scope and its inputs. */
     errors?: readonly ApiErrorKind[]
-    /** The good answer is a version of a row, told in `ETag`. */
+    /** 2xx answers are a row, with its version in `ETag`. */
     versioned?: boolean
-    /** Bytes that a body may have, where 32 KiB are too few. */
+    /** Limit of the body in bytes; 32 KiB by default. */
     bodyLimit?: number
-    /** Whether its form may come as multipart/form-data, too. */
+    /** Accepts its form as multipart/form-data, too. */
     multipart?: boolean
   }
 }
@@ -49,8 +49,7 @@ export type App = FastifyInstance<
 >
 
 /**
- * What a request has where somebody is signed in: in the signed-in and superuser scopes, and only there. Plugins add to
- * it what they give requests.
+ * Properties of requests in the signed-in and superuser scopes, and only there. Plugins add theirs to it.
  */
 // oxlint-disable-next-line typescript/no-empty-object-type -- accounts/plugin.ts and ownership/plugin.ts fill it
 export interface SignedIn {}
@@ -84,19 +83,19 @@ type SignedInRoute = <const Schema extends FastifySchema>(
   ) => ReturnType<Handler<Schema>>,
 ) => unknown
 
-/** The application where a user is signed in. A function of routes that takes it fits into no public scope. */
+/** The application in those scopes. A function of routes that takes it is not accepted by a public scope. */
 export type SignedInApp = Omit<App, Verb> & { readonly [verb in Verb]: SignedInRoute } & {
   readonly [isSignedIn]: true
 }
-/** Types only; nothing stands there at run time. */
+/** Type only. */
 declare const isSignedIn: unique symbol
 
 /** Every named component of the document, by name. */
 export const components = new Map<string, TSchema>()
 
 /**
- * Names a schema. Everything refers to it by name from there on, so that generated clients get a class of that
- * name; the schema itself is not handed out, as it would be copied in wherever it is used.
+ * Declares a named component, and returns a reference to it, so that generated clients get one class of that name instead
+ * of a copy wherever it is used.
  */
 export function component<T extends TSchema>(name: string, schema: T): TUnsafe<Static<T>> {
   if (components.has(name)) throw new Error(`There are two components named ${name}`)
@@ -116,19 +115,19 @@ interface Operation {
   /** Media types of the body, where not JSON. */
   consumes?: string[]
   /**
-   * Takes its form as multipart/form-data, too. The document does not say so: with two types for one body, generated
-   * clients would make two shapes of it, or send the other one.
+   * Accepts its form as multipart/form-data, too. Not in the document: with two media types for a body, generated clients
+   * make two shapes of it, or send the other one.
    */
   multipart?: true
   /** The media type of the answer, where not JSON. */
   produces?: string[]
-  /** The good answers by status. */
+  /** Schemas of 2xx answers by status. */
   response: Record<number, TSchema>
-  /** What can go wrong beyond what the route's scope and inputs bring with them. */
+  /** Errors of the route, beyond those of its scope and its inputs. */
   errors?: ApiErrorKind[]
-  /** The good answer is a version of a row, told in `ETag`. */
+  /** 2xx answers are a row, with its version in `ETag`. */
   versioned?: true
-  /** Bytes that a body may have, where 32 KiB are too few. */
+  /** Limit of the body in bytes; 32 KiB by default. */
   bodyLimit?: number
 }
 
@@ -143,27 +142,27 @@ export const Text = (maxLength: number, minLength = 0, options: object = {}) =>
 export const NullableText = (maxLength: number, options: object = {}) =>
   Type.Unsafe<string | null>({ type: ['string', 'null'], maxLength, ...options })
 
-/** Without an example: in Swagger UI it would look like one that is there. */
+/** No example: in Swagger UI it would look like an id that exists. */
 export const Id = Type.String({ format: 'uuid' })
 
-/** @param example an address that is worth a try where the schema is used */
+/** @param example an address to try the operation with */
 export const email = (example: string) => Text(255, 0, { format: 'email', examples: [example] })
 export const Email = email('ada@example.com')
 
-/** A password that somebody chooses (NIST SP 800-63B: length counts, no rules of composition). */
+/** A new password (NIST SP 800-63B: length counts, no composition rules). */
 export const NewPasswordText = Text(128, 8, { format: 'password', examples: ['correct horse battery'] })
 
-/** A password that is compared with one that is there. */
+/** A password to compare. */
 export const PasswordText = Text(128, 0, { format: 'password', examples: ['correct horse battery'] })
 
-/** A Date in the service, ISO 8601 in UTC outside. */
+/** A Date in the code, ISO 8601 in UTC on the wire. */
 export const Time = Type.Unsafe<Date>({
   type: 'string',
   format: 'date-time',
   examples: ['2026-11-23T10:15:00.000Z'],
 })
 
-/** The request headers of reading a version again, and of writing over one (RFC 9110, section 13.1). */
+/** Headers of conditional requests (RFC 9110, section 13.1). */
 export const IfNoneMatch = Type.Object({
   'If-None-Match': Type.Optional(
     Type.String({
@@ -180,7 +179,7 @@ export const IfMatch = Type.Object({
   ),
 })
 
-/** The request header of a creation that may be repeated where its answer was lost. */
+/** Header of a creation that may be repeated safely. */
 export const IdempotencyKey = Type.Object({
   'Idempotency-Key': Type.Optional(
     Text(255, 1, {
@@ -191,7 +190,7 @@ export const IdempotencyKey = Type.Object({
   ),
 })
 
-/** Which part of a list is asked for. The defaults are filled in by validation. */
+/** Query of a page. Validation fills in the defaults. */
 const partOfList = (cursorOf: string) => ({
   skip: Type.Unsafe<number>(
     Type.Optional(
@@ -209,14 +208,14 @@ const partOfList = (cursorOf: string) => ({
   ),
 })
 
-/** The query of a list that is neither searched nor sorted. */
+/** Query of a list without search and sort. */
 export const PageQuery = Type.Object(partOfList(''))
 
 /**
- * The query of a list.
+ * Query of a list with search and sort.
  *
- * @param searched what `q` looks into, in words
- * @param columns what it may be sorted by
+ * @param searched what `q` searches, in words
+ * @param columns fields to sort by
  */
 export const listQuery = <const Column extends string>(searched: string, columns: readonly Column[]) => {
   const { skip, limit, cursor } = partOfList(' with the same `sort` and `q`')
@@ -290,7 +289,7 @@ export const HTTPValidationError = component(
 
 export const FullName = NullableText(255, { examples: ['Ada Lovelace'] })
 
-/** A user as everybody may see them who may see them at all. */
+/** A user, without what only the service may see. */
 export const UserPublic = component(
   'UserPublic',
   Type.Object({

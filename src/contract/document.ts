@@ -13,7 +13,7 @@ import {
   UnsupportedMediaType,
 } from './errors.ts'
 
-/** What openapi.json says beside the routes' schemas: its front page, and every way that an operation can answer. */
+/** The parts of openapi.json that are not in routes' schemas: its description, tags, and the answers of each operation. */
 
 export const description = `The backend that a product starts from: accounts, sessions, mail, and resources that belong to their owners.
 
@@ -34,16 +34,16 @@ export const tags = [
   { name: 'private', description: 'Short cuts for development. They exist only where ENVIRONMENT is local.' },
 ]
 
-/** How the description begins of what is for superusers. */
+/** Prefix of descriptions in the superuser scope. */
 export const SUPERUSERS_ONLY = 'Superusers only.'
 
 /** The tag of an operation: the part of its id before the dash. */
 export const tagOf = (operationId: string) => operationId.slice(0, operationId.indexOf('-'))
 
 /**
- * A route's schema as the document shows it.
+ * A route's schema for the document, with all of its answers.
  *
- * @param refusals what its scope's guard refuses with; none where the scope is public
+ * @param refusals errors of its scope's guard; none in the public scope
  */
 export function documented(schema: FastifySchema, refusals: readonly ApiErrorKind[]): FastifySchema {
   const errors = [...refusals, ...bodyErrors(schema), ...(schema.errors ?? []), ...anywhere]
@@ -61,7 +61,7 @@ export function documented(schema: FastifySchema, refusals: readonly ApiErrorKin
   }
 }
 
-/** Any route may answer so. */
+/** Errors of any route. */
 const anywhere = [TooManyRequests, InternalServerError, ServiceUnavailable]
 
 const bodyErrors = ({ body }: FastifySchema) =>

@@ -12,7 +12,7 @@ export class ApiError extends Error {
   readonly code: string
   readonly detail: string
   readonly headers: Readonly<Record<string, string>>
-  /** Why, for security events; the client is not told. */
+  /** Reason for the log of security events; not sent to the client. */
   reason?: string
 
   constructor(status: number, code: string, detail: string, headers: Record<string, string> = {}) {
@@ -25,7 +25,7 @@ export class ApiError extends Error {
   }
 }
 
-/** An input that fits its schema and can't be taken all the same: 422 at its place, as validation would say it. */
+/** 422 for an input that fits its schema but is not acceptable, in the form of a validation error. */
 export class InvalidInput extends ApiError {
   static readonly code = 'validation_error'
   readonly fault: ValidationError
@@ -66,7 +66,7 @@ export function define(
   }
 }
 
-/** @param field of the body that the password stands in */
+/** @param field of the body with the password */
 export class CommonPassword extends InvalidInput {
   constructor(field: 'password' | 'new_password') {
     super(['body', field], 'Password is among the most common ones; choose another', 'common_password')
@@ -134,14 +134,14 @@ export const SessionNotFound = define(404, 'session_not_found', 'Session not fou
 // Items, and every other table that has owners
 export const ItemNotFound = define(404, 'item_not_found', 'Item not found')
 export const NotEnoughPermissions = define(403, 'not_enough_permissions', 'Not enough permissions')
-/** As many rows as MAX_ROWS_PER_USER allows. */
+/** The user has MAX_ROWS_PER_USER rows. */
 export const RowQuotaReached = define(403, 'row_quota_reached', 'The limit of rows for one user is reached')
-/** `If-Match` names no version that is there (RFC 9110, 13.1.1). */
+/** The row's version is none of `If-Match` (RFC 9110, 13.1.1). */
 export const PreconditionFailed = define(412, 'precondition_failed', 'Precondition Failed')
 
-/** Others refer to the row, and would be left without it. */
+/** Other rows refer to the row by a foreign key. */
 export const StillReferenced = define(409, 'still_referenced', 'Other rows still refer to this one')
-/** A value that must be unique is that of another row; of the same asker or not, is not said. */
+/** Unique violation. Does not say whose the other row is. */
 export class AlreadyExists extends ApiError {
   static readonly status = 409
   static readonly code = 'already_exists'
@@ -153,7 +153,7 @@ export class AlreadyExists extends ApiError {
   }
 }
 
-/** In local, whose own names are loopback, HOST and PUBLIC_URL. */
+/** In local, for a Host header that is not loopback, HOST or PUBLIC_URL. */
 export const UnknownHost = define(
   403,
   'unknown_host',
@@ -168,7 +168,7 @@ export const MailNotParked = define(409, 'mail_not_parked', 'Only a parked mail 
 export const BadRequest = define(400, 'bad_request', 'Bad Request')
 export const UnreadableBody = define(400, 'unreadable_body', 'The body could not be read')
 export const NotFound = define(404, 'not_found', 'Not Found')
-/** The rest of the request would be read as the next one. */
+/** The connection is closed, or the rest of the body would be read as the next request. */
 export const RequestTimeout = define(408, 'request_timeout', 'Request Timeout', { connection: 'close' })
 export const PayloadTooLarge = define(413, 'payload_too_large', 'Payload Too Large')
 export const UnsupportedMediaType = define(415, 'unsupported_media_type', 'Unsupported Media Type')
@@ -178,22 +178,22 @@ export const HeadersTooLarge = define(
   'request_header_fields_too_large',
   'Request Header Fields Too Large',
 )
-/** Gone before its request was read: it hears no answer, and this is nginx's status for it. */
+/** The client hung up. Status of nginx; never sent. */
 export const ClientClosedRequest = define(499, 'client_closed_request', 'Client Closed Request')
 export const InternalServerError = define(500, 'internal_server_error', 'Internal Server Error')
-/** Overloaded, or a dependency is away; worth another try in a second. */
+/** Overloaded, or a dependency is away. Retry after a second. */
 export const ServiceUnavailable = define(503, 'service_unavailable', 'Service Unavailable', {
   'retry-after': '1',
 })
-/** There is more to do than can be done: nothing was begun, and nothing is wrong. */
+/** Refused before any work was done, so it is not logged as an error. */
 export class Overloaded extends ServiceUnavailable {}
 
-/** Too many tries (RFC 6585, section 4). */
+/** RFC 6585, section 4. */
 export class TooManyRequests extends ApiError {
   static readonly status = 429
   static readonly code = 'too_many_requests'
   static readonly detail = 'Too many requests'
-  /** Which limit it was, for metrics; the client is not told. */
+  /** Name of the limit, for the log; not sent to the client. */
   readonly limit: string
 
   /** @param seconds to wait before the next try */
@@ -204,7 +204,7 @@ export class TooManyRequests extends ApiError {
   }
 }
 
-/** The same key with another body is a mistake of the client's; neither answer would be right. */
+/** The Idempotency-Key was used with another body. */
 export class IdempotencyKeyReused extends InvalidInput {
   constructor() {
     super(['header', 'idempotency-key'], 'Value was used with another body')

@@ -2,15 +2,15 @@ import { isUtf8 } from 'node:buffer'
 import { type ParsedUrlQuery, parse } from 'node:querystring'
 
 /**
- * In place of text that came as bytes that are no UTF-8. Decoders put U+FFFD for such bytes, so that different passwords
- * would become the same one; a lone surrogate can't come over the wire, and validation refuses it at its field.
+ * Replaces text whose bytes are not UTF-8. Decoding them to U+FFFD would make different passwords equal. A lone surrogate
+ * can't come from valid UTF-8, and validation refuses it at its field.
  */
 export const NO_TEXT = '\ud800'
 
 /**
- * A query, or a form (WHATWG URL, application/x-www-form-urlencoded).
+ * Parses a query or a form (WHATWG URL, application/x-www-form-urlencoded).
  *
- * @param text a character for each byte (latin1)
+ * @param text one character per byte (latin1)
  */
 export const parseFormText = (text: string): ParsedUrlQuery => parse(text, '&', '=', decoding)
 
@@ -24,7 +24,7 @@ function decode(text: string): string {
 
 const PERCENT = 0x25
 
-/** In place. A percent sign without two digits stands for itself. */
+/** Decodes in place. A percent sign without two hex digits is literal. */
 function unescaped(bytes: Buffer): Buffer {
   let length = 0
   for (let at = 0; at < bytes.length; at++) {
@@ -37,5 +37,5 @@ function unescaped(bytes: Buffer): Buffer {
 const isDigit = (code = 0) =>
   (code >= 0x30 && code <= 0x39) || ((code | 0x20) >= 0x61 && (code | 0x20) <= 0x66)
 
-/** Of a hexadecimal one. */
+/** Value of a hex digit. */
 const digit = (code: number) => (code <= 0x39 ? code - 0x30 : (code | 0x20) - 0x61 + 10)

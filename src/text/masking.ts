@@ -1,17 +1,16 @@
 /**
- * Keeps secrets out of what is told of the service: log lines, reports to Sentry. Fields are masked by their names and
- * texts by what they look like. The work is linear and bounded, whatever is logged.
+ * Masks secrets in log lines and in reports to Sentry: fields by name, texts by pattern. Work is linear and bounded.
  */
 
 export const REDACTED = '[redacted]'
 
-/** Levels of nesting, fields of one line, and characters of one text; what is beyond is left out. */
+/** Limits: nesting, fields per line, characters per text. The rest is left out. */
 const DEEPEST = 8
 const MOST_FIELDS = 200
 const LONGEST_TEXT = 2_000
 const LONGEST_NAME = 64
 
-/** Names are compared in lower case, without `-`, `_` and the like. */
+/** Compared in lower case, without `-`, `_` and other separators. */
 const SECRET_NAME = new RegExp(
   [
     'passw|passphrase|passcode|pwd|secret|token|authorization|bearer|cookie|credential|signature|jwt',
@@ -21,13 +20,13 @@ const SECRET_NAME = new RegExp(
     '^(pass|auth|hash|login|otp|totp|pin|to|cc|bcc|phone|address|addresses|basic)$',
   ].join('|'),
 )
-/** Ids of rows, and names of messages: no secrets. */
+/** Names that match but hold row ids or message names. */
 const PLAIN_NAME = /^(onetime)?(token|session|user|mail|email|link|recipient)ids?$|^mail$/
 
 const known = new Map<string, boolean>()
 const MOST_KNOWN = 1_000
 
-/** Whether a field of this name is masked, whatever is in it. */
+/** Whether a field of this name is always masked. */
 export function isSecretName(name: string): boolean {
   const found = known.get(name)
   if (found !== undefined) return found

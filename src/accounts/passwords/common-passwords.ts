@@ -1,12 +1,12 @@
-/** How many of the most common passwords are refused (OWASP ASVS 6.2.4: the top 3,000 that fit the password policy). */
+/** OWASP ASVS 6.2.4: refuse at least the top 3,000 passwords that match the policy. */
 const REFUSED = 3_000
 const SHORTEST = 8
 
 let common: Promise<ReadonlySet<string>> | undefined
 
 /**
- * Whether a password is among the 3,000 most common of 8 or more characters, whatever the case of its letters. The
- * list is zxcvbn's, by frequency in leaks; it is loaded on the first call.
+ * Whether a password is among the 3,000 most common ones of 8 or more characters, ignoring case. The list is zxcvbn's, by
+ * frequency in leaks; loaded on the first call.
  */
 export async function isCommonPassword(password: string): Promise<boolean> {
   return (await (common ??= loadCommon())).has(password.toLowerCase())
@@ -18,15 +18,15 @@ async function loadCommon(): Promise<ReadonlySet<string>> {
   return new Set(byFrequency.filter((password) => password.length >= SHORTEST).slice(0, REFUSED))
 }
 
-/** What everybody would try first at an account: its address, and what the service is called. */
+/** Context words that an attacker tries first: the address, and the name of the service. */
 export interface Known {
   readonly email: string
   readonly project: string
 }
 
 /**
- * Whether a password is common, or no more than the address, its local part or domain, or the project's name, whatever
- * its case and with a few digits and signs around it (NIST SP 800-63B, 5.1.1.2).
+ * Whether a password is common, or consists of the address, its local part or domain, or the project's name, ignoring case
+ * and digits or signs around it (NIST SP 800-63B, 5.1.1.2: context-specific words).
  */
 export async function isGuessable(password: string, { email, project }: Known): Promise<boolean> {
   const at = email.lastIndexOf('@')
@@ -49,17 +49,17 @@ export async function isGuessable(password: string, { email, project }: Known): 
   return isWord || isCommonPassword(password)
 }
 
-/** Of shorter ones, such as `a`, most of the password is something else. */
+/** Shorter words, such as `a`, are too small a part of a password. */
 const SHORTEST_WORD = 4
 
-/** Letters and digits alone, in one case. */
+/** Letters and digits only, lower case. */
 const lettersOf = (text: string) =>
   text
     .normalize('NFKC')
     .toLowerCase()
     .replaceAll(/[^\p{L}\p{M}\p{N}]/gu, '')
 
-/** The same without the digits at either end: a year, a 1. */
+/** The same without digits at either end (a year, a 1). */
 function coreOf(text: string): string {
   const letters = lettersOf(text)
   return /\D(?:.*\D)?/s.exec(letters)?.[0] ?? letters

@@ -22,35 +22,35 @@ export interface HashingCost {
   readonly parallelism: number
 }
 
-/** Salt and hash of a password that nobody knows: verifying against it fails as slowly as against anybody's. */
+/** Salt and hash of an unknown password: comparing with it takes as long as with a user's hash. */
 const NOBODYS = '8eJPheyHmBlhgKGyNGhXxw$JWxDto8vbia2vsomlj7wtaEidaJL2O5lqXZAyHlNFHc'
 
-/** How hashing went, and whether the stored hash should be replaced by one with the current parameters. */
+/** Result of a comparison. `outdated`: the stored hash should be replaced by one with the current parameters. */
 export interface Verification {
   readonly matches: boolean
-  /** Whether it is the password that is only claimed. */
+  /** Whether it matches the claimed hash (see `verify`). */
   readonly isClaimed: boolean
   readonly outdated: boolean
 }
 
 export interface Passwords {
   /**
-   * To be asked before anything else is done for a hash.
+   * Checks for room in the queue, before any other work for a hash.
    *
-   * @throws ServiceUnavailable when too many wait already, TooManyRequests when too many of the same wait
+   * @throws ServiceUnavailable if the queue is full, TooManyRequests if the client's share of it is
    */
   admit(turn?: Turn): void
-  /** @throws as `admit`; ServiceUnavailable where it would take too long; why nobody waits for it any more */
+  /** @throws as `admit`; ServiceUnavailable after a too long wait; the reason of the turn's signal if the client left */
   hash(password: string, turn?: Turn): Promise<string>
-  /** Hashes for somebody whose password was found right, ahead of all that wait: who has come so far is finished. */
+  /** Hashes ahead of the queue, for a user whose password was just verified. */
   renew(password: string, turn?: Turn): Promise<string>
   /**
-   * Compares a password with a stored hash (argon2, or bcrypt of older services). Without a hash it takes the
-   * same time and never matches, so that an answer's time does not tell whether an address is known.
+   * Compares a password with a stored hash (argon2, or bcrypt of older services). Without a hash it takes the same time
+   * and never matches, so that the time of an answer does not reveal whether an address is known.
    *
-   * @param settle is told first whether it matches. What it throws is thrown, after the time of one that does not
-   * @param claimed a hash to compare with where the first does not match; null where there is none, which takes the same
-   *   time. What matches it still takes the time of one that fails
+   * @param settle called first with the result. What it throws is thrown, after the time of a failed comparison
+   * @param claimed a second hash, compared if the first does not match; null takes the same time. A match with it takes the
+   *   time of a failed comparison
    * @throws as `hash`
    */
   verify(
@@ -60,26 +60,26 @@ export interface Passwords {
     turn?: Turn,
     claimed?: string | null,
   ): Promise<Verification>
-  /** How many have their turn, and how many wait for it. */
+  /** Hashes being computed, and hashes in the queue. */
   load(): Pick<HashingLimits, 'running' | 'waiting'>
   close(): Promise<void>
 }
 
 export interface HashingLimits {
-  /** What a new hash costs; less only where a test is about something else. */
+  /** Parameters of new hashes; lower in tests. */
   readonly cost: HashingCost
-  /** Passwords whose turn it is, as many as there are cores. Half as many are argon2's at a time, each in 64 MiB. */
+  /** Hashes at a time: the number of cores. Of argon2 half as many, with 64 MiB each. */
   readonly running: number
-  /** Hashes that wait for their turn; at about 30 a second on two cores, the last one waits 2 s. */
+  /** Length of the queue; at about 30 hashes a second on two cores, the last one waits 2 s. */
   readonly waiting: number
   /**
-   * Milliseconds that one waits for its turn at most. Half of what an answer may take (http/deadline.ts), so that
-   * what is begun is in time.
+   * Longest wait in the queue, in milliseconds: half of what an answer may take (http/deadline.ts), so that a hash that is
+   * started is still in time.
    */
   readonly patience: number
   /**
-   * Milliseconds that a comparison takes at least where it fails. Hashes of older services are cheaper or dearer than
-   * today's; all are compared within this time (bcrypt at cost 12 in 250 ms), so that it does not show who has one.
+   * Least duration of a failed comparison, in milliseconds. Hashes of older services take more or less time; all take less
+   * than this (bcrypt at cost 12: 250 ms), so that the duration does not reveal which hash an account has.
    */
   readonly failing: number
 }
@@ -94,8 +94,8 @@ const defaults: HashingLimits = {
 }
 
 /**
- * bcryptjs is JavaScript and would stall the event loop, so it runs in threads that end when idle for a minute. Loaded
- * for the first hash of an older service.
+ * bcryptjs is JavaScript and would block the event loop, so it runs in worker threads, which end after a minute without
+ * work. Loaded for the first bcrypt hash.
  */
 async function bcryptThreads(): Promise<Piscina<{ password: string; hash: string }, boolean>> {
   const { Piscina: Threads } = await import('piscina')
@@ -109,14 +109,13 @@ async function bcryptThreads(): Promise<Piscina<{ password: string; hash: string
 
 type Work = () => Promise<unknown>
 
-/** Password hashing off the event loop, with a bound on how much of it runs and waits at once. */
+/** Password hashing off the event loop, in one bounded queue. */
 export function passwords(given: Partial<HashingLimits> = {}): Passwords {
   const limits = { ...defaults, ...given }
   const { memoryCost, timeCost, parallelism } = limits.cost
   const current = `$argon2id$v=19$m=${memoryCost},t=${timeCost},p=${parallelism}$`
   const queue = turns(limits)
-  // The lanes of one hash keep two cores busy. Those of two at once get in each other's way there, in twice the memory:
-  // eight sign-ins a hundred less.
+  // The lanes of one hash use two cores. Two hashes at a time were 8 % slower there, with twice the memory.
   const argon2 = workQueue<unknown, Work, unknown>((work) => work(), Math.ceil(limits.running / 2))
   let bcrypt: ReturnType<typeof bcryptThreads> | undefined
 
@@ -139,9 +138,9 @@ export function passwords(given: Partial<HashingLimits> = {}): Passwords {
         queue.again(() => argon2.unshift(argon2Of(password)) as Promise<string>, turn),
       ),
     async verify(hash, password, settle = () => Promise.resolve(), turn = ANYBODY, claimed?: string | null) {
-      // From its turn on, as a queue takes longer than this.
+      // Measured from its turn: the time in the queue does not count.
       let start = 0
-      /** The form that fits. Whose text is normal already is compared once, whoever it is. */
+      /** The form of the password that matches. A text in normal form has one form, and is compared once. */
       const formOf = async (hash: string) => {
         for (const form of typedForms(password)) if (await matches(hash, form)) return form
         return undefined
@@ -159,7 +158,7 @@ export function passwords(given: Partial<HashingLimits> = {}): Passwords {
         await settle(matched)
         passes = matched
       } finally {
-        // A password of two forms is compared twice.
+        // A password with two forms is compared twice.
         if (!passes) await until(start + limits.failing * typedForms(password).length)
       }
       return {

@@ -9,16 +9,16 @@ import { siteOf } from '../../text/network.ts'
 declare module 'fastify' {
   interface FastifyReply {
     /**
-     * For whom a password is hashed on the way to this answer: the network that asks, and an account. Over as soon as the
-     * client is gone, or was answered.
+     * The queue's share keys for this request (network, account), and a signal that is aborted once the client has left or
+     * was answered.
      */
     turn(account?: string): Turn
-    /** Aborted then; null before somebody asks. */
+    /** Controller of that signal; null until `turn` is called. */
     gone: AbortController | null
   }
 }
 
-/** Gives each request its turn in the queue for hashing (accounts/passwords/turns.ts). */
+/** `reply.turn()`, for the queue of hashes (turns.ts). */
 export const turns = plugin(
   (app, { config }: { config: Config }, done) => {
     app.decorateReply('gone', null)
@@ -28,7 +28,7 @@ export const turns = plugin(
       const shares = config.RATE_LIMIT_ENABLED ? sharesOf(this.request, account) : []
       return { shares, gone: this.gone.signal }
     })
-    // Not on the response's own `close`: of several on one connection, Node closes the first alone.
+    // Not the response's `close`: of several pipelined responses Node emits it for the first only.
     app.onEnded((_request, reply) => abort(reply))
     done()
   },

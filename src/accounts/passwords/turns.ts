@@ -1,20 +1,20 @@
 import { ServiceUnavailable, TooManyRequests } from '../../contract/errors.ts'
 
-/** For whom something is done. */
+/** Whom a job is for. */
 export interface Turn {
-  /** Networks and accounts, each of which may hold only a part of the queue. */
+  /** Networks and accounts, each limited to a part of the queue. */
   readonly shares: readonly Share[]
-  /** Aborted as soon as nobody waits for the answer any more. */
+  /** Aborted when the client has left. */
   readonly gone: AbortSignal
 }
 
 export interface Share {
   readonly key: string
-  /** Of all places, such as 1/8. */
+  /** Part of the queue, such as 1/8. */
   readonly part: number
 }
 
-/** Nobody in particular, who waits as long as it takes. */
+/** No shares, and never aborted. */
 export const ANYBODY: Turn = { shares: [], gone: new AbortController().signal }
 
 export interface TurnLimits {
@@ -27,8 +27,8 @@ export interface TurnLimits {
 }
 
 /**
- * A bounded queue, in which nobody stands in the way of others: each share holds so many places at most, and what
- * nobody waits for any more, or what waited too long, gives its place back without being run.
+ * A bounded, fair queue: each share may hold a limited number of places, and a job whose client has left, or that waited
+ * too long, is dropped without being run.
  */
 export function turns({ running: atOnce, waiting: most, patience }: TurnLimits) {
   const ahead = new Set<() => void>()
@@ -37,7 +37,7 @@ export function turns({ running: atOnce, waiting: most, patience }: TurnLimits) 
   const whenIdle: (() => void)[] = []
   let running = 0
 
-  /** @throws ServiceUnavailable where the queue is full, TooManyRequests where one of the shares is */
+  /** @throws ServiceUnavailable if the queue is full, TooManyRequests if a share is */
   function admit({ shares }: Turn) {
     for (const { key, part } of shares)
       if ((held.get(key) ?? 0) >= Math.max(1, most * part)) throw new TooManyRequests('hashing')
@@ -52,7 +52,7 @@ export function turns({ running: atOnce, waiting: most, patience }: TurnLimits) 
     }
   }
 
-  /** Resolves when its turn has come. */
+  /** Resolves when the job may run. */
   async function place({ gone }: Turn, line: Set<() => void>): Promise<void> {
     gone.throwIfAborted()
     if (running < atOnce) return void (running += 1)
@@ -101,15 +101,15 @@ export function turns({ running: atOnce, waiting: most, patience }: TurnLimits) 
 
   return {
     admit,
-    /** Runs it when its turn has come. @throws as `admit`; ServiceUnavailable where that takes too long; why it is `gone` */
+    /** Queues and runs a job. @throws as `admit`; ServiceUnavailable after a too long wait; the reason of `gone` */
     async take<T>(work: () => Promise<T>, turn: Turn): Promise<T> {
       admit(turn)
       return run(work, turn, waiting)
     },
-    /** The same, ahead of all that wait, and never refused: for somebody whose turn it was a moment ago. */
+    /** Runs a job ahead of the queue; never refused. For a second job of somebody whose first one just ran. */
     again: <T>(work: () => Promise<T>, turn: Turn): Promise<T> => run(work, turn, ahead),
     load: () => ({ running, waiting: ahead.size + waiting.size }),
-    /** Resolves when nothing runs, nor waits. */
+    /** Resolves when the queue is empty and nothing runs. */
     idle: (): Promise<void> =>
       running === 0 ? Promise.resolve() : new Promise((resolve) => whenIdle.push(resolve)),
   }
