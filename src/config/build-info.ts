@@ -1,10 +1,10 @@
 import { existsSync, readFileSync } from 'node:fs'
 
-/** Which build this is, for logs, health, metrics, traces and reports. */
+/** Version and commit, for logs, health, metrics, traces and reports. */
 export interface BuildInfo {
-  /** Of the package: package.json stands beside the folder of the code, in an image too. */
+  /** From package.json, which is beside dist in an image too. */
   readonly version: string
-  /** The commit that it was built from, where the build knew it (scripts/build.mjs). */
+  /** Commit of the build, if known (scripts/build.mjs). */
   readonly revision?: string
 }
 
@@ -18,5 +18,5 @@ const { revision } = read('../build.json') as Partial<BuildInfo>
 
 export const buildInfo: BuildInfo = { version, ...(revision !== undefined && { revision }) }
 
-/** Both in one, as Sentry and OpenTelemetry have it (and Semantic Versioning, 10). */
+/** Both in one (Semantic Versioning, 10), for Sentry and OpenTelemetry. */
 export const release = revision === undefined ? version : `${version}+${revision}`

@@ -1,7 +1,6 @@
 /**
- * What a database or a role may have set otherwise, and what would change answers: how dates are written, where tables
- * are looked for, what a statement sees. Every connection says it when it starts. PgBouncer keeps these two for each
- * client, and refuses the others ("unsupported startup parameter").
+ * Session settings that a database or a role may have changed and that would change answers. Every connection sets them at
+ * start. PgBouncer tracks these two per client, and refuses the others ("unsupported startup parameter").
  */
 export const throughPooler = { DateStyle: 'ISO, MDY', TimeZone: 'UTC' }
 

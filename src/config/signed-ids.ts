@@ -1,20 +1,18 @@
 import { createHmac, hkdfSync, timingSafeEqual } from 'node:crypto'
 
 /**
- * Secrets that are derived, not stored: an id of a row with a MAC over it. Who reads the database has the ids, but
- * cannot make the MACs.
+ * Tokens that are derived, not stored: the id of a row, and a MAC over it. Reading the database gives the ids, not the MACs.
  */
 export interface SignedIds {
-  /** `id.mac`; both parts are base64url or hex and dashes, so that it stands in a URL as it is. */
+  /** `id.mac`, safe in URLs. */
   sign(id: string): string
-  /** The id, or undefined where this key did not sign it. Takes the same time however much of the MAC fits. */
+  /** The id, or undefined if the MAC is wrong. Compares in constant time. */
   open(signed: string): string | undefined
 }
 
 /**
  * @param secret SECRET_KEY
- * @param purpose what the ids are good for; a signature for one purpose is worth nothing for another, as each has
- *   a key of its own (HKDF, RFC 5869)
+ * @param purpose each has its own key (HKDF, RFC 5869), so a token for one purpose is invalid for another
  */
 export function signedIds(secret: string, purpose: string): SignedIds {
   const mac = macOf(secret, purpose)
@@ -29,7 +27,7 @@ export function signedIds(secret: string, purpose: string): SignedIds {
   }
 }
 
-/** A MAC (HMAC-SHA-256, base64url) of a text, under a key that is derived for this purpose alone. */
+/** HMAC-SHA-256 (base64url) with a key derived for this purpose. */
 export function macOf(secret: string, purpose: string): (text: string) => string {
   const key = Buffer.from(hkdfSync('sha256', secret, '', `groundwork/${purpose}`, 32))
   return (text) => createHmac('sha256', key).update(text).digest('base64url')

@@ -1,6 +1,6 @@
 import ipaddr from 'ipaddr.js'
 
-/** An address or a CIDR block of TRUST_PROXY; undefined for what is none. */
+/** Parses an address or a CIDR block of TRUST_PROXY; undefined if it is neither. */
 export function blockOf(
   text: string,
 ): { readonly version: 4 | 6; readonly prefix: number; readonly isPublic: boolean } | undefined {
@@ -21,22 +21,22 @@ export function blockOf(
   return { version: 6, prefix, isPublic: isPublic(ipaddr.IPv6, text, prefix) }
 }
 
-/** ::ffff:0:0/96, as addresses of IPv4 are written in IPv6; a larger block around it trusts every one of them, too. */
+/** ::ffff:0:0/96, IPv4-mapped addresses; a larger block around it trusts every IPv4 address. */
 const ALL_OF_IPV4 = ipaddr.IPv6.parse('::ffff:0:0')
 
-/** Whether addresses of the internet are in it: 172.16.0.0/8 begins in 172.0.0.0, whatever address it is written with. */
+/** Whether it contains public addresses. By its first and last one: 172.16.0.0/8 begins at 172.0.0.0. */
 function isPublic(kind: typeof ipaddr.IPv4 | typeof ipaddr.IPv6, text: string, prefix: number): boolean {
   const block = text.includes('/') ? text : `${text}/${prefix}`
   const ends = [kind.networkAddressFromCIDR(block), kind.broadcastAddressFromCIDR(block)]
   return ends.some((end) => end.range() === 'unicast')
 }
 
-/** Nothing that is one's own is larger: 10.0.0.0/8 and fc00::/7. */
+/** Prefix lengths of the largest private blocks: 10.0.0.0/8 and fc00::/7. */
 const LARGEST = { 4: 8, 6: 7 } as const
-/** Nor are the networks of one provider: of Cloudflare's, 104.16.0.0/13 and 2400:cb00::/32. */
+/** Somewhat larger than the largest blocks of one provider: Cloudflare's 104.16.0.0/13 and 2400:cb00::/32. */
 const LARGEST_PUBLIC = { 4: 12, 6: 24 } as const
 
-/** `all`: everybody can say which address they have. `many`: of a large part of the internet, anybody. */
+/** `all`: every client can forge its address. `many`: clients in a large part of the internet can. */
 export function breadthOf(blocks: readonly string[]): 'all' | 'many' | 'wide' | 'few' {
   const found = blocks.flatMap((text) => blockOf(text) ?? [])
   if (found.some(({ prefix }) => prefix === 0)) return 'all'

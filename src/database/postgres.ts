@@ -16,25 +16,25 @@ import { SETTINGS, type Settings, checkDatabase, checkSettings } from './pool/se
 
 export interface PostgresOptions {
   readonly url: string
-  /** A direct connection where `url` leads to a pooler. */
+  /** A direct connection, if `url` leads to a pooler. */
   readonly migrationUrl: string
-  /** Connections at most. */
+  /** Maximum number of connections. */
   readonly poolSize: number
-  /** Milliseconds that a statement may run; 800 where left out. */
+  /** Statement timeout in milliseconds; 800 by default. */
   readonly timeoutMs?: number
   /** As `PoolBounds` has it. */
   readonly depth?: number | undefined
 }
 
-/** So long a start waits for another process that migrates, before it says so and tries again. */
+/** How long a start waits for another process that migrates, before it logs so and retries. */
 const LOCK_WITHIN_MS = 3_000
 
 const CONNECT_SECONDS = 2
 const CLOSE_SECONDS = 1
 
 /**
- * A pool of connections to PostgreSQL. It connects on first use, and again by itself after a fault; a statement that
- * can't be run in time fails (bounded-pool.ts).
+ * A pool of connections to PostgreSQL. Connects on first use, and reconnects by itself; a statement beyond its deadline fails
+ * (pool/bounded-pool.ts).
  */
 export function connectPostgres(options: PostgresOptions): Connection {
   const { url, migrationUrl, poolSize: size, timeoutMs: runMs = 800, depth } = options
@@ -67,17 +67,16 @@ export function connectPostgres(options: PostgresOptions): Connection {
 }
 
 /**
- * Without `fetch_types: false`, postgres.js 3.4.9 asks on each new connection for types that Drizzle knows itself, and
- * lets nobody catch that the connection breaks meanwhile, which ends the process.
+ * With fetch_types, postgres.js 3.4.9 queries types on each new connection, which are not needed here, and a connection that
+ * is lost meanwhile becomes an uncaught exception.
  */
 const quiet = { fetch_types: false, onnotice: () => undefined }
 
 const named = { application_name: 'groundwork' }
 
 /**
- * For a direct connection: what a statement of a process that was killed may still do to others. A pooler refuses to
- * be told so at the start of a connection (PgBouncer: "unsupported startup parameter"); through one, these belong into
- * its own configuration or the role's. Milliseconds.
+ * Server-side limits in milliseconds, for statements whose process was killed. On a direct connection only: poolers refuse
+ * them as startup parameters (PgBouncer: "unsupported startup parameter"), so there they are set for the role.
  */
 const serverTimeouts = (runMs: number) => ({
   statement_timeout: runMs + 4_000,
@@ -85,9 +84,9 @@ const serverTimeouts = (runMs: number) => ({
   idle_in_transaction_session_timeout: runMs + 9_000,
 })
 
-/** Another process migrates, or a connection that it left behind holds the lock still. */
+/** Another process migrates, or a connection that it left behind still holds the lock. */
 class MigrationLocked extends Error {
-  /** Lock not available: it may be in a moment (faults.ts). */
+  /** lock_not_available, which faults.ts calls unavailable. */
   readonly code = '55P03'
   override readonly name = 'MigrationLocked'
 }
@@ -117,9 +116,9 @@ async function requireMigrated(url: string) {
 }
 
 /**
- * Drizzle's migrator fails when two processes run it at once; a lock makes the others wait, for so long. It is a lock of
- * the transaction, in which all migrations are: behind a pooler one of the session would outlive its owner, and stop
- * every start from then on. Where nothing is to be done, nothing is locked.
+ * Drizzle's migrator fails if two processes run it at once, so an advisory lock makes others wait. It is a lock of the
+ * transaction that all migrations run in: behind a pooler, a session lock would outlive its owner and block every start.
+ * Without pending migrations nothing is locked.
  */
 async function migrateUnderLock(url: string, waitMs: number) {
   let losses = 0
@@ -154,8 +153,8 @@ async function migrateUnderLock(url: string, waitMs: number) {
 const MIGRATING = 'groundwork migrations'
 
 /**
- * Whatever is set for the role or the database: tables go to the schema that migrations name, operators of pg_trgm are
- * found where it was installed, and nothing is timed but the wait for locks.
+ * Overrides settings of the role or the database: migrations find the public schema and the operators of pg_trgm, and have no
+ * statement timeout.
  */
 const AS_MIGRATIONS_EXPECT = `
   select set_config('search_path', concat_ws(', ', 'public', (
@@ -184,13 +183,13 @@ async function takesLock(send: Send, waitMs: number) {
   }
 }
 
-/** Who holds the lock, for people. */
+/** Describes who holds the lock. */
 async function holderOf(send: Send) {
   const [found] = await send<{ holder: string }[]>(MIGRATION_LOCK_HOLDER)
   return `Another connection holds the lock of migrations: ${found?.holder ?? 'it has ended just now'}`
 }
 
-/** A transaction as Drizzle's migrator wants a client: what it begins is a part of the transaction. */
+/** A client for Drizzle's migrator that runs everything in the open transaction. */
 function asClient({ options, parameters }: Sql, unsafe: Send): Sql {
   const transaction = { options, parameters, unsafe }
   return Object.assign(transaction, {

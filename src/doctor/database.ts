@@ -19,13 +19,13 @@ import { keepsPreparedStatements } from './pooler.ts'
 const OLDEST = 15
 const CLOCK_SECONDS = 2
 
-/** Whether the build's migrations lead to the tables that it uses. */
+/** Checks that the migrations match tables.ts. */
 export function* schemaFindings(): Generator<Finding> {
   const forgotten = forgottenMigration()
   if (forgotten !== undefined) yield wrong('migrations', forgotten)
 }
 
-/** Asks PostgreSQL what the service needs of it. Changes nothing. */
+/** Checks PostgreSQL. Changes nothing. */
 export async function* databaseFindings(config: Config): AsyncGenerator<Finding> {
   const { DATABASE_URL: url, MIGRATION_DATABASE_URL: direct = url } = config
   if (url === undefined)
@@ -70,7 +70,7 @@ async function* postgresFindings(url: string, direct: string, config: Config): A
   if (direct !== url) yield* asking(direct, config, 'migrations', migrator)
 }
 
-/** Every statement of the service is prepared once for a connection, and executed in many transactions. */
+/** Prepared statements must survive a transaction, as each is prepared once per connection. */
 async function* poolerFindings(url: string): AsyncGenerator<Finding> {
   if (await keepsPreparedStatements(url)) return
   yield wrong(
@@ -80,7 +80,7 @@ async function* poolerFindings(url: string): AsyncGenerator<Finding> {
   )
 }
 
-/** What lies between may read and change everything, and answer in the server's place. */
+/** Without verified TLS, somebody in between can read and change everything. */
 function* tlsFindings(url: string, { ENVIRONMENT }: Config): Generator<Finding> {
   const read = readDatabaseUrl(url)
   if (isLoopbackOnly(read)) return
@@ -147,7 +147,7 @@ async function* serverFindings(sql: Sql, config: Config): AsyncGenerator<Finding
     )
 }
 
-/** Addresses are asked for in small letters; the locale "C" finds no others that another program stored. */
+/** Addresses are looked up in lower case; the locale "C" does not fold non-ASCII letters of rows that others wrote. */
 async function* localeFindings(sql: Sql): AsyncGenerator<Finding> {
   const [found] = await sql`
     select lower('É') = 'é' as knows_letters, to_regclass('public.users') is not null as is_migrated`
@@ -212,13 +212,13 @@ async function* migrationFindings(sql: Sql): AsyncGenerator<Finding> {
   else yield fine('migrations', `all ${entries.length} are applied`)
 }
 
-/** Held for longer than a moment, it is held by nobody who migrates. */
+/** A lock that is held for long is not held by a migration. */
 async function* lockFindings(sql: Sql): AsyncGenerator<Finding> {
   const [found] = await sql.unsafe<{ holder: string }[]>(MIGRATION_LOCK_HOLDER)
   if (found) yield wrong('migrations', `another connection holds the lock of migrations: ${found.holder}`)
 }
 
-/** Of the role that runs the service, where another one migrates: to read and write every table that is there. */
+/** Privileges of the service's role, if another one migrates: read and write every table. */
 async function* usageFindings(sql: Sql, { role, may_use }: Settings): AsyncGenerator<Finding> {
   if (!may_use)
     yield wrong(
@@ -245,7 +245,7 @@ async function* usageFindings(sql: Sql, { role, may_use }: Settings): AsyncGener
   if (may_use && denied.length === 0) yield fine('privileges', `${role} may use the tables`)
 }
 
-/** Of whoever migrates: to create, and to read and write every table that is there. */
+/** Privileges of the migrating role: create, and read and write every table. */
 async function* privilegeFindings(sql: Sql): AsyncGenerator<Finding> {
   const [may] = await sql`
     select quote_ident(current_user) as role, has_schema_privilege('public', 'CREATE') as create_tables,
@@ -273,7 +273,7 @@ async function* privilegeFindings(sql: Sql): AsyncGenerator<Finding> {
 
 const searched = new Map([['users', ['email', 'full_name']], ...searchedColumns(tables)])
 
-/** Where the indexes can't be made, the migration goes on without, and searches read all rows. */
+/** Without pg_trgm the migration skips search indexes, and searches read all rows. */
 async function searchFinding(sql: Sql): Promise<Finding> {
   const indexes = Array.from(searched.keys(), (name) => `${name}_search_index`).join()
   const [found] = await sql`
@@ -291,7 +291,7 @@ async function searchFinding(sql: Sql): Promise<Finding> {
   return doubtful('search', 'is not indexed, and reads all rows', MAKE_INDEXES)
 }
 
-/** To be run by whoever may make extensions. */
+/** For a role that may create extensions. */
 const MAKE_INDEXES = [
   'create extension if not exists pg_trgm',
   ...Array.from(

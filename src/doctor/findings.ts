@@ -1,10 +1,10 @@
-/** What the doctor found: fine, worth a thought, or in the way. */
+/** Result of a check: fine, doubtful, or wrong. */
 export interface Finding {
   readonly mark: '✓' | '!' | '✗'
-  /** What it is about, in a word. */
+  /** Subject, in a word. */
   readonly about: string
   readonly text: string
-  /** What mends it. */
+  /** How to fix it. */
   readonly fix?: string | undefined
 }
 

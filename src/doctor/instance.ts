@@ -3,10 +3,10 @@ import { withoutLastSlashes } from '../text/text-values.ts'
 import { type Finding, doubtful, fine, wrong } from './findings.ts'
 
 const WITHIN_MS = 5_000
-/** TEST-NET-3 (RFC 5737): nobody comes from there. */
+/** TEST-NET-3 (RFC 5737): no real client has such an address. */
 const FORGED = '203.0.113.99'
 
-/** Asks a running instance, as a client would: is it up, and whom does it take its clients for? */
+/** Checks a running instance over HTTP: health, and which address it sees for its clients. */
 export async function* instanceFindings(url: string, config: Config): AsyncGenerator<Finding> {
   const base = withoutLastSlashes(url)
   const ask = (path: string, init: RequestInit = {}) =>
@@ -29,7 +29,7 @@ const reason = (error: unknown) => {
   return cause?.code ?? name
 }
 
-/** Signs in as the first superuser, with an address that it does not have, and looks what was seen. */
+/** Signs in as the first superuser with a forged X-Forwarded-For, and checks the address of the session. */
 async function addressFinding(
   ask: (path: string, init?: RequestInit) => Promise<Response>,
   { FIRST_SUPERUSER: username, FIRST_SUPERUSER_PASSWORD: password }: Config,

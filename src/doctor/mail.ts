@@ -2,7 +2,7 @@ import type { Config } from '../config/config.ts'
 import { tryServer } from '../mail/transport.ts'
 import { type Finding, doubtful, fine, wrong } from './findings.ts'
 
-/** Connects to the mail server and signs in, as a mail would. Sends none. */
+/** Connects to the mail server and authenticates. Sends nothing. */
 export async function mailFinding(config: Config): Promise<Finding> {
   const { mail, SMTP_HOST: host, SMTP_PORT: port, SMTP_SSL, SMTP_TLS, SMTP_USER } = config
   if (mail === 'inbox') return fine('mail', 'kept in the inbox, as there is no SMTP_HOST')
@@ -25,7 +25,7 @@ export async function mailFinding(config: Config): Promise<Finding> {
   }
 }
 
-/** By the codes of nodemailer. */
+/** By error code of nodemailer. */
 const fixes: Record<string, string> = {
   EAUTH: 'see SMTP_USER and SMTP_PASSWORD',
   ETLS: 'the server offers no STARTTLS: SMTP_SSL=true for TLS from the first byte, SMTP_TLS=false for none',

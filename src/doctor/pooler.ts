@@ -10,19 +10,19 @@ interface Opened {
 }
 
 const WITHIN_MS = 3_000
-/** A pooler has that many connections that it may give to others meanwhile. */
+/** Connections opened beside the tested one, to take its server connection away. */
 const OTHERS = 10
 
-/** SQLSTATE: there is no statement of that name, or there is one that another client made. */
+/** SQLSTATE: the statement does not exist, or another client prepared one of that name. */
 const LOST = new Set(['26000', '42P05'])
 
 const STATEMENT = 'select pg_backend_pid() as pid, $1::text as text'
 
 /**
- * Prepares a statement, has others hold the connection of the server that it was prepared on, and executes it on another
- * one. In a transaction, as postgres.js prepares a lost statement again outside of one.
+ * Prepares a statement, keeps its server connection busy, and executes the statement on another one: in a transaction, as
+ * postgres.js prepares a lost statement again outside of one.
  *
- * @returns true, too, where that can't be tried: a pooler has one connection alone, or is away
+ * @returns true also if it can't be tested (the pooler has one server connection, or is away)
  */
 export async function keepsPreparedStatements(url: string): Promise<boolean> {
   const open = () => {
@@ -49,7 +49,7 @@ export async function keepsPreparedStatements(url: string): Promise<boolean> {
     return true
   }
   const end = new AbortController()
-  /** Takes a connection of the server, and keeps it until all is over. */
+  /** Holds a server connection until the end. */
   const hold = ({ client, losses }: Opened) =>
     new Promise<number>((resolve, reject) => {
       const held = inTransaction(client, losses, async (send) => {

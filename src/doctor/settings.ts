@@ -2,7 +2,7 @@ import type { Config } from '../config/config.ts'
 import { settingDoubts } from '../config/setting-doubts.ts'
 import { type Finding, doubtful, fine, wrong } from './findings.ts'
 
-/** What can be told from the environment alone. */
+/** Checks of the environment alone. */
 export function* settingsFindings(config: Config, faults: readonly string[]): Generator<Finding> {
   if (faults.length === 0) yield fine('environment', `${config.ENVIRONMENT}; every name is right`)
   for (const fault of faults) {

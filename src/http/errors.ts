@@ -22,7 +22,7 @@ import type { ErrorBody } from './pages/web-page.ts'
 import { rememberInput } from './observe/logger.ts'
 import { validationFaults } from './input/validation-faults.ts'
 
-/** The one place that turns errors into answers: `{"detail": …, "code": …}` and nothing of what is inside. */
+/** Turns errors into answers, `{"detail": …, "code": …}`, without anything internal. */
 export const errors = plugin(
   (app, _options, done) => {
     app.setErrorHandler((thrown, request, reply) => {
@@ -31,7 +31,7 @@ export const errors = plugin(
       try {
         return answerError(error, request, reply)
       } catch (fault) {
-        // An error whose fields are something else than its type says: what it is can't be told.
+        // An error object with unexpected fields can't be described safely.
         request.log.error({ err: fault, route: request.routeOptions.url }, 'request failed')
         return sendApiError(reply, new InternalServerError())
       }
@@ -41,7 +41,7 @@ export const errors = plugin(
   { name: 'errors', dependencies: ['reporting'] },
 )
 
-/** Something was thrown that is no Error: `throw null`, `Promise.reject('text')`. What it was may be a secret. */
+/** For thrown values that are not errors: `throw null`, `Promise.reject('text')`. The value may be a secret. */
 class NoError extends Error {
   readonly code = 'NO_ERROR'
 
@@ -72,7 +72,7 @@ function answerError(error: FastifyError, request: FastifyRequest, reply: Fastif
   return sendApiError(reply, answer)
 }
 
-/** Who tries what they may not is told of, whichever route refuses it. */
+/** Logs refusals that matter for security, of every route. */
 function recordRefusal(request: FastifyRequest, answer: ApiError): void {
   if (isOf(InvalidCredentials, answer)) request.recordRefusal('token_refused', answer.reason ?? 'unknown')
   else if (isOf(InvalidToken, answer)) request.recordRefusal('link_refused', 'unknown, used or expired')
@@ -99,7 +99,7 @@ export const errorBody = (error: ApiError): ErrorBody => ({
 
 function toApiError(error: FastifyError, { raw }: FastifyRequest): ApiError {
   if (error instanceof ApiError) return error
-  // Its code is that of a connection of the database that broke.
+  // A closed request has the same error code as a lost connection of the database.
   if (error === raw.errored) return new ClientClosedRequest()
   const kind = known.get(error.code)
   if (kind) return new kind()

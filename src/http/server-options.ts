@@ -13,36 +13,36 @@ import { requestIds } from './observe/request-id.ts'
 
 type Options = FastifyHttpOptions<Server>
 
-/** Bytes of a body, unless the operation says more: the largest that has a use is a tenth of it. */
+/** Default limit of a body, in bytes: ten times the largest useful one. */
 const BODY_LIMIT = 32 * 1024
 
-/** How HTTP is spoken: sizes and times are bounded, and what can't even be routed is answered in the contract's shape. */
+/** Options of Fastify and Node's HTTP server: limits of size and time, and errors of what can't be routed. */
 export function serverOptions(config: Pick<Config, 'trustedProxies'>, logger: Logger | undefined): Options {
   const requestId = requestIds(config.trustedProxies)
   const trusts = config.trustedProxies.length > 0 ? trustOf(config.trustedProxies) : undefined
   return {
     ...(logger ? { loggerInstance: logger } : { logger: false }),
-    // The first that is asked about a request: its log line says where it comes from already.
+    // Called first for a request, before its address is read for the log.
     genReqId: (request) => {
       if (trusts) settleForwarded(request.headers, trusts)
       return requestId(request)
     },
-    // A busy machine may need more than the usual 10 s to make an embedded database.
+    // Creating an embedded database may take more than the default of 10 s.
     pluginTimeout: 60_000,
     trustProxy: trusts ?? false,
     bodyLimit: BODY_LIMIT,
-    // A slow client, a forgotten connection: each ends by itself; so does a stuck handler (http/deadline.ts).
+    // Limits for slow clients and idle connections; for stuck handlers see deadline.ts.
     requestTimeout: READ_WITHIN_MS + 5_000,
     connectionTimeout: 30_000,
     keepAliveTimeout: 72_000, // longer than the minute that balancers commonly keep a connection
-    // A request without a host is refused by http/input/framing.ts, in the contract's shape.
+    // Requests without Host are refused by input/framing.ts, with an error body.
     http: { maxHeaderSize: 32 * 1024, headersTimeout: 10_000, requireHostHeader: false },
-    // Requests that arrive on open connections while stopping are answered, not refused.
+    // While stopping, requests on open connections are still answered (stopping.ts).
     return503OnClosing: false,
     forceCloseConnections: 'idle',
-    // Node takes nothing but ASCII in a URL, so that each character of a query is a byte.
+    // Node accepts only ASCII in a URL, so each character of a query is one byte.
     routerOptions: { ...routerOptions, querystringParser: parseFormText },
-    // Of paths that can't be read. Answered here, they would pass no hook: no limit, no metric, no security headers.
+    // For paths that can't be decoded. Rerouted, so that hooks run: limits, metrics, security headers.
     frameworkErrors: (_error, { raw, server }, reply) => {
       raw.url = UNREADABLE_PATH
       server.routing(raw, reply.raw)
@@ -51,7 +51,7 @@ export function serverOptions(config: Pick<Config, 'trustedProxies'>, logger: Lo
   }
 }
 
-/** Leaves of X-Forwarded-For what Fastify is to take for the client, read once, where it reads it whenever it is asked. */
+/** Reduces X-Forwarded-For to the client's address, once; Fastify would parse it at each access. */
 function settleForwarded(headers: IncomingHttpHeaders, trusts: ReturnType<typeof trustOf>): void {
   const header = headers['x-forwarded-for']
   if (header === undefined) return
@@ -60,7 +60,7 @@ function settleForwarded(headers: IncomingHttpHeaders, trusts: ReturnType<typeof
   else headers['x-forwarded-for'] = client
 }
 
-/** What is not HTTP, or too much of it, gets the contract's shape too, and loses its connection. */
+/** Answers invalid or too large HTTP with an error body, and closes the connection. */
 function refuse(socket: Socket, code: string | undefined): void {
   if (!socket.writable || code === 'ECONNRESET') return void socket.destroy()
   const error =

@@ -8,9 +8,9 @@ import { settingsFindings } from '../doctor/settings.ts'
 import { endOnSignals } from './signals.ts'
 
 /**
- * `npm run doctor`, or `node dist/scripts/doctor.js`: looks at everything that the service needs, changes nothing, and
- * says a line of each with what mends it. Works where the service can't start. `--url` asks a running instance too.
- * Ends with 1 where something is in the way (✗), with 0 otherwise.
+ * `npm run doctor`, or `node dist/scripts/doctor.js`: checks everything that the service needs, changes nothing, and prints
+ * one line each, with the fix. Works even if the service can't start. `--url` also checks a running instance. Exits with 1
+ * if something is wrong (✗), else 0.
  */
 endOnSignals()
 const { values } = parseArgs({ options: { url: { type: 'string' } } })

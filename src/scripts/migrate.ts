@@ -3,10 +3,10 @@ import { connect } from '../database/connect.ts'
 import { startFault } from '../operations/start-faults.ts'
 import { endOnSignals } from './signals.ts'
 
-/** As long as a migration of large tables may take in another process. */
+/** Longest wait for a migration in another process. */
 const WAIT_MS = 60_000
 
-/** `npm run db:migrate`: brings the schema up to date without starting the service. */
+/** `npm run db:migrate`: applies migrations without starting the service. */
 endOnSignals()
 let config: Config | undefined
 try {

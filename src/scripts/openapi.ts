@@ -5,7 +5,7 @@ import { buildApp } from '../app.ts'
 import { readConfig } from '../config/config.ts'
 import { createPglite, overPglite } from '../database/embedded/embedded.ts'
 
-/** `npm run openapi`: writes openapi.json, as ENVIRONMENT=local serves it, from the routes. */
+/** `npm run openapi`: writes openapi.json from the routes, as ENVIRONMENT=local serves it. */
 
 const config = readConfig({
   ENVIRONMENT: 'local',

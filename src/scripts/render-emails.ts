@@ -5,12 +5,12 @@ import { html } from '../http/pages/html.ts'
 import { loadTemplates, render } from '../mail/templates.ts'
 import { samplesOf } from '../mail/samples.ts'
 
-// For designers: every message with sample values, as HTML and as text, and a page that shows all of them.
+// For designers: every message with sample values, as HTML and as text, and one page that shows them all.
 const target = new URL('../../output/emails/', import.meta.url)
 await rm(target, { recursive: true, force: true })
 await mkdir(target, { recursive: true })
 
-/** As who prefers dark colors sees it, whatever the designer prefers. */
+/** Dark colours, whatever the browser prefers. */
 const byNight = (mail: string) => mail.replaceAll('(prefers-color-scheme: dark)', 'all')
 
 const names = Object.keys(await loadTemplates()) as MessageName[]

@@ -22,7 +22,7 @@ const ASCII = /^[!-~]*$/
 /** What python-email-validator, and so the FastAPI template, refuses in a local part, too. */
 const UNSAFE = /^\p{M}|[\p{Z}\p{C}]/u
 
-/** No address is as long. */
+/** Longer than any address. */
 const LONGEST = 1000
 
 /**
@@ -47,10 +47,10 @@ const withSmallLetters = (local: string) =>
     .replaceAll('ς', 'σ')
     .replaceAll(FINAL_SIGMA, 'ς')
 
-/** Both small ones have the same capital; at the end of a word it is written ς. */
+/** Two lower-case forms of one letter: ς is written at the end of a word. */
 const FINAL_SIGMA = /(?<=[\p{L}\p{M}])σ(?![\p{L}\p{M}])/gu
 
-/** What URLs decode or cut off in a host name is no part of an address's domain. */
+/** Characters that a URL parser would decode or cut off in a host name. */
 const NO_DOMAIN = /[^A-Za-z0-9.\u{80}-\u{10FFFF}-]/u
 
 const asciiDomain = (domain: string) =>
@@ -76,7 +76,7 @@ export function unicodeForm(email: string): string | undefined {
   return `${email.slice(0, at)}@${domainToUnicode(domain)}`
 }
 
-/** `trim` leaves out characters without width. */
+/** `trim` does not remove zero-width characters. */
 const ZERO_WIDTH = new Set(['\u200B', '\u200C', '\u200D', '\u200E', '\u200F', '\u2060', '\u180E'])
 
 function withoutSpaceAround(text: string): string {

@@ -39,18 +39,18 @@ export function isSecretName(name: string): boolean {
   return isSecret
 }
 
-/** What only texts have that are worth a closer look. */
+/** Characters that a text must contain to be worth a closer look. */
 const SUSPECT = /[@?:=$%"']|--\w|[\w+-]{20}|bearer|basic/i
-/** A quote that nobody closes ends with its line, so that none is looked at twice. */
+/** An unclosed quote ends with its line, so that nothing is scanned twice. */
 const WORD = /"(?:[^"\\\n]|\\[^\n])*"?|(?<!\w)'(?:[^'\\\n]|\\[^\n])*'?|[^\s"'<>(),;]+/g
 
-/** A text without addresses, tokens, query strings, credentials of URLs, and values of secret names. */
+/** Masks addresses, tokens, query strings, credentials in URLs, and values of secret names. */
 export function maskedText(text: string): string {
   const start = cut(text)
   return SUSPECT.test(start) ? maskedWords(start) : start
 }
 
-/** Between words, so that no secret is told in part. */
+/** Cuts between words, so that no part of a secret remains. */
 function cut(text: string): string {
   if (text.length <= LONGEST_TEXT) return text
   const start = text.slice(0, LONGEST_TEXT)
@@ -81,7 +81,7 @@ function maskedWords(text: string): string {
   })
 }
 
-/** What is within quotes, without the backslashes of one level: they are halved, so that the work stays linear. */
+/** Text within quotes, with one level of backslashes removed: their number is halved, so that work stays linear. */
 function maskedQuote(word: string): string {
   const [quote = ''] = word
   const within = word.slice(1, word.length > 1 && word.endsWith(quote) ? -1 : undefined)
@@ -91,13 +91,13 @@ function maskedQuote(word: string): string {
 }
 
 /**
- * What a word says of the next one: `password` may be followed by `:` and a secret, `password:`, `--password` and
- * `Bearer` are by one.
+ * What a word says about the next one: after `password` may come `:` and a secret; after `password:`, `--password` and
+ * `Bearer` comes one.
  */
 type Announced = 'nothing' | 'name' | 'value'
 
 const IS_BETWEEN = /^[:=]$/
-/** Headers of several words: `Authorization: Token …`, `Cookie: a=b; c=d`. */
+/** Headers whose values have several words: `Authorization: Token …`, `Cookie: a=b; c=d`. */
 const IS_WHOLE_LINE = /authorization|cookie/i
 
 function announced(word: string, before: Announced): Announced {
@@ -107,7 +107,7 @@ function announced(word: string, before: Announced): Announced {
   return /[:=]$|^--/.test(word) || /^(bearer|basic)$/i.test(name) ? 'value' : 'name'
 }
 
-/** The name before the first `=` or `:` of a word, where it is that of a secret and the secret follows. */
+/** The name before the first `=` or `:` of a word, if it is a secret's name and the value follows. */
 function secretNameIn(word: string): string | undefined {
   const at = word.search(/[=:]/)
   const name = word.slice(word.lastIndexOf('/', at) + 1, Math.max(at, 0))
@@ -129,11 +129,11 @@ function maskedWord(word: string): string {
   return word.replaceAll(RUN, (run) => (looksRandom(run) ? REDACTED : run))
 }
 
-/** Tokens, keys and hashes do; names of code and ids of rows do not. */
+/** True for tokens, keys and hashes; false for names in code and ids of rows. */
 const looksRandom = (run: string) =>
   !UUID.test(run) && (/\d/.test(run) || (run.length >= 32 && /[a-z]/.test(run) && /[A-Z]/.test(run)))
 
-/** Where it leads, and nothing of what it says there. */
+/** A URL without credentials, query and fragment. */
 function maskedUrl(text: string): string {
   try {
     const { protocol, host, pathname } = new URL(text)
@@ -143,12 +143,12 @@ function maskedUrl(text: string): string {
   }
 }
 
-/** What a line may still tell of. */
+/** Budget of a line. */
 interface Budget {
   fields: number
 }
 
-/** The fields of a line, masked however deep they stand; those of these names are told by their serializers. */
+/** Masks the fields of a line at any depth, except the top-level ones in `serialized`. */
 export function maskedFields(
   fields: Record<string, unknown>,
   serialized: ReadonlySet<string>,
@@ -192,7 +192,7 @@ export function maskedFields(
 const TOO_DEEP = '[too deep]'
 const TOO_MUCH = '[too much]'
 
-/** Parameters and queries have no prototype. Of what is not plain, only its class is told. */
+/** Parameters and queries have no prototype. Of other objects only the class is logged. */
 function isPlain(value: object): value is Record<string, unknown> {
   const prototype: unknown = Object.getPrototypeOf(value)
   return prototype === Object.prototype || prototype === null

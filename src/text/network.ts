@@ -2,9 +2,8 @@ import { BlockList, isIP, isIPv6 } from 'node:net'
 import ipaddr from 'ipaddr.js'
 
 /**
- * Whom limits count as one: an IPv4 address, or the /64 of an IPv6 address, as whoever has one address of it has them
- * all (RFC 6177). An IPv4 address that is mapped into IPv6 (`::ffff:192.0.2.1`) is the IPv4 address. Some proxies
- * write a port behind the address; it does not count.
+ * What limits count as one client: an IPv4 address, or the /64 of an IPv6 address, as one client has all addresses of it
+ * (RFC 6177). An IPv4-mapped IPv6 address (`::ffff:192.0.2.1`) is the IPv4 address. A port, as some proxies add, is ignored.
  *
  * @param ip as Fastify gives it: none where the connection is gone or is no network's
  */
@@ -18,7 +17,7 @@ export function networkOf(ip: string | undefined): string {
   return `${prefix.join(':')}::/64`
 }
 
-/** More proxies in a row than anybody has; what lies beyond is believed of nobody. */
+/** Longest chain of proxies that is believed. */
 const MOST_HOPS = 32
 
 /**
@@ -38,7 +37,7 @@ export function trustOf(blocks: readonly string[]): (address: string | undefined
 }
 
 /**
- * The /48 that an IPv6 network is a part of, as whoever has one (a company, anybody with a tunnel) has 65,536 networks;
+ * The /48 around an IPv6 network, as one client (a company, anybody with a tunnel) may have all of its 65,536 networks;
  * undefined for IPv4.
  */
 export function siteOf(network: string): string | undefined {
@@ -47,9 +46,9 @@ export function siteOf(network: string): string | undefined {
 }
 
 /**
- * The client, as the proxies in front say it in X-Forwarded-For: its last address that is none of theirs. Each proxy adds
- * at the end whom it was asked by, so that what stands before an address that is no proxy's is anybody's word. What is no
- * address (`unknown`, a name) ends the chain as well: nobody is known then beyond the proxy behind it.
+ * The client in X-Forwarded-For: the last address that is not a trusted proxy's. Each proxy appends the address that it was
+ * asked by, so what stands before an untrusted address could be forged. A value that is no address (`unknown`, a name) ends
+ * the chain: the client is the proxy after it.
  *
  * @returns undefined where the chain begins at the first proxy
  */
@@ -69,7 +68,7 @@ export function forwardedFor(
   return client
 }
 
-/** Longer than any address with its port, brackets and quotes. */
+/** Longer than any address with port, brackets and quotes. */
 const LONGEST = 64
 
 /** An address as proxies write it: some with a port, in brackets, in quotes (RFC 7239, 6). */

@@ -1,21 +1,21 @@
-/** No password is longer, in code points. */
+/** Limit of a password, in code points. */
 export const LONGEST_PASSWORD = 128
 
-/** Code units, of which no text has a normal form of 128 code points: four that become one are the most there is. */
+/** A text of more code units has no NFKC form of 128 code points: at most four units become one. */
 const NEVER_FITS = 16 * LONGEST_PASSWORD
 
 const isLong = (text: string) => text.length > LONGEST_PASSWORD && [...text].length > LONGEST_PASSWORD
 
 /**
- * A password as it is counted and hashed (NFKC, NIST SP 800-63B, 5.1.1.2): the same, whichever keyboard it was typed on.
- * What is far too long stays as it is, so that nobody makes much work of it.
+ * The form in which a password is counted and hashed (NFKC, NIST SP 800-63B, 5.1.1.2): the same for every keyboard. A far
+ * too long text is returned as it is, so that it costs nothing.
  */
 export const normalPassword = (text: string): string =>
   text.length > NEVER_FITS ? text : text.normalize('NFKC')
 
-/** As what a typed password is compared: normal, and as it was typed, which is how older services hashed it. */
+/** Forms to compare a typed password in: normal, and as typed, as older services hashed it. */
 export const typedForms = (text: string): string[] => [...new Set([normalPassword(text), text])]
 
-/** Whether it is too long in either form: such a one was never chosen, and is not worth a hash. */
+/** Whether it is too long in both forms: nobody can have such a password, so it is not hashed. */
 export const isTooLong = (text: string): boolean =>
   isLong(text) && (text.length > NEVER_FITS || isLong(normalPassword(text)))

@@ -1,9 +1,8 @@
 import type { TSchema } from '@sinclair/typebox'
 
 /**
- * Values that arrive as text (query, path, environment) read as the type that their schema names, strictly:
- * what is not written like one stays text, and is refused by validation. (Ajv's own coercion would take
- * "0x10" and " 5" for numbers.)
+ * Converts text values (query, path, environment) to the type of their schema, strictly: anything else stays text and is
+ * refused by validation. (Ajv's own coercion takes "0x10" and " 5" for numbers.)
  */
 export function readText(schema: TSchema, text: unknown): unknown {
   if (typeof text !== 'string') return text
@@ -19,7 +18,7 @@ const BOOLEANS = new Map([
   ['0', false],
 ])
 
-/** A comma-separated or JSON list. */
+/** Parses a comma-separated or JSON list. */
 export function readList(text: string | undefined): string[] {
   if (text === undefined) return []
   const parts: unknown[] = text.startsWith('[') ? jsonList(text) : text.split(',')
@@ -35,32 +34,32 @@ function jsonList(text: string): unknown[] {
   }
 }
 
-/** A URL without slashes at its end. (`/\/+$/` would start again at every slash.) */
+/** Removes slashes at the end of a URL. (`/\/+$/` would restart at every slash.) */
 export function withoutLastSlashes(url: string): string {
   let end = url.length
   while (url[end - 1] === '/') end -= 1
   return url.slice(0, end)
 }
 
-/** The path of a URL without a last slash; empty where there is none. It never begins with //, which names a host. */
+/** The path of a URL without a last slash; empty if there is none. Never begins with //, which would name a host. */
 export function pathOf(url: string | undefined): string {
   if (url === undefined || !URL.canParse(url)) return ''
   return withoutLastSlashes(new URL(url).pathname).replace(/^\/+/, '/')
 }
 
-/** The origin of a URL, as browsers send it; undefined where there is none. */
+/** The origin of a URL, as browsers send it; undefined if it has none. */
 export function originOf(url: string | undefined): string | undefined {
   if (url === undefined || !URL.canParse(url)) return undefined
   const { origin } = new URL(url)
   return origin === 'null' ? undefined : origin
 }
 
-/** Where a browser may be served from without a URL of HTTP: apps, extensions. Of these others there is no origin. */
+/** Schemes without an origin. Others than http may have one (apps, extensions). */
 const NO_ORIGIN = /^(?:javascript|data|blob|file|about|filesystem|wss?|ftp|mailto|null)$/
 
 /**
- * An origin as it was written down, as browsers send it (RFC 6454, 6.2): scheme, host and port, and a last slash at most.
- * Those of apps (`capacitor://localhost`) too; undefined for what no browser ever sends.
+ * Parses a configured origin into the form that browsers send (RFC 6454, 6.2): scheme, host and port. A last slash is
+ * allowed, and origins of apps (`capacitor://localhost`) are; undefined for what no browser sends.
  */
 export function readOrigin(text: string): string | undefined {
   const [, scheme = '', host = ''] = /^([a-z][a-z\d+.-]*):\/\/([\w.:[\]-]+)\/?$/i.exec(text) ?? []

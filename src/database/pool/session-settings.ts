@@ -1,17 +1,17 @@
 import type { Sql } from 'postgres'
 import { direct } from '../../config/session-parameters.ts'
 
-/** The database can't be used as it is set up: its message says what to change. */
+/** The database is not set up as needed; the message says what to change. */
 export class DatabaseUnfit extends Error {
   override readonly name = 'DatabaseUnfit'
 }
 
-/** Encoding and locale are those of the database for good. */
+/** Encoding and locale can't be changed after a database was created. */
 const FIT = `
   select current_database() as database, current_setting('server_encoding') as encoding,
     lower('I') = 'i' as is_common_locale`
 
-/** @throws DatabaseUnfit where addresses could not be stored, or lower() would make two of one */
+/** @throws DatabaseUnfit if the encoding can't store all addresses, or lower() does not fold ASCII letters */
 export async function checkDatabase(client: Sql): Promise<void> {
   const [found] =
     await client.unsafe<{ database: string; encoding: string; is_common_locale: boolean }[]>(FIT)
@@ -25,7 +25,7 @@ export async function checkDatabase(client: Sql): Promise<void> {
     )
 }
 
-/** What a pooler does not let a connection say. */
+/** Reads the settings that can't be set through a pooler. */
 export const SETTINGS = `
   select quote_ident(current_user) as role, has_schema_privilege('public', 'USAGE') as may_use,
     current_schema() is not distinct from 'public' as is_public,
@@ -50,7 +50,7 @@ export interface Settings {
   readonly null_equals: string
 }
 
-/** @throws DatabaseUnfit where the connections of the service are set otherwise than it needs, and it can't help it */
+/** @throws DatabaseUnfit if settings differ from what the service needs */
 export function checkSettings(found: Settings | undefined): void {
   if (!found) return
   if (!found.may_use)

@@ -4,12 +4,12 @@ import postgres, { type Sql } from 'postgres'
 export type Send = Sql['unsafe']
 
 /**
- * A transaction on a client of one connection. `begin` of postgres.js 3.4.9 goes on after the connection was lost: what
- * is sent then, its own rollback above all, is written to a socket that is not there any more, which ends the process
- * ("Cannot read properties of null (reading 'write')"). Here nothing is sent once the connection is lost.
+ * A transaction on a client of one connection. `begin` of postgres.js 3.4.9 sends its rollback even after the connection was
+ * lost, which throws an uncaught exception ("Cannot read properties of null (reading 'write')"). Here nothing is sent after
+ * a loss.
  *
- * @param losses how often the connection was lost until now
- * @throws what `work` throws; nothing is kept then
+ * @param losses number of times the connection was lost so far
+ * @throws what `work` throws, after a rollback
  */
 export async function inTransaction<T>(
   client: Sql,
@@ -28,7 +28,7 @@ export async function inTransaction<T>(
     await send('commit')
     return result
   } catch (error) {
-    // Where that is not answered, the connection is lost, and what was done with it.
+    // If the rollback fails, the connection is lost, and the transaction with it.
     if (!isLoss(error))
       await Promise.resolve()
         .then(() => send('rollback'))
@@ -37,13 +37,13 @@ export async function inTransaction<T>(
   }
 }
 
-/** As postgres.js calls it: faults.ts knows the code. */
+/** Has the code of postgres.js, which faults.ts knows. */
 class ConnectionLost extends Error {
   readonly code = 'CONNECTION_CLOSED'
   override readonly name = 'ConnectionLost'
 }
 
-/** Whether an error says that the connection is lost, or about to be: FATAL and PANIC end it. */
+/** Whether the connection is lost, or will be (FATAL, PANIC). */
 export function isLoss(error: unknown): boolean {
   if (error instanceof postgres.PostgresError) return error.severity !== 'ERROR'
   if (!(error instanceof Error)) return false
