@@ -7,7 +7,7 @@ import { statement } from '../database/statement.ts'
 import { oneTimeTokens, users } from '../database/tables.ts'
 import { notify } from '../mail/queue.ts'
 import { normalPassword } from '../text/normal-password.ts'
-import { endSessions, keepSession } from './end-sessions.ts'
+import { endSessions, keepSession } from './sessions/end-sessions.ts'
 import { isGuessable } from './passwords/common-passwords.ts'
 import type { UpdatePassword } from './schemas/users.ts'
 

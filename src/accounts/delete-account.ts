@@ -4,7 +4,7 @@ import type { SignedIn, SignedInApp } from '../contract/contract.ts'
 import { InvalidCredentials, LastSuperuser, SuperuserDeletesSelf, UserNotFound } from '../contract/errors.ts'
 import { statement } from '../database/statement.ts'
 import { users } from '../database/tables.ts'
-import { lockSuperusers, othersRemain, userExists } from './last-superuser.ts'
+import { lockSuperusers, othersRemain, userExists } from './users/last-superuser.ts'
 
 /**
  * Deletes one's own account: DELETE /users/me.

@@ -22,10 +22,10 @@ import {
   refuseTakenEmail,
   setProfile,
 } from './change-profile.ts'
-import { endSessions } from './end-sessions.ts'
-import { lockSuperusers, othersRemain, userExists } from './last-superuser.ts'
+import { endSessions } from './sessions/end-sessions.ts'
+import { lockSuperusers, othersRemain, userExists } from './users/last-superuser.ts'
 import { isGuessable } from './passwords/common-passwords.ts'
-import { type PublicUser, publicColumns } from './public-user.ts'
+import { type PublicUser, publicColumns } from './users/public-user.ts'
 import { newToken } from './tokens.ts'
 import type { UserCreate, UserUpdate } from './schemas/users.ts'
 

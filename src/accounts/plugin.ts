@@ -2,8 +2,8 @@ import jwt from '@fastify/jwt'
 import type { FastifyRequest } from 'fastify'
 import plugin from 'fastify-plugin'
 import type { Config } from '../config/config.ts'
-import { type Accounts, accounts } from './find-user.ts'
-import { type KnownNetworks, knownNetworks } from './known-networks.ts'
+import { type Accounts, accounts } from './users/find-user.ts'
+import { type KnownNetworks, knownNetworks } from './sessions/known-networks.ts'
 import { type Level, level } from './level.ts'
 import { type HashingLimits, type Passwords, passwords } from './passwords/passwords.ts'
 import {
@@ -14,8 +14,8 @@ import {
   accessTokenOptions,
   issueTokens,
   refreshTokens,
-} from './session-tokens.ts'
-import { type CurrentUser, type Sessions, sessionGuard } from './sessions.ts'
+} from './sessions/session-tokens.ts'
+import { type CurrentUser, type Sessions, sessionGuard } from './sessions/guard.ts'
 import { type OneTimeTokens, tokenStore } from './tokens.ts'
 
 declare module 'fastify' {

@@ -6,7 +6,7 @@ import { InvalidCredentials } from '../contract/errors.ts'
 import { statement } from '../database/statement.ts'
 import { sessions, users } from '../database/tables.ts'
 import { notify } from '../mail/queue.ts'
-import { sessionEnd } from './sessions.ts'
+import { sessionEnd } from './sessions/guard.ts'
 
 /**
  * Rotates a refresh token (RFC 9700, 4.14.2): POST /login/refresh-token. Each is good for one refresh. As an answer may be lost

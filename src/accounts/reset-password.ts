@@ -5,7 +5,7 @@ import { CommonPassword, InactiveUser, InvalidToken } from '../contract/errors.t
 import { statement } from '../database/statement.ts'
 import { oneTimeTokens, users } from '../database/tables.ts'
 import { notify } from '../mail/queue.ts'
-import { endSessions } from './end-sessions.ts'
+import { endSessions } from './sessions/end-sessions.ts'
 import { isGuessable } from './passwords/common-passwords.ts'
 import { useToken } from './tokens.ts'
 

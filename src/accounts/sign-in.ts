@@ -11,10 +11,10 @@ import { statement } from '../database/statement.ts'
 import { sessions, users } from '../database/tables.ts'
 import { readEmail } from '../text/email-address.ts'
 import { isTooLong } from '../text/normal-password.ts'
-import type { SigningIn } from './find-user.ts'
-import { rememberNetwork } from './known-networks.ts'
-import type { Session } from './session-tokens.ts'
-import { sessionEnd } from './sessions.ts'
+import type { SigningIn } from './users/find-user.ts'
+import { rememberNetwork } from './sessions/known-networks.ts'
+import type { Session } from './sessions/session-tokens.ts'
+import { sessionEnd } from './sessions/guard.ts'
 
 interface Credentials {
   readonly username: string

@@ -6,7 +6,7 @@ import { statement } from '../database/statement.ts'
 import { sessions, users } from '../database/tables.ts'
 import { value } from '../ownership/page-sql.ts'
 import { type PageRequest, preparePages } from '../ownership/page.ts'
-import { endSessions, keepSession } from './end-sessions.ts'
+import { endSessions, keepSession } from './sessions/end-sessions.ts'
 
 type SignedInRequest = FastifyRequest & SignedIn
 

@@ -1,6 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import plugin from 'fastify-plugin'
-import { ADDRESS_TAKEN, makeFirstSuperuser } from '../accounts/first-superuser.ts'
+import { ADDRESS_TAKEN, makeFirstSuperuser } from '../accounts/users/first-superuser.ts'
 import type { Config } from '../config/config.ts'
 import { isRefused, isUnavailable } from '../database/faults.ts'
 import { ServiceUnavailable } from '../contract/errors.ts'

@@ -1,6 +1,6 @@
 import { eq, sql } from 'drizzle-orm'
 import { test } from 'tap'
-import { makeFirstSuperuser } from '../../src/accounts/first-superuser.ts'
+import { makeFirstSuperuser } from '../../src/accounts/users/first-superuser.ts'
 import { users } from '../../src/database/tables.ts'
 import { freshDatabase } from '../support/database.ts'
 import { address, startService } from '../support/service.ts'

@@ -1,9 +1,9 @@
 import { type SQL, sql } from 'drizzle-orm'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
-import type { Config } from '../config/config.ts'
-import { InvalidCredentials, NotAuthenticated } from '../contract/errors.ts'
-import { statement } from '../database/statement.ts'
-import { sessions, users } from '../database/tables.ts'
+import type { Config } from '../../config/config.ts'
+import { InvalidCredentials, NotAuthenticated } from '../../contract/errors.ts'
+import { statement } from '../../database/statement.ts'
+import { sessions, users } from '../../database/tables.ts'
 import { type AccessClaims, isAccessClaims } from './session-tokens.ts'
 
 /** The signed-in user, and the session of the access token. */

@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify'
-import type { Config } from '../config/config.ts'
-import { signedIds } from '../config/signed-ids.ts'
+import type { Config } from '../../config/config.ts'
+import { signedIds } from '../../config/signed-ids.ts'
 
 /**
  * The two tokens of a session. The access token is a JWT, the only kind of the service; RFC 8725: the algorithm is pinned and

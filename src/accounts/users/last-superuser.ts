@@ -1,7 +1,7 @@
 import { sql } from 'drizzle-orm'
-import type { Database } from '../database/connect.ts'
-import { statement } from '../database/statement.ts'
-import { users } from '../database/tables.ts'
+import type { Database } from '../../database/connect.ts'
+import { statement } from '../../database/statement.ts'
+import { users } from '../../database/tables.ts'
 
 /**
  * Parts of the statements that delete, deactivate or demote users, so that one active superuser always remains.

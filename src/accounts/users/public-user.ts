@@ -1,6 +1,6 @@
 import type { Static } from '@sinclair/typebox'
 import { sql } from 'drizzle-orm'
-import type { UserPublic } from '../contract/contract.ts'
+import type { UserPublic } from '../../contract/contract.ts'
 
 /** A user as answers show them. */
 export type PublicUser = Static<typeof UserPublic>

@@ -1,5 +1,5 @@
 import { type SQL, sql } from 'drizzle-orm'
-import { sessions } from '../database/tables.ts'
+import { sessions } from '../../database/tables.ts'
 
 /** Ten times as many as a user can have (MOST_SESSIONS); only users of older versions have more. */
 const AT_ONCE = 1_000

@@ -1,9 +1,9 @@
 import { type SQL, sql } from 'drizzle-orm'
-import type { Config } from '../config/config.ts'
-import { macOf } from '../config/signed-ids.ts'
-import type { Database } from '../database/connect.ts'
-import { statement } from '../database/statement.ts'
-import { knownNetworks as table, users } from '../database/tables.ts'
+import type { Config } from '../../config/config.ts'
+import { macOf } from '../../config/signed-ids.ts'
+import type { Database } from '../../database/connect.ts'
+import { statement } from '../../database/statement.ts'
+import { knownNetworks as table, users } from '../../database/tables.ts'
 
 /**
  * The networks that last signed in to an account. What strangers guess at it does not lock these out (NIST SP 800-63B-4,

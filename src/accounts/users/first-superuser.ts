@@ -1,9 +1,9 @@
 import { and, sql } from 'drizzle-orm'
-import { type Config, ConfigError } from '../config/config.ts'
-import type { Database } from '../database/connect.ts'
-import { users } from '../database/tables.ts'
-import { isGuessable } from './passwords/common-passwords.ts'
-import type { Passwords } from './passwords/passwords.ts'
+import { type Config, ConfigError } from '../../config/config.ts'
+import type { Database } from '../../database/connect.ts'
+import { users } from '../../database/tables.ts'
+import { isGuessable } from '../passwords/common-passwords.ts'
+import type { Passwords } from '../passwords/passwords.ts'
 
 /** Key of an advisory lock: any number, the same in every version of the service. */
 const FIRST_SUPERUSER_LOCK = 7_042_917_264

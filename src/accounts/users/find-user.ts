@@ -1,9 +1,9 @@
 import { type InferSelectModel, type SQL, sql } from 'drizzle-orm'
-import { knownNetworks as limit } from '../config/limits.ts'
-import type { Database } from '../database/connect.ts'
-import { statement } from '../database/statement.ts'
-import { knownNetworks, users } from '../database/tables.ts'
-import { unicodeForm } from '../text/email-address.ts'
+import { knownNetworks as limit } from '../../config/limits.ts'
+import type { Database } from '../../database/connect.ts'
+import { statement } from '../../database/statement.ts'
+import { knownNetworks, users } from '../../database/tables.ts'
+import { unicodeForm } from '../../text/email-address.ts'
 import { type PublicUser, publicColumns } from './public-user.ts'
 
 /** Users by their address, and the plain insert of one. Addresses are compared whatever their case. */
@@ -36,7 +36,7 @@ type Credentials = Pick<
 >
 
 export interface SigningIn extends Credentials {
-  /** Stored names of the networks that last signed in to the account (known-networks.ts). */
+  /** Stored names of the networks that last signed in to the account (sessions/known-networks.ts). */
   readonly known_networks: readonly string[]
 }
 
