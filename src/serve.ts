@@ -22,6 +22,10 @@ const STOP_WITHIN_MS = 9_000
  */
 const BACKLOG = 4_096
 
+/** Node.js 20 reached its end of life in April 2026. It still runs the service. */
+const OLDEST_MAINTAINED = 22
+const MAJOR = Number.parseInt(process.versions.node, 10)
+
 type Stop = (signal: NodeJS.Signals) => void
 
 /**
@@ -42,6 +46,10 @@ export async function serve(onStop: (stop: Stop) => void): Promise<void> {
 async function start(config: Config, onStop: (stop: Stop) => void): Promise<void> {
   const logger = await createLogger(config)
   for (const doubt of settingDoubts(config)) logger.warn(doubt)
+  if (config.ENVIRONMENT === 'local' && MAJOR < OLDEST_MAINTAINED)
+    logger.info(
+      `Node.js ${process.version} gets no more security fixes: use the version in .nvmrc, as the image does`,
+    )
   const forgotten = config.ENVIRONMENT === 'local' ? forgottenMigration() : undefined
   if (forgotten !== undefined) console.warn(forgotten) // at once: the start may fail for it in a moment
   const told = new AbortController()
