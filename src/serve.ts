@@ -46,10 +46,6 @@ export async function serve(onStop: (stop: Stop) => void): Promise<void> {
 async function start(config: Config, onStop: (stop: Stop) => void): Promise<void> {
   const logger = await createLogger(config)
   for (const doubt of settingDoubts(config)) logger.warn(doubt)
-  if (config.ENVIRONMENT === 'local' && MAJOR < OLDEST_MAINTAINED)
-    logger.info(
-      `Node.js ${process.version} gets no more security fixes: use the version in .nvmrc, as the image does`,
-    )
   const forgotten = config.ENVIRONMENT === 'local' ? forgottenMigration() : undefined
   if (forgotten !== undefined) console.warn(forgotten) // at once: the start may fail for it in a moment
   const told = new AbortController()
@@ -61,6 +57,10 @@ async function start(config: Config, onStop: (stop: Stop) => void): Promise<void
   })
   const app = await buildApp(config, { logger, stop: told.signal })
   app.log.info({ ...buildInfo, node: process.version, environment: config.ENVIRONMENT }, 'starting')
+  if (config.ENVIRONMENT === 'local' && MAJOR < OLDEST_MAINTAINED)
+    app.log.info(
+      `Node.js ${process.version} gets no more security fixes: use the version in .nvmrc, as the image does`,
+    )
   if (told.signal.aborted) await end(app)
   exitOnUncaught(app)
   const listening = listen(app, config)

@@ -34,7 +34,8 @@ export const ownership = plugin(
       return rows
     }
     // At the start, so that a table for which no statements can be written stops it.
-    for (const table of Object.values(schema)) if (isOwned(table)) rowsOf(table)
+    const declared: unknown[] = Object.values(schema)
+    for (const table of declared) if (isOwned(table)) rowsOf(table)
     app.decorateRequest('owned', function <
       Row,
       Field extends string,
