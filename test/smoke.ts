@@ -133,7 +133,7 @@ const ABOUT_RESOURCES = [
   'test/matrix.test.ts',
   'test/samples.test.ts',
   'test/database/search-index.test.ts',
-  'test/database/row-counts.test.ts',
+  'test/database/list-counts.test.ts',
   'test/database/upgrade.test.ts',
   'test/resources/items.test.ts',
   'test/processes/migrations.test.ts',
