@@ -108,12 +108,12 @@ void test('an upgrade leaves no table whose writes are counted', async (t) => {
   t.teardown(connection.close)
   const { db } = connection
   await migrateUpTo(t, connection, '0008_one_time_tokens_without_slots')
-  await db.execute(sql`create table notes (id integer)`)
-  await db.execute(sql`select maintain_count('notes')`)
-  await db.execute(sql`insert into notes values (1), (2)`)
+  await db.execute(sql`create table counted_before (id integer)`)
+  await db.execute(sql`select maintain_count('counted_before')`)
+  await db.execute(sql`insert into counted_before values (1), (2)`)
   await connection.migrate()
 
-  await db.execute(sql`insert into notes values (3)`)
+  await db.execute(sql`insert into counted_before values (3)`)
   await db.execute(sql`insert into users (email, hashed_password) values ('ada@example.com', '')`)
   const [left] = await db
     .select({
