@@ -52,7 +52,7 @@ export function postOf({ mails }: Pick<MailServer, 'mails'>): Post {
         arrived.set(messageId, [...(arrived.get(messageId) ?? []), envelope.to.join()])
       // One whose link was used up before it could be sent is put aside, and says so.
       const due = rows.mails.filter(
-        ({ parked, last_error }) => !parked || !last_error?.startsWith('Its link is'),
+        ({ parked, last_error }) => !parked || !last_error?.startsWith('Its link was'),
       )
       const known = new Map(rows.mails.map(({ id, recipient }) => [`<${id}@example.com>`, recipient]))
       const lost = due.flatMap(({ id, message, recipient, sent, last_error }) => {
