@@ -8,6 +8,7 @@ import { users } from '../database/tables.ts'
 import { limitLinks, notify, queueMail } from '../mail/queue.ts'
 import { type Recipient, requestMail } from './request-mail.ts'
 import { newToken } from './tokens.ts'
+import { isUserOf } from './users/find-user.ts'
 
 /**
  * Mails a link to choose a new password, where an active user has the address: POST /password-recovery/{email}.
@@ -59,7 +60,7 @@ const compileQueue = (config: RecoveryConfig) =>
     (v) => sql`
     with account as (
       select ${users.id}, ${users.email}, ${users.is_verified} from ${users}
-      where lower(${users.email}) = lower(${v.email}) and ${users.deleted_at} is null and ${users.is_active}
+      where ${isUserOf(v.email)} and ${users.is_active}
       for key share
     ),
     ${limitLinks('recovery', 'account', config, sql`${v.is_known}::boolean`)},
@@ -82,7 +83,7 @@ const compileIssue = (config: RecoveryConfig) =>
     (v) => sql`
     with account as (
       select ${users.id}, ${users.email}, ${users.is_verified} from ${users}
-      where lower(${users.email}) = lower(${v.email}) and ${users.deleted_at} is null
+      where ${isUserOf(v.email)}
       for key share
     ),
     ${newToken('token', 'reset_password', 'account', minutes(config))},

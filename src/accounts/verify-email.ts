@@ -8,6 +8,7 @@ import { oneTimeTokens, users } from '../database/tables.ts'
 import { limitLinks, queueMail } from '../mail/queue.ts'
 import { type Recipient, requestMail } from './request-mail.ts'
 import { newToken, useToken } from './tokens.ts'
+import { isUserOf } from './users/find-user.ts'
 
 /**
  * Verifies an address with the token of a mailed link: POST /verify-email/, and the page of that name.
@@ -40,7 +41,7 @@ export function resendVerification(app: App) {
   })
 }
 
-export type VerificationConfig = Pick<
+type VerificationConfig = Pick<
   Config,
   'mail' | 'RATE_LIMIT_ENABLED' | 'EMAIL_VERIFICATION' | 'EMAIL_VERIFY_TOKEN_EXPIRE_HOURS'
 >
@@ -81,7 +82,7 @@ const compileQueue = (config: VerificationConfig) =>
     with account as (
       select ${users.id}, ${users.email}, ${users.is_verified}, ${users.registered_from}, ${users.created_at}
       from ${users}
-      where lower(${users.email}) = lower(${v.email}) and ${users.deleted_at} is null
+      where ${isUserOf(v.email)}
         and ${users.is_active} and not ${users.is_verified}
       for key share
     ),

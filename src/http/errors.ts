@@ -83,7 +83,7 @@ function recordRefusal(request: FastifyRequest, answer: ApiError): void {
 const isOf = (kind: ApiErrorKind, answer: ApiError): boolean => answer instanceof kind
 
 /** Sends an error as the contract has it. */
-export function sendApiError(reply: FastifyReply, error: ApiError) {
+function sendApiError(reply: FastifyReply, error: ApiError) {
   const { status, headers } = error
   return reply
     .code(status)

@@ -27,7 +27,7 @@ export interface MailParams {
 /** The mail's link would not work, so it is not sent. */
 export class DeadLink extends Error {
   constructor() {
-    super('Its link was used or replaced, or has expired')
+    super('Its link was used or revoked, or has expired')
     this.name = 'DeadLink'
   }
 }

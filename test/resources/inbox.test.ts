@@ -68,7 +68,7 @@ void test('mails of a local service can be looked at', async (t) => {
     t.equal(done.status, 200)
     const dead = await get(path)
     t.equal(dead.status, 200)
-    t.match(dead.text, /Its link was used or replaced, or has expired/)
+    t.match(dead.text, /Its link was used or revoked, or has expired/)
     t.match(dead.text, 'Reset your password for Tom', 'it still says which mail it was')
     t.notMatch(dead.text, /<iframe|token=/)
     t.equal((await get(`${path}/html`)).status, 404)
@@ -79,7 +79,7 @@ void test('mails of a local service can be looked at', async (t) => {
     const ada = await service.person()
     await recover(ada.email)
     await rows(sql`update one_time_tokens set expires_at = now() - interval '1 s' where email = ${ada.email}`)
-    t.match((await get(await newest())).text, /Its link was used or replaced, or has expired/)
+    t.match((await get(await newest())).text, /Its link was used or revoked, or has expired/)
   })
 
   await t.test('looking changes nothing', async (t) => {

@@ -44,7 +44,7 @@ class ConnectionLost extends Error {
 }
 
 /** Whether the connection is lost, or will be (FATAL, PANIC). */
-export function isLoss(error: unknown): boolean {
+function isLoss(error: unknown): boolean {
   if (error instanceof postgres.PostgresError) return error.severity !== 'ERROR'
   if (!(error instanceof Error)) return false
   const { code = '', syscall, cause } = error as NodeJS.ErrnoException

@@ -87,7 +87,7 @@ const parts = (htmlPath: string, { text }: RenderedMail) =>
     <pre class="card" tabindex="0">${linked(text)}</pre>`
 
 const deadLink = html`<p class="card dead">
-  Its link was used or replaced, or has expired. Links are not stored, so the mail can no longer be shown.
+  Its link was used or revoked, or has expired. Links are not stored, so the mail can no longer be shown.
 </p>`
 
 /** Makes links of the URLs in a text. */
