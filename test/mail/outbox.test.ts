@@ -138,7 +138,7 @@ void test('what happens to mails when things break', async (t) => {
       await until(parked, due)
       t.match(
         await rowOf(email),
-        { sent: false, parked: true, last_error: /link was used or replaced, or has expired/ },
+        { sent: false, parked: true, last_error: /link was used or revoked, or has expired/ },
         how,
       )
       t.same(
