@@ -15,7 +15,8 @@ void test('recovery', async (t) => {
   const ada = await service.person({ email: `Ada.${address()}` })
   const mailsTo = async (email: string) =>
     rows<{ message: string; recipient: string; params: object }>(
-      sql`select message, recipient, params from emails where lower(recipient) = lower(${email})`,
+      sql`select message, recipient, params from emails where lower(recipient) = lower(${email})
+        order by created_at, id`,
     )
 
   await t.test('asking tells nobody who is registered, and mails only those who are', async (t) => {
