@@ -34,4 +34,4 @@ EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s \
   CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.PORT}/health/live`).then((answer) => process.exit(answer.ok ? 0 : 1), () => process.exit(1))"]
 # The options of `npm start`: by itself V8 takes more for young objects the more memory the machine has.
-CMD ["node", "--max-semi-space-size=16", "--enable-source-maps", "dist/server.js"]
+CMD ["node", "--enable-source-maps", "dist/server.js"]

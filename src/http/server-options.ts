@@ -1,6 +1,6 @@
 import { type IncomingHttpHeaders, type Server, STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
-import type { FastifyHttpOptions } from 'fastify'
+import { type FastifyHttpOptions, LogController } from 'fastify'
 import type { Logger } from 'pino'
 import type { Config } from '../config/config.ts'
 import { BadRequest, HeadersTooLarge, RequestTimeout } from '../contract/errors.ts'
@@ -10,11 +10,15 @@ import { errorBody } from './errors.ts'
 import { parseFormText } from '../text/form-text.ts'
 import { routerOptions, UNREADABLE_PATH } from './methods.ts'
 import { requestIds } from './observe/request-id.ts'
+import { buildSerializer } from './serialization.ts'
 
 type Options = FastifyHttpOptions<Server>
 
 /** Default limit of a body, in bytes: ten times the largest useful one. */
 const BODY_LIMIT = 32 * 1024
+
+/** Requests are logged by observe/ending.ts, aborted ones too. */
+export const requestLines = new LogController({ disableRequestLogging: true })
 
 /** Options of Fastify and Node's HTTP server: limits of size and time, and errors of what can't be routed. */
 export function serverOptions(config: Pick<Config, 'trustedProxies'>, logger: Logger | undefined): Options {
@@ -22,6 +26,8 @@ export function serverOptions(config: Pick<Config, 'trustedProxies'>, logger: Lo
   const trusts = config.trustedProxies.length > 0 ? trustOf(config.trustedProxies) : undefined
   return {
     ...(logger ? { loggerInstance: logger } : { logger: false }),
+    logController: requestLines,
+    schemaController: { compilersFactory: { buildSerializer } },
     // Called first for a request, before its address is read for the log.
     genReqId: (request) => {
       if (trusts) settleForwarded(request.headers, trusts)

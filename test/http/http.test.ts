@@ -306,7 +306,7 @@ void test('fault 18: where a request comes from is believed of trusted proxies a
     }
     const home = await ask(app, { url: '/', headers, remoteAddress: PEER })
     t.equal(home.headers.location, '/docs', 'nobody is led to a host that the request named')
-    const incoming = lines.find((line) => line.includes('incoming request'))
+    const incoming = lines.find((line) => line.includes('request completed'))
     t.equal(
       (JSON.parse(incoming ?? '{}') as { req?: { ip: string } }).req?.ip,
       ip,

@@ -16,8 +16,10 @@ declare module 'fastify' {
 
 type Listener = (request: FastifyRequest, reply: FastifyReply, status: number) => void
 
+const { status: ABORTED } = ClientClosedRequest
+
 /**
- * Ends every request exactly once. Fastify runs onResponse only for answers that were written completely (fastify#6208):
+ * Ends every request exactly once, with the one log line that it has. Fastify runs onResponse only for answers that were written completely (fastify#6208):
  * requests whose client hung up before would be missing from metrics, traces and logs, and what is kept for a request would
  * leak.
  *
@@ -36,7 +38,7 @@ export const ending = plugin(
         const replies = (open = new Set())
         openBySocket.set(socket, replies)
         socket.once('close', () => {
-          for (const reply of replies) abort(reply)
+          for (const reply of replies) end(reply, ABORTED)
         })
       }
       return open
@@ -46,17 +48,14 @@ export const ending = plugin(
       if (request.ended) return
       request.ended = true
       openBySocket.get(request.raw.socket)?.delete(reply)
+      const message = status === ABORTED ? 'client closed request' : 'request completed'
+      const res = { statusCode: status, request }
+      reply.log.info({ req: request, res, responseTime: reply.elapsedTime }, message)
       for (const listener of listeners) listener(request, reply, status)
-    }
-    function abort(reply: FastifyReply) {
-      const { status } = ClientClosedRequest
-      const res = { statusCode: status, request: reply.request }
-      reply.log.info({ res, responseTime: reply.elapsedTime }, 'client closed request')
-      end(reply, status)
     }
     app.addHook('onRequest', ({ raw: { socket } }, reply, next) => {
       openRequestsOf(socket).add(reply)
-      if (socket.closed) abort(reply)
+      if (socket.closed) end(reply, ABORTED)
       next()
     })
     app.addHook('onResponse', (_request, reply, next) => {

@@ -26,10 +26,15 @@ export async function createLogger(config: Pick<Config, 'ENVIRONMENT' | 'LOG_LEV
   const child: Logger['child'] = logger.child
   return Object.assign(logger, {
     child(this: Logger, bindings: Record<string, unknown>, childOptions?: object) {
-      return child.call(this, withoutSecrets(bindings, describe), childOptions)
+      const plain = isRequestId(bindings) ? bindings : withoutSecrets(bindings, describe)
+      return child.call(this, plain, childOptions)
     },
   })
 }
+
+/** What Fastify binds for each request: a UUID, or an id that a trusted proxy chose. */
+const isRequestId = (bindings: Record<string, unknown>) =>
+  'reqId' in bindings && Object.keys(bindings).length === 1
 
 /** Of a route for health checks, which come every few seconds: only what goes wrong is logged. A quieter LOG_LEVEL stays. */
 export const probeLogging = ({ LOG_LEVEL }: Pick<Config, 'LOG_LEVEL'>) =>
