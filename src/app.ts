@@ -13,7 +13,6 @@ import type { Connection } from './database/connect.ts'
 import { database } from './database/plugin.ts'
 import { housekeeping } from './database/upkeep/housekeeping.ts'
 import { http } from './http/index.ts'
-import { overload } from './http/limits/overload.ts'
 import { rateLimit } from './http/limits/rate-limit.ts'
 import { fixedPaths } from './http/methods.ts'
 import { events } from './http/observe/events.ts'
@@ -57,7 +56,6 @@ export async function buildApp(config: Config, dependencies: Dependencies = {}):
 
   await app.register(http, { config })
   await app.register(database, { config, connection })
-  await app.register(overload)
   await app.register(rateLimit, { config })
   await app.register(turns, { config })
   await app.register(auth, { config, hashing })

@@ -25,8 +25,19 @@ export const Environment = Type.Object({
   DATABASE_URL: Setting('PostgreSQL 15 or later; unset in local: the embedded database'),
   MIGRATION_DATABASE_URL: Setting('a direct connection, where DATABASE_URL leads to a pooler'),
   MIGRATE_ON_START: Flag('whether a start applies migrations; false: `npm run db:migrate` alone does', true),
-  DATABASE_POOL_SIZE: Count('connections to PostgreSQL at most', 10, 1000),
+  DATABASE_POOL_SIZE: Count(
+    'connections to PostgreSQL at most, 2 at least; a quarter for long statements',
+    10,
+    1000,
+  ),
   DATABASE_TIMEOUT_MS: Count('milliseconds that a statement may run; beyond it 503', 800, 60_000, 100),
+  DATABASE_LONG_TIMEOUT_MS: Type.Optional(
+    Type.Integer({
+      description: 'the same for searches, transactions, housekeeping; DATABASE_TIMEOUT_MS where unset',
+      minimum: 100,
+      maximum: 600_000,
+    }),
+  ),
   MAX_ROWS_PER_USER: Count('rows of each owned table that one user may have', 100_000, 10_000_000),
   DATA_DIR: Type.String({
     description: 'folder of the embedded database and the local secret',

@@ -1,6 +1,6 @@
 import type { PgDatabase, PgQueryResultHKT } from 'drizzle-orm/pg-core'
 import type { Config } from '../config/config.ts'
-import type { PoolLoad } from './pool/bounded-pool.ts'
+import type { PoolLoad } from './pool/pool.ts'
 import type { Runs } from './statement.ts'
 
 /**
@@ -30,7 +30,12 @@ export interface Connection {
 
 type DatabaseConfig = Pick<
   Config,
-  'DATABASE_URL' | 'MIGRATION_DATABASE_URL' | 'DATABASE_POOL_SIZE' | 'DATABASE_TIMEOUT_MS' | 'DATA_DIR'
+  | 'DATABASE_URL'
+  | 'MIGRATION_DATABASE_URL'
+  | 'DATABASE_POOL_SIZE'
+  | 'DATABASE_TIMEOUT_MS'
+  | 'DATABASE_LONG_TIMEOUT_MS'
+  | 'DATA_DIR'
 >
 
 /**
@@ -47,6 +52,7 @@ export async function connect(config: DatabaseConfig): Promise<Connection> {
       migrationUrl: config.MIGRATION_DATABASE_URL ?? config.DATABASE_URL,
       poolSize: config.DATABASE_POOL_SIZE,
       timeoutMs: config.DATABASE_TIMEOUT_MS,
+      longTimeoutMs: config.DATABASE_LONG_TIMEOUT_MS,
     })
   }
   const { connectEmbedded } = await import('./embedded/embedded.ts')

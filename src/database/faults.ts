@@ -1,3 +1,5 @@
+import { ServiceUnavailable } from '../contract/errors.ts'
+
 /** Classification of database errors, of both drivers. */
 
 interface DriverError {
@@ -59,7 +61,7 @@ export const isForeignKeyViolation = (error: unknown): boolean => driverError(er
 export const isDataException = (error: unknown): boolean => /^22\w{3}$/.test(driverError(error).code ?? '')
 
 /**
- * Statements beyond their deadline (bounded-pool.ts), migrations that another process is to apply, lost or failed connections (postgres.js and Node), SQLSTATE classes
+ * Statements beyond their deadline (pool/pool.ts), migrations that another process is to apply, lost or failed connections (postgres.js and Node), SQLSTATE classes
  * 08 connection, 53 resources, 57 operator intervention, 58 system; 55P03 lock not available, 40001 and 40P01 to be retried
  * (PostgreSQL manual, appendix A), 25006 read-only standby.
  */
@@ -68,7 +70,9 @@ const UNAVAILABLE =
 
 /** The database is away or overloaded; a retry may succeed. */
 export function isUnavailable(error: unknown): boolean {
-  const { code = '', syscall } = driverError(error)
+  const cause = driverError(error)
+  if (cause instanceof ServiceUnavailable) return true // the pool's queue is full
+  const { code = '', syscall } = cause
   // The Unix socket is missing, or not accessible.
   const isSocketAway = syscall === 'connect' && /^(ENOENT|EACCES)$/.test(code)
   return UNAVAILABLE.test(code) || isSocketAway || isUntrusted(error) || isWithoutTls(error)

@@ -19,6 +19,8 @@ export interface Statement<Values extends object, Row extends object> {
   readonly text: string
   /** Whether it may take long: it has a connection for itself, and is planned for its values each time. */
   readonly isLong: boolean
+  /** Whether it is the first of a request: under load, requests that have begun are finished first. */
+  readonly isFirst: boolean
   /** The value of each parameter, in order. */
   bind(values: Values): unknown[]
   /** Type of a row: text, numbers, booleans, null, JSON; `timestamptz` as Date. */
@@ -48,7 +50,7 @@ export const statements = new Map<string, Statement<never, object>>()
 export function statement<Values extends object, Row extends object = Record<string, never>>(
   name: string,
   write: (values: Readonly<Record<keyof Values, SQL>>) => SQL,
-  { isLong = false }: { readonly isLong?: boolean } = {},
+  { isLong = false, isFirst = false }: { readonly isLong?: boolean; readonly isFirst?: boolean } = {},
 ): Statement<Values, Row> {
   const names: string[] = []
   const { sql: text } = write(parameters as Readonly<Record<keyof Values, SQL>>).toQuery({
@@ -68,7 +70,7 @@ export function statement<Values extends object, Row extends object = Record<str
       if (value === undefined) throw new TypeError(`${name}: no value for ${parameter}`)
       return value
     })
-  const compiled = { name, text: text.trim(), isLong, bind }
+  const compiled = { name, text: text.trim(), isLong, isFirst, bind }
   statements.set(name, compiled)
   return compiled
 }

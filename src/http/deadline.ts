@@ -11,7 +11,7 @@ declare module 'fastify' {
   }
 }
 
-/** Longer than anything with a limit of its own: statements, queued hashes. */
+/** Longer than anything that has a limit of its own by default: statements, queued hashes. */
 const ANSWER_WITHIN_MS = 10_000
 /** For the body of a slow client. Node's requestTimeout is longer, as it hangs up without an answer. */
 export const READ_WITHIN_MS = 20_000

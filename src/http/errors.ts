@@ -63,8 +63,8 @@ function answerError(error: FastifyError, request: FastifyRequest, reply: Fastif
     return reply.code(422).send({ detail: validationFaults(error, request), code: InvalidInput.code })
   }
   const answer = toApiError(error, request)
-  if (answer.status >= 500) rememberInput(error, request)
   if (answer.status >= 500 && !(answer instanceof Overloaded)) {
+    rememberInput(error, request)
     request.log.error({ err: error, route: request.routeOptions.url }, 'request failed')
   }
   recordRefusal(request, answer)

@@ -22,7 +22,8 @@ const NOTICE_MS = 1_000
 const GRACE_MS = 1_000
 
 /**
- * A stop that loses no request behind a balancer. `Connection: close` is sent only once the socket has stopped listening:
+ * A stop that loses no request behind a balancer. Fastify's close() and close-with-grace close idle connections at once,
+ * on which the next request may be under way. `Connection: close` is sent only once the socket has stopped listening:
  * earlier, a balancer would open a new connection for each request, and those not accepted yet would be reset.
  */
 export const stopping = plugin(

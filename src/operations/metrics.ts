@@ -41,7 +41,7 @@ export const metrics = plugin(
       server.closeAllConnections()
     })
   },
-  { name: 'metrics', dependencies: ['auth', 'database', 'ending', 'mail', 'overload', 'preparation'] },
+  { name: 'metrics', dependencies: ['auth', 'database', 'ending', 'mail', 'preparation'] },
 )
 
 /** `build_info`, always 1, whose labels say what runs. */
@@ -70,7 +70,7 @@ function measureRequests(app: FastifyInstance, { Histogram }: Prometheus, regist
 }
 
 /** Queues of this process. */
-function measureQueues(app: FastifyInstance, { Gauge }: Prometheus, register: Registry) {
+function measureQueues(app: FastifyInstance, { Counter, Gauge }: Prometheus, register: Registry) {
   const gauge = (name: string, help: string, read: () => number) =>
     new Gauge({
       name,
@@ -80,18 +80,23 @@ function measureQueues(app: FastifyInstance, { Gauge }: Prometheus, register: Re
         this.set(read())
       },
     })
-  const { connection, auth, preparation, requestsWaiting } = app
+  const { connection, auth, preparation } = app
   if (connection.load) {
     const { load } = connection
     gauge('database_pool_size', 'Maximum number of connections.', () => load().size)
     gauge('database_statements_running', 'Statements sent to a connection.', () => load().running)
     gauge('database_statements_waiting', 'Statements queued for a connection.', () => load().waiting)
+    const refused = new Counter({
+      name: 'database_statements_refused_total',
+      help: 'Statements refused because too many were queued, or no connection was free in time.',
+      collect() {
+        this.reset()
+        this.inc(load().refused)
+      },
+      registers: [],
+    })
+    register.registerMetric(refused)
   }
-  gauge(
-    'requests_waiting',
-    'Requests queued before authentication because the database is busy.',
-    requestsWaiting,
-  )
   gauge('hashing_running', 'Password hashes being computed.', () => auth.passwords.load().running)
   gauge('hashing_waiting', 'Password hashes queued.', () => auth.passwords.load().waiting)
   gauge('prepared', '1 once migrations are done, 0 before.', () => Number(preparation.done))

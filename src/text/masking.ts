@@ -1,5 +1,6 @@
 /**
  * Masks secrets in log lines and in reports to Sentry: fields by name, texts by pattern. Work is linear and bounded.
+ * pino's `redact` masks paths known beforehand; secrets are also in messages of libraries, and in fields of any depth.
  */
 
 export const REDACTED = '[redacted]'

@@ -16,17 +16,12 @@ export interface Proxy {
   /** Takes connections, and passes nothing on, until told to speak; or only from where a client says `at`. */
   silence(at?: RegExp): void
   speak(): void
-  /** Keeps cancels back until told to let them go. @returns what does */
-  holdCancels(): () => void
   /** Cuts the next connection that is answered with a command's end, just before it: the rows have come. */
   cutBeforeTheEnd(): void
 }
 
 /** A message of PostgreSQL's begins with its kind, a byte, and its length, four. */
 const LENGTH_OF_HEADER = 5
-
-/** What a connection says that is there for a cancel: 16 bytes, beginning with these. */
-const CANCEL = Buffer.from([0, 0, 0, 16, 4, 210, 22, 46])
 
 /** @param target URL of the server behind */
 export async function startProxy(t: Test, target: string): Promise<Proxy> {
@@ -37,7 +32,6 @@ export async function startProxy(t: Test, target: string): Promise<Proxy> {
   let silent = false
   let silentAt: RegExp | undefined
   let cutsAtEnd = false
-  let cancels: (() => void)[] | undefined
 
   function join(client: Socket) {
     const behind = connect(Number(port), hostname)
@@ -55,8 +49,7 @@ export async function startProxy(t: Test, target: string): Promise<Proxy> {
         if (end >= 0) {
           cutsAtEnd = false
           to.end(bytes.subarray(0, end - LENGTH_OF_HEADER))
-        } else if (cancels && bytes.includes(CANCEL)) cancels.push(() => to.write(bytes))
-        else if (!silent && !muted) to.write(bytes)
+        } else if (!silent && !muted) to.write(bytes)
       })
     }
   }
@@ -83,13 +76,6 @@ export async function startProxy(t: Test, target: string): Promise<Proxy> {
     speak() {
       silent = false
       silentAt = undefined
-    },
-    holdCancels() {
-      const held = (cancels = [] as (() => void)[])
-      return () => {
-        cancels = undefined
-        for (const go of held) go()
-      }
     },
     cutBeforeTheEnd: () => void (cutsAtEnd = true),
   }

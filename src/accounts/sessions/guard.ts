@@ -75,6 +75,7 @@ const findUser = statement<
     where ${sessions.id} = ${v.session} and ${users.id} = ${v.user} and ${users.is_active}
       and ${sessions.credentials_version} = ${users.credentials_version} and ${sessions.expires_at} > now()
       and (${users.is_verified} or not ${v.needs_verified}::boolean)`,
+  { isFirst: true },
 )
 
 /** The condition again: of many requests at once, one writes. */

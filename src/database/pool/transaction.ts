@@ -17,15 +17,19 @@ export async function inTransaction<T>(
   work: (send: Send) => Promise<T>,
 ): Promise<T> {
   const before = losses()
+  let isOver = false
   const send = ((...statement: Parameters<Send>) => {
     if (losses() !== before)
       throw new ConnectionLost('The connection was lost in the middle of a transaction')
+    if (isOver) throw new Error('A statement was sent after the end of its transaction')
     return client.unsafe(...statement)
   }) as Send
   await send('begin')
   try {
     const result = await work(send)
-    await send('commit')
+    // PostgreSQL answers COMMIT with ROLLBACK, and no error, where a statement failed.
+    const { command } = await send('commit')
+    if (command === 'ROLLBACK') throw new Error('A statement failed, so its transaction was rolled back')
     return result
   } catch (error) {
     // If the rollback fails, the connection is lost, and the transaction with it.
@@ -34,8 +38,26 @@ export async function inTransaction<T>(
         .then(() => send('rollback'))
         .catch(() => undefined)
     throw error
+  } finally {
+    isOver = true
   }
 }
+
+/** Nested transactions, as Drizzle asks for them. */
+export const savepoints =
+  (send: Send, depth = 1) =>
+  async <T>(work: (transaction: object) => Promise<T>): Promise<T> => {
+    const name = `nested_${depth}`
+    await send(`savepoint ${name}`)
+    try {
+      const result = await work({ unsafe: send, savepoint: savepoints(send, depth + 1) })
+      await send(`release savepoint ${name}`)
+      return result
+    } catch (error) {
+      if (!isLoss(error)) await send(`rollback to savepoint ${name}`)
+      throw error
+    }
+  }
 
 /** Has the code of postgres.js, which faults.ts knows. */
 class ConnectionLost extends Error {
@@ -44,7 +66,7 @@ class ConnectionLost extends Error {
 }
 
 /** Whether the connection is lost, or will be (FATAL, PANIC). */
-function isLoss(error: unknown): boolean {
+export function isLoss(error: unknown): boolean {
   if (error instanceof postgres.PostgresError) return error.severity !== 'ERROR'
   if (!(error instanceof Error)) return false
   const { code = '', syscall, cause } = error as NodeJS.ErrnoException

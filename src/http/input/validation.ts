@@ -9,7 +9,7 @@ import { readText } from '../../text/text-values.ts'
 
 /**
  * Validation of inputs by their schemas. Bodies are never coerced (Fastify's default turns null into "" and 5 into "5");
- * path and query are, strictly. All errors of a part are reported at once. Unknown fields are removed.
+ * path and query are, strictly (Ajv's own coercion takes `0x10`, `1e2` and ` 5` for integers). All errors of a part are reported at once. Unknown fields are removed.
  */
 const ajv = {
   coerceTypes: false,
@@ -50,9 +50,8 @@ function addFormats(instance: FormatTaker): void {
 export const validation = plugin(
   (app, _options, done) => {
     for (const component of components.values()) app.addSchema(component)
-    const buildCompiler = AjvCompiler() as unknown as CompilerFactory
     const compiler = (customOptions: object) =>
-      buildCompiler(app.getSchemas(), { customOptions, onCreate: addFormats })
+      AjvCompiler()(app.getSchemas() as Record<string, TSchema>, { customOptions, onCreate: addFormats })
     const withDefaults = compiler(ajv)
     // Defaults are for creation: in PUT and PATCH they would reset fields that were not sent.
     const withoutDefaults = compiler({ ...ajv, useDefaults: false })
@@ -70,7 +69,7 @@ export const validation = plugin(
         const faults = validate(data) ? [] : (validate.errors ?? [])
         if (faults.length > 0 || !isFlatAndStorable(data)) {
           const all = [...faults, ...textFaults(data, new Set(faults.map((fault) => fault.instancePath)))]
-          if (all.length > 0) return { error: all.slice(0, MOST_FAULTS) as unknown as Error }
+          if (all.length > 0) return { error: all.slice(0, MOST_FAULTS) }
         }
         // Without `value`, headers stay as they are: once set, Fastify copies them on each read.
         return isHeaders ? true : { value: data }
@@ -83,17 +82,6 @@ export const validation = plugin(
 
 interface FormatTaker {
   addFormat(name: string, format: RegExp | ((text: string) => boolean)): unknown
-}
-
-/** The package's types lack the options that Fastify passes. */
-type CompilerFactory = (
-  schemas: Record<string, unknown>,
-  options: { customOptions: object; onCreate: typeof addFormats },
-) => (route: { schema: object }) => Validate
-
-interface Validate {
-  (data: unknown): boolean
-  errors?: FastifySchemaValidationError[] | null
 }
 
 /** Names of the fields with format email. */

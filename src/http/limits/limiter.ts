@@ -101,6 +101,7 @@ const take = statement<Pick<Counter, 'key' | 'burst' | 'every' | 'pause'>, { key
     where ${rateLimits.resumes_at} <= clock_timestamp()
     returning key`
   },
+  { isFirst: true },
 )
 
 /** Of these counters the one that has to wait longest, and how long; no row where none has to. */
@@ -112,6 +113,7 @@ const wait = statement<{ keys: string }, { key: string; seconds: number }>(
     where key = any(string_to_array(${v.keys}, ' ')) and resumes_at > clock_timestamp()
     order by resumes_at desc
     limit 1`,
+  { isFirst: true },
 )
 
 /** A wait ends only where that leaves fewer tries than the burst: failures counted meanwhile keep theirs. */

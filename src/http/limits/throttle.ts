@@ -7,7 +7,7 @@ import { networkOf, siteOf } from '../../text/network.ts'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** A health check: never refused by the throttle or by overload, not traced, and logged from `warn` on. */
+    /** A health check: never refused by the throttle, not traced, and logged from `warn` on. */
     probe?: true
   }
   interface FastifyRequest {

@@ -16,6 +16,9 @@ const readCounter = statement<object, { count: number }>(
   'read counter',
   () => sql`select count from counters where id = 1`,
 )
+const addOne = statement('add to counter', () => sql`update counters set count = count + 1`)
+/** Forgets what was prepared on its connection, as a pooler may. */
+const discardAll = statement('discard all', () => sql`discard all`)
 const lockCounter = statement<object, { count: number }>(
   'lock counter',
   () => sql`select count from counters for update`,
@@ -30,12 +33,14 @@ const readOther = statement<{ number: number }, { number: number }>(
   (v) => sql`select ${v.number}::int as "number"`,
 )
 
+/** Connections for short statements; of four, one is for long ones. */
 const SIZE = 3
+const POOL_SIZE = 4
 
 async function setUp(
   t: Test,
   way: (url: string) => Promise<string> = (url) => Promise.resolve(url),
-  poolSize = SIZE,
+  poolSize = POOL_SIZE,
 ) {
   const server = process.env.TEST_DATABASE_URL!
   const direct = await createDatabase(server)
@@ -49,8 +54,7 @@ async function setUp(
   })
   await other`create table counters (id integer primary key, count integer not null)`
   await other`insert into counters values (1, 0)`
-  const ask = () => pool.db.execute(sql`select count from counters`)
-  return { pool, other, ask, add: () => pool.db.execute(sql`update counters set count = count + 1`) }
+  return { pool, other, ask: () => pool.db.run(readCounter, {}), add: () => pool.db.run(addOne, {}) }
 }
 
 /** How a call ended, and after how many milliseconds. */
@@ -79,7 +83,6 @@ void test('fault 29: a lock that is held', needsPostgres, async (t) => {
       t.equal(ended, 'unavailable')
       t.ok(ms < ANSWER_MS, `after ${Math.round(ms)} ms`)
     }
-    // Each connection takes no more until its cancel, which needs one of its own, has come back.
     t.ok((await untilDone(ask)) < ANSWER_MS, 'the pool is back while the lock is still held')
     const deadline = performance.now() + ANSWER_MS
     const stillWaiting = () => other`
@@ -90,10 +93,7 @@ void test('fault 29: a lock that is held', needsPostgres, async (t) => {
         throw new Error('statements wait in the database that nobody waits for')
   })
   t.same(await ask(), [{ count: 0 }], 'what was refused was not done later')
-  // What was cancelled may be told of a moment later than what came after it, on another connection.
-  for (const end = performance.now() + ANSWER_MS; pool.load?.().running && performance.now() < end;)
-    await ask()
-  t.match(pool.load?.(), { size: SIZE, running: 0, waiting: 0 })
+  t.match(pool.load?.(), { size: POOL_SIZE, running: 0, waiting: 0 })
 })
 
 void test('fault 29: a connection that is held up gets no more statements', needsPostgres, async (t) => {
@@ -157,7 +157,8 @@ void test(
 )
 
 void test('fault 29: a pool that is exhausted', needsPostgres, async (t) => {
-  const { pool, ask } = await setUp(t)
+  const { pool } = await setUp(t, undefined, POOL_SIZE * SIZE) // as many for long statements
+  const ask = () => pool.db.execute(sql`select count from counters`)
   const slow = () => pool.db.execute(sql`select pg_sleep(0.6)`)
   // To make a connection takes of the time of the statement that it is made for.
   await Promise.all(Array.from({ length: SIZE }, ask))
@@ -193,56 +194,36 @@ void test('fault 29: a statement that is slow', needsPostgres, async (t) => {
   t.equal((await outcome(ask)).ended, 'done')
 })
 
-void test('fault 29: a cancel that is late hits no other statement', needsPostgres, async (t) => {
-  let proxy!: Awaited<ReturnType<typeof startProxy>>
-  const { pool, other, ask } = await setUp(t, async (url) => {
-    proxy = await startProxy(t, url)
-    await proxy.open()
-    return proxy.url
-  })
-  await Promise.all(Array.from({ length: SIZE }, () => ask()))
-  const letGo = proxy.holdCancels()
-  await other.begin(async (holding) => {
-    await holding`lock table counters`
-    const held = await Promise.all(Array.from({ length: SIZE }, () => outcome(ask)))
-    for (const { ended } of held) t.equal(ended, 'unavailable')
-  })
-  // The lock is gone, and with it what was to be cancelled.
-  const next = Array.from({ length: SIZE }, () => outcome(() => pool.db.execute(sql`select pg_sleep(0.1)`)))
-  await other`select pg_sleep(0.02)`
-  letGo()
-  for (const { ended } of await Promise.all(next)) t.equal(ended, 'done')
-})
-
 void test(
-  'fault 29: what was sent behind one that is late gets its own answers',
+  'fault 29: statements sent behind one that is late get their own answers',
   needsPostgres,
   async (t) => {
-    let proxy!: Awaited<ReturnType<typeof startProxy>>
-    const { pool, other } = await setUp(
-      t,
-      async (url) => {
-        proxy = await startProxy(t, url)
-        await proxy.open()
-        return proxy.url
-      },
-      1,
-    )
+    const { pool, other } = await setUp(t, undefined, 1)
     const read = (number: number) => pool.db.run(readNumber, { number })
     const lock = () => pool.db.run(lockCounter, {})
-    const letGo = proxy.holdCancels()
     await Promise.all([lock(), read(0)])
     await other.begin(async (holding) => {
       await holding`update counters set count = 7`
       const held = outcome(lock)
-      const behind = [1, 2, 3].map((number) => outcome(() => read(number)))
-      const late = await Promise.all([held, ...behind])
-      for (const { ended } of late) t.equal(ended, 'unavailable')
+      const behind = [1, 2, 3].map(read)
+      t.equal((await held).ended, 'unavailable')
+      t.strictSame(
+        (await Promise.all(behind)).map(([row]) => row),
+        [{ number: 1 }, { number: 2 }, { number: 3 }],
+      )
     })
-    letGo()
-    for (const number of [4, 5, 6]) t.strictSame([...(await read(number))], [{ number }])
   },
 )
+
+void test('fault 29: long statements hold up no short one', needsPostgres, async (t) => {
+  const { pool, ask } = await setUp(t)
+  await ask()
+  const order: string[] = []
+  const long = outcome(() => pool.db.execute(sql`select pg_sleep(0.5)`)).finally(() => order.push('long'))
+  await Promise.all(Array.from({ length: SIZE * 30 }, ask)).finally(() => order.push('short'))
+  t.equal((await long).ended, 'done')
+  t.same(order, ['short', 'long'])
+})
 
 void test(
   'fault 37: where the server has lost prepared statements, nobody gets the answer of another',
@@ -252,7 +233,7 @@ void test(
     const ask = (number: number) => pool.db.run(number % 2 === 0 ? readNumber : readOther, { number })
     for (let round = 0; round < 20; round += 1) {
       await Promise.all([ask(0), ask(1)])
-      await pool.db.execute(sql`discard all`)
+      await pool.db.run(discardAll, {})
       const answers = await Promise.allSettled([1, 2, 3, 4, 5].map(ask))
       for (const [index, answer] of answers.entries())
         if (answer.status === 'fulfilled') t.strictSame([...answer.value], [{ number: index + 1 }])
@@ -333,5 +314,97 @@ void test(
     proxy.cutBeforeTheEnd()
     t.equal((await outcome(read)).ended, 'unavailable')
     t.strictSame([...(await read())], [{ count: 0 }], 'a row, and nothing before it')
+  },
+)
+
+const failAfterTwo = statement(
+  'fail after two rows',
+  () => sql`select 1 / (3 - n) from generate_series(1, 5) n`,
+)
+
+void test('fault 29: a statement that fails midway spoils no answer after it', needsPostgres, async (t) => {
+  const { pool } = await setUp(t, undefined, 1)
+  await t.rejects(pool.db.run(failAfterTwo, {}))
+  t.strictSame([...(await pool.db.run(readCounter, {}))], [{ count: 0 }])
+})
+
+void test('fault 28: connections that are lost under load leave none behind', needsPostgres, async (t) => {
+  const { pool, other } = await setUp(t)
+  const own = () => other<{ pid: number }[]>`
+    select pid from pg_stat_activity where datname = current_database() and application_name = 'groundwork'`
+  for (let round = 0; round < 20; round += 1) {
+    await untilDone(() => pool.db.run(readCounter, {}))
+    // A text that is new is prepared first, and postgres.js queues what is sent behind it.
+    const novel = statement(
+      `sleep ${round}`,
+      () => sql`select ${sql.raw(String(round))} as round, pg_sleep(0.2)`,
+    )
+    const lost = [
+      outcome(() => pool.db.run(novel, {})),
+      ...Array.from({ length: 8 }, () => outcome(() => pool.db.run(readCounter, {}))),
+    ]
+    await pause(round % 5)
+    for (const { pid } of await own()) await other`select pg_terminate_backend(${pid})`
+    for (const { ended } of await Promise.all(lost)) t.match(ended, /^(done|unavailable)$/)
+  }
+  await pause(500)
+  t.ok((await own()).length <= SIZE, 'no more connections than the pool has')
+})
+
+void test('fault 29: under load, requests that have begun are finished first', needsPostgres, async (t) => {
+  const { pool } = await setUp(t, undefined, 1)
+  const slow = statement('hold the connection', () => sql`select 1 as one, pg_sleep(0.2)`)
+  const begin = statement('begin a request', () => sql`select 1 as one`, { isFirst: true })
+  await pool.db.run(readCounter, {})
+  const held = pool.db.run(slow, {})
+  await pause(50) // no statement is sent behind one that takes so long
+  const order: string[] = []
+  const begun = Array.from({ length: 150 }, () =>
+    outcome(() => pool.db.run(begin, {})).then((end) => (order.push('begun'), end)),
+  )
+  const further = outcome(() => pool.db.run(readCounter, {})).then((end) => (order.push('further'), end))
+  t.equal((await further).ended, 'done', 'though the queue is full of others')
+  await Promise.all([held, ...begun])
+  t.equal(order.slice(50).indexOf('further'), 0, 'right after the 50 for which there was no room')
+})
+
+void test('a pool that is closed runs nothing more', needsPostgres, async (t) => {
+  const { pool, other } = await setUp(t)
+  const slow = statement('take a while', () => sql`select 1 as one, pg_sleep(0.1)`)
+  const asked = Array.from({ length: 50 }, () => outcome(() => pool.db.run(slow, {})))
+  await pause(50)
+  await pool.close()
+  for (const { ended } of await Promise.all(asked)) t.match(ended, /^(done|unavailable)$/)
+  t.equal((await outcome(() => pool.db.run(readCounter, {}))).ended, 'unavailable')
+  await pause(100)
+  const open = await other`
+    select from pg_stat_activity where datname = current_database() and application_name = 'groundwork'`
+  t.equal(open.length, 0)
+})
+
+void test(
+  'transactions can be nested, and one in which a statement failed does not claim success',
+  needsPostgres,
+  async (t) => {
+    const { pool, ask } = await setUp(t)
+    await pool.db.transaction(async (open) => {
+      await open.execute(sql`update counters set count = 1`)
+      await open
+        .transaction(async (nested) => {
+          await nested.execute(sql`update counters set count = 2`)
+          throw new Error('undo this one')
+        })
+        .catch(() => undefined)
+      await open.transaction((nested) => nested.execute(sql`update counters set count = count + 10`))
+    })
+    t.same(await ask(), [{ count: 11 }])
+    await t.rejects(
+      pool.db.transaction(async (open) => {
+        await open.execute(sql`update counters set count = 99`)
+        await open.execute(sql`select 1 / 0`).catch(() => undefined)
+      }),
+      /rolled back/,
+    )
+    t.same(await ask(), [{ count: 11 }])
   },
 )
