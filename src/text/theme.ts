@@ -25,25 +25,36 @@ const NIGHT: Rgb = [0x1a, 0x1d, 0x21]
  */
 export function themeOf(color: string): Theme {
   const brand = rgbOf(color)
-  const night = mixed(brand, WHITE, NIGHT, 3.5)
+  const lighter = [brightest(brand), WHITE]
+  const night = firstReadable(brand, lighter, NIGHT, 3.5)
   return {
     accent: color.toLowerCase(),
     on_accent: textOn(brand),
-    link_color: hexOf(mixed(brand, BLACK, DAY, 4.5)),
+    link_color: hexOf(firstReadable(brand, [BLACK], DAY, 4.5)),
     dark_accent: hexOf(night),
     dark_on_accent: textOn(night),
-    dark_link_color: hexOf(mixed(brand, WHITE, NIGHT, 7)),
+    dark_link_color: hexOf(firstReadable(brand, lighter, NIGHT, 7)),
   }
 }
 
-/** `color`, with as little of `other` as gives it that contrast with `background`. */
-function mixed(color: Rgb, other: Rgb, background: Rgb, contrast: number): Rgb {
-  for (let percent = 0; percent < 100; percent += 4) {
-    const [red, green, blue] = color.map((part, at) => part + ((other[at]! - part) * percent) / 100)
-    const mix: Rgb = [Math.round(red!), Math.round(green!), Math.round(blue!)]
-    if (contrastOf(mix, background) >= contrast) return mix
+/** The first colour on the way from `color` over each of `stops` that has this contrast with `background`. */
+function firstReadable(color: Rgb, stops: readonly Rgb[], background: Rgb, contrast: number): Rgb {
+  let from = color
+  for (const to of stops) {
+    for (let percent = 0; percent < 100; percent += 4) {
+      const [red, green, blue] = from.map((part, at) => Math.round(part + ((to[at]! - part) * percent) / 100))
+      const mixed: Rgb = [red!, green!, blue!]
+      if (contrastOf(mixed, background) >= contrast) return mixed
+    }
+    from = to
   }
-  return other
+  return from
+}
+
+/** As bright as its hue can be. A colour that is mixed with white at once gets pale. */
+function brightest(color: Rgb): Rgb {
+  const factor = 255 / Math.max(...color, 1)
+  return [Math.round(color[0] * factor), Math.round(color[1] * factor), Math.round(color[2] * factor)]
 }
 
 const textOn = (background: Rgb) => (contrastOf(WHITE, background) >= 4.5 ? '#ffffff' : '#000000')

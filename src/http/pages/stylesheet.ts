@@ -45,7 +45,7 @@ input {
   display: block; width: 100%; margin: 0 0 24px; padding: 11px 12px;
   border: 1px solid var(--field); border-radius: 8px; background: var(--card); color: var(--text); font: inherit;
 }
-input[readonly] { padding: 0; border-color: transparent; border-radius: 0; background: none; }
+input[readonly] { padding: 0; border: 0; border-radius: 0; background: none; }
 input[aria-invalid] { border: 2px solid var(--error); padding: 10px 11px; }
 form { margin-top: 24px; }
 button, a.button {

@@ -39,7 +39,14 @@ export const listPage = ({ path, q, mails, token }: List): WebPage => ({
     </p>
     <div class="bar">
       <form action="${path}" role="search">
-        <input name="q" type="search" value="${q}" maxlength="255" aria-label="Recipient or subject" />
+        <input
+          name="q"
+          type="search"
+          value="${q}"
+          maxlength="255"
+          placeholder="Recipient or subject"
+          aria-label="Recipient or subject"
+        />
         <button>Search</button>
       </form>
       <form method="post" action="${path}/clear">
