@@ -1,6 +1,7 @@
 import fastify from 'fastify'
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { Logger } from 'pino'
+import { recoverPasswordPage, resendVerificationPage } from './accounts/pages/ask-for-link.ts'
 import { resetPasswordPage } from './accounts/pages/reset-password.ts'
 import { verifyEmailPage } from './accounts/pages/verify-email.ts'
 import type { HashingLimits } from './accounts/passwords/passwords.ts'
@@ -79,8 +80,10 @@ export async function buildApp(config: Config, dependencies: Dependencies = {}):
   await app.register(scope('public', [health]))
   if (config.DOCS_ENABLED) await app.register(scope('public', [docs]))
   if (config.mail === 'inbox') await app.register(scope('public', [inbox]))
-  if (config.mail !== 'off' && config.FRONTEND_HOST === undefined)
-    await app.register(scope('public', [resetPasswordPage, verifyEmailPage]))
+  if (config.mail !== 'off' && config.FRONTEND_HOST === undefined) {
+    const pages = [resetPasswordPage, verifyEmailPage, recoverPasswordPage, resendVerificationPage]
+    await app.register(scope('public', pages))
+  }
   await app.register(scope('public', [fixedPaths]))
 
   await app.ready()

@@ -14,6 +14,7 @@ void test('where nothing is set, the service runs on this machine alone', async 
   t.strictSame(config, {
     ENVIRONMENT: 'local',
     PROJECT_NAME: 'Groundwork',
+    PROJECT_COLOR: '#0f6b5c',
     HOST: '127.0.0.1',
     PORT: 8000,
     PUBLIC_URL: 'http://localhost:8000',

@@ -5,8 +5,9 @@ import type { SignedIn, SignedInApp } from '../contract/contract.ts'
 import { CommonPassword, IncorrectPassword, SamePassword } from '../contract/errors.ts'
 import { statement } from '../database/statement.ts'
 import { oneTimeTokens, users } from '../database/tables.ts'
-import { notify } from '../mail/queue.ts'
+import { cause, notify } from '../mail/queue.ts'
 import { normalPassword } from '../text/normal-password.ts'
+import { type Client, clientOf } from './sessions/client.ts'
 import { endSessions, keepSession } from './sessions/end-sessions.ts'
 import { isGuessable } from './passwords/common-passwords.ts'
 import type { UpdatePassword } from './schemas/users.ts'
@@ -44,7 +45,7 @@ export function changePassword(app: SignedInApp) {
 
       const hashed_password = await auth.passwords.renew(new_password, turn)
       const { hashed_password: verified_hash } = user
-      const values = { id, session_id, verified_hash, hashed_password, ip_address: request.ip }
+      const values = { id, session_id, verified_hash, hashed_password, ...clientOf(request) }
       return (await db.run(change, values)).length > 0
     }
 
@@ -62,12 +63,11 @@ const findHash = statement<{ id: string }, { hashed_password: string }>(
   (v) => sql`select hashed_password from ${users} where id = ${v.id} and deleted_at is null`,
 )
 
-interface Change {
+interface Change extends Client {
   readonly id: string
   readonly session_id: string
   readonly verified_hash: string
   readonly hashed_password: string
-  readonly ip_address: string
 }
 
 /**
@@ -88,6 +88,6 @@ const compileChange = (config: SignedInApp['config']) =>
     dead as (
       delete from ${oneTimeTokens} where user_id in (select id from account)
     ),
-    ${notify('password_changed', 'account', config, v.ip_address)}
+    ${notify('password_changed', 'account', config, cause(v))}
     select id from account`,
   )

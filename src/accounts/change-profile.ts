@@ -6,8 +6,9 @@ import { EmailTakenAtChange, InvalidCredentials } from '../contract/errors.ts'
 import { uniqueViolation } from '../database/faults.ts'
 import { statement } from '../database/statement.ts'
 import { oneTimeTokens, users } from '../database/tables.ts'
-import { limitLinks, notify, queueMail } from '../mail/queue.ts'
+import { cause, limitLinks, notify, queueMail } from '../mail/queue.ts'
 import { isSameEmail } from '../text/email-address.ts'
+import { type Client, clientOf } from './sessions/client.ts'
 import { type PublicUser, publicColumns } from './users/public-user.ts'
 import { newToken } from './tokens.ts'
 import type { UserUpdateMe } from './schemas/users.ts'
@@ -28,7 +29,7 @@ export function changeProfile(app: SignedInApp) {
     const email = changes.email === undefined ? undefined : await auth.accounts.spelling(changes.email)
     if (email !== undefined && !isSameEmail(email, oldEmail)) await request.limitNetwork('mail_network')
 
-    const values = { id, ip_address: request.ip, ...profileValues({ ...changes, email }) }
+    const values = { id, ...clientOf(request), ...profileValues({ ...changes, email }) }
     const [account] = await refuseTakenEmail(db.run(change, values))
     if (!account) throw new InvalidCredentials()
 
@@ -42,7 +43,7 @@ export function changeProfile(app: SignedInApp) {
 
 /** Changes the user, with what a changed address causes. The row is locked first, so that `old_email` is the one it had. */
 const compileChange = (config: SignedInApp['config']) =>
-  statement<ProfileValues & { id: string; ip_address: string }, PublicUser>(
+  statement<ProfileValues & Client & { id: string }, PublicUser>(
     'change profile',
     (v) => sql`
     with before as (
@@ -54,7 +55,7 @@ const compileChange = (config: SignedInApp['config']) =>
       from before where ${users.id} = before.id
       returning ${users}.*, before.old_email, before.was_verified
     ),
-    ${followAddress(config, v.ip_address)}
+    ${followAddress(config, cause(v))}
     select ${publicColumns} from account`,
   )
 
@@ -99,12 +100,12 @@ export function setProfile(v: Readonly<Record<keyof ProfileValues, SQL>>, forget
  * CTEs: what a changed address causes for whoever is in CTE `account` (the columns of users, `old_email`, `was_verified`). A
  * link is mailed to the new address, a notice to the old one, and one-time tokens that were mailed there are deleted.
  *
- * @param ipAddress an expression: where the change came from; null for a superuser's doing
+ * @param changeCause an expression of JSON: what the notice says of the cause (mail/cause.ts)
  * @param endsTokens an expression: whether all other tokens are deleted too
  */
 export function followAddress(
   config: SignedInApp['config'],
-  ipAddress: SQL,
+  changeCause: SQL,
   endsTokens: SQL = sql`false`,
 ): SQL {
   const minutes = config.EMAIL_VERIFY_TOKEN_EXPIRE_HOURS * 60
@@ -129,7 +130,7 @@ export function followAddress(
     old_address as (
       select id, old_email as email, was_verified as is_verified from moved
     ),
-    ${notify('address_changed', 'old_address', config, ipAddress)}`
+    ${notify('address_changed', 'old_address', config, changeCause)}`
 }
 
 /** @throws EmailTakenAtChange where the statement would give two users one address */

@@ -13,7 +13,7 @@ import {
 } from '../contract/errors.ts'
 import { statement } from '../database/statement.ts'
 import { users } from '../database/tables.ts'
-import { notify, queueMail } from '../mail/queue.ts'
+import { byAdministrator, notify, queueMail } from '../mail/queue.ts'
 import { type PageRequest, preparePages } from '../ownership/page.ts'
 import {
   type ProfileValues,
@@ -259,13 +259,13 @@ function compileChange(config: Config) {
     password_set as (
       select id, email, is_verified from account where ${setsPassword}
     ),
-    ${notify('password_changed', 'password_set', config, sql`null`)},
+    ${notify('password_changed', 'password_set', config, byAdministrator)},
     activated as (
       select id, email from account
       where was_never_active and is_active and not ${setsPassword} and lower(email) = lower(old_email)
     ),
     ${welcome('activated', config)},
-    ${followAddress(config, sql`null`, setsPassword)}
+    ${followAddress(config, byAdministrator, setsPassword)}
     select ${publicColumns}, changed from account`
   })
 }

@@ -5,7 +5,7 @@ import type { App } from '../contract/contract.ts'
 import { UnknownUsername } from '../contract/errors.ts'
 import { statement } from '../database/statement.ts'
 import { users } from '../database/tables.ts'
-import { limitLinks, notify, queueMail } from '../mail/queue.ts'
+import { byAdministrator, limitLinks, notify, queueMail } from '../mail/queue.ts'
 import { type Recipient, requestMail } from './request-mail.ts'
 import { newToken } from './tokens.ts'
 import { isUserOf } from './users/find-user.ts'
@@ -87,7 +87,7 @@ const compileIssue = (config: RecoveryConfig) =>
       for key share
     ),
     ${newToken('token', 'reset_password', 'account', minutes(config))},
-    ${notify('recovery_link_shown', 'account', config, sql`null`)}
+    ${notify('recovery_link_shown', 'account', config, byAdministrator)}
     select account.id as user_id, account.email, token.id as token_id, token.expires_at as valid_until
     from account, token`,
   )

@@ -5,7 +5,8 @@ import type { App } from '../contract/contract.ts'
 import { InvalidCredentials } from '../contract/errors.ts'
 import { statement } from '../database/statement.ts'
 import { sessions, users } from '../database/tables.ts'
-import { notify } from '../mail/queue.ts'
+import { cause, notify } from '../mail/queue.ts'
+import { type Client, clientOf } from './sessions/client.ts'
 import { sessionEnd } from './sessions/guard.ts'
 
 /**
@@ -23,7 +24,7 @@ export function refresh(app: App) {
   return async (token: string, request: FastifyRequest) => {
     const named = auth.refreshTokens.open(token)
     if (!named) throw new InvalidCredentials() // no query for what was not issued by us
-    const [session] = await db.run(rotate, { ...named, ip_address: request.ip })
+    const [session] = await db.run(rotate, { ...named, ...clientOf(request) })
     if (!session) throw new InvalidCredentials()
     const { id, user_id, generation, is_reused } = session
     if (is_reused) {
@@ -51,9 +52,12 @@ interface Rotated {
  * newest, 1 the one before it; negative after a backup was restored.
  */
 const compileRotate = (config: App['config']) =>
-  statement<{ id: string; generation: number; ip_address: string }, Rotated>(
-    'rotate refresh token',
-    (v) => sql`
+  statement<Client & { id: string; generation: number }, Rotated>('rotate refresh token', (v) => {
+    const ofSession = sql`(
+      select jsonb_build_object('session_device', user_agent, 'session_from', ip_address, 'session_at', created_at)
+      from ended
+    )`
+    return sql`
     with owner as (
       select id, email, is_active, is_verified, credentials_version from ${users}
       where id in (select user_id from ${sessions} where id = ${v.id})
@@ -84,15 +88,16 @@ const compileRotate = (config: App['config']) =>
     ended as (
       delete from ${sessions} using session
       where ${sessions.id} = session.id and is_live and (age > 1 or age = 1 and not is_repeatable)
-      returning session.user_id as id, session.email, session.is_verified
+      returning session.user_id as id, session.email, session.is_verified,
+        ${sessions.user_agent}, ${sessions.ip_address}, ${sessions.created_at}
     ),
-    ${notify('session_ended', 'ended', config, v.ip_address)}
+    ${notify('session_ended', 'ended', config, sql`${cause(v)} || ${ofSession}`)}
     select session.id, session.user_id, ended.id is not null as is_reused,
       coalesce(
         moved.generation, case when is_live and age = 1 and is_repeatable then session.generation end
       ) as generation
-    from session left join moved on true left join ended on true`,
-  )
+    from session left join moved on true left join ended on true`
+  })
 
 /** Where verification is required, the session of an unverified account is not refreshed. */
 const isTrusted = ({ EMAIL_VERIFICATION }: Pick<Config, 'EMAIL_VERIFICATION'>): SQL =>

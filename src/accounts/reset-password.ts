@@ -4,7 +4,8 @@ import type { App } from '../contract/contract.ts'
 import { CommonPassword, InactiveUser, InvalidToken } from '../contract/errors.ts'
 import { statement } from '../database/statement.ts'
 import { oneTimeTokens, users } from '../database/tables.ts'
-import { notify } from '../mail/queue.ts'
+import { cause, notify } from '../mail/queue.ts'
+import { type Client, clientOf } from './sessions/client.ts'
 import { endSessions } from './sessions/end-sessions.ts'
 import { isGuessable } from './passwords/common-passwords.ts'
 import { useToken } from './tokens.ts'
@@ -17,8 +18,8 @@ interface Reset {
 /**
  * Sets a new password with the token of a mailed link: POST /reset-password/, and the page of that name.
  *
- * @returns what does so. @throws InvalidToken, InactiveUser, CommonPassword; ServiceUnavailable and TooManyRequests of
- *   the queue for hashing
+ * @returns what does so, and gives the address of the account. @throws InvalidToken, InactiveUser, CommonPassword;
+ *   ServiceUnavailable and TooManyRequests of the queue for hashing
  */
 export function resetPassword(app: App) {
   const { auth, config, db } = app
@@ -33,7 +34,7 @@ export function resetPassword(app: App) {
       throw new CommonPassword('new_password')
 
     const hashed_password = await auth.passwords.hash(new_password, reply.turn(user_id))
-    const values = { token: id, user: user_id, hashed_password, ip_address: request.ip }
+    const values = { token: id, user: user_id, hashed_password, ...clientOf(request) }
     const [account] = await db.run(reset, values)
     if (!account) throw new InvalidToken() // used or expired since it was found
 
@@ -44,6 +45,7 @@ export function resetPassword(app: App) {
     app.removeEndedSessionsOf(user_id)
     request.record('password_changed', { user_id })
     app.mail.wake()
+    return email
   }
 }
 
@@ -52,7 +54,7 @@ export function resetPassword(app: App) {
  * No row where the token was used or expired, or the user went inactive or has another address.
  */
 const compileReset = (config: App['config']) =>
-  statement<{ token: string; user: string; hashed_password: string; ip_address: string }, { id: string }>(
+  statement<Client & { token: string; user: string; hashed_password: string }, { id: string }>(
     'reset password',
     (v) => sql`
     with ${useToken(v.token, v.user, sql`is_active`)},
@@ -66,6 +68,6 @@ const compileReset = (config: App['config']) =>
     dead as (
       delete from ${oneTimeTokens} where user_id in (select id from account) and id <> ${v.token}
     ),
-    ${notify('password_changed', 'account', config, v.ip_address)}
+    ${notify('password_changed', 'account', config, cause(v))}
     select id from account`,
   )

@@ -14,14 +14,13 @@ import { isTooLong } from '../text/normal-password.ts'
 import type { SigningIn } from './users/find-user.ts'
 import { rememberNetwork } from './sessions/known-networks.ts'
 import type { Session } from './sessions/session-tokens.ts'
+import { type Client, clientOf } from './sessions/client.ts'
 import { sessionEnd } from './sessions/guard.ts'
 
 interface Credentials {
   readonly username: string
   readonly password: string
 }
-
-const USER_AGENT_LENGTH = 255
 
 /**
  * Signs in with address and password: POST /login/access-token. An unknown address is answered like a wrong password, in the
@@ -54,8 +53,7 @@ export function signIn(app: App) {
     const values = {
       user_id: user.id,
       verified_hash: user.hashed_password,
-      user_agent: request.headers['user-agent']?.slice(0, USER_AGENT_LENGTH) ?? null,
-      ip_address: request.ip,
+      ...clientOf(request),
       network: knownNetworks.nameOf(user.id, request.network),
     }
     const [session] = outdated
@@ -115,12 +113,10 @@ export function signIn(app: App) {
   }
 }
 
-interface NewSession {
+interface NewSession extends Client {
   readonly user_id: string
   /** The hash that the password was compared with: no session where the user has another by now. */
   readonly verified_hash: string
-  readonly user_agent: string | null
-  readonly ip_address: string
   /** Its stored name. */
   readonly network: string
 }

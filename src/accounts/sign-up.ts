@@ -6,6 +6,7 @@ import { CommonPassword, EmailTakenAtSignup } from '../contract/errors.ts'
 import { statement } from '../database/statement.ts'
 import { users } from '../database/tables.ts'
 import { cause, limitLinks, queueMail } from '../mail/queue.ts'
+import { type Client, clientOf } from './sessions/client.ts'
 import { isUserOf } from './users/find-user.ts'
 import { isGuessable } from './passwords/common-passwords.ts'
 import { type PublicUser, publicColumns } from './users/public-user.ts'
@@ -44,7 +45,7 @@ export function signUp(app: App) {
     const attempt = async () => {
       const hashed_password = await auth.passwords.hash(password, reply.turn(email.toLowerCase()))
       const stored = await auth.accounts.spelling(email)
-      const values = { email: stored, hashed_password, full_name, ip_address: request.ip }
+      const values = { email: stored, hashed_password, full_name, ...clientOf(request) }
       const [row] = await db.run(create, values)
       // Of two sign-ups at the same moment, the second doesn't see the row of the first yet: its second try does.
       return row ?? (isHidden ? (await db.run(create, values))[0] : undefined)
@@ -72,11 +73,10 @@ const madeUp = (email: string, full_name: string | null): PublicUser => ({
   created_at: new Date(),
 })
 
-interface Values {
+interface Values extends Client {
   readonly email: string
   readonly hashed_password: string
   readonly full_name: string | null
-  readonly ip_address: string
 }
 
 /** The address is in use, and its owner is mailed. */
@@ -120,9 +120,7 @@ function mailLink(v: Parameters, config: App['config']): SQL {
  */
 function tellOwner(v: Parameters, config: App['config']): SQL {
   if (!hidesAccounts(config)) return sql``
-  const params = sql`jsonb_build_object(
-      'from', ${v.ip_address}::text, 'made_at', created_at, 'made_from', registered_from
-    )`
+  const params = sql`${cause(v)} || jsonb_build_object('made_at', created_at, 'made_from', registered_from)`
   return sql`,
     owner as (
       update ${users} set claimed_password_hash = ${v.hashed_password}
@@ -132,7 +130,7 @@ function tellOwner(v: Parameters, config: App['config']): SQL {
     ),
     ${limitLinks('account_exists', 'owner', config)},
     confirmed as (select * from allowed_account_exists where is_verified or not is_active),
-    ${queueMail('account_exists', 'confirmed', { params: cause(v.ip_address) })},
+    ${queueMail('account_exists', 'confirmed', { params: cause(v) })},
     unconfirmed as (select * from allowed_account_exists where is_active and not is_verified),
     ${newToken('take_over', 'reset_password', 'unconfirmed', linkMinutes(config))},
     ${queueMail('account_unconfirmed', 'unconfirmed', { token: 'take_over', params })}`

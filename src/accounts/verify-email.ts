@@ -13,7 +13,7 @@ import { isUserOf } from './users/find-user.ts'
 /**
  * Verifies an address with the token of a mailed link: POST /verify-email/, and the page of that name.
  *
- * @returns what does so. @throws InvalidToken
+ * @returns what does so, and gives the address. @throws InvalidToken
  */
 export function verifyEmail(app: App) {
   const { auth, db } = app
@@ -21,10 +21,11 @@ export function verifyEmail(app: App) {
   return async (text: string, request: FastifyRequest) => {
     const token = await auth.oneTimeTokens.find('verify_email', text)
     if (!token) throw new InvalidToken()
-    const { id, user_id } = token
+    const { id, user_id, email } = token
     const [account] = await db.run(verify, { token: id, user: user_id })
     if (!account) throw new InvalidToken() // used or expired since it was found
     request.record('address_verified', { user_id })
+    return email
   }
 }
 

@@ -24,6 +24,9 @@ export function* environmentFaults(named: Named, env: Readonly<NodeJS.Dict<strin
     else if (hasProtocol(url, ['http:', 'https:']) && readOrigin(originOf(url) ?? '') === undefined)
       yield `${name}: one URL such as https://app.example.com is needed, without * or comma; other frontends go into BACKEND_CORS_ORIGINS`
   }
+  if (namesUser(named.PROJECT_LOGO_URL)) yield 'PROJECT_LOGO_URL: everybody reads it, so no user can be in it'
+  if (!COLOR.test(named.PROJECT_COLOR))
+    yield 'PROJECT_COLOR: # and six hexadecimal digits are needed, such as #0f6b5c'
   for (const name of ['DATABASE_URL', 'MIGRATION_DATABASE_URL'] as const) {
     const fault = databaseUrlFault(named[name])
     if (fault !== undefined) yield `${name}: ${fault}`
@@ -40,8 +43,10 @@ export function* environmentFaults(named: Named, env: Readonly<NodeJS.Dict<strin
   const passwordLength = [...(named.FIRST_SUPERUSER_PASSWORD ?? '')].length
   if (named.FIRST_SUPERUSER_PASSWORD !== undefined && (passwordLength < 8 || passwordLength > 128))
     yield 'FIRST_SUPERUSER_PASSWORD: 8 to 128 characters are needed'
-  if (named.EMAILS_FROM_EMAIL !== undefined && !isEmail(readEmail(named.EMAILS_FROM_EMAIL)))
-    yield 'EMAILS_FROM_EMAIL: an email address is needed'
+  for (const name of ['EMAILS_FROM_EMAIL', 'SUPPORT_EMAIL'] as const) {
+    const address = named[name]
+    if (address !== undefined && !isEmail(readEmail(address))) yield `${name}: an email address is needed`
+  }
   if (named.SMTP_HOST !== undefined && named.EMAILS_FROM_EMAIL === undefined)
     yield 'EMAILS_FROM_EMAIL: needed with SMTP_HOST'
 
@@ -95,6 +100,11 @@ export function databaseUrlFault(url: string | undefined): string | undefined {
     throw error
   }
 }
+
+const COLOR = /^#[\da-f]{6}$/i
+
+const namesUser = (url = '') =>
+  URL.canParse(url) && (new URL(url).username !== '' || new URL(url).password !== '')
 
 const isChangethis = (text: string) => text.trim().toLowerCase() === 'changethis'
 

@@ -9,6 +9,7 @@ const Count = (description: string, fallback: number, maximum: number, minimum =
   Type.Integer({ description, default: fallback, minimum, maximum })
 
 const URL_OF_HTTP = { url: ['http:', 'https:'] }
+const URL_OF_HTTPS = { url: ['https:'] }
 
 export const Environment = Type.Object({
   ENVIRONMENT: Type.Union([Type.Literal('local'), Type.Literal('staging'), Type.Literal('production')], {
@@ -16,6 +17,15 @@ export const Environment = Type.Object({
     default: 'local',
   }),
   PROJECT_NAME: Type.String({ description: 'in titles and mails', default: 'Groundwork' }),
+  PROJECT_LOGO_URL: Setting(
+    'https URL of an image in place of the name, on pages and in mails',
+    URL_OF_HTTPS,
+  ),
+  PROJECT_COLOR: Type.String({
+    description: 'of buttons and links on pages and in mails: # and six hexadecimal digits',
+    default: '#0f6b5c',
+  }),
+  SUPPORT_EMAIL: Setting('address that pages and mails give to readers who need help'),
   HOST: Setting('address to listen on; 127.0.0.1 in local, else 0.0.0.0'),
   PORT: Count('port to listen on', 8000, 65_535, 0),
   PUBLIC_URL: Setting('where people reach this service; http://localhost:PORT in local', URL_OF_HTTP),

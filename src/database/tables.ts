@@ -176,7 +176,7 @@ export const emails = pgTable(
     user_id: ofUser(),
     message: text().$type<MessageName>().notNull(),
     recipient: varchar({ length: 255 }).notNull(),
-    // What the message says of its cause (mail/messages.ts).
+    // What the message says of its cause (mail/cause.ts).
     params: jsonb().$type<Record<string, string | null>>().notNull().default({}),
     token_id: uuid(),
     created_at: createdAt(),

@@ -1,6 +1,7 @@
-import type { Config } from '../config/config.ts'
 import type { MessageName, TokenPurpose } from '../database/tables.ts'
-import { type RenderedMail, render } from './templates.ts'
+import { type BrandConfig, brandOf } from './brand.ts'
+import { type MailParams, causeOf, readable } from './cause.ts'
+import { type RenderedMail, render, renderWithoutLink } from './templates.ts'
 
 /** What a mail is composed from. Its link is made when it is composed, and not stored. */
 export interface MailContent {
@@ -12,16 +13,6 @@ export interface MailContent {
   readonly token_id: string | null
   /** When the token expires; null where there is none, or one that was used or has expired. */
   readonly valid_until: Date | null
-}
-
-/** What the statement that queues a mail notes of its cause. */
-export interface MailParams {
-  /** A network address; null for an action of a superuser. */
-  readonly from?: string | null
-  /** When the account was created, if not with the mail. */
-  readonly made_at?: string
-  /** The network address that created the account, if another than `from`. */
-  readonly made_from?: string | null
 }
 
 /** The mail's link would not work, so it is not sent. */
@@ -41,6 +32,10 @@ const links: Partial<Record<MessageName, { path: string; purpose: TokenPurpose }
   new_address: { path: '/verify-email', purpose: 'verify_email' },
 }
 
+/** Whether it was sent with a link that was used or revoked, or has expired since. */
+export const hasDeadLink = ({ message, valid_until }: Pick<MailContent, 'message' | 'valid_until'>) =>
+  pathOfLink(message) !== undefined && valid_until === null
+
 /** @returns undefined where a message has no link */
 export const pathOfLink = (message: MessageName) => links[message]?.path
 
@@ -52,46 +47,30 @@ interface TokenSigner {
 export interface Messages {
   /** @throws DeadLink */
   compose(mail: MailContent): Promise<RenderedMail>
+  /** The same of a mail whose link no longer works: with words in its place, and nothing to press. */
+  composeWithoutLink(mail: MailContent): Promise<RenderedMail>
 }
 
-export function messages(config: Pick<Config, 'PROJECT_NAME' | 'linkBase'>, tokens: TokenSigner): Messages {
+export function messages(config: BrandConfig, tokens: TokenSigner): Messages {
+  const brand = brandOf(config)
+  const valuesOf = ({ recipient, params, created_at }: MailContent) => ({
+    ...brand,
+    email: recipient,
+    ...causeOf(params, created_at),
+  })
   return {
-    async compose({ message, recipient, params, created_at, token_id, valid_until }) {
-      const values: Record<string, string> = {
-        project_name: config.PROJECT_NAME,
-        email: recipient,
-        ...causeOf(params, created_at),
-      }
+    async compose(mail) {
+      const { message, token_id, valid_until } = mail
       const link = links[message]
-      if (link) {
-        if (token_id === null || valid_until === null) throw new DeadLink()
-        values.link = `${config.linkBase}${link.path}?token=${tokens.sign(link.purpose, token_id)}`
-        values.valid_until = readable(valid_until)
-      }
-      return render(message, values)
+      if (!link) return render(message, valuesOf(mail))
+      if (token_id === null || valid_until === null) throw new DeadLink()
+      return render(message, {
+        ...valuesOf(mail),
+        link: `${config.linkBase}${link.path}?token=${tokens.sign(link.purpose, token_id)}`,
+        valid_until: readable(valid_until),
+      })
     },
+    composeWithoutLink: (mail) =>
+      renderWithoutLink(mail.message, { ...valuesOf(mail), valid_until: 'it is used or expires' }),
   }
 }
-
-/** Placeholders for the cause of a mail: when it happened, and from where or by whom; the same of the account's creation. */
-function causeOf({ from, made_at, made_from = from }: MailParams = {}, createdAt = new Date()) {
-  return {
-    at: readable(createdAt),
-    from: network(from),
-    how: how(from),
-    made_at: readable(made_at === undefined ? createdAt : new Date(made_at)),
-    made_from: network(made_from),
-    made_how: how(made_from),
-  }
-}
-
-const network = (address?: string | null) =>
-  typeof address === 'string' ? `the network address ${address}` : 'an unknown network address'
-
-const how = (address?: string | null) =>
-  typeof address === 'string' ? `from ${network(address)}` : 'by an administrator'
-
-const style = { dateStyle: 'long', timeStyle: 'short', timeZone: 'UTC' } as const
-
-/** "23 November 2026 at 10:15 UTC": correct whenever the mail is read, unlike "in one hour". */
-const readable = (time: Date) => `${time.toLocaleString('en-GB', style)} UTC`

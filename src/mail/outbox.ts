@@ -2,7 +2,7 @@ import { type SQL, sql } from 'drizzle-orm'
 import type { Database } from '../database/connect.ts'
 import { statement } from '../database/statement.ts'
 import { type MessageName, emails, oneTimeTokens } from '../database/tables.ts'
-import type { MailParams } from './messages.ts'
+import type { MailParams } from './cause.ts'
 
 /**
  * The outbox: mails are rows of `emails`, inserted by the statement that causes them (queue.ts), so that neither is without

@@ -11,7 +11,7 @@ declare module 'fastify' {
   }
 }
 
-interface Mail extends Pick<Messages, 'compose'>, Pick<Outbox, 'add' | 'backlog'> {
+interface Mail extends Messages, Pick<Outbox, 'add' | 'backlog'> {
   /** Whether mails are sent at all. */
   readonly enabled: boolean
   /** To be called after a statement that queues a mail. Does not wait for it to be sent. */
@@ -23,16 +23,22 @@ export const mail = plugin(
   (app, { config, attemptMs }: { config: Config; attemptMs?: number | undefined }, done) => {
     const box = outbox(app.db, attemptMs)
     const { add, backlog } = box
-    const { compose } = messages(config, app.auth.oneTimeTokens)
+    const composer = messages(config, app.auth.oneTimeTokens)
     const enabled = config.mail !== 'off'
-    const delivery = deliverer(box, { compose }, transport(config), app.log, attemptMs)
+    const delivery = deliverer(box, composer, transport(config), app.log, attemptMs)
 
     if (enabled)
       app.addHook('onReady', async () => void app.preparation.whenDone.then(delivery.wake, () => undefined))
     // As soon as a stop begins: mails that are being sent can be finished while the last requests are answered.
     app.stopping.addEventListener('abort', () => void delivery.stop())
     app.addHook('onClose', () => delivery.stop())
-    app.decorate('mail', { enabled, add, backlog, compose, wake: () => enabled && delivery.wake() } as Mail)
+    app.decorate('mail', {
+      ...composer,
+      enabled,
+      add,
+      backlog,
+      wake: () => enabled && delivery.wake(),
+    } as Mail)
     done()
   },
   { name: 'mail', dependencies: ['auth', 'database', 'preparation', 'stopping'] },

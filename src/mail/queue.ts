@@ -19,7 +19,7 @@ type QueueConfig = Pick<Config, 'mail' | 'RATE_LIMIT_ENABLED'>
 interface MailParts {
   /** Name of a CTE of one row, whose `id` is that of the token that the mail's link carries. */
   readonly token?: string
-  /** An expression of JSON: what the message says of its cause, see mail/messages.ts. */
+  /** An expression of JSON: what the message says of its cause, see mail/cause.ts. */
   readonly params?: SQL
   /** Name of a CTE of one row or none, whose `due` is when it is to be sent; it is not, where there is no row. */
   readonly due?: string
@@ -41,8 +41,12 @@ export function queueMail(message: MessageName, from: string, parts: MailParts =
   )`
 }
 
-/** What a mail says of its cause: the network address that it came from; null for a superuser's doing. */
-export const cause = (ipAddress: SQL) => sql`jsonb_build_object('from', ${ipAddress}::text)`
+/** What a mail says of its cause (mail/cause.ts): the network address and the program that it came from. */
+export const cause = (v: Readonly<Record<'ip_address' | 'user_agent', SQL>>) =>
+  sql`jsonb_build_object('from', ${v.ip_address}::text, 'device', ${v.user_agent}::text)`
+
+/** The same of what a superuser did to somebody else's account. */
+export const byAdministrator = sql`jsonb_build_object('from', null::text)`
 
 /** Mails with a link that anybody may ask for. Each kind is counted by itself. */
 type LinkKind = 'recovery' | 'verification' | 'sign_up' | 'account_exists' | 'new_address'
@@ -89,9 +93,9 @@ type Notice = 'password_changed' | 'address_changed' | 'session_ended' | 'recove
  * ten minutes at most; the second time within them waits for their end, so that nothing goes untold, and speaks for what
  * comes after it. An unverified one may be a stranger's: it is told once in ten days.
  *
- * @param ipAddress an expression: where its cause came from; null for a superuser's doing
+ * @param params an expression of JSON: what it says of its cause
  */
-export function notify(message: Notice, from: string, config: QueueConfig, ipAddress: SQL): SQL {
+export function notify(message: Notice, from: string, config: QueueConfig, params: SQL): SQL {
   const [told, due] = [`told_${message}`, `due_${message}`]
   const isOn = config.mail === 'off' ? sql`false` : sql`true`
   const { apart, unverified } = mailBounds.notice
@@ -102,7 +106,7 @@ export function notify(message: Notice, from: string, config: QueueConfig, ipAdd
     from ${sql.raw(from)} where ${isOn}
   ),
   ${sql.raw(due)} as (${config.RATE_LIMIT_ENABLED ? limitNotice(sql.raw(told)) : sql`select now() as due from ${sql.raw(told)}`}),
-  ${queueMail(message, told, { params: cause(ipAddress), due })}`
+  ${queueMail(message, told, { params, due })}`
 }
 
 /** When it is due; no row where another one is due already, or an unverified address was told. */

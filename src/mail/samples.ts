@@ -1,4 +1,5 @@
 import type { MessageName } from '../database/tables.ts'
+import { themeOf } from '../text/theme.ts'
 import { pathOfLink } from './messages.ts'
 
 const linkTo = (path: string) =>
@@ -6,7 +7,12 @@ const linkTo = (path: string) =>
 
 /** Realistic values for the placeholders of all templates: for previews (`npm run emails`) and tests. */
 export const samples = {
+  ...themeOf('#0f6b5c'),
   project_name: 'Groundwork',
+  logo_url: '',
+  support_email: 'help@example.com',
+  support_link: 'mailto:help@example.com',
+  recover_link: 'http://localhost:8000/recover-password',
   email: 'ada.lovelace@example.com',
   link: linkTo('/reset-password'),
   valid_until: '25 November 2026 at 10:15 UTC',
@@ -14,8 +20,10 @@ export const samples = {
   made_from: 'the network address 203.0.113.7',
   made_how: 'from the network address 203.0.113.7',
   at: '23 November 2026 at 10:15 UTC',
-  from: 'the network address 2001:db8:85a3::8a2e:370:7334',
-  how: 'from the network address 203.0.113.7',
+  from: 'the network address 2001:db8:85a3::8a2e:370:7334, with Chrome on Windows',
+  how: 'from the network address 203.0.113.7, with Firefox on Linux',
+  session:
+    'Safari on iPhone (signed in on 3 November 2026 at 8:02 UTC from the network address 198.51.100.24)',
 } as const
 
 /** With the link of one message. */

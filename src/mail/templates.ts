@@ -33,17 +33,17 @@ async function compileTemplates(): Promise<CompiledTemplates> {
  * @param template name of its file in `emails/`
  * @throws Error where there is no such template, and for a placeholder without a value
  */
-export async function render(template: string, values: Values): Promise<RenderedMail> {
+export const render = async (template: string, values: Values): Promise<RenderedMail> =>
+  fillAll(await find(template), template, values)
+
+/** The same with words in place of the link, for a mail whose link no longer works. */
+export async function renderWithoutLink(template: string, values: Values): Promise<RenderedMail> {
   const compiled = await find(template)
-  const fill = filler(template, values)
-  return {
-    subject: fill(compiled.subject, withoutControls),
-    html: fill(compiled.html, escapeHtml),
-    text: fill(compiled.text, (value) => value),
-  }
+  const html = compiled.html.replaceAll('href="{{link}}"', '')
+  return fillAll({ ...compiled, html }, template, { ...values, link: '[this link no longer works]' })
 }
 
-/** The subject alone, for mails whose link no longer works. @throws Error as `render` does */
+/** The subject alone, for lists of mails. @throws Error as `render` does */
 export async function renderSubject(template: string, values: Values): Promise<string> {
   const { subject } = await find(template)
   return filler(template, values)(subject, withoutControls)
@@ -57,11 +57,37 @@ async function find(template: string): Promise<RenderedMail> {
   return compiled
 }
 
-const filler = (template: string, values: Values) => (source: string, transform: (value: string) => string) =>
-  source.replace(/\{\{(\w+)\}\}/g, (_, name: string) => {
-    const value = Object.hasOwn(values, name) ? values[name] : undefined
-    if (value === undefined) throw new Error(`Mail template ${template}: no value for {{${name}}}`)
-    return transform(value)
-  })
+function fillAll({ subject, html, text }: RenderedMail, template: string, values: Values): RenderedMail {
+  const fill = filler(template, values)
+  return {
+    subject: fill(subject, withoutControls),
+    html: fill(html, escapeHtml),
+    // A section that is left out leaves its empty lines.
+    text: fill(text, (value) => value)
+      .replace(/\n{3,}/g, '\n\n')
+      .trim(),
+  }
+}
+
+/**
+ * Placeholders are `{{name}}`. What stands between `{{#name}}` and `{{/name}}` is left out where the value is empty, between
+ * `{{^name}}` and `{{/name}}` where it is not. Sections do not nest.
+ */
+const filler =
+  (template: string, values: Values) => (source: string, transform: (value: string) => string) => {
+    let isLeftOut = false
+    const fill = (tag: string) => {
+      const name = tag.replace(/^[#^/]/, '')
+      const value = Object.hasOwn(values, name) ? values[name] : undefined
+      if (value === undefined) throw new Error(`Mail template ${template}: no value for {{${name}}}`)
+      if (name === tag) return isLeftOut ? '' : transform(value)
+      isLeftOut = tag.startsWith('#') ? value === '' : tag.startsWith('^') && value !== ''
+      return ''
+    }
+    return source
+      .split(/\{\{([#^/]?\w+)\}\}/)
+      .map((part, at) => (at % 2 === 1 ? fill(part) : isLeftOut ? '' : part))
+      .join('')
+  }
 
 const withoutControls = (value: string) => value.replace(/[\p{Cc}\p{Zl}\p{Zp}]+/gu, ' ')

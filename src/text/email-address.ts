@@ -76,6 +76,9 @@ export function unicodeForm(email: string): string | undefined {
   return `${email.slice(0, at)}@${domainToUnicode(domain)}`
 }
 
+/** A link that opens a mail to an address. Its characters are escaped where they would end the address (RFC 6068, 2). */
+export const mailtoOf = (email: string) => `mailto:${encodeURIComponent(email).replaceAll('%40', '@')}`
+
 /** `trim` does not remove zero-width characters. */
 const ZERO_WIDTH = new Set(['\u200B', '\u200C', '\u200D', '\u200E', '\u200F', '\u2060', '\u180E'])
 

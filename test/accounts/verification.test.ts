@@ -12,6 +12,8 @@ const INVALID = 'Invalid token'
 const VERIFIED = { message: 'Email verified successfully' }
 const ASKED = { message: 'If that email is registered and not verified, we sent a verification link' }
 const HERE = '203.0.113.7'
+/** The program that sends requests of tests. */
+const DEVICE = 'lightMyRequest'
 const env = { TRUST_PROXY: '127.0.0.1', RATE_LIMIT_ENABLED: 'false' }
 
 interface Mail {
@@ -253,7 +255,7 @@ void test('verification, optional', async (t) => {
     t.strictSame(more, [])
     const [, notice, ...others] = await mailsTo(old)
     t.match(notice, { message: 'address_changed', recipient: old, token_id: null })
-    t.strictSame(notice!.params, { from: HERE })
+    t.strictSame(notice!.params, { from: HERE, device: DEVICE })
     t.strictSame(others, [])
     isAnswer(t, await verify((await linksTo(email))[0]!), 200, VERIFIED)
     t.equal(await isVerified(email), true)
@@ -326,7 +328,7 @@ void test('verification, optional', async (t) => {
     t.ok(mails.every(({ message }) => message === 'password_changed'))
     t.strictSame(
       mails.map(({ params }) => params),
-      [{ from: HERE }, { from: null }, { from: '198.51.100.9' }],
+      [{ from: HERE, device: DEVICE }, { from: null }, { from: '198.51.100.9', device: DEVICE }],
     )
     const wrong = { current_password: 'wrong', new_password: password }
     const again = await service.again({ ...ada, password: NEW_PASSWORD })
@@ -440,7 +442,7 @@ void test('verification, required', async (t) => {
         message: 'account_exists',
         recipient: known,
         token_id: null,
-        params: { from: HERE },
+        params: { from: HERE, device: DEVICE },
       })
       t.match((await signIn(known, password)).status, 200, 'the account is as it was')
       t.match(await rows(sql`select full_name from users where email = ${known}`), [{ full_name: 'Ada' }])

@@ -67,7 +67,17 @@ export async function accounts(
     'the field waits for the keyboard',
     await field.evaluate((input) => input === input.ownerDocument.activeElement),
   )
+  const account = await reset.getByLabel('Account').inputValue()
+  checks.seen('the page says whose password it is', account === email, account)
   await field.fill('password123')
+  const toggle = reset.getByRole('button', { name: 'Show password' })
+  checks.seen('what was typed can be shown where scripts run', (await toggle.isVisible()) === javaScript)
+  if (javaScript) {
+    await toggle.click()
+    checks.seen('and is', (await field.getAttribute('type')) === 'text')
+    await look(reset, 'reset-password-shown')
+    await field.focus()
+  }
   await reset.keyboard.press('Enter')
   const alert = await reset.getByRole('alert').innerText()
   checks.seen('a common password is refused beside its field', alert.includes('among the most common'), alert)
@@ -90,6 +100,19 @@ export async function accounts(
   await reset.goto(`${url}/reset-password?token=nonsense`)
   await shows(reset, 'This link no longer works')
   await look(reset, 'reset-password-dead-link')
+  await reset.getByRole('link', { name: 'Ask for a new link' }).click()
+  await shows(reset, 'Reset your password')
+  await look(reset, 'recover-password')
+  await reset.getByLabel('Email address').fill('nobody')
+  await reset.getByRole('button', { name: 'Send link' }).click()
+  await look(reset, 'recover-password-refused')
+  await reset.getByLabel('Email address').fill(email)
+  await reset.getByRole('button', { name: 'Send link' }).click()
+  await shows(reset, 'Look into your mailbox')
+  await look(reset, 'recover-password-done')
+  await reset.goto(`${url}/verify-email?token=nonsense`)
+  await look(reset, 'verify-email-dead-link')
+  await inboxIsKept(checks, ui, inbox, { url, suffix, javaScript })
 
   await ui.authorize(email, SECOND)
   const me = await ui.execute('login-test_token')
@@ -100,6 +123,30 @@ export async function accounts(
   checks.seen('no error in the console, no violation of a policy', faults.length === 0, faults.join('\n'))
   await reader.context.close()
   await mailReader.context.close()
+}
+
+/** New mails appear by themselves, are found, and all are deleted. */
+async function inboxIsKept(
+  checks: Checks,
+  ui: SwaggerUi,
+  inbox: Page,
+  { url, suffix, javaScript }: { url: string; suffix: string; javaScript: boolean },
+): Promise<void> {
+  const email = `ida${suffix}@example.com`
+  await inbox.goto(`${url}/inbox`)
+  await ui.execute('users-register_user', { body: JSON.stringify({ email, password: FIRST }) })
+  if (!javaScript) await inbox.reload()
+  await inbox.getByText(`to ${email}`).waitFor()
+  checks.seen('a new mail appears, by itself where scripts run', true)
+  await inbox.getByRole('searchbox').fill(email)
+  await inbox.keyboard.press('Enter')
+  await inbox.waitForURL(/\?q=/)
+  checks.seen('a search finds it alone', (await inbox.locator('.mails li').count()) === 1)
+  await picture(inbox, `inbox-search${suffix}`)
+  await inbox.getByRole('button', { name: 'Delete all mails' }).click()
+  await inbox.getByText('Nothing was sent yet').waitFor()
+  checks.seen('all can be deleted', true)
+  await picture(inbox, `inbox-empty${suffix}`)
 }
 
 async function openNewest(inbox: Page, url: string): Promise<void> {

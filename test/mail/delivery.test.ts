@@ -20,6 +20,7 @@ void test('mails reach their reader', async (t) => {
     EMAILS_FROM_NAME: 'Atlas, "the" Crew',
     FRONTEND_HOST: 'https://app.example.com/',
     TRUST_PROXY: '127.0.0.1',
+    SUPPORT_EMAIL: 'help@example.com',
   }
   const service = await startService(t, { ...server.env, ...settings }, { logger })
   cheapHashing(service)
@@ -105,6 +106,48 @@ void test('mails reach their reader', async (t) => {
     const bearer = { headers: { authorization: `Bearer ${theirs.access_token}` } }
     t.equal((await call('GET', '/users/me', bearer)).status, 401)
     t.equal((await service.signIn(email, chosen)).status, 200)
+  })
+
+  await t.test('a notice says with which device, leads to a new password, and names a contact', async (t) => {
+    const person = await service.person()
+    const firefox = { 'user-agent': 'Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0' }
+    const body = { current_password: person.password, new_password: chosen }
+    await call('PATCH', '/users/me/password', { as: person, body, headers: firefox })
+    const mail = await next()
+    t.match(mail.text, 'from the network address 127.0.0.1, with Firefox on Linux.')
+    for (const part of [mail.text, String(mail.html)]) {
+      t.match(part, 'https://app.example.com/recover-password')
+      t.match(part, 'help@example.com')
+    }
+  })
+
+  await t.test('whoever causes a notice puts no words of their own into it', async (t) => {
+    const person = await service.person()
+    const mallory = { 'user-agent': 'Your account is at risk: call +1 555 0100 or open https://evil.example' }
+    const body = { current_password: person.password, new_password: chosen }
+    await call('PATCH', '/users/me/password', { as: person, body, headers: mallory })
+    const mail = await next()
+    t.match(mail.text, 'with an unknown device')
+    t.notMatch(String(mail.html) + mail.text, /evil|555/)
+    await rows(sql`delete from emails where recipient = ${person.email}`)
+  })
+
+  await t.test('the owner of a session that was ended is told which one it was', async (t) => {
+    const person = await service.person()
+    const form = { username: person.email, password: person.password }
+    const curl = { 'user-agent': 'curl/8.5.0', 'x-forwarded-for': '198.51.100.24' }
+    const { body: first } = await call('POST', '/login/access-token', { form, headers: curl })
+    const refresh = (refresh_token: string) =>
+      call('POST', '/login/refresh-token', { body: { refresh_token } })
+    const { body: second } = await refresh(first.refresh_token)
+    await refresh(second.refresh_token)
+    t.equal((await refresh(first.refresh_token)).status, 401)
+    const { text } = await next()
+    t.match(
+      text,
+      /the saved sign-in of curl \(signed in on [^()]* from the network address 198\.51\.100\.24\)/,
+    )
+    t.match(text, 'from the network address 127.0.0.1, with an unknown device')
   })
 
   await t.test('each mail has the headers that mail servers look at', async (t) => {

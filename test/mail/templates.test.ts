@@ -3,7 +3,7 @@ import t from 'tap'
 import type { MessageName } from '../../src/database/tables.ts'
 import { compileTemplates } from '../../src/mail/compiler.ts'
 import { samples } from '../../src/mail/samples.ts'
-import { loadTemplates, render, renderSubject } from '../../src/mail/templates.ts'
+import { loadTemplates, render, renderSubject, renderWithoutLink } from '../../src/mail/templates.ts'
 
 const link = 'https://app.example.com/reset-password?token=0198c6b2-3f4e.aZ_9-x'
 const values = {
@@ -17,14 +17,14 @@ const withLink = ['account_unconfirmed', 'new_address', 'recovery', 'verificatio
 
 /** A placeholder of each message beyond those that every message has: without it, its reader could not act. */
 const told: Record<MessageName, readonly (keyof typeof samples)[]> = {
-  account_exists: ['at', 'from'],
+  account_exists: ['at', 'from', 'recover_link'],
   account_unconfirmed: ['at', 'from', 'made_at', 'made_how', 'link', 'valid_until'],
-  address_changed: ['at', 'how'],
+  address_changed: ['at', 'how', 'support_email'],
   new_address: ['valid_until'],
-  password_changed: ['at', 'how'],
+  password_changed: ['at', 'how', 'recover_link'],
   recovery: ['valid_until'],
-  recovery_link_shown: ['at'],
-  session_ended: ['at', 'from'],
+  recovery_link_shown: ['at', 'recover_link'],
+  session_ended: ['at', 'from', 'session', 'recover_link'],
   test: [],
   verification: ['valid_until', 'made_at', 'made_from'],
   welcome: ['valid_until'],
@@ -75,7 +75,10 @@ for (const name of names) {
 
   void t.test(`${name} loads nothing when it is opened`, async (t) => {
     const { html } = await render(name, values)
-    const own = html.replaceAll(link, '').replace(/ xmlns(:\w+)?="[^"]*"/g, '')
+    const own = html
+      .replaceAll(link, '')
+      .replaceAll(values.recover_link, '')
+      .replace(/ xmlns(:\w+)?="[^"]*"/g, '')
     t.notMatch(own, /https?:|\/\/\w|<link|<img|<script|@import|url\(|\ssrc=|\sbackground=/i)
   })
 
@@ -111,6 +114,53 @@ for (const name of withLink) {
     t.match(text, values.valid_until, 'until when it works')
   })
 }
+
+void t.test('every mail says where its reader finds help, if the settings do', async (t) => {
+  for (const name of names) {
+    const { html, text } = await render(name, values)
+    t.match(html, 'href="mailto:help@example.com"', name)
+    t.match(text, 'Write to help@example.com.', name)
+    const without = await render(name, { ...values, support_email: '', support_link: '' })
+    t.notMatch(without.html + without.text, /mailto|Do you need help|Write to/, name)
+    t.notMatch(without.text, /\n{3}/, 'and leaves no hole')
+  }
+})
+
+void t.test('a logo stands in place of the name, and is the only thing that is loaded', async (t) => {
+  const logo_url = 'https://cdn.example.com/logo.png?a=1&b=2'
+  const { html, text } = await render('test', { ...values, logo_url })
+  t.same(
+    html.match(/<img[^>]* src="[^"]*"[^>]* alt="[^"]*"/g)?.map((tag) => tag.replace(/\s+/g, ' ')),
+    ['<img src="https://cdn.example.com/logo.png?a=1&amp;b=2" alt="Groundwork"'],
+  )
+  t.match(text, /^Groundwork\s/, 'the text part has the name')
+  t.notMatch(text, 'cdn.example.com')
+})
+
+void t.test('buttons and links have the colours of the settings', async (t) => {
+  const colors = {
+    accent: '#111111',
+    on_accent: '#222222',
+    link_color: '#333333',
+    dark_accent: '#444444',
+    dark_on_accent: '#555555',
+    dark_link_color: '#666666',
+  }
+  const { html } = await render('recovery', { ...values, ...colors })
+  for (const color of Object.values(colors)) t.match(html, color)
+  t.notMatch(html, /#00000\d|#0f6b5c/)
+})
+
+void t.test('a mail whose link no longer works can be shown without it', async (t) => {
+  for (const name of withLink) {
+    const { link: _, ...rest } = values
+    const { html, text } = await renderWithoutLink(name, rest)
+    t.notMatch(html.replace(/ xmlns(:\w+)?="[^"]*"/g, ''), /https?:/, 'nothing to press')
+    t.notMatch(html, 'href="[')
+    t.match(html, '[this link no longer works]')
+    t.match(text, '[this link no longer works]')
+  }
+})
 
 void t.test('an ampersand in a link is escaped in HTML alone', async (t) => {
   const { html, text } = await render('recovery', { ...values, link: 'https://a.example/?x=1&token=t' })

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { sql } from 'drizzle-orm'
 import { test } from 'tap'
 import type { InjectOptions } from 'light-my-request'
@@ -70,9 +71,57 @@ void test('mails of a local service can be looked at', async (t) => {
     t.equal(dead.status, 200)
     t.match(dead.text, /Its link was used or revoked, or has expired/)
     t.match(dead.text, 'Reset your password for Tom', 'it still says which mail it was')
-    t.notMatch(dead.text, /<iframe|token=/)
-    t.equal((await get(`${path}/html`)).status, 404)
     t.match((await get('/inbox')).text, 'its link no longer works')
+  })
+
+  await t.test('a mail whose link was used is kept, without the link', async (t) => {
+    const ada = await service.person()
+    await recover(ada.email)
+    const path = await newest()
+    const token = new URL(linkIn((await get(path)).text) ?? '').searchParams.get('token')
+    await call('POST', '/reset-password/', { body: { token, new_password: 'one more long one' } })
+    const [page, part] = [await get(path), await get(`${path}/html`)]
+    t.equal(part.status, 200)
+    for (const { text } of [page, part]) {
+      t.match(text, '[this link no longer works]')
+      t.match(text, `Someone asked to reset the password for ${ada.email}`)
+      t.notMatch(text, /token=|href="http/, 'nothing to press')
+    }
+  })
+
+  await t.test('mails are found by recipient and by subject, whatever the case', async (t) => {
+    const ada = await service.person()
+    const grace = address()
+    await recover(ada.email)
+    await call('POST', `/utils/test-email/?email_to=${grace}`, { as: admin })
+    const search = async (q: string) => (await get(`/inbox?q=${encodeURIComponent(q)}`)).text
+    for (const q of [grace, grace.toUpperCase(), grace.slice(4, 30)]) {
+      const found = await search(q)
+      t.match(found, `to ${grace}`, q)
+      t.notMatch(found, ada.email)
+    }
+    const resets = await search('RESET YOUR')
+    t.match(resets, `to ${ada.email}`)
+    t.notMatch(resets, grace)
+    const nothing = await search('"nobody"%_')
+    t.match(nothing, 'No recipient or subject has “&quot;nobody&quot;%_”')
+    t.match(nothing, 'value="&quot;nobody&quot;%_"')
+  })
+
+  await t.test('a search that can’t be read is refused on a page', async (t) => {
+    for (const q of ['%00', 'x'.repeat(256), 'a&q=b']) {
+      const { status, text } = await get(`/inbox?q=${q}`)
+      t.equal(status, 422)
+      t.match(text, '<h1>This address can’t be read</h1>')
+    }
+  })
+
+  await t.test('an open inbox asks for new mails by itself', async (t) => {
+    const page = await get('/inbox')
+    const [, script = ''] = /<script>([^]*)<\/script>/.exec(page.text) ?? []
+    const hash = createHash('sha256').update(script).digest('base64')
+    t.match(script, 'fetch(location.href)')
+    t.ok(policyOf(page).endsWith(`;connect-src 'self';script-src 'sha256-${hash}'`))
   })
 
   await t.test('a link that expired is dead too', async (t) => {
@@ -102,20 +151,51 @@ void test('mails of a local service can be looked at', async (t) => {
     t.equal((await get('/inbox/nonsense')).status, 422)
   })
 
-  await t.test('nothing on its pages loads or runs, and nobody else reads them', async (t) => {
-    await recover(admin.email)
+  await t.test(
+    'on its pages nothing is loaded or runs but what the policy names, and nobody else reads them',
+    async (t) => {
+      await recover(admin.email)
+      const path = await newest()
+      const pages = [await get('/inbox'), await get(path), await get(`${path}/html`)]
+      for (const page of pages) {
+        t.match(policyOf(page), /default-src 'none'/)
+        t.equal(page.headers['cache-control'], 'no-store')
+        t.equal(page.headers['referrer-policy'], 'no-referrer')
+        t.equal(page.headers['cross-origin-resource-policy'], 'same-origin')
+        t.notMatch(page.text, /<script |\ssrc="(?!\/inbox\/)|\son\w+=/i)
+      }
+      for (const page of pages.slice(0, 2)) t.notMatch(policyOf(page), /unsafe|\*/)
+      for (const page of pages.slice(1)) t.notMatch(policyOf(page) + page.text, /script-src|<script/)
+      t.match(
+        policyOf(pages[2]!),
+        /;sandbox allow-popups allow-popups-to-escape-sandbox$/,
+        'opened alone too',
+      )
+    },
+  )
+
+  await t.test('all mails can be deleted, by the form of the inbox alone', async (t) => {
     const path = await newest()
-    const pages = [await get('/inbox'), await get(path), await get(`${path}/html`)]
-    for (const page of pages) {
-      t.match(policyOf(page), /default-src 'none'/)
-      t.notMatch(policyOf(page), /script-src|connect-src|\*/)
-      t.equal(page.headers['cache-control'], 'no-store')
-      t.equal(page.headers['referrer-policy'], 'no-referrer')
-      t.equal(page.headers['cross-origin-resource-policy'], 'same-origin')
-      t.notMatch(page.text, /<script|\son\w+=/i)
-    }
-    for (const page of pages.slice(0, 2)) t.notMatch(policyOf(page), 'unsafe')
-    t.match(policyOf(pages[2]!), /;sandbox allow-popups allow-popups-to-escape-sandbox$/, 'opened alone too')
+    const token = /name="token" value="([^"]+)"/.exec((await get('/inbox')).text)?.[1] ?? ''
+    const clear = (payload: string, headers: Record<string, string> = {}) =>
+      get('/inbox/clear', {
+        method: 'POST',
+        headers: { host: HOST, 'content-type': 'application/x-www-form-urlencoded', ...headers },
+        payload,
+      })
+    const elsewhere = { origin: 'https://evil.example', 'sec-fetch-site': 'cross-site' }
+    for (const payload of ['', 'token=', 'token=clear.x', `token=${token}x`])
+      t.match((await clear(payload, elsewhere)).status, /^4(?:00|22)$/, payload)
+    t.equal((await clear(`token=${token}`, { host: 'evil.example' })).status, 403)
+    t.equal((await get('/inbox/clear', { method: 'GET' })).status, 405)
+    t.equal((await get(path)).status, 200, 'nothing is lost')
+
+    const cleared = await clear(`token=${token}`)
+    t.equal(cleared.status, 303)
+    t.equal(cleared.headers.location, '/inbox')
+    t.match((await get('/inbox')).text, 'Nothing was sent yet')
+    t.equal((await get(path)).status, 404)
+    await recover(admin.email)
   })
 
   await t.test('a name that leads here from elsewhere is not served (DNS rebinding)', async (t) => {

@@ -1,7 +1,8 @@
+import { createHash } from 'node:crypto'
 import { sql } from 'drizzle-orm'
 import type { InjectOptions } from 'light-my-request'
 import { test } from 'tap'
-import { throttle } from '../../src/config/limits.ts'
+import { limits, throttle } from '../../src/config/limits.ts'
 import { isAnswer } from '../support/answers.ts'
 import { cheapHashing } from '../support/cheap-hashing.ts'
 import { ask, noDatabase, startWithoutData } from '../support/no-database.ts'
@@ -78,6 +79,89 @@ void test('mailed links work out of the box', async (t) => {
     const again = await send('/verify-email', { token })
     t.equal(again.status, 400)
     t.match(again.text, /If you confirmed your address before, there is nothing to do/)
+  })
+
+  await t.test('a page says whose password it is, so that password managers store it', async (t) => {
+    const ada = await service.person()
+    const token = await resetToken(ada.email)
+    const field = `<input id="username" name="username" value="${ada.email}" autocomplete="username" readonly />`
+    t.match((await open('/reset-password', token)).text, field)
+    const refused = await send('/reset-password', {
+      token,
+      new_password: 'short',
+      username: 'eve@example.com',
+    })
+    t.match(refused.text, field, 'after a password that is refused, too, whatever was sent')
+    t.notMatch(refused.text, 'eve@')
+    const done = await send('/reset-password', { token, new_password: NEW_PASSWORD })
+    t.match(done.text, `Sign in to <strong>${ada.email}</strong>`)
+  })
+
+  await t.test('a page says which address is to be confirmed, and which one was', async (t) => {
+    const { email, token } = await signUp()
+    t.match((await open('/verify-email', token)).text, `the address <strong>${email}</strong>`)
+    t.match((await send('/verify-email', { token })).text, `<strong>${email}</strong> is the address`)
+  })
+
+  await t.test('whoever is done is led on to sign in', async (t) => {
+    const token = await resetToken((await service.person()).email)
+    const done = await send('/reset-password', { token, new_password: NEW_PASSWORD })
+    t.match(done.text, 'href="/docs">Go on to sign in</a>')
+    const { token: verify } = await signUp()
+    t.match((await send('/verify-email', { token: verify })).text, 'href="/docs">Go on to sign in</a>')
+  })
+
+  await t.test('a dead link leads to where another one is asked for', async (t) => {
+    t.match(
+      (await open('/reset-password', 'nonsense')).text,
+      'href="/recover-password">Ask for a new link</a>',
+    )
+    t.match(
+      (await open('/verify-email', 'nonsense')).text,
+      'href="/verify-email/resend">Ask for another mail',
+    )
+  })
+
+  await t.test('a form asks for another recovery link, and mails it', async (t) => {
+    const ada = await service.person()
+    t.match((await get('/recover-password')).text, /<label for="email">/)
+    const page = await send('/recover-password', { email: ` ${ada.email.toUpperCase()} ` })
+    t.equal(page.status, 200)
+    t.match(page.text, /we sent it a link to choose a new password/)
+    t.match(page.text, 'href="/inbox"')
+    const mailed = sql`select message from emails where recipient = ${ada.email}`
+    t.strictSame(await rows(mailed), [{ message: 'recovery' }])
+  })
+
+  await t.test('a form asks for another verification link, and mails it', async (t) => {
+    const { email } = await signUp()
+    const page = await send('/verify-email/resend', { email })
+    t.equal(page.status, 200)
+    t.match(page.text, /it is not confirmed yet, we sent it a link/)
+    const mailed = sql`select message from emails where recipient = ${email}`
+    t.strictSame(await rows(mailed), [{ message: 'verification' }, { message: 'verification' }])
+  })
+
+  await t.test('who asks for a link does not learn who has an account', async (t) => {
+    const known = (await service.person()).email
+    for (const url of ['/recover-password', '/verify-email/resend']) {
+      const answers = [await send(url, { email: known }), await send(url, { email: address() })]
+      t.equal(answers[0]?.text, answers[1]?.text, url)
+      t.same(
+        answers.map(({ status }) => status),
+        [200, 200],
+      )
+    }
+  })
+
+  await t.test('what is no address is explained beside its field, and can be corrected', async (t) => {
+    for (const fields of [{ email: 'ada@"' }, {}])
+      for (const url of ['/recover-password', '/verify-email/resend']) {
+        const { status, text } = await send(url, fields)
+        t.equal(status, 422)
+        t.match(text, /<p class="error" id="error" role="alert">Enter an email address/)
+        t.match(text, `value="${'email' in fields ? 'ada@&quot;' : ''}"`)
+      }
   })
 
   await t.test('fault 7: opening a link changes nothing, however often and by whom', async (t) => {
@@ -169,14 +253,44 @@ void test('mailed links work out of the box', async (t) => {
     }
   })
 
-  await t.test('the token stays between the browser and the service, and nothing runs', async (t) => {
+  await t.test('a script shows what was typed, and the policy has its hash', async (t) => {
+    const token = await resetToken((await service.person()).email)
+    for (const { headers, text } of [
+      await open('/reset-password', token),
+      await send('/reset-password', { token, new_password: 'short' }),
+    ]) {
+      const scripts = [...text.matchAll(/<script>([^]*?)<\/script>/g)].map(([, script]) => script ?? '')
+      const hashes = scripts.map((script) => createHash('sha256').update(script).digest('base64'))
+      t.equal(hashes.length, 1)
+      t.match(
+        headers['content-security-policy'],
+        new RegExp(`^default-src 'none';style-src 'sha256-[^']+';form-action 'self';base-uri 'none';`),
+      )
+      t.ok(String(headers['content-security-policy']).endsWith(`;script-src 'sha256-${hashes[0]}'`))
+      t.notMatch(text, /<script |\ssrc=|\son\w+=|https?:/i, 'nothing else runs, and nothing is loaded')
+      t.match(text, /<button type="button" class="quiet" id="show_password" hidden>/, 'there without it: no')
+    }
+  })
+
+  await t.test('the token stays between the browser and the service', async (t) => {
+    const token = await resetToken((await service.person()).email)
+    for (const { headers } of [
+      await open('/reset-password', token),
+      await send('/reset-password', { token, new_password: 'short' }),
+    ]) {
+      t.equal(headers['cache-control'], 'no-store')
+      t.equal(headers['referrer-policy'], 'no-referrer')
+    }
+  })
+
+  await t.test('on every other page nothing runs', async (t) => {
     const token = await resetToken((await service.person()).email)
     const pages = [
-      await open('/reset-password', token),
       await open('/verify-email', (await signUp()).token),
       await open('/reset-password', 'nonsense'),
-      await send('/reset-password', { token, new_password: 'short' }),
       await send('/reset-password', { token, new_password: NEW_PASSWORD }),
+      await get('/recover-password'),
+      await send('/recover-password', { email: 'nobody' }),
     ]
     for (const { headers, text } of pages) {
       t.match(headers['content-type'], /^text\/html; charset=utf-8$/)
@@ -266,13 +380,80 @@ void test('the pages are there where links lead to them, and nowhere else', asyn
     FIRST_SUPERUSER_PASSWORD: 'a password of its own',
     PUBLIC_URL: 'https://api.example.com',
   }
+  const paths = ['/reset-password', '/verify-email', '/recover-password', '/verify-email/resend']
   const status = async (env: Record<string, string>) => {
     const app = await startWithoutData(t, env)
-    const answers = await Promise.all(['/reset-password', '/verify-email'].map((url) => ask(app, { url })))
+    const answers = await Promise.all(paths.map((url) => ask(app, { url })))
     return answers.map((answer) => answer.status).join()
   }
-  t.equal(await status({ ...outside, ...smtp }), '400,400', 'in production too')
-  t.equal(await status({ ...outside, ...smtp, FRONTEND_HOST: 'https://app.example.com' }), '404,404')
-  t.equal(await status(outside), '404,404', 'without mail')
-  t.equal(await status({ FRONTEND_HOST: 'http://localhost:5173' }), '404,404')
+  t.equal(await status({ ...outside, ...smtp }), '400,400,200,200', 'in production too')
+  t.equal(await status({ ...outside, ...smtp, FRONTEND_HOST: 'https://app.example.com' }), '404,404,404,404')
+  t.equal(await status(outside), '404,404,404,404', 'without mail')
+  t.equal(await status({ FRONTEND_HOST: 'http://localhost:5173' }), '404,404,404,404')
+})
+
+void test('who asks for mails too often is told to wait, and keeps what was typed', async (t) => {
+  const service = await startService(t, { RATE_LIMIT_ENABLED: 'true' })
+  const request = {
+    method: 'POST',
+    url: '/recover-password',
+    headers: { 'content-type': 'application/x-www-form-urlencoded' },
+    payload: 'email=ada%40example.com',
+  } as const
+  const pages = await Promise.all(
+    Array.from({ length: limits.mail_network.burst + 1 }, () => ask(service.app, request)),
+  )
+  const refused = pages.filter(({ status }) => status === 429)
+  t.equal(refused.length, 1)
+  t.match(refused[0]?.text, 'There were too many tries. Wait a moment, and try again.')
+  t.match(refused[0]?.text, 'value="ada@example.com"')
+})
+
+void test('pages are as the settings want them', async (t) => {
+  const pageOf = async (env: Record<string, string>) =>
+    ask(await startWithoutData(t, env), { url: '/reset-password?token=x' })
+
+  await t.test('a logo is loaded from its origin, and from nowhere else', async (t) => {
+    const PROJECT_LOGO_URL = 'https://cdn.example.com/a/logo.png?v=2&w="3"'
+    const { headers, text } = await pageOf({ PROJECT_LOGO_URL, PROJECT_NAME: 'Atlas' })
+    t.match(text, '<img src="https://cdn.example.com/a/logo.png?v=2&amp;w=&quot;3&quot;" alt="Atlas"')
+    t.match(headers['content-security-policy'], /;img-src https:\/\/cdn\.example\.com$/)
+    t.notMatch((await pageOf({})).headers['content-security-policy'], 'img-src')
+  })
+
+  await t.test('a colour is that of buttons, and the policy has the hash of the styles', async (t) => {
+    const { headers, text } = await pageOf({ PROJECT_COLOR: '#7A1FA2' })
+    t.match(text, '--accent: #7a1fa2;')
+    const style = /<style>([^]*)<\/style>/.exec(text)?.[1] ?? ''
+    const hash = createHash('sha256').update(style).digest('base64')
+    t.ok(String(headers['content-security-policy']).includes(`style-src 'sha256-${hash}'`))
+  })
+
+  await t.test('who needs help is told whom to write to', async (t) => {
+    const { text } = await pageOf({ SUPPORT_EMAIL: 'help+a&b@example.com' })
+    t.match(text, '<a href="mailto:help%2Ba%26b@example.com">help+a&amp;b@example.com</a>')
+    t.notMatch((await pageOf({})).text, 'mailto:')
+  })
+
+  await t.test('outside local there is no Swagger UI to be led to', async (t) => {
+    const service = await startService(t, {
+      ENVIRONMENT: 'staging',
+      DATABASE_URL: 'postgres://127.0.0.1/unused',
+      FIRST_SUPERUSER_PASSWORD: 'a password of its own',
+      PUBLIC_URL: 'https://api.example.com',
+      SMTP_HOST: '127.0.0.1',
+      SMTP_PORT: '1',
+      EMAILS_FROM_EMAIL: 'hello@example.com',
+    })
+    cheapHashing(service)
+    const token = await service.resetToken(service.admin.email)
+    const { text } = await ask(service.app, {
+      method: 'POST',
+      url: '/reset-password',
+      headers: { 'content-type': 'application/x-www-form-urlencoded' },
+      payload: new URLSearchParams({ token, new_password: NEW_PASSWORD }).toString(),
+    })
+    t.match(text, 'You can close this page, and sign in where you use Groundwork.')
+    t.notMatch(text, '/docs')
+  })
 })

@@ -1,14 +1,26 @@
 import { Type } from '@sinclair/typebox'
 import type { FastifyRequest } from 'fastify'
+import type { Config } from '../../config/config.ts'
 import { type App, NewPasswordText } from '../../contract/contract.ts'
 import { InactiveUser, InvalidToken } from '../../contract/errors.ts'
 import { html } from '../../http/pages/html.ts'
-import { type ErrorBody, type WebPage, answerWithPages } from '../../http/pages/web-page.ts'
+import type { WebPage } from '../../http/pages/layout.ts'
+import { type ErrorBody, answerWithPages } from '../../http/pages/web-page.ts'
 import { resetPassword } from '../reset-password.ts'
-import { deadLinkPage, faultPage, formRoute, linkRoute, retryPage, tokenOf } from './mailed-link.ts'
+import {
+  deadLinkPage,
+  faultPage,
+  formRoute,
+  linkRoute,
+  retryPage,
+  signInNext,
+  tokenOf,
+} from './mailed-link.ts'
+import { showPasswordButton, showPasswordScript } from './show-password.ts'
 
 /** /reset-password: choosing a password, after a recovery or before the first sign-in. */
 export function resetPasswordPage(app: App) {
+  const { config } = app
   const { oneTimeTokens } = app.auth
   const reset = resetPassword(app)
   answerWithPages(app, errorPage)
@@ -17,24 +29,47 @@ export function resetPasswordPage(app: App) {
     const found = await oneTimeTokens.find('reset_password', token)
     if (!found) throw new InvalidToken()
     if (!found.user_is_active) throw new InactiveUser()
-    return formPage(token)
+    return formPage(token, found)
   })
 
-  app.post('/reset-password', formRoute(ResetPasswordForm), async (request, reply) => {
-    await reset(request.body, request, reply)
-    return donePage
-  })
+  app.post('/reset-password', formRoute(ResetPasswordForm), async (request, reply) =>
+    donePage(config, await reset(request.body, request, reply)),
+  )
+
+  async function errorPage(body: ErrorBody, request: FastifyRequest): Promise<WebPage> {
+    const { detail } = body
+    const token = tokenOf(request)
+    const retry = retryPage(body, token, formPage)
+    if (retry) return retry
+    if (detail === InactiveUser.detail) return deactivatedPage
+    if (token === undefined || detail === InvalidToken.detail) return deadLink(config)
+    if (typeof detail === 'string') return faultPage
+    const fault = detail.find(({ loc }) => loc[1] === 'new_password')
+    if (!fault) return deadLink(config)
+    // Only the password was looked at. Where the database is away, the form has to do without the address.
+    const found = await oneTimeTokens.find('reset_password', token).catch(() => ({ email: undefined }))
+    const message = passwordFaults[fault.type] ?? fault.msg
+    return found ? formPage(token, { email: found.email, error: message }) : deadLink(config)
+  }
 }
 
 const ResetPasswordForm = Type.Object({ token: Type.String(), new_password: NewPasswordText })
 
-/** @param error what was wrong with the password that was sent */
-const formPage = (token: string, error?: string): WebPage => ({
+interface About {
+  /** Whose account it is. */
+  readonly email?: string | undefined
+  /** What was wrong with the password that was sent. */
+  readonly error?: string
+}
+
+const formPage = (token: string, { email, error }: About): WebPage => ({
   title: error === undefined ? 'Choose a password' : 'Error: choose a password',
+  script: showPasswordScript,
   main: html`<h1>Choose a password</h1>
     <p>You will sign in with it. All devices that are signed in to your account will be signed out.</p>
     <form method="post" action="?">
       <input type="hidden" name="token" value="${token}" />
+      ${email !== undefined && account(email)}
       <label for="new_password">New password</label>
       <p class="hint" id="hint">8 to 128 characters. A few words that nobody would guess are good.</p>
       ${error !== undefined && html`<p class="error" id="error" role="alert">${error}</p>`}
@@ -50,27 +85,22 @@ const formPage = (token: string, error?: string): WebPage => ({
             : html`aria-describedby="error hint" aria-invalid="true"`
         }
       />
+      ${showPasswordButton}
       <button>Save password</button>
     </form>`,
 })
 
-const donePage: WebPage = {
+/** A field, so that password managers know whose password it is. */
+const account = (email: string) =>
+  html`<label for="username">Account</label>
+    <input id="username" name="username" value="${email}" autocomplete="username" readonly />`
+
+const donePage = (config: Config, email: string): WebPage => ({
   title: 'Your password was changed',
   main: html`<h1>Your password was changed</h1>
-    <p>Sign in with the new one. You can close this page.</p>`,
-}
-
-function errorPage(error: ErrorBody, request: FastifyRequest): WebPage {
-  const { detail } = error
-  const token = tokenOf(request)
-  const retry = retryPage(error, token, formPage)
-  if (retry) return retry
-  if (detail === InactiveUser.detail) return deactivatedPage
-  if (token === undefined || detail === InvalidToken.detail) return deadLink
-  if (typeof detail === 'string') return faultPage
-  const fault = detail.find(({ loc }) => loc[1] === 'new_password')
-  return fault ? formPage(token, passwordFaults[fault.type] ?? fault.msg) : deadLink
-}
+    <p>Sign in to <strong>${email}</strong> with the new one.</p>
+    ${signInNext(config)}`,
+})
 
 /** Validation errors of a password, by type, for people. */
 const passwordFaults: Record<string, string> = {
@@ -81,9 +111,11 @@ const passwordFaults: Record<string, string> = {
   common_password: 'This password is among the most common ones, and easily guessed. Choose another.',
 }
 
-const deadLink = deadLinkPage(
-  'Ask for a password recovery again where you sign in. The link in the new mail will work.',
-)
+const deadLink = ({ publicPath }: Config) =>
+  deadLinkPage(
+    html`<p>Ask for a password recovery again. The link in the new mail will work.</p>
+      <p><a class="button" href="${publicPath}/recover-password">Ask for a new link</a></p>`,
+  )
 
 const deactivatedPage: WebPage = {
   title: 'This account is deactivated',

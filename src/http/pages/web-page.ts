@@ -1,16 +1,10 @@
 import { createHash } from 'node:crypto'
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { Config } from '../../config/config.ts'
 import type { App, ValidationError } from '../../contract/contract.ts'
-import { Html, html } from './html.ts'
+import { themeOf } from '../../text/theme.ts'
+import { type WebPage, layout } from './layout.ts'
 import { stylesheet } from './stylesheet.ts'
-
-/** Content of a page. Handlers return one; `answerWithPages` renders it. */
-export interface WebPage {
-  readonly title: string
-  readonly main: Html
-  /** For lists and tables. */
-  readonly wide?: boolean
-}
 
 /** The body of an error, as http/errors.ts sends it. */
 export interface ErrorBody {
@@ -21,14 +15,10 @@ export interface ErrorBody {
 /** A Content-Security-Policy, by directive. */
 type Policy = Readonly<Record<string, string>>
 
-/** The exact text of which the policy has the hash. */
-const style = new Html(`<style>${stylesheet}</style>`)
-const styleHash = createHash('sha256').update(stylesheet).digest('base64')
-
 /** Nothing is loaded or run, forms post to this origin, and no page may frame it. */
 const POLICY = {
   'default-src': "'none'",
-  'style-src': `'sha256-${styleHash}'`,
+  'style-src': "'none'",
   'form-action': "'self'",
   'base-uri': "'none'",
   'frame-ancestors': "'none'",
@@ -42,15 +32,27 @@ const POLICY = {
  */
 export function answerWithPages(
   app: App,
-  errorPage: (error: ErrorBody, request: FastifyRequest) => WebPage,
+  errorPage: (error: ErrorBody, request: FastifyRequest) => WebPage | Promise<WebPage>,
   more: Policy = {},
 ): void {
-  app.addHook('preSerialization', (request, reply, payload, next) => {
-    const page = isError(payload) ? errorPage(payload, request) : (payload as WebPage)
-    protect(reply, { ...POLICY, ...more }).serializer(String)
-    next(null, layout(app.config.PROJECT_NAME, page))
+  const { config } = app
+  const style = stylesheet(themeOf(config.PROJECT_COLOR))
+  const policy = { ...POLICY, 'style-src': hashOf(style), ...logoPolicy(config), ...more }
+  app.addHook('preSerialization', async (request, reply, payload) => {
+    const page = isError(payload) ? await errorPage(payload, request) : (payload as WebPage)
+    const { script } = page
+    protect(reply, script === undefined ? policy : { ...policy, 'script-src': hashOf(script) })
+    reply.serializer(String)
+    return layout(config, style, page)
   })
 }
+
+/** A source of a policy: exactly this text (CSP 3, 2.3.1). */
+const hashOf = (text: string) => `'sha256-${createHash('sha256').update(text).digest('base64')}'`
+
+/** For whatever shows the logo: its origin, where there is one. */
+export const logoPolicy = ({ PROJECT_LOGO_URL: logo }: Pick<Config, 'PROJECT_LOGO_URL'>): Policy =>
+  logo === undefined ? {} : { 'img-src': new URL(logo).origin }
 
 /** Headers of a page: no cache keeps it, no other origin reads it. */
 export function protect(reply: FastifyReply, policy: Policy): FastifyReply {
@@ -68,19 +70,3 @@ export function protect(reply: FastifyReply, policy: Policy): FastifyReply {
 
 const isError = (payload: unknown): payload is ErrorBody =>
   typeof payload === 'object' && payload !== null && 'detail' in payload
-
-const layout = (project: string, { title, main, wide = false }: WebPage) =>
-  html`<!doctype html>
-    <html lang="en">
-      <head>
-        <meta charset="utf-8" />
-        <meta name="viewport" content="width=device-width" />
-        <meta name="color-scheme" content="light dark" />
-        <title>${title} · ${project}</title>
-        ${style}
-      </head>
-      <body class="${wide ? 'wide' : 'narrow'}">
-        <header>${project}</header>
-        <main>${main}</main>
-      </body>
-    </html> `
