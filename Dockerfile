@@ -15,10 +15,14 @@ RUN npm run build -- --revision="$REVISION"
 FROM node:24.21.0-bookworm-slim@sha256:0e0ff40c39bc087845bfb27465a0df4ea419520094bc35842ff83dd8cbe6f9b6 AS dependencies
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
-# npm leaves what is optional to a dependency: the embedded database and Sentry's command line are 50 MB.
+# npm installs what is optional to a dependency (the embedded database), and Sentry's tools for builds with its library: a
+# command line, plugins of bundlers, a bundler and a parser. Of two builds of a package one is never loaded.
 RUN npm ci --omit=dev \
-  && rm -rf node_modules/@electric-sql node_modules/sentry node_modules/.bin node_modules/@opentelemetry/*/build/esnext \
-  && find node_modules -name '*.map' -delete
+  && rm -rf node_modules/@electric-sql node_modules/.bin \
+    node_modules/sentry node_modules/@sentry/bundler-plugins node_modules/oxc-parser node_modules/@oxc-parser \
+    node_modules/@oxc-project node_modules/rollup node_modules/magic-string node_modules/@jridgewell node_modules/dotenv \
+    node_modules/@sentry/*/build/cjs node_modules/@opentelemetry/*/build/esm node_modules/@opentelemetry/*/build/esnext \
+  && find node_modules -name '*.map' -delete -o -name '*.d.ts' -delete -o -name '*.d.mts' -delete -o -name '*.d.cts' -delete
 
 FROM node:24.21.0-bookworm-slim@sha256:0e0ff40c39bc087845bfb27465a0df4ea419520094bc35842ff83dd8cbe6f9b6
 ENV NODE_ENV=production ENVIRONMENT=production PORT=8000

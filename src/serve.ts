@@ -6,6 +6,7 @@ import type { App } from './contract/contract.ts'
 import { forgottenMigration } from './database/migrate/forgotten-migration.ts'
 import { createLogger, describeError, describeInFull } from './http/observe/logger.ts'
 import { settingDoubts } from './config/setting-doubts.ts'
+import { poolerDoubt } from './operations/pooler.ts'
 import { startFault } from './operations/start-faults.ts'
 
 /** Config, app, listen, and a graceful stop. server.ts reads the signals. */
@@ -92,9 +93,12 @@ async function end(app: App): Promise<never> {
 
 const exitWithin = (ms: number) => setTimeout(() => process.exit(1), ms).unref()
 
-async function greetWhenReady({ preparation }: App, config: Config) {
+async function greetWhenReady({ preparation, log }: App, config: Config) {
   await preparation.whenDone
-  if (config.ENVIRONMENT === 'local' && preparation.done) console.log(banner(config))
+  if (!preparation.done) return
+  if (config.ENVIRONMENT === 'local') console.log(banner(config))
+  const doubt = await poolerDoubt(config)
+  if (doubt !== undefined) log.warn(doubt)
 }
 
 /** After an uncaught exception the state is unknown: logs and reports it, and exits. */

@@ -3,13 +3,15 @@ import { dirname, join } from 'node:path'
 import { test } from 'tap'
 
 const FAULTS = 'docs/faults.md'
+/** Beside docs/examples. */
+const docs = readdirSync('docs').filter((name) => name.endsWith('.md'))
 const PAGES = [
   'AGENTS.md',
   'CONTRIBUTING.md',
   'README.md',
   'SECURITY.md',
   'migrations/README.md',
-  ...readdirSync('docs').map((name) => join('docs', name)),
+  ...docs.map((name) => join('docs', name)),
 ]
 const testFiles = readdirSync('test', { recursive: true, encoding: 'utf8' })
   .map((name) => join('test', name))
@@ -83,7 +85,14 @@ void test('the documentation names files that are there', (t) => {
 
 void test('every page of docs/ is reached from README.md', (t) => {
   const reached = new Set(linksOf('README.md').map(({ path }) => path))
-  const lost = readdirSync('docs').filter((name) => !reached.has(join('docs', name)))
+  const lost = docs.filter((name) => !reached.has(join('docs', name)))
+  t.strictSame(lost, [])
+  t.end()
+})
+
+void test('every example of docs/ is on the page of operations', (t) => {
+  const reached = new Set(linksOf('docs/operations.md').map(({ path }) => path))
+  const lost = readdirSync('docs/examples').filter((name) => !reached.has(join('docs/examples', name)))
   t.strictSame(lost, [])
   t.end()
 })

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { copyContext, runDockerfile } from './support/dockerfile.ts'
 import { freePort, startPostgres } from './support/postgres.ts'
+import { onlyFor } from './supply/reached.ts'
 
 /**
  * `npm run test:image`: reads the Dockerfile, runs its steps on a clean clone of what is committed, and runs what
@@ -27,6 +28,19 @@ const megabytes = (path: string): number =>
   (readdirSync(path, { recursive: true }) as string[])
     .map((name) => statSync(join(path, name)))
     .reduce((sum, file) => sum + (file.isFile() ? file.size : 0), 0) / 1e6
+
+/** Sends an error as reporting.ts does, to a server of its own, and prints what came. */
+const SEND_TO_SENTRY = `
+  import { createServer } from 'node:http'
+  import { init, captureException, close } from '@sentry/node'
+  const server = createServer((request, response) => {
+    request.on('data', (chunk) => console.log(String(chunk))).on('end', () => response.end('{}'))
+  }).listen(0, '127.0.0.1', async () => {
+    init({ dsn: 'http://key@127.0.0.1:' + server.address().port + '/1', defaultIntegrations: false })
+    captureException(new Error('sent from the image'))
+    await close(5_000)
+    server.close()
+  })`
 
 try {
   chmodSync(folder, 0o755)
@@ -53,6 +67,14 @@ try {
   const tools = Object.keys(packages).filter((name) => packages[name]!.dev && existsSync(join(app, name)))
   seen('tools of development are absent', tools.length === 0, tools.join(', '))
 
+  const forBuilds = onlyFor('node_modules/@sentry/bundler-plugins')
+  const left = forBuilds.filter((name) => existsSync(join(app, name)))
+  seen(
+    `tools that Sentry has for builds are absent (${forBuilds.length} packages)`,
+    forBuilds.length > 1 && left.length === 0,
+    left.join(', '),
+  )
+
   const port = String(await freePort())
   const server = await startPostgres()
   const env = { PATH: process.env.PATH, ...image.env, PORT: port }
@@ -65,8 +87,16 @@ try {
       DATABASE_URL: server.url,
       SECRET_KEY: 'only for tests, and long enough for that',
       FIRST_SUPERUSER_PASSWORD: 'not for anything real',
-      SENTRY_DSN: 'http://key@127.0.0.1:1/1', // its package loads only where this is set
+      // Packages that are loaded only where these are set.
+      SENTRY_DSN: 'http://key@127.0.0.1:1/1',
+      OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:1',
+      METRICS_PORT: String(await freePort()),
+      SMTP_HOST: '127.0.0.1',
+      EMAILS_FROM_EMAIL: 'groundwork@example.com',
+      PUBLIC_URL: 'https://api.example.com',
     }
+    const sent = run(['node', '--input-type=module', '--eval', SEND_TO_SENTRY])
+    seen('Sentry is told of an error', sent.stdout.includes('sent from the image'), sent.stderr)
     const bare = run(image.cmd)
     seen(
       'it asks for what it needs',

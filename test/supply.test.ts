@@ -20,7 +20,8 @@ const installed = Object.entries(packages).filter(([path]) => path !== '')
 const manifest = JSON.parse(readFileSync('package.json', 'utf8')) as Record<string, Record<string, string>>
 
 void test('what is installed is exactly what was looked at', async (t) => {
-  for (const [name, version] of Object.entries({ ...manifest.dependencies, ...manifest.devDependencies }))
+  const named = { ...manifest.dependencies, ...manifest.devDependencies, ...manifest.overrides }
+  for (const [name, version] of Object.entries(named))
     t.match(version, /^\d+\.\d+\.\d+(-[\w.]+)?$/, `${name} is pinned`)
   const unchecked = installed.filter(([, { integrity }]) => integrity === undefined)
   t.strictSame(unchecked, [], 'the lockfile has the hash of each package')

@@ -12,9 +12,9 @@ import { openPostgres } from '../database/pool/open-postgres.ts'
 import { searchedColumns } from '../database/owned-table.ts'
 import { SETTINGS, type Settings, checkDatabase, checkSettings } from '../database/pool/session-settings.ts'
 import * as tables from '../database/tables.ts'
+import { POOLER_FAULT, POOLER_FIX, keepsPreparedStatements, mayBePooled } from '../operations/pooler.ts'
 import { startFault } from '../operations/start-faults.ts'
 import { type Finding, doubtful, fine, wrong } from './findings.ts'
-import { keepsPreparedStatements } from './pooler.ts'
 
 const OLDEST = 15
 const CLOCK_SECONDS = 2
@@ -66,18 +66,14 @@ async function* postgresFindings(url: string, direct: string, config: Config): A
   }
   yield* tlsFindings(url, config)
   yield* asking(url, config, 'database', service)
-  if (direct !== url) yield* poolerFindings(url)
+  if (await mayBePooled(config)) yield* poolerFindings(url)
   if (direct !== url) yield* asking(direct, config, 'migrations', migrator)
 }
 
 /** Prepared statements must survive a transaction, as each is prepared once per connection. */
 async function* poolerFindings(url: string): AsyncGenerator<Finding> {
   if (await keepsPreparedStatements(url)) return
-  yield wrong(
-    'pooler',
-    'keeps no prepared statements: they are gone, or another client’s, in the next transaction',
-    'max_prepared_statements = 200 (PgBouncer 1.21 or later), or a pooler in session mode',
-  )
+  yield wrong('pooler', POOLER_FAULT, POOLER_FIX)
 }
 
 /** Without verified TLS, somebody in between can read and change everything. */

@@ -3,7 +3,7 @@ import { parse } from 'yaml'
 
 /** What .github/workflows/ci.yml runs. */
 export const workflow = parse(readFileSync('.github/workflows/ci.yml', 'utf8')) as {
-  jobs: Record<string, { container?: string; steps: { uses?: string }[] }>
+  jobs: Record<string, { container?: { image: string }; steps: { uses?: string }[] }>
 }
 
 /** Images that the Dockerfile builds on, compose.yaml runs, and CI runs in, as they are named there. */
@@ -14,7 +14,7 @@ export function images(): string[] {
     services: Record<string, { image?: string }>
   }
   const run = Object.values(services).flatMap(({ image }) => image ?? [])
-  const inCi = Object.values(workflow.jobs).flatMap(({ container }) => container ?? [])
+  const inCi = Object.values(workflow.jobs).flatMap(({ container }) => container?.image ?? [])
   return [...new Set([...bases, ...run, ...inCi])]
 }
 

@@ -24,13 +24,22 @@ export function runDockerfile(text: string, context: string, under: string): Sta
   const stages = new Map<string, Stage>()
   let stage: Stage | undefined
   for (const line of instructions(text)) {
-    const [, name = '', rest = ''] = /^(\w+)\s+(.*)$/.exec(line) ?? []
+    const [name, rest] = nameAndRest(line)
     if (name === 'FROM') {
       stage = newStage(under)
       stages.set(rest.split(/\s+AS\s+/i)[1] ?? '', stage)
     } else if (stage) run(stage, name, rest, (from) => (from ? (stages.get(from)?.root ?? '') : context))
   }
   if (!stage) throw new Error('no stage')
+  return stage
+}
+
+/** What the last stage of a Dockerfile sets, without running anything. */
+export function imageOf(text: string): Pick<Stage, 'cmd' | 'env'> {
+  const stage: Stage = { root: '', workdir: '/', user: 'root', env: {}, cmd: [], healthcheck: [] }
+  const lines = instructions(text)
+  for (const line of lines.slice(lines.findLastIndex((each) => each.startsWith('FROM '))))
+    if (/^(ENV|CMD) /.test(line)) run(stage, ...nameAndRest(line), () => '')
   return stage
 }
 
@@ -42,6 +51,11 @@ export function copyContext(source: string, context: string) {
     const name = line.replace(/^!/, '')
     cpSync(join(source, name), join(context, name), { recursive: true })
   }
+}
+
+function nameAndRest(line: string): [string, string] {
+  const [, name = '', rest = ''] = /^(\w+)\s+(.*)$/.exec(line) ?? []
+  return [name, rest]
 }
 
 /** Lines without comments, continued ones joined. */

@@ -19,6 +19,9 @@ export interface Pgbouncer {
 /** Prepared statements live through transaction mode since then. */
 const OLDEST: readonly [number, number] = [1, 21]
 
+/** One before that, where .ci/pgbouncer could have it. */
+export const OLD_PGBOUNCER = '/usr/local/lib/pgbouncer-before-1.21'
+
 /** As it is set up in production: a connection of the server for the time of a transaction, and no longer. */
 const configOf = (server: URL, port: number, more: Record<string, string>) => `
 [databases]
@@ -30,7 +33,6 @@ unix_socket_dir =
 auth_type = any
 admin_users = postgres
 pool_mode = transaction
-max_prepared_statements = 200
 default_pool_size = 10
 max_client_conn = 1000
 server_login_retry = 1
@@ -49,11 +51,24 @@ export async function startPgbouncer(target: string, more: Record<string, string
   // oxlint-disable-next-line node/no-process-env -- a setting of the tests
   const command = process.env.TEST_PGBOUNCER ?? 'pgbouncer'
   const version = versionOf(command)
+  return run(command, version, target, { max_prepared_statements: '200', ...more })
+}
+
+/** OLD_PGBOUNCER in front of a PostgreSQL. It does not know `max_prepared_statements`. */
+export const startOldPgbouncer = (target: string): Promise<Pgbouncer> =>
+  run(OLD_PGBOUNCER, 'before 1.21', target, {})
+
+async function run(
+  command: string,
+  version: string,
+  target: string,
+  settings: Record<string, string>,
+): Promise<Pgbouncer> {
   const folder = mkdtempSync(join(tmpdir(), 'groundwork-pgbouncer-'))
   const port = await freePort()
   const as = osUser()
   if (as) chownSync(folder, as.uid, as.gid)
-  writeFileSync(join(folder, 'pgbouncer.ini'), configOf(new URL(target), port, more))
+  writeFileSync(join(folder, 'pgbouncer.ini'), configOf(new URL(target), port, settings))
   const child = spawn(command, ['--quiet', join(folder, 'pgbouncer.ini')], { ...as, stdio: 'ignore' })
   const exited = once(child, 'exit')
   const kill = () => child.kill('SIGKILL')
