@@ -9,19 +9,21 @@ import { basename, join, relative, sep } from 'node:path'
 /** Of this process alone: others may run other tests meanwhile. */
 const FOLDER = join('test', '.groups', String(process.pid))
 const GROUPS = 3
+/** Real processes are started, stopped and killed: a script of their own (`npm run test:processes`). */
+const PROCESSES = join('test', 'processes')
 /** They wait more than they work: alone, and the first, so that others use the cores meanwhile. */
 const WAITING = /processes[/\\](stops|early-stops|kills|start)/
 /** Alone as well: they look at what a process loads, holds or compiles, or take long. */
 const ALONE = /http[/\\](tracing|metrics)|secrets|database[/\\]statements|accounts[/\\]limits/
 
 /**
- * @param named files and folders that are to be run, and options of tap; none: the whole suite
+ * @param named files and folders that are to be run, and options of tap; none: all but `without`
  * @returns what tap is to run
  */
-export function chosenTests(named: string[]): string[] {
+export function chosenTests(named: string[], without?: 'processes'): string[] {
   mkdirSync(FOLDER, { recursive: true })
   process.once('exit', () => rmSync(FOLDER, { recursive: true, force: true }))
-  if (named.length === 0) return groupedTests()
+  if (named.length === 0) return groupedTests(without === undefined ? '-' : PROCESSES)
   const files = named.flatMap(filesOf)
   const options = named.filter((name) => filesOf(name).length === 0)
   return [...options, ...files.map((file, at) => write([file], at))]
@@ -34,8 +36,9 @@ function filesOf(name: string): string[] {
   return found && name.endsWith('.test.ts') ? [name] : []
 }
 
-function groupedTests(): string[] {
-  const files = testFilesIn('test').filter((file) => !ELSEWHERE.test(posix(file)))
+function groupedTests(without: string): string[] {
+  const isHere = (file: string) => !ELSEWHERE.test(posix(file)) && !file.startsWith(without)
+  const files = testFilesIn('test').filter(isHere)
   const waiting = files.filter((file) => WAITING.test(file))
   const alone = files.filter((file) => ALONE.test(file))
   const together = files.filter((file) => !waiting.includes(file) && !alone.includes(file))
