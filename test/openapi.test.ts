@@ -109,6 +109,14 @@ void test('openapi.json', async (t) => {
       t.hasProp({ ...schemas, ...responses }, name, 'references lead somewhere')
   })
 
+  await t.test('tokens are got and refreshed where the security scheme says', (t) => {
+    const { flows } = document.components.securitySchemes.OAuth2PasswordBearer as { flows: Json }
+    const { tokenUrl, refreshUrl } = flows.password as Record<string, string>
+    const idAt = (path = '') => document.paths[path]?.post?.operationId
+    t.same([idAt(tokenUrl), idAt(refreshUrl)], ['login-login_access_token', 'login-refresh_token'])
+    t.end()
+  })
+
   await t.test('each operation says all that a caller must know', async (t) => {
     for (const { operation } of operations) {
       const {

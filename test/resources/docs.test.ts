@@ -43,7 +43,11 @@ void test('whoever starts the service finds its documentation', async (t) => {
     t.match(text, '"tryItOutEnabled":true')
     const document = (await get('/api/v1/openapi.json')).body
     t.strictSame(document.components.securitySchemes.OAuth2PasswordBearer.flows, {
-      password: { tokenUrl: '/api/v1/login/access-token', scopes: {} },
+      password: {
+        tokenUrl: '/api/v1/login/access-token',
+        refreshUrl: '/api/v1/login/refresh-token',
+        scopes: {},
+      },
     })
   })
 
