@@ -38,8 +38,10 @@ export const authorizeErrors: NonNullable<FastifySwaggerUiOptions['uiConfig']> =
       statePlugins: {
         err: {
           wrapActions: {
-            newAuthErr: (show: (error: AuthError) => unknown) => (error: AuthError) =>
-              show({ ...error, message: error.message.replace(/^Error: /, '') }),
+            // A method, as tsx wraps named arrow functions in a helper, which the browser does not have.
+            newAuthErr(show: (error: AuthError) => unknown) {
+              return (error: AuthError) => show({ ...error, message: error.message.replace(/^Error: /, '') })
+            },
           },
         },
       },
