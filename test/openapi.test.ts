@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { AjvCompiler } from '@fastify/ajv-compiler'
 import { test } from 'tap'
 import { type Document, documentOf, lineOf, operationsOf } from './support/document.ts'
+import { filledIn } from './support/filled-in.ts'
 import { noDatabase, startWithoutData } from './support/no-database.ts'
 
 /** The operations as lineOf writes them; those of items are in test/resources/items.test.ts. */
@@ -73,12 +74,6 @@ function checker({ components }: Document) {
 }
 type Compiler = (schemas: Json, options: object) => (route: { schema: Json }) => (value: unknown) => boolean
 
-/** What Swagger UI fills in for a field; those of forms it leaves empty. */
-const shown = ({ examples, default: fallback, type }: Json, mediaType: string) =>
-  (examples as unknown[] | undefined)?.[0] ??
-  fallback ??
-  (mediaType.includes('form') ? '' : type === 'boolean' ? true : 'string')
-
 const unused = ({ paths, components }: Document) => {
   const used = new Set([...referencesIn(paths), ...referencesIn(components)])
   return Object.keys(components.schemas).filter((name) => !used.has(name))
@@ -107,6 +102,14 @@ void test('openapi.json', async (t) => {
     const { schemas, responses } = document.components
     for (const name of referencesIn(document))
       t.hasProp({ ...schemas, ...responses }, name, 'references lead somewhere')
+  })
+
+  await t.test('tokens are got and refreshed where the security scheme says', (t) => {
+    const { flows } = document.components.securitySchemes.OAuth2PasswordBearer as { flows: Json }
+    const { tokenUrl, refreshUrl } = flows.password as Record<string, string>
+    const idAt = (path = '') => document.paths[path]?.post?.operationId
+    t.same([idAt(tokenUrl), idAt(refreshUrl)], ['login-login_access_token', 'login-refresh_token'])
+    t.end()
   })
 
   await t.test('each operation says all that a caller must know', async (t) => {
@@ -181,14 +184,8 @@ void test('openapi.json', async (t) => {
     }
     t.ok(count > 80, 'there are examples')
     for (const { operation } of operations)
-      for (const [mediaType, { schema }] of Object.entries(operation.requestBody?.content ?? {})) {
-        const body = document.components.schemas[String(schema.$ref).replace(REF, '')]
-        const properties = Object.entries((body?.properties ?? {}) as Record<string, Json>)
-        check(
-          schema,
-          Object.fromEntries(properties.map(([name, property]) => [name, shown(property, mediaType)])),
-        )
-      }
+      for (const { schema } of Object.values(operation.requestBody?.content ?? {}))
+        check(schema, filledIn(document, operation))
   })
 })
 

@@ -4,6 +4,7 @@ import type { OpenAPIV3_1 } from 'openapi-types'
 import type { Config } from '../config/config.ts'
 import { API_VERSION, SECURITY_SCHEME } from '../contract/contract.ts'
 import { description, documented, tags } from '../contract/document.ts'
+import { isLoopbackUrl } from '../text/text-values.ts'
 import { refusals } from './scopes.ts'
 
 /** Makes the OpenAPI document of the routes' schemas, scopes and errors; pages/docs.ts serves it. */
@@ -21,14 +22,21 @@ export const openapi = plugin(
           contact: { name: config.PROJECT_NAME },
           license: { name: 'MIT', url: 'https://opensource.org/license/mit' },
         },
-        servers: [{ url: config.publicPath || '/', description: 'Where this document came from.' }],
+        servers: [serverAt(serverUrl(config))],
         tags: tags.filter(({ name }) => name !== 'private' || config.ENVIRONMENT === 'local'),
         components: {
           securitySchemes: {
             [SECURITY_SCHEME]: {
               type: 'oauth2',
-              description: 'An address and a password give an access token.',
-              flows: { password: { tokenUrl: `${config.publicPath}/api/v1/login/access-token`, scopes: {} } },
+              description:
+                'An address and a password give an access token. `refreshUrl` takes the refresh token as JSON, and not as a form.',
+              flows: {
+                password: {
+                  tokenUrl: `${config.publicPath}/api/v1/login/access-token`,
+                  refreshUrl: `${config.publicPath}/api/v1/login/refresh-token`,
+                  scopes: {},
+                },
+              },
             },
           },
         },
@@ -53,6 +61,18 @@ export const openapi = plugin(
   },
   { name: 'openapi', dependencies: ['validation'] },
 )
+
+/** An entry of `servers`. */
+export const serverAt = (url: string) => ({ url, description: 'Where this document came from.' })
+
+/**
+ * PUBLIC_URL, for clients that are generated elsewhere. A loopback address is another machine there, so that only its
+ * path is given: it is relative to where the document came from.
+ */
+const serverUrl = ({ PUBLIC_URL, publicPath }: Config) =>
+  PUBLIC_URL === undefined || isLoopbackUrl(PUBLIC_URL)
+    ? publicPath || '/'
+    : new URL(PUBLIC_URL).origin + publicPath
 
 /** Leaves out components that no route uses (/private outside local). */
 function withoutUnused(document: OpenAPIV3_1.Document) {

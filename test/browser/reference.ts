@@ -1,4 +1,4 @@
-import type { Browser } from 'playwright-core'
+import type { Browser, Page } from 'playwright-core'
 import { tags } from '../../src/contract/document.ts'
 import { openWindow, picture } from './browser.ts'
 import type { Checks } from './checks.ts'
@@ -10,7 +10,11 @@ export async function reference(checks: Checks, browser: Browser, url: string): 
   const page = await context.newPage()
   const ui = new SwaggerUi(page)
   await ui.open(url)
-  await picture(page, 'reference', ['light'])
+  await picture(page, 'reference')
+  await page.locator('html.dark-mode').waitFor()
+  const [dark, light] = [await backgroundOf(page), await inLight(page)]
+  checks.seen('it is dark where the system is', dark === 'rgb(28, 32, 34)', dark)
+  checks.seen('and light again without a reload', light === 'rgb(250, 250, 250)', light)
   checks.seen('it is titled', (await page.title()) === 'Groundwork', await page.title())
   const groups = await page
     .locator('.opblock-tag')
@@ -21,6 +25,15 @@ export async function reference(checks: Checks, browser: Browser, url: string): 
     groups.join(),
   )
 
+  const links = await page
+    .locator('.info .description p a')
+    .evaluateAll((all) => all.map((link) => link.getAttribute('href')))
+  checks.seen(
+    'it leads to openapi.json and the inbox',
+    links.join() === '/api/v1/openapi.json,/inbox',
+    links.join(),
+  )
+
   const refused = await ui.execute('items-read_items')
   checks.seen(
     'without signing in, it says so',
@@ -28,6 +41,12 @@ export async function reference(checks: Checks, browser: Browser, url: string): 
     refused.shown,
   )
 
+  const error = await ui.authorizeError('admin@example.com', 'not the password')
+  checks.seen('Authorize says why it refused', error === 'Incorrect email or password', error)
+  await page.emulateMedia({ colorScheme: 'dark' })
+  await page.locator('.modal-ux').screenshot({ path: 'output/browser/reference-authorize-dark.png' })
+  await page.emulateMedia({ colorScheme: 'light' })
+  await ui.closeAuthorize()
   await ui.authorize('admin@example.com', 'changethis')
   checks.seen('Authorize signs in with address and password', await ui.isAuthorized())
 
@@ -64,4 +83,13 @@ export async function reference(checks: Checks, browser: Browser, url: string): 
 
   checks.seen('no error in the console, no violation of the policy', faults.length === 0, faults.join('\n'))
   await context.close()
+}
+
+const backgroundOf = (page: Page) => page.evaluate<string>('getComputedStyle(document.body).backgroundColor')
+
+/** The background after the system changed to light. */
+async function inLight(page: Page): Promise<string> {
+  await page.emulateMedia({ colorScheme: 'light' })
+  await page.locator('html:not(.dark-mode)').waitFor()
+  return backgroundOf(page)
 }

@@ -13,13 +13,28 @@ export class SwaggerUi {
     await this.page.locator('.opblock').first().waitFor()
   }
 
-  /** Signs in with the Authorize button, and closes its window. */
-  async authorize(username: string, password: string): Promise<void> {
+  /** Tries to sign in with the Authorize button. @returns the error, as its window shows it */
+  async authorizeError(username: string, password: string): Promise<string> {
     await this.page.locator('.btn.authorize').click()
+    await this.#fillIn(username, password)
+    return this.page.locator('.auth-container .errors span').innerText()
+  }
+
+  async #fillIn(username: string, password: string): Promise<void> {
     await this.page.getByLabel('username:').fill(username)
     await this.page.getByLabel('password:', { exact: true }).fill(password)
     await this.page.locator('.auth-btn-wrapper .authorize').click()
+  }
+
+  /** Signs in with the Authorize button, and closes its window. */
+  async authorize(username: string, password: string): Promise<void> {
+    await this.page.locator('.btn.authorize').click()
+    await this.#fillIn(username, password)
     await this.page.getByRole('button', { name: 'Remove authorization' }).waitFor()
+    await this.closeAuthorize()
+  }
+
+  async closeAuthorize(): Promise<void> {
     await this.page.locator('.btn-done').click()
   }
 

@@ -26,9 +26,9 @@ const told = [...page.matchAll(/<!-- client: (\S+) -->/g)].map(([, name]) => nam
 if (told.join() !== clients.map(({ name }) => name).join())
   throw new Error(`docs/clients.md tells of the clients ${told.join()}, and others are tried`)
 
-/** The fenced blocks of a client's part of the page. */
-function instructions(name: string): { language: string; text: string }[] {
-  const [, part = ''] = page.split(new RegExp(`<!-- /?client: ${name} -->`))
+/** The fenced blocks of a part of the page. */
+function instructions(mark: string): { language: string; text: string }[] {
+  const [, part = ''] = page.split(new RegExp(`<!-- /?${mark} -->`))
   return [...part.matchAll(/^```(\w+)\n([^]*?)^```$/gm)].map(([, language = '', text = '']) => ({
     language,
     text,
@@ -55,15 +55,23 @@ async function run(command: string, cwd: string, env: Record<string, string> = {
   return out
 }
 
-/** @returns the steps of the scenario that were seen */
-async function walk({ name, sources, place, checks }: Client, { url }: Built): Promise<number> {
-  const folder = join(root, name)
+/** Does what a part of the page says. @returns the folder that it was done in */
+async function follow(mark: string): Promise<string> {
+  const folder = join(root, mark.replaceAll(/\W+/g, '-'))
   mkdirSync(folder)
   cpSync('openapi.json', join(folder, 'openapi.json'))
-  for (const { language, text } of instructions(name)) {
+  const blocks = instructions(mark)
+  if (blocks.length === 0) throw new Error(`docs/clients.md has no ${mark}`)
+  for (const { language, text } of blocks) {
     if (language === 'sh') for (const line of text.trim().split('\n')) await run(line, folder)
     else writeFileSync(join(folder, fileName(text)), text)
   }
+  return folder
+}
+
+/** @returns the steps of the scenario that were seen */
+async function walk({ name, sources, place, checks }: Client, { url }: Built): Promise<number> {
+  const folder = await follow(`client: ${name}`)
   for (const source of sources)
     cpSync(resolve('test/clients', source), join(folder, place), { recursive: true })
   let output = ''
@@ -86,6 +94,23 @@ async function tell(client: Client, service: Built): Promise<{ passed: number; f
   }
 }
 
+/** The copy of the document in OpenAPI 3.0 is valid. */
+async function convert(): Promise<{ passed: number; failed: number }> {
+  try {
+    const copy = join(await follow(OLDER), 'openapi-3.0.json')
+    const { openapi } = JSON.parse(readFileSync(copy, 'utf8')) as { openapi: string }
+    if (!openapi.startsWith('3.0.')) throw new Error(`it is ${openapi}`)
+    await run(`node_modules/.bin/redocly lint --extends=spec ${copy}`, '.', { REDOCLY_TELEMETRY: 'off' })
+    console.log(`✓ ${OLDER}`)
+    return { passed: 1, failed: 0 }
+  } catch (error) {
+    console.log(`✗ ${OLDER}: ${error instanceof Error ? error.message : String(error)}`)
+    return { passed: 0, failed: 1 }
+  }
+}
+
+const OLDER = 'openapi-3.0'
+
 /** Sign up, log in, refresh, create, list, update, delete, and a 403, a 404 and a 422. */
 const STEPS = 10
 
@@ -96,16 +121,17 @@ const absent = chosen.filter(({ name, tools }) => {
   return lacking.length > 0
 })
 const total = { passed: 0, failed: isCI ? absent.length : 0 }
+const add = ({ passed, failed }: { passed: number; failed: number }) => {
+  total.passed += passed
+  total.failed += failed
+}
 try {
+  if (wanted.length === 0 || wanted.includes(OLDER)) add(await convert())
   await withBuilt(1, async ([service]) => {
-    for (const client of chosen.filter((one) => !absent.includes(one))) {
-      const { passed, failed } = await tell(client, service)
-      total.passed += passed
-      total.failed += failed
-    }
+    for (const client of chosen.filter((one) => !absent.includes(one))) add(await tell(client, service))
   })
 } finally {
   rmSync(root, { recursive: true, force: true })
 }
-console.log(`${chosen.length - absent.length} clients, ${total.passed} steps`)
+console.log(`${chosen.length - absent.length} clients`)
 finish(total)

@@ -28,6 +28,8 @@ const MAVEN =
   '-q -B -Dstyle.color=never -Dmaven.compiler.release=17 -Dmaven.compiler.showWarnings=true ' +
   '-Dmaven.compiler.failOnWarning=true -Dexec.mainClass=groundwork.Scenario'
 
+const EXEC = 'org.codehaus.mojo:exec-maven-plugin:3.5.0:java'
+
 const LINT =
   '<configuration><compilerArgs><arg>-Xlint:all,-serial,-deprecation</arg></compilerArgs></configuration>'
 
@@ -60,7 +62,28 @@ export const clients: Client[] = [
     checks: [
       // The generator's own code has these two; no other warning is let pass.
       `sed -i '/<artifactId>maven-compiler-plugin/{n;s|$|${LINT}|}' client/pom.xml`,
-      `cd client && mvn ${MAVEN} compile org.codehaus.mojo:exec-maven-plugin:3.5.0:java`,
+      `cd client && mvn ${MAVEN} compile ${EXEC}`,
+    ],
+  },
+  {
+    name: 'kotlin',
+    sources: ['kotlin'],
+    tools: ['java', 'mvn'],
+    place: 'client',
+    checks: [
+      // The generated tests are empty, and of a library that is not kept.
+      `cd client && rm -r src/test && mvn -q -B -Dstyle.color=never -Dexec.mainClass=ScenarioKt compile ${EXEC}`,
+    ],
+  },
+  {
+    name: 'rust',
+    sources: ['rust'],
+    tools: ['java', 'mvn', 'cargo'],
+    place: 'client/examples',
+    checks: [
+      'cd client && cargo add --quiet --dev tokio@1 --features macros,rt',
+      // Without TLS, which takes longest to compile, and is not asked for on this machine.
+      'cd client && RUSTFLAGS="-D warnings" cargo run --quiet --no-default-features --example scenario',
     ],
   },
 ]

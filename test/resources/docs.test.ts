@@ -43,7 +43,11 @@ void test('whoever starts the service finds its documentation', async (t) => {
     t.match(text, '"tryItOutEnabled":true')
     const document = (await get('/api/v1/openapi.json')).body
     t.strictSame(document.components.securitySchemes.OAuth2PasswordBearer.flows, {
-      password: { tokenUrl: '/api/v1/login/access-token', scopes: {} },
+      password: {
+        tokenUrl: '/api/v1/login/access-token',
+        refreshUrl: '/api/v1/login/refresh-token',
+        scopes: {},
+      },
     })
   })
 
@@ -52,7 +56,16 @@ void test('whoever starts the service finds its documentation', async (t) => {
     t.equal(document.status, 200)
     t.match(document.headers['content-type'], /^application\/json/)
     t.strictSame(document.body, app.swagger())
-    t.strictSame((await get('/docs/json')).body, document.body)
+    const { info, ...rest } = (await get('/docs/json')).body
+    const { info: published, ...others } = document.body
+    t.strictSame(rest, others)
+    t.equal(info.description.endsWith(published.description), true)
+  })
+
+  await t.test('the page leads to the document and to the inbox', async (t) => {
+    const { description } = (await get('/docs/json')).body.info
+    const paths = [...description.matchAll(/\]\(<(\/[^>]*)>\)/g)].map(([, path]) => path)
+    t.strictSame(paths, ['/api/v1/openapi.json', '/inbox'])
   })
 
   await t.test('fault 20: no file beside the page is handed out', async (t) => {
@@ -64,6 +77,18 @@ void test('whoever starts the service finds its documentation', async (t) => {
     ]
     for (const path of stray) isAnswer(t, await get(`/docs/${path}`), 404, 'Not Found', path)
   })
+})
+
+void test('the page calls the origin that it came from, whatever PUBLIC_URL says', async (t) => {
+  const app = await startWithoutData(t, {
+    ENVIRONMENT: 'staging',
+    DATABASE_URL: 'postgres://127.0.0.1/unused',
+    FIRST_SUPERUSER_PASSWORD: 'a password of its own',
+    PUBLIC_URL: 'https://api.example.com/a(b',
+  })
+  const { servers, info } = (await ask(app, { url: '/docs/json' })).body
+  t.equal(servers[0].url, '/a(b')
+  t.match(info.description, /^\[openapi\.json\]\(<\/a\(b\/api\/v1\/openapi\.json>\)\n/, 'there is no inbox')
 })
 
 void test('fault 20: where it is switched off, there is no trace of it', async (t) => {

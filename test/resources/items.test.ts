@@ -6,6 +6,7 @@ import { asksForToken, isAnswer, isRefused } from '../support/answers.ts'
 import { cheapHashing } from '../support/cheap-hashing.ts'
 import { emptyDatabase, needsPostgres } from '../support/database.ts'
 import { documentOf, lineOf, operationsOf } from '../support/document.ts'
+import { filledIn } from '../support/filled-in.ts'
 import { migrateUpTo } from '../support/migrate-up-to.ts'
 import { type Person, type Request, startService } from '../support/service.ts'
 import { volume } from '../support/volume.ts'
@@ -234,6 +235,15 @@ void test('clients that were generated for items keep their methods, paths and c
   ])
   for (const name of ['ItemPublic', 'ItemCreate', 'ItemUpdate', 'ItemsPublic'])
     t.hasProp(document.components.schemas, name)
+})
+
+void test('an item can be made with what Swagger UI fills in', async (t) => {
+  const { app, call, admin } = await startService(t)
+  const document = documentOf(app)
+  const path = '/api/v1/items/'
+  const body = filledIn(document, document.paths[path]!.post!)
+  const { status, text } = await call('POST', path, { as: admin, body })
+  t.equal(status, 200, text)
 })
 
 void test('an upgrade from 0.1.0 keeps items, and a replica of 0.1.0 can write more', async (t) => {

@@ -88,20 +88,29 @@ void test('behind a proxy that cuts off the path of PUBLIC_URL, everything is fo
       const source = publicUrl + path
       const document = (await (await fetch(source)).json()) as {
         servers: { url: string }[]
-        components: { securitySchemes: Record<string, { flows: { password: { tokenUrl: string } } }> }
+        components: {
+          securitySchemes: Record<string, { flows: { password: { tokenUrl: string; refreshUrl: string } } }>
+        }
       }
       const server = new URL(document.servers[0]!.url, source).href
-      const { tokenUrl } = document.components.securitySchemes.OAuth2PasswordBearer!.flows.password
+      const { tokenUrl, refreshUrl } =
+        document.components.securitySchemes.OAuth2PasswordBearer!.flows.password
       const signIn = await fetch(new URL(tokenUrl, server), {
         method: 'POST',
         body: new URLSearchParams({ username: admin.email, password: admin.password }),
       })
       t.equal(signIn.status, 200, `${path}: ${tokenUrl}`)
-      const { access_token } = (await signIn.json()) as { access_token: string }
+      const { access_token, refresh_token } = (await signIn.json()) as Record<string, string>
       const me = await fetch(`${server}/api/v1/users/me`, {
         headers: { authorization: `Bearer ${access_token}` },
       })
       t.equal(me.status, 200, `${path}: ${server}`)
+      const refresh = await fetch(new URL(refreshUrl, server), {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({ refresh_token }),
+      })
+      t.equal(refresh.status, 200, `${path}: ${refreshUrl}`)
     }
   })
 })
@@ -116,11 +125,16 @@ void test('what PUBLIC_URL says of the path is taken as it is, and no other host
   }
   const cases: [path: string | undefined, location: string, server: string][] = [
     [undefined, '/docs', '/'],
-    ['https://api.example.com', '/docs', '/'],
-    ['https://api.example.com/', '/docs', '/'],
-    ['https://api.example.com/a/b/', '/a/b/docs', '/a/b'],
-    ['https://api.example.com//evil.example/', '/evil.example/docs', '/evil.example'],
-    ['https://api.example.com/dé "q"', '/d%C3%A9%20%22q%22/docs', '/d%C3%A9%20%22q%22'],
+    ['https://api.example.com', '/docs', 'https://api.example.com'],
+    ['https://api.example.com/', '/docs', 'https://api.example.com'],
+    ['https://api.example.com:8443/a/b/', '/a/b/docs', 'https://api.example.com:8443/a/b'],
+    ['https://api.example.com//evil.example/', '/evil.example/docs', 'https://api.example.com/evil.example'],
+    [
+      'https://api.example.com/dé "q"',
+      '/d%C3%A9%20%22q%22/docs',
+      'https://api.example.com/d%C3%A9%20%22q%22',
+    ],
+    ['http://localhost:8000/a', '/a/docs', '/a'],
   ]
   for (const [url, location, server] of cases) {
     const app = await startWithoutData(t, { ...outside, ...(url !== undefined && { PUBLIC_URL: url }) })

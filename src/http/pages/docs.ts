@@ -1,13 +1,17 @@
 import type { App } from '../../contract/contract.ts'
+import { serverAt } from '../openapi.ts'
+import { authorizeErrors, theme } from './swagger-ui.ts'
 
 const hide = { hide: true }
 
 /** Swagger UI at /docs, a redirect from `/`, and openapi.json. */
 export async function docs(app: App) {
-  const { PROJECT_NAME: title, publicPath } = app.config
+  const { PROJECT_NAME: title, publicPath, mail } = app.config
   const page = '/docs'
+  const document = '/api/v1/openapi.json'
+  const links = { 'openapi.json': document, ...(mail === 'inbox' && { 'Inbox of mails': '/inbox' }) }
   app.get('/', { schema: hide }, (_request, reply) => reply.redirect(publicPath + page))
-  app.get('/api/v1/openapi.json', { schema: hide }, () => app.swagger())
+  app.get(document, { schema: hide }, () => app.swagger())
   const { default: swaggerUi } = await import('@fastify/swagger-ui')
   await app.register(swaggerUi, {
     routePrefix: page,
@@ -22,8 +26,16 @@ export async function docs(app: App) {
     staticCSP: true,
     // upgrade-insecure-requests would break plain HTTP on other hosts than localhost.
     transformStaticCSP: (policy) => policy.replace(/(?<!\s)\s*upgrade-insecure-requests;?/, ''),
-    theme: { title },
+    theme: { title, ...theme },
+    // The page calls the origin that it came from, as its policy lets it call no other.
+    transformSpecification: ({ info, ...rest }) => ({
+      ...rest,
+      info: { ...info, description: `${markdownOf(links, publicPath)}\n\n${info.description}` },
+      servers: [serverAt(publicPath || '/')],
+    }),
+    transformSpecificationClone: false,
     uiConfig: {
+      ...authorizeErrors,
       layout: 'BaseLayout',
       deepLinking: true,
       persistAuthorization: true,
@@ -36,3 +48,8 @@ export async function docs(app: App) {
     initOAuth: {},
   })
 }
+
+const markdownOf = (links: Record<string, string>, prefix: string) =>
+  Object.entries(links)
+    .map(([text, path]) => `[${text}](<${prefix}${path}>)`)
+    .join(' · ')
