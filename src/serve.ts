@@ -97,7 +97,7 @@ async function greetWhenReady({ preparation, log }: App, config: Config) {
   await preparation.whenDone
   if (!preparation.done) return
   if (config.ENVIRONMENT === 'local') console.log(banner(config))
-  const doubt = await poolerDoubt(config)
+  const doubt = await poolerDoubt(config).catch(() => undefined) // a check that can't be made is no fault
   if (doubt !== undefined) log.warn(doubt)
 }
 
