@@ -5,6 +5,7 @@ import { Environment } from '../src/config/environment.ts'
 import { weaknessOf } from '../src/config/secret-strength.ts'
 import { settingDoubts } from '../src/config/setting-doubts.ts'
 import { type Env, SECRET_KEY, local, production, smtp } from './support/environments.ts'
+import { originOf } from '../src/text/text-values.ts'
 
 function faultsOf(env: Env): readonly string[] {
   try {
@@ -337,4 +338,11 @@ void test('an origin that a browser sends can be allowed, and one that can’t m
     for (const url of ['HTTPS://APP.example.com', 'https://[::1]:8443/a', 'https://münchen.example'])
       t.same(faultsOf({ ...local, [name]: url }), [], url)
   }
+})
+
+void test('an origin with ü is one, however often it is read', (t) => {
+  for (let n = 0; n < 20_000; n += 1)
+    if (originOf('https://münchen.example') === undefined) t.fail(`not the ${n}th time`)
+  t.equal(originOf('https://münchen.example'), 'https://xn--mnchen-3ya.example')
+  t.end()
 })

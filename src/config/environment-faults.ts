@@ -4,7 +4,7 @@ import { Environment, type Named } from './environment.ts'
 import { isEmail, readEmail } from '../text/email-address.ts'
 import { DatabaseUrlError, readDatabaseUrl } from './database-url.ts'
 import { weaknessOf } from './secret-strength.ts'
-import { isLoopbackUrl, originOf, readList, readOrigin } from '../text/text-values.ts'
+import { isLoopbackUrl, originOf, readList, readOrigin, urlOf } from '../text/text-values.ts'
 import { blockOf, breadthOf } from './trusted-blocks.ts'
 
 /** Checks beyond the schema: names that need each other, and values that are unsafe outside local. */
@@ -103,8 +103,10 @@ export function databaseUrlFault(url: string | undefined): string | undefined {
 
 const COLOR = /^#[\da-f]{6}$/i
 
-const namesUser = (url = '') =>
-  URL.canParse(url) && (new URL(url).username !== '' || new URL(url).password !== '')
+function namesUser(text: string | undefined): boolean {
+  const url = urlOf(text)
+  return url !== undefined && url.username + url.password !== ''
+}
 
 const isChangethis = (text: string) => text.trim().toLowerCase() === 'changethis'
 
@@ -118,4 +120,4 @@ function secretIn(given: unknown): string {
 
 /** Compares the text, as parsers differ on `https:name`. */
 const hasProtocol = (url: string, protocols: readonly string[]) =>
-  URL.canParse(url) && protocols.some((protocol) => url.toLowerCase().startsWith(`${protocol}//`))
+  urlOf(url) !== undefined && protocols.some((protocol) => url.toLowerCase().startsWith(`${protocol}//`))

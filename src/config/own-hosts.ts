@@ -1,3 +1,4 @@
+import { urlOf } from '../text/text-values.ts'
 import { isIP } from 'node:net'
 import type { Config } from './config.ts'
 
@@ -31,8 +32,7 @@ export function ownHosts({
 /** Parses a Host header like browsers; undefined if it is invalid (RFC 9110, 7.2). */
 function hostOf(protocol: string, header: string | undefined): URL | undefined {
   if (header === undefined || header.length > LONGEST || !/^[\w.:[\]-]+$/.test(header)) return undefined
-  const url = `${protocol}//${header.replace(/\.(?=:\d*$|$)/, '')}` // a name with its last dot is the same name
-  return URL.canParse(url) ? new URL(url) : undefined
+  return urlOf(`${protocol}//${header.replace(/\.(?=:\d*$|$)/, '')}`) // a name with its last dot is the same name
 }
 
 /** localhost names (RFC 6761, 6.3), and loopback addresses. */

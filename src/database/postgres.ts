@@ -81,7 +81,7 @@ export function connectPostgres(options: PostgresOptions): Connection {
       const parameters = bind(values) as ParameterOrJSON<never>[]
       const send = ({ client }: { client: Sql }) => client.unsafe(text, parameters, { prepare: !isLong })
       try {
-        return (await inSpan(text, () => (isLong ? long.run(send) : short.run(send, isFirst)))) as Row[]
+        return rowsOf(await inSpan(text, () => (isLong ? long.run(send) : short.run(send, isFirst)))) as Row[]
       } catch (error) {
         throw error instanceof Overloaded ? error : failed(text, parameters, error)
       }
@@ -139,13 +139,29 @@ const sumOf = (one: PoolLoad, other: PoolLoad): PoolLoad => ({
   refused: one.refused + other.refused,
 })
 
+const TIMESTAMPTZ = 1184
+
+/** The rows of a statement as a plain array, `timestamptz` as Date. */
+function rowsOf(result: unknown): Record<string, unknown>[] {
+  const { columns = [] } = result as { columns?: readonly { readonly name: string; readonly type: number }[] }
+  const times = columns.filter(({ type }) => type === TIMESTAMPTZ)
+  return Array.from(result as Record<string, unknown>[], (row) => {
+    for (const { name } of times) if (row[name] !== null) row[name] = new Date(row[name] as string)
+    return row
+  })
+}
+
 const asText = (value: unknown) => (value instanceof Date ? value.toISOString() : String(value))
 
-/** JSON is written by the caller. A date is no point in time, so it stays text. */
+/** JSON is written by the caller. Times stay text, as columns of Drizzle read it. */
 const types = {
   json: { to: 114, from: [114, 3802], serialize: asText, parse: (text: string): unknown => JSON.parse(text) },
-  time: { to: 1184, from: [1184], serialize: asText, parse: (text: string) => new Date(text) },
-  date: { to: 1082, from: [1082, 1083, 1114], serialize: asText, parse: (text: string) => text },
+  time: {
+    to: TIMESTAMPTZ,
+    from: [TIMESTAMPTZ, 1082, 1083, 1114],
+    serialize: asText,
+    parse: (text: string) => text,
+  },
 }
 
 /**

@@ -2,6 +2,7 @@ import { sql } from 'drizzle-orm'
 import { test } from 'tap'
 import { ownedRows } from '../../src/ownership/owned.ts'
 import { connectPostgres } from '../../src/database/postgres.ts'
+import { statement } from '../../src/database/statement.ts'
 import { createDatabase, dropDatabase, needsPostgres } from '../support/database.ts'
 import { createPapers, papers } from '../support/papers.ts'
 
@@ -9,10 +10,11 @@ import { createPapers, papers } from '../support/papers.ts'
 const PLANNED_ANEW = 5
 const TIMES = 12
 
-interface Plans {
-  readonly custom_plans: string
-  readonly generic_plans: string
-}
+/** On the connection of short statements: another one does not see what was prepared there. */
+const readPlans = statement<object, { custom_plans: string; generic_plans: string }>(
+  'read plans of pages',
+  () => sql`select custom_plans, generic_plans from pg_prepared_statements where statement like '%as first%'`,
+)
 
 void test('pages of a large table are planned once', needsPostgres, async (t) => {
   const server = process.env.TEST_DATABASE_URL!
@@ -47,8 +49,7 @@ void test('pages of a large table are planned once', needsPostgres, async (t) =>
       await rows.page(asker, { limit: 20, cursor: cursor! })
     }
   }
-  const statements = (await db.execute(sql`
-    select custom_plans, generic_plans from pg_prepared_statements where statement like '%as first%'`)) as Plans[]
+  const statements = await db.run(readPlans, {})
   t.equal(statements.length, 4)
   for (const { custom_plans, generic_plans } of statements) {
     t.equal(Number(custom_plans), PLANNED_ANEW)

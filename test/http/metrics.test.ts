@@ -1,7 +1,7 @@
 import { get } from 'node:http'
 import { sql } from 'drizzle-orm'
 import { test } from 'tap'
-import { freshDatabase } from '../support/database.ts'
+import { POOL_SIZE, freshDatabase } from '../support/database.ts'
 import { freePort } from '../support/postgres.ts'
 import { reply } from '../support/mail-server.ts'
 import { startMailing } from '../support/mailing.ts'
@@ -72,7 +72,7 @@ void test('what an operator is woken by', async (t) => {
     if (app.connection.load)
       t.match(
         { size: metrics.get('database_pool_size'), waiting: metrics.get('database_statements_waiting') },
-        { size: 10, waiting: 0 },
+        { size: POOL_SIZE, waiting: 0 },
       )
   })
 

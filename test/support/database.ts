@@ -24,6 +24,9 @@ export async function databaseThatGoes(): Promise<Connection> {
 /** A machine that is busy with other tests is not a database that is away. */
 export const TIMEOUT_MS = 5_000
 
+/** Three connections of it are for long statements: one is held by a test, one waits, one looks. */
+export const POOL_SIZE = 12
+
 /** Whether the tests run on a real PostgreSQL; races and faults can't be shown on the embedded database. */
 export const onPostgres = process.env.TEST_DATABASE_URL !== undefined
 
@@ -98,7 +101,7 @@ async function emptyInServer(server: string): Promise<Connection> {
   const connection = connectPostgres({
     url: pooled(url),
     migrationUrl: url,
-    poolSize: 10,
+    poolSize: POOL_SIZE,
     timeoutMs: TIMEOUT_MS,
     // Side by side races are harder; through a pooler they share connections, as in production.
     depth: process.env.TEST_POOLER_URL === undefined ? 1 : undefined,

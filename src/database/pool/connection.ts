@@ -94,5 +94,11 @@ const isIntact = (error: unknown, { isOpen, running }: Connection) =>
   (isOpen && running.length === 1 && !isLoss(error))
 
 /** postgres.js 3.4.9 counts rows of an answer that failed midway: the next answer begins with as many holes. */
-const withoutHoles = (rows: unknown) =>
-  Array.isArray(rows) && rows.length > 0 && !(0 in rows) ? rows.filter(() => true) : rows
+function withoutHoles(rows: unknown): unknown {
+  if (Array.isArray(rows) && !(0 in rows))
+    rows.splice(
+      0,
+      rows.findIndex((row) => row !== undefined),
+    )
+  return rows
+}
