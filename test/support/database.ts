@@ -24,8 +24,8 @@ export async function databaseThatGoes(): Promise<Connection> {
 /** A machine that is busy with other tests is not a database that is away. */
 export const TIMEOUT_MS = 5_000
 
-/** Three connections of it are for long statements: one is held by a test, one waits, one looks. */
-export const POOL_SIZE = 12
+/** Four connections of it are for long statements: one is held by a test, two wait, one looks. */
+export const POOL_SIZE = 16
 
 /** Whether the tests run on a real PostgreSQL; races and faults can't be shown on the embedded database. */
 export const onPostgres = process.env.TEST_DATABASE_URL !== undefined
