@@ -23,8 +23,9 @@ export const routerOptions = { ignoreTrailingSlash: true, maxParamLength: 8 * 10
 /** Stands for a path that can't be decoded (server-options.ts); no route has it. */
 export const UNREADABLE_PATH = '/%00'
 
-/** No route but those of files has a longer one; decoding it once more takes milliseconds. */
-const LONGEST_PATH = 2 * routerOptions.maxParamLength
+/** Stands for a path that is longer than any route's: to decode one of 31,000 characters takes the router milliseconds. */
+export const TOO_LONG_PATH = '/too-long'
+export const LONGEST_PATH = 2 * routerOptions.maxParamLength
 
 /** The route that @fastify/cors adds for OPTIONS. */
 const EVERY_PATH = '*'
@@ -59,8 +60,7 @@ export const methods = plugin(
 
     const refusal = ({ method, url }: FastifyRequest): ApiError => {
       if (url === UNREADABLE_PATH) return new BadRequest()
-      const isPath = url.startsWith('/') && url.length <= LONGEST_PATH
-      const found = isPath ? paths.find('GET', url) : null
+      const found = url.startsWith('/') ? paths.find('GET', url) : null
       const known = found?.store as Set<string> | undefined
       return known === undefined || known.has(method) ? new NotFound() : new MethodNotAllowed(known)
     }

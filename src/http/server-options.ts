@@ -8,7 +8,7 @@ import { forwardedFor, trustOf } from '../text/network.ts'
 import { READ_WITHIN_MS } from './deadline.ts'
 import { errorBody } from './errors.ts'
 import { parseFormText } from '../text/form-text.ts'
-import { routerOptions, UNREADABLE_PATH } from './methods.ts'
+import { LONGEST_PATH, routerOptions, TOO_LONG_PATH, UNREADABLE_PATH } from './methods.ts'
 import { requestIds } from './observe/request-id.ts'
 import { buildSerializer } from './serialization.ts'
 
@@ -48,6 +48,7 @@ export function serverOptions(config: Pick<Config, 'trustedProxies'>, logger: Lo
     forceCloseConnections: 'idle',
     // Node accepts only ASCII in a URL, so each character of a query is one byte.
     routerOptions: { ...routerOptions, querystringParser: parseFormText },
+    rewriteUrl: ({ url = '' }) => (isTooLong(url) ? TOO_LONG_PATH : url),
     // For paths that can't be decoded. Rerouted, so that hooks run: limits, metrics, security headers.
     frameworkErrors: (_error, { raw, server }, reply) => {
       raw.url = UNREADABLE_PATH
@@ -56,6 +57,9 @@ export function serverOptions(config: Pick<Config, 'trustedProxies'>, logger: Lo
     clientErrorHandler: (error, socket) => refuse(socket, error.code),
   }
 }
+
+/** Without its query. */
+const isTooLong = (url: string) => url.length > LONGEST_PATH && !url.slice(0, LONGEST_PATH + 1).includes('?')
 
 /** Reduces X-Forwarded-For to the client's address, once; Fastify would parse it at each access. */
 function settleForwarded(headers: IncomingHttpHeaders, trusts: ReturnType<typeof trustOf>): void {

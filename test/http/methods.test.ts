@@ -86,3 +86,11 @@ void test('methods', async (t) => {
       t.match(await over(method, '/nothing'), { status: 404, text: errorText('Not Found') }, method)
   })
 })
+
+void test('a path longer than that of any route is 404; a long query does not matter', async (t) => {
+  const app = await startWithoutData(t)
+  const statusOf = async (url: string) => (await app.inject(url)).statusCode
+  t.equal(await statusOf(`/${'%25'.repeat(8000)}`), 404)
+  t.equal(await statusOf(`/docs/static/${'a'.repeat(20_000)}`), 404)
+  t.equal(await statusOf(`/api/v1/utils/health-check/?${'a'.repeat(20_000)}`), 200)
+})
