@@ -79,7 +79,7 @@ void test('docs/operations.md: the statements for a pooler and for searches', as
   await scene.sql.unsafe(timeouts.replaceAll('groundwork', OWNER))
   const [settings] = await connected(t, url)`
     select current_setting('statement_timeout') as statement, current_setting('lock_timeout') as lock`
-  t.match(settings, { statement: '5s', lock: '3s' })
+  t.match(settings, { statement: '1s', lock: '900ms' })
 
   const administrator = connected(t, Object.assign(new URL(url), { username: 'postgres' }).href)
   await administrator`drop extension pg_trgm cascade`
