@@ -116,16 +116,17 @@ function clientOf(pool: Pool): Sql {
       then: (...handlers: Parameters<Promise<unknown>['then']>) => run(false).then(...handlers),
     }
   }
-  const begin = (work: (transaction: object) => Promise<unknown>) =>
-    inSpan('begin', () =>
+  const begin = (work: (transaction: object) => Promise<unknown>) => {
+    // It may wait, and is begun by whoever frees the connection.
+    const inOwnContext = AsyncResource.bind((send: Send) =>
+      work({ unsafe: send, savepoint: savepoints(send) }),
+    )
+    return inSpan('begin', () =>
       pool.run((connection) =>
-        inTransaction(
-          connection.client,
-          () => Number(connection.isClosed),
-          AsyncResource.bind((send: Send) => work({ unsafe: send, savepoint: savepoints(send) })),
-        ),
+        inTransaction(connection.client, () => Number(connection.isClosed), inOwnContext),
       ),
     )
+  }
   return clientForDrizzle({ unsafe, begin })
 }
 

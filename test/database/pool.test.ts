@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
 import { setTimeout as pause } from 'node:timers/promises'
 import { sql } from 'drizzle-orm'
 import postgres from 'postgres'
@@ -408,3 +409,21 @@ void test(
     t.same(await ask(), [{ count: 11 }])
   },
 )
+
+void test('a transaction that waited goes on in the context of its caller', needsPostgres, async (t) => {
+  const { pool } = await setUp(t)
+  const caller = new AsyncLocalStorage<string>()
+  const seen = ['first', 'second'].map((name) =>
+    caller.run(name, () =>
+      pool.db.transaction(async (open) => {
+        const before = caller.getStore()
+        await open.execute(sql`select pg_sleep(0.1)`)
+        return [before, caller.getStore()]
+      }),
+    ),
+  )
+  t.same(await Promise.all(seen), [
+    ['first', 'first'],
+    ['second', 'second'],
+  ])
+})
