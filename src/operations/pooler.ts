@@ -2,7 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import type { Sql } from 'postgres'
 import type { Config } from '../config/config.ts'
 import { throughPooler } from '../config/session-parameters.ts'
-import { openPostgres } from '../database/pool/open-postgres.ts'
+import { openPostgres, quiet } from '../database/pool/open-postgres.ts'
 import { type Send, inTransaction } from '../database/pool/transaction.ts'
 
 interface Opened {
@@ -110,8 +110,7 @@ function open(url: string): Opened {
     max: 1,
     onclose: () => (losses += 1),
     connect_timeout: CONNECT_SECONDS,
-    fetch_types: false,
-    onnotice: () => undefined,
+    ...quiet,
     connection: throughPooler,
   })
   return { client, losses: () => losses }

@@ -35,7 +35,10 @@ export interface Pool {
   end(seconds: number): Promise<void>
 }
 
-/** Longest wait in the queue, as a part of the statement timeout: a request that waits twice is answered within two timeouts and a half. */
+/**
+ * Longest wait in the queue, as a part of the statement timeout: a request that waits twice, and then for a statement that does
+ * not end, is answered within 2.05 timeouts (0.4 + 0.4 + 1.25).
+ */
 const WAIT_SHARE = 0.4
 /** Extra time before a silent connection is replaced, for PostgreSQL's own timeout and statements sent behind one that ran into it. */
 const GRACE_SHARE = 0.25

@@ -9,7 +9,8 @@ import { readText } from '../../text/text-values.ts'
 
 /**
  * Validation of inputs by their schemas. Bodies are never coerced (Fastify's default turns null into "" and 5 into "5");
- * path and query are, strictly (Ajv's own coercion takes `0x10`, `1e2` and ` 5` for integers). All errors of a part are reported at once. Unknown fields are removed.
+ * path and query are, strictly (Ajv's own coercion takes `0x10`, `1e2` and ` 5` for integers). All errors of a part are
+ * reported at once. Unknown fields are removed.
  */
 const ajv = {
   coerceTypes: false,

@@ -101,7 +101,7 @@ const take = statement<Pick<Counter, 'key' | 'burst' | 'every' | 'pause'>, { key
     where ${rateLimits.resumes_at} <= clock_timestamp()
     returning key`
   },
-  { isFirst: true },
+  { isFirst: true }, // of the requests of public routes
 )
 
 /** Of these counters the one that has to wait longest, and how long; no row where none has to. */

@@ -19,8 +19,8 @@ type Listener = (request: FastifyRequest, reply: FastifyReply, status: number) =
 const { status: ABORTED } = ClientClosedRequest
 
 /**
- * Ends every request exactly once, with the one log line that it has. Fastify runs onResponse only for answers that were written completely (fastify#6208):
- * requests whose client hung up before would be missing from metrics, traces and logs, and what is kept for a request would
+ * Ends every request exactly once, with the one log line that it has. Fastify runs onResponse only for answers that were
+ * written completely (fastify#6208): requests whose client hung up before would be missing from metrics, traces and logs, and what is kept for a request would
  * leak.
  *
  * Watches connections, as of several pipelined responses Node emits `close` for the first only.
