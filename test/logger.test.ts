@@ -134,7 +134,7 @@ void test('fault 21: after a day of work, neither logs nor Sentry know a secret 
   })
 })
 
-void test('after the same day in local, the log does not know them either', async (t) => {
+void test('in local, the log knows no secret and no address after a day of work either', async (t) => {
   const server = await startMailServer(t)
   const { logger, lines } = await collectingLogger('local')
   const env = { FIRST_SUPERUSER, FIRST_SUPERUSER_PASSWORD, ...server.env, FRONTEND_HOST: 'https://app.here' }

@@ -27,7 +27,7 @@ void test('in local, the log says what the database said of which statement, and
   t.notMatch(lines.join(), /heard of by nobody|x9/)
 })
 
-void test('elsewhere, it says the class of a fault alone', async (t) => {
+void test('outside local, the log says the class of a database error alone', async (t) => {
   const { logger, lines } = await collectingLogger('production')
   const { call, person, rows } = await startService(t, {}, { logger })
   const ada = await person()

@@ -53,6 +53,8 @@ export interface SearchBounds {
 
 /** To compare so much takes a core about a quarter of a second. */
 const BOUNDS: SearchBounds = { rows: 100_000, bytes: 16_000_000 }
+/** In the order of a list, rows are read from all over the table. */
+const SHARE_IN_ORDER = 0.5
 /** However long the texts are. */
 const LEAST_ROWS = 1_000
 /** Text of any length may be stored apart, and is then no part of the width that PostgreSQL tells. */
@@ -105,7 +107,7 @@ export function searcher(db: Database, listOf: ListOf, search: readonly string[]
     return (
       (byIndex && matching <= most && (await whole('index', request, most))) ||
       (listed <= most * 2 && (await whole('list', request, most))) ||
-      inOrder(request, most, matching)
+      inOrder(request, Math.ceil(most * SHARE_IN_ORDER), matching)
     )
   }
 }

@@ -45,7 +45,7 @@ void test('a list of everything is counted exactly up to 100,000 rows', async (t
   t.equal((await read({ limit: 1 })).count, 99_999, 'whatever PostgreSQL expects')
 })
 
-void test('beyond, it is estimated, and never said to be below 100,000', async (t) => {
+void test('a list of more than 100,000 rows is estimated, and never said to be shorter', async (t) => {
   const db = await databaseWithBooks(t)
   const read = preparePages(db, table)
   await add(db, 100_010)

@@ -96,46 +96,50 @@ void test('settings of the database do not change answers', needsPostgres, async
   }
 })
 
-void test('nor do they through a pooler that takes few settings', needsPgbouncer, async (t) => {
-  const { DateStyle: german, TimeZone, 'DateStyle of the day first': sql } = SETTINGS
-  const pooler = await startPgbouncer(process.env.TEST_DATABASE_URL!)
-  t.teardown(() => pooler.stop())
-  const through = (url: string) => Object.assign(new URL(url), { host: new URL(pooler.url).host }).href
-  for (const DateStyle of [german, sql]) {
-    const { url } = await setUp(t, (database) =>
-      Object.entries({ DateStyle, TimeZone }).map(altered(database)),
-    )
-    const connection = connectPostgres({
-      url: through(url),
-      migrationUrl: url,
-      poolSize: 3,
-      timeoutMs: 5_000,
-    })
-    await isRight(t, await startService(t, {}, { connection }), DateStyle)
-    await connection.close()
-  }
+void test(
+  'settings of the database do not change answers through a pooler that takes few settings',
+  needsPgbouncer,
+  async (t) => {
+    const { DateStyle: german, TimeZone, 'DateStyle of the day first': sql } = SETTINGS
+    const pooler = await startPgbouncer(process.env.TEST_DATABASE_URL!)
+    t.teardown(() => pooler.stop())
+    const through = (url: string) => Object.assign(new URL(url), { host: new URL(pooler.url).host }).href
+    for (const DateStyle of [german, sql]) {
+      const { url } = await setUp(t, (database) =>
+        Object.entries({ DateStyle, TimeZone }).map(altered(database)),
+      )
+      const connection = connectPostgres({
+        url: through(url),
+        migrationUrl: url,
+        poolSize: 3,
+        timeoutMs: 5_000,
+      })
+      await isRight(t, await startService(t, {}, { connection }), DateStyle)
+      await connection.close()
+    }
 
-  await t.test('what it can not say there is told at the start', async (t) => {
-    const { url } = await setUp(t, (database) => [
-      'create schema elsewhere',
-      ...Object.entries({
-        search_path: 'elsewhere, public',
-        default_transaction_isolation: "'repeatable read'",
-        extra_float_digits: '0',
-        bytea_output: "'escape'",
-      }).map(altered(database)),
-    ])
-    const running = await launch(t, {
-      folder: temporaryFolder(t),
-      env: { SECRET_KEY, DATABASE_URL: through(url), MIGRATION_DATABASE_URL: url },
+    await t.test('what it can not say there is told at the start', async (t) => {
+      const { url } = await setUp(t, (database) => [
+        'create schema elsewhere',
+        ...Object.entries({
+          search_path: 'elsewhere, public',
+          default_transaction_isolation: "'repeatable read'",
+          extra_float_digits: '0',
+          bytea_output: "'escape'",
+        }).map(altered(database)),
+      ])
+      const running = await launch(t, {
+        folder: temporaryFolder(t),
+        env: { SECRET_KEY, DATABASE_URL: through(url), MIGRATION_DATABASE_URL: url },
+      })
+      t.equal(await running.exited, 1)
+      t.match(
+        running.output(),
+        /^Connections are set otherwise .*alter role postgres set search_path = public; alter role postgres set default_transaction_isolation = 'read committed'; alter role postgres set extra_float_digits = 1; alter role postgres set bytea_output = hex\.$/m,
+      )
     })
-    t.equal(await running.exited, 1)
-    t.match(
-      running.output(),
-      /^Connections are set otherwise .*alter role postgres set search_path = public; alter role postgres set default_transaction_isolation = 'read committed'; alter role postgres set extra_float_digits = 1; alter role postgres set bytea_output = hex\.$/m,
-    )
-  })
-})
+  },
+)
 
 void test('whatever a connection could not say is told with what says it', needsPostgres, async (t) => {
   const sql = postgres(process.env.TEST_DATABASE_URL!, { max: 1, fetch_types: false })

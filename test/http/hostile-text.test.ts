@@ -4,6 +4,7 @@ import { test } from 'tap'
 import { buildApp } from '../../src/app.ts'
 import { readConfig } from '../../src/config/config.ts'
 import { describeError } from '../../src/http/observe/logger.ts'
+import { quickest } from '../support/cpu-time.ts'
 import { collectingLogger } from '../support/log-lines.ts'
 import { noDatabase } from '../support/no-database.ts'
 import { startService } from '../support/service.ts'
@@ -11,8 +12,6 @@ import { startService } from '../support/service.ts'
 /** More than a request's head may have is refused by Node. */
 const LENGTH = 31_000
 const MOST_MS = 5
-/** The quickest counts: compiling and collecting garbage cost time now and then, a super-linear expression always. */
-const RUNS = 8
 
 // prettier-ignore
 const TEXTS = [
@@ -36,12 +35,6 @@ const FIELDS = [
   ['verify-email/resend', 'email'],
 ] as const
 
-/** Of the processor: others may be using the machine. */
-function msSince(start: NodeJS.CpuUsage) {
-  const { user, system } = process.cpuUsage(start)
-  return (user + system) / 1000
-}
-
 const filled = (text: string) => text.repeat(LENGTH / text.length)
 const inPath = (text: string) => filled(text.replaceAll(/[^!-~]|["<>]/g, encodeURIComponent))
 
@@ -58,20 +51,10 @@ void test('text of 31,000 characters takes no time, wherever it stands', async (
   const app = await buildApp(config, { connection: noDatabase(), hashing, logger })
   t.teardown(() => app.close())
 
-  /** The quickest of some runs. */
-  const msOf = async (run: () => unknown) => {
-    let least = Infinity
-    for (let runs = 0; runs < RUNS && least > MOST_MS; runs++) {
-      const start = process.cpuUsage()
-      await run()
-      least = Math.min(least, msSince(start))
-      lines.length = 0
-    }
-    return least
-  }
   const slow: string[] = []
   const tell = async (what: string, run: () => unknown) => {
-    const ms = await msOf(run)
+    const ms = await quickest(MOST_MS, run)
+    lines.length = 0
     if (ms > MOST_MS) slow.push(`${what}: ${ms.toFixed(1)} ms`)
   }
   const ask = (what: string, request: InjectOptions) => tell(what, () => app.inject(request))
@@ -139,24 +122,16 @@ void test('text of 31,000 characters takes no time, wherever it stands', async (
   })
 })
 
-void test('so it is in the queries of those who are signed in', async (t) => {
+void test('text of 31,000 characters takes no time in the query of a list', async (t) => {
   const service = await startService(t)
   const slow: string[] = []
   const as = service.admin
-  const quickest = async (query: string, runs: number, enough = 0) => {
-    let least = Infinity
-    for (let run = 0; run < runs && least > enough; run++) {
-      const start = process.cpuUsage()
-      await service.call('GET', `/papers/?${query}`, { as })
-      least = Math.min(least, msSince(start))
-    }
-    return least
-  }
+  const list = (query: string) => () => service.call('GET', `/papers/?${query}`, { as })
   // What the embedded database takes for a list is no matter of the text.
-  const most = MOST_MS + (await quickest('q=a', 50))
+  const most = MOST_MS + (await quickest(0, list('q=a')))
   for (const text of TEXTS)
     for (const name of ['q', 'sort', 'cursor', 'skip', 'x']) {
-      const least = await quickest(`${name}=${inPath(text)}`, RUNS, most)
+      const least = await quickest(most, list(`${name}=${inPath(text)}`))
       if (least > most) slow.push(`${name} ${text}: ${least.toFixed(1)} ms`)
     }
   t.same(slow, [])

@@ -149,7 +149,7 @@ void test('health checks are not traced', async (t) => {
   )
 })
 
-void test('nor is what they ask the database', needsPostgres, async (t) => {
+void test('what health checks ask the database is not traced', needsPostgres, async (t) => {
   const collector = await startCollector(t)
   const { app, close } = await startService(t, { OTEL_EXPORTER_OTLP_ENDPOINT: collector.endpoint })
   t.equal((await app.inject('/health/ready')).statusCode, 200)

@@ -45,7 +45,7 @@ async function sendTrusting(t: Test, server: MailServer, env: Record<string, str
   })
 }
 
-void test('plain, where it is asked for: to a server in the same machine or network', async (t) => {
+void test('mail is sent unencrypted where that is asked for', async (t) => {
   const server = await startMailServer(t)
   await send(t, server)
   t.match(server.mails, [{ subject: 'Hello', messageId: '<id@example.com>', envelope: { secure: false } }])

@@ -13,8 +13,11 @@ const GROUPS = 3
 const PROCESSES = join('test', 'processes')
 /** They wait more than they work: alone, and the first, so that others use the cores meanwhile. */
 const WAITING = /processes[/\\](stops|early-stops|kills|start)/
-/** Alone as well: they look at what a process loads, holds or compiles, or take long. */
+/** In a process of their own as well: they look at what it loads, holds or compiles, or take long. */
 const ALONE = /http[/\\](tracing|metrics)|secrets|database[/\\]statements|accounts[/\\]limits/
+/** What they measure is time by the clock: the last, in one process, while no other runs. */
+const MEASURING =
+  /database[/\\](pool|search)\.|http[/\\](throttle|overload)|resources[/\\]health|accounts[/\\]login-flood|processes[/\\]away/
 
 /**
  * @param named files and folders that are to be run, and options of tap; none: all but `without`
@@ -26,7 +29,7 @@ export function chosenTests(named: string[], without?: 'processes'): string[] {
   if (named.length === 0) return groupedTests(without === undefined ? '-' : PROCESSES)
   const files = named.flatMap(filesOf)
   const options = named.filter((name) => filesOf(name).length === 0)
-  return [...options, ...files.map((file, at) => write([file], at))]
+  return [...options, ...writeAll(files.map((file) => [file]))]
 }
 
 /** Test files of that name or in that folder. */
@@ -41,13 +44,23 @@ function groupedTests(without: string): string[] {
   const files = testFilesIn('test').filter(isHere)
   const waiting = files.filter((file) => WAITING.test(file))
   const alone = files.filter((file) => ALONE.test(file))
-  const together = files.filter((file) => !waiting.includes(file) && !alone.includes(file))
+  const measuring = files.filter((file) => MEASURING.test(file))
+  const apart = new Set([...waiting, ...alone, ...measuring])
+  const together = files.filter((file) => !apart.has(file))
   // Neighbours take about as long: dealt out, groups do too.
   const groups = Array.from({ length: GROUPS }, (_, group) =>
     together.filter((_, at) => at % GROUPS === group),
   )
-  const inOrder = [waiting.map((file) => [file]), groups, alone.map((file) => [file])].flat()
-  return inOrder.map(write)
+  return writeAll([waiting.map((file) => [file]), groups, alone.map((file) => [file]), [measuring]].flat())
+}
+
+/** @returns files for tap, and which of them it runs by themselves */
+function writeAll(groups: readonly string[][]): string[] {
+  const measures = (files: readonly string[]) => files.some((file) => MEASURING.test(file))
+  const inOrder = groups.toSorted((one, other) => Number(measures(one)) - Number(measures(other)))
+  const written = inOrder.map(write)
+  const serial = written.filter((_, at) => measures(inOrder[at]!))
+  return [...written, ...serial.map((file) => `--serial=${file}`)]
 }
 
 /** As .taprc has it. */
@@ -72,14 +85,11 @@ function write(files: readonly string[], at: number): string {
 }
 
 /**
- * Each file is loaded by a test of its own: one that does not load says why, and the others run.
+ * What tap runs for some test files.
  *
- * @param folder where the group is written
+ * @param folder where it is written
  */
 export function groupOf(files: readonly string[], folder: string): string {
-  const loads = files.map((file) => {
-    const from = JSON.stringify(`./${posix(relative(folder, file))}`)
-    return `void test(${JSON.stringify(`${posix(file)} loads`)}, () => import(${from}))\n`
-  })
-  return `import { test } from 'tap'\n${loads.join('')}`
+  const from = posix(relative(folder, join('test', 'support', 'group.ts')))
+  return `import { runInTurn } from '${from}'\n\nrunInTurn(${JSON.stringify(files.map(posix))})\n`
 }

@@ -35,10 +35,16 @@ const built = 'node_modules/@tapjs/test/test-built/dist/esm/index.js'
 export async function runSuite(args: string[], options: SuiteOptions = {}): Promise<Totals> {
   const { env = {}, node = process.execPath, coverage = false, first } = options
   const output = join(tmpdir(), `groundwork-suite-${process.pid}.tap`)
+  const progress = process.stdout.isTTY ? undefined : `${output}.progress`
+  const environment = {
+    ...process.env,
+    ...outsideCI,
+    ...(progress !== undefined && { TEST_PROGRESS: progress }),
+    ...env,
+  }
   const run = (...tapArgs: string[]) =>
-    exited(
-      spawn(node, [tapBin, ...tapArgs], { stdio: 'inherit', env: { ...process.env, ...outsideCI, ...env } }),
-    )
+    exited(spawn(node, [tapBin, ...tapArgs], { stdio: 'inherit', env: environment }))
+  const stopPrinting = progress === undefined ? undefined : printWhatIsAddedTo(progress)
   try {
     await Promise.all([isBuilt() || run('build'), first])
     buildIfChanged()
@@ -48,13 +54,30 @@ export async function runSuite(args: string[], options: SuiteOptions = {}): Prom
       ...(coverage ? ['--coverage-report=none', '--test-env=TEST_FROM_SOURCE=true'] : ['--disable-coverage']),
       ...args,
     )
+    stopPrinting?.()
     if (!process.stdout.isTTY) console.log() // tap's reporter shows the cursor again, and ends no line
     const tap = existsSync(output) ? readFileSync(output, 'utf8') : ''
     for (const [, figure] of tap.matchAll(/^ *# figure: (.*)$/gm)) console.log(figure)
     const totals = totalsOf(tap)
     return code === 0 ? totals : { ...totals, failed: Math.max(totals.failed, 1) }
   } finally {
-    rmSync(output, { force: true })
+    stopPrinting?.()
+    for (const file of [output, `${output}.progress`]) rmSync(file, { force: true })
+  }
+}
+
+/** Prints a line for each test file that is over. @returns what stops it */
+function printWhatIsAddedTo(file: string): () => void {
+  let printed = 0
+  const print = () => {
+    const text = existsSync(file) ? readFileSync(file, 'utf8') : ''
+    process.stdout.write(text.slice(printed))
+    printed = text.length
+  }
+  const timer = setInterval(print, 500)
+  return () => {
+    clearInterval(timer)
+    print()
   }
 }
 
