@@ -1,6 +1,5 @@
 import { availableParallelism } from 'node:os'
 import { setTimeout as pause } from 'node:timers/promises'
-import { hash as argon2Hash, verify as argon2Verify } from '@node-rs/argon2'
 import { promise as workQueue } from 'fastq'
 import type { Piscina } from 'piscina'
 import { traced } from '../../config/spans.ts'
@@ -93,18 +92,24 @@ const defaults: HashingLimits = {
   failing: 400,
 }
 
+let threads: Promise<Piscina> | undefined
+
 /**
- * bcryptjs is JavaScript and would block the event loop, so it runs in worker threads, which end after a minute without
- * work. Loaded for the first bcrypt hash.
+ * Hashes in a thread, which ends after a minute without work. Its priority is lower than that of the event loop: on two
+ * cores, while somebody signed in again and again, others' slowest percent of lists took 125 ms without that.
  */
-async function bcryptThreads(): Promise<Piscina<{ password: string; hash: string }, boolean>> {
-  const { Piscina: Threads } = await import('piscina')
-  return new Threads({
-    filename: new URL('./bcrypt-worker.mjs', import.meta.url).href,
-    minThreads: 0,
-    maxThreads: cores,
-    idleTimeout: 60_000,
-  })
+async function inThread<Result>(name: 'hash' | 'verify', job: object): Promise<Result> {
+  threads ??= import('piscina').then(
+    ({ Piscina: Threads }) =>
+      new Threads({
+        filename: new URL('./hashing-worker.mjs', import.meta.url).href,
+        minThreads: 0,
+        maxThreads: cores,
+        idleTimeout: 60_000,
+        niceIncrement: 10,
+      }),
+  )
+  return (await threads).run(job, { name }) as Promise<Result>
 }
 
 type Work = () => Promise<unknown>
@@ -117,15 +122,14 @@ export function passwords(given: Partial<HashingLimits> = {}): Passwords {
   const queue = turns(limits)
   // The lanes of one hash use two cores. Two hashes at a time were 8 % slower there, with twice the memory.
   const argon2 = workQueue<unknown, Work, unknown>((work) => work(), Math.ceil(limits.running / 2))
-  let bcrypt: ReturnType<typeof bcryptThreads> | undefined
 
-  const argon2Of = (password: string) => () => argon2Hash(normalPassword(password), limits.cost)
+  const argon2Of = (password: string) => () =>
+    inThread<string>('hash', { password: normalPassword(password), cost: limits.cost })
 
   async function matches(hash: string, password: string): Promise<boolean> {
-    if (hash.startsWith('$argon2'))
-      return argon2.push(() => argon2Verify(hash, password).catch(() => false)) as Promise<boolean> // a damaged hash
-    if (/^\$2[aby]\$/.test(hash))
-      return (await (bcrypt ??= bcryptThreads())).run({ password, hash }).catch(() => false)
+    const compare = () => inThread<boolean>('verify', { password, hash })
+    if (hash.startsWith('$argon2')) return argon2.push(compare) as Promise<boolean>
+    if (/^\$2[aby]\$/.test(hash)) return compare()
     return false // Another scheme, or an account that was closed by writing something else.
   }
 
@@ -169,10 +173,7 @@ export function passwords(given: Partial<HashingLimits> = {}): Passwords {
       }
     },
     load: queue.load,
-    async close() {
-      await queue.idle()
-      await (await bcrypt)?.destroy()
-    },
+    close: queue.idle,
   }
 }
 
