@@ -9,13 +9,21 @@ import { test } from 'tap'
  */
 export function runInTurn(files: readonly string[]): void {
   let tell = () => undefined as void
-  for (const file of files)
-    void test(`${file} loads`, () => {
+  /** The next file's test is queued behind those of this one. */
+  const run = ([file, ...others]: readonly string[]) => {
+    if (file === undefined) return
+    void test(`${file} loads`, async () => {
       tell()
       const since = performance.now()
       tell = () => tellTime(file, performance.now() - since)
-      return import(pathToFileURL(resolve(file)).href)
+      try {
+        await import(pathToFileURL(resolve(file)).href)
+      } finally {
+        run(others)
+      }
     })
+  }
+  run(files)
   process.once('exit', () => tell())
 }
 

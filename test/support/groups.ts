@@ -9,8 +9,12 @@ import { basename, join, relative, sep } from 'node:path'
 /** Of this process alone: others may run other tests meanwhile. */
 const FOLDER = join('test', '.groups', String(process.pid))
 const GROUPS = 3
-/** Real processes are started, stopped and killed: a script of their own (`npm run test:processes`). */
-const PROCESSES = join('test', 'processes')
+/**
+ * A script of their own (`npm run test:long`): processes that are started, stopped and killed, attacks that are tried to their
+ * end, passwords that are really hashed, and tables of many rows.
+ */
+const LONG =
+  /processes[/\\]|accounts[/\\](bearer|chosen|common|hashing|limits|passwords|sign-in-alike)|http[/\\](bodies|deadline|ending|hostile|throttle)|mail[/\\](bounds|outbox|slow)|database[/\\](list-counts|owned-fields|private|quota)|test[/\\](email-address|log-secrets|release|scripts|secrets)/
 /** They wait more than they work: alone, and the first, so that others use the cores meanwhile. */
 const WAITING = /processes[/\\](stops|early-stops|kills|start)/
 /** In a process of their own as well: they look at what it loads, holds or compiles, or take long. */
@@ -19,14 +23,23 @@ const ALONE = /http[/\\](tracing|metrics)|secrets|database[/\\]statements|accoun
 const MEASURING =
   /database[/\\](pool|search)\.|http[/\\](throttle|overload)|resources[/\\]health|accounts[/\\]login-flood|processes[/\\]away/
 
+/** Which files are run where none is named. */
+export type Part = 'all' | 'short' | 'long'
+
+const parts: Record<Part, (file: string) => boolean> = {
+  all: () => true,
+  short: (file) => !LONG.test(file),
+  long: (file) => LONG.test(file),
+}
+
 /**
- * @param named files and folders that are to be run, and options of tap; none: all but `without`
+ * @param named files and folders that are to be run, and options of tap; none: those of `part`
  * @returns what tap is to run
  */
-export function chosenTests(named: string[], without?: 'processes'): string[] {
+export function chosenTests(named: string[], part: Part = 'all'): string[] {
   mkdirSync(FOLDER, { recursive: true })
   process.once('exit', () => rmSync(FOLDER, { recursive: true, force: true }))
-  if (named.length === 0) return groupedTests(without === undefined ? '-' : PROCESSES)
+  if (named.length === 0) return groupedTests(parts[part])
   const files = named.flatMap(filesOf)
   const options = named.filter((name) => filesOf(name).length === 0)
   return [...options, ...writeAll(files.map((file) => [file]))]
@@ -39,9 +52,8 @@ function filesOf(name: string): string[] {
   return found && name.endsWith('.test.ts') ? [name] : []
 }
 
-function groupedTests(without: string): string[] {
-  const isHere = (file: string) => !ELSEWHERE.test(posix(file)) && !file.startsWith(without)
-  const files = testFilesIn('test').filter(isHere)
+function groupedTests(isChosen: (file: string) => boolean): string[] {
+  const files = testFilesIn('test').filter((file) => !ELSEWHERE.test(posix(file)) && isChosen(file))
   const waiting = files.filter((file) => WAITING.test(file))
   const alone = files.filter((file) => ALONE.test(file))
   const measuring = files.filter((file) => MEASURING.test(file))
@@ -51,7 +63,9 @@ function groupedTests(without: string): string[] {
   const groups = Array.from({ length: GROUPS }, (_, group) =>
     together.filter((_, at) => at % GROUPS === group),
   )
-  return writeAll([waiting.map((file) => [file]), groups, alone.map((file) => [file]), [measuring]].flat())
+  return writeAll([waiting.map((file) => [file]), groups, alone.map((file) => [file]), [measuring]]
+    .flat()
+    .filter((files) => files.length > 0))
 }
 
 /** @returns files for tap, and which of them it runs by themselves */

@@ -18,5 +18,10 @@ export const letPass = ({ rows }: Pick<Service, 'rows'>, seconds: number) =>
     forgotten_at = forgotten_at - make_interval(secs => ${seconds}::double precision),
     resumes_at = resumes_at - make_interval(secs => ${seconds}::double precision)`)
 
+/** Counts so many more tries of a limit for everything that was counted. */
+export const countMore = ({ rows }: Pick<Service, 'rows'>, tries: number, every: number) =>
+  rows(sql`update rate_limits set
+    forgotten_at = greatest(forgotten_at, now()) + make_interval(secs => ${tries * every}::double precision)`)
+
 /** Seconds that an answer asks to wait. */
 export const retryAfter = ({ headers }: Answer) => Number(headers['retry-after'])

@@ -106,7 +106,7 @@ async function inThread<Result>(name: 'hash' | 'verify', job: object): Promise<R
         minThreads: 0,
         maxThreads: cores,
         idleTimeout: 60_000,
-        niceIncrement: 10,
+        niceIncrement: 5,
       }),
   )
   return (await threads).run(job, { name }) as Promise<Result>
