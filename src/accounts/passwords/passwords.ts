@@ -107,6 +107,7 @@ async function inThread<Result>(name: 'hash' | 'verify', job: object): Promise<R
         maxThreads: cores,
         idleTimeout: 60_000,
         niceIncrement: 5,
+        execArgv: [], // or each loads what the process preloads
       }),
   )
   return (await threads).run(job, { name }) as Promise<Result>
