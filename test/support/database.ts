@@ -22,7 +22,7 @@ export async function databaseThatGoes(): Promise<Connection> {
 }
 
 /** A machine that is busy with other tests is not a database that is away. */
-export const TIMEOUT_MS = 5_000
+export const TIMEOUT_MS = 8_000
 
 /** Four connections of it are for long statements: one is held by a test, two wait, one looks. */
 export const POOL_SIZE = 16
