@@ -10,7 +10,7 @@ const pooler = await startPgbouncer(server.url)
 console.log(`Through PgBouncer ${pooler.version}, on PostgreSQL ${server.version}`)
 try {
   const env = { TEST_DATABASE_URL: server.url, TEST_POOLER_URL: pooler.url }
-  const totals = await runSuite(chosenTests(process.argv.slice(2)), { env })
+  const totals = await runSuite(chosenTests(process.argv.slice(2), 'database'), { env })
   const { queries, databases } = await pooler.statistics()
   console.log(`${queries} queries of ${databases} databases went through PgBouncer`)
   finish(queries > 0 ? totals : { ...totals, failed: totals.failed + 1 })

@@ -1,3 +1,4 @@
+import { readFileSync, readdirSync } from 'node:fs'
 import { hash as argon2 } from '@node-rs/argon2'
 import { hashSync } from 'bcryptjs'
 import { sql } from 'drizzle-orm'
@@ -8,6 +9,14 @@ import { address, startService } from '../support/service.ts'
 
 const CURRENT = /^\$argon2id\$v=19\$m=65536,t=3,p=4\$[A-Za-z0-9+/]{22}\$[A-Za-z0-9+/]{43}$/
 const INCORRECT = 'Incorrect email or password'
+
+const onLinux = { skip: process.platform !== 'linux' && 'needs /proc of Linux' }
+
+/** The niceness of a thread of this process (proc(5)): higher means a lower priority. */
+function priorityOf(thread: string): number {
+  const [, fields = ''] = readFileSync(`/proc/self/task/${thread}/stat`, 'utf8').split(') ')
+  return Number(fields.split(' ')[16])
+}
 
 /** With a bound so low that it can be reached; all but one test stay below. */
 const hashing = { cost: COST, running: 1, waiting: 1, patience: 60_000 }
@@ -31,6 +40,12 @@ void test('passwords', async (t) => {
     t.not(one, other, 'the same password twice does not show')
     await signIn(ada.email, ada.password)
     t.equal(await hashOf(ada), one, 'a current hash is left alone')
+  })
+
+  await t.test('hashing gives way to other requests', onLinux, async (t) => {
+    await signIn(ada.email, ada.password)
+    const threads = readdirSync('/proc/self/task').map((thread) => priorityOf(thread))
+    t.ok(Math.max(...threads) > Math.min(...threads), `priorities of threads: ${threads.join(' ')}`)
   })
 
   const bcrypt = hashSync(ada.password, 4)

@@ -9,12 +9,14 @@ import { basename, join, relative, sep } from 'node:path'
 /** Of this process alone: others may run other tests meanwhile. */
 const FOLDER = join('test', '.groups', String(process.pid))
 const GROUPS = 3
-/**
- * A script of their own (`npm run test:long`): processes that are started, stopped and killed, attacks that are tried to their
- * end, passwords that are really hashed, and tables of many rows.
- */
+/** Processes that are started, stopped and killed: a script of their own (`npm run test:processes`). */
+const PROCESSES = /test[/\\]processes[/\\]/
+/** Attacks that are tried to their end, passwords that are really hashed, tables of many rows (`npm run test:long`). */
 const LONG =
-  /processes[/\\]|accounts[/\\](bearer|chosen|common|hashing|limits|passwords|sign-in-alike)|http[/\\](bodies|deadline|ending|hostile|throttle)|mail[/\\](bounds|outbox|slow)|database[/\\](list-counts|owned-fields|private|quota)|test[/\\](email-address|log-secrets|release|scripts|secrets)/
+  /accounts[/\\](bearer|chosen|common|hashing|limits|passwords|sign-in-alike)|http[/\\](bodies|deadline|ending|hostile|throttle)|mail[/\\](bounds|outbox|slow)|database[/\\](list-counts|owned-fields|private|quota)|test[/\\](email-address|log-secrets|release|scripts|secrets)/
+/** They ask no database, so that a pooler before it is no matter to them. */
+const WITHOUT_DATABASE =
+  /http[/\\](bodies|deadline|ending|hostile|throttle)|test[/\\](config|docs|email|env|log|network|openapi|release|scripts|supply|version)[^/\\]*$/
 /** They wait more than they work: alone, and the first, so that others use the cores meanwhile. */
 const WAITING = /processes[/\\](stops|early-stops|kills|start)/
 /** In a process of their own as well: they look at what it loads, holds or compiles, or take long. */
@@ -24,13 +26,15 @@ const MEASURING =
   /database[/\\](pool|search)\.|http[/\\](throttle|overload)|resources[/\\]health|accounts[/\\]login-flood|processes[/\\]away/
 
 /** Which files are run where none is named. */
-export type Part = 'all' | 'short' | 'long'
-
-const parts: Record<Part, (file: string) => boolean> = {
+const parts = {
   all: () => true,
-  short: (file) => !LONG.test(file),
-  long: (file) => LONG.test(file),
+  short: (file: string) => !PROCESSES.test(file) && !LONG.test(file),
+  long: (file: string) => LONG.test(file),
+  processes: (file: string) => PROCESSES.test(file),
+  database: (file: string) => !WITHOUT_DATABASE.test(file),
 }
+
+export type Part = keyof typeof parts
 
 /**
  * @param named files and folders that are to be run, and options of tap; none: those of `part`
@@ -39,10 +43,11 @@ const parts: Record<Part, (file: string) => boolean> = {
 export function chosenTests(named: string[], part: Part = 'all'): string[] {
   mkdirSync(FOLDER, { recursive: true })
   process.once('exit', () => rmSync(FOLDER, { recursive: true, force: true }))
-  if (named.length === 0) return groupedTests(parts[part])
+  if (named.length === 0) return groupedTests(part)
   const files = named.flatMap(filesOf)
   const options = named.filter((name) => filesOf(name).length === 0)
-  return [...options, ...writeAll(files.map((file) => [file]))]
+  const isMeasuring = (file: string) => MEASURING.test(file)
+  return [...options, ...writeAll(files.filter((file) => !isMeasuring(file)).map(alone), files.filter(isMeasuring).map(alone))]
 }
 
 /** Test files of that name or in that folder. */
@@ -52,29 +57,30 @@ function filesOf(name: string): string[] {
   return found && name.endsWith('.test.ts') ? [name] : []
 }
 
-function groupedTests(isChosen: (file: string) => boolean): string[] {
-  const files = testFilesIn('test').filter((file) => !ELSEWHERE.test(posix(file)) && isChosen(file))
+function groupedTests(part: Part): string[] {
+  const files = testFilesIn('test').filter((file) => !ELSEWHERE.test(posix(file)) && parts[part](file))
   const waiting = files.filter((file) => WAITING.test(file))
-  const alone = files.filter((file) => ALONE.test(file))
-  const measuring = files.filter((file) => MEASURING.test(file))
-  const apart = new Set([...waiting, ...alone, ...measuring])
-  const together = files.filter((file) => !apart.has(file))
+  const apart = files.filter((file) => ALONE.test(file))
+  const measuring = part === 'short' ? [] : files.filter((file) => MEASURING.test(file))
+  const others = new Set(files)
+  for (const file of [...waiting, ...apart, ...measuring]) others.delete(file)
   // Neighbours take about as long: dealt out, groups do too.
   const groups = Array.from({ length: GROUPS }, (_, group) =>
-    together.filter((_, at) => at % GROUPS === group),
+    [...others].filter((_, at) => at % GROUPS === group),
   )
-  return writeAll([waiting.map((file) => [file]), groups, alone.map((file) => [file]), [measuring]]
-    .flat()
-    .filter((files) => files.length > 0))
+  return writeAll([...waiting.map(alone), ...groups, ...apart.map(alone)], [measuring])
 }
 
-/** @returns files for tap, and which of them it runs by themselves */
-function writeAll(groups: readonly string[][]): string[] {
-  const measures = (files: readonly string[]) => files.some((file) => MEASURING.test(file))
-  const inOrder = groups.toSorted((one, other) => Number(measures(one)) - Number(measures(other)))
-  const written = inOrder.map(write)
-  const serial = written.filter((_, at) => measures(inOrder[at]!))
-  return [...written, ...serial.map((file) => `--serial=${file}`)]
+const alone = (file: string) => [file]
+
+/**
+ * @param side what tap may run side by side
+ * @param serial what it runs after that, one after the other
+ */
+function writeAll(side: readonly string[][], serial: readonly string[][]): string[] {
+  const [beside, after] = [side, serial].map((groups) => groups.filter((files) => files.length > 0))
+  const written = [...beside!, ...after!].map(write)
+  return [...written, ...written.slice(beside!.length).map((file) => `--serial=${file}`)]
 }
 
 /** As .taprc has it. */

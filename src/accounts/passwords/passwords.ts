@@ -1,6 +1,5 @@
 import { availableParallelism } from 'node:os'
 import { setTimeout as pause } from 'node:timers/promises'
-import { promise as workQueue } from 'fastq'
 import type { Piscina } from 'piscina'
 import { traced } from '../../config/spans.ts'
 import { normalPassword, typedForms } from '../../text/normal-password.ts'
@@ -67,7 +66,7 @@ export interface Passwords {
 export interface HashingLimits {
   /** Parameters of new hashes; lower in tests. */
   readonly cost: HashingCost
-  /** Hashes at a time: the number of cores. Of argon2 half as many, with 64 MiB each. */
+  /** Hashes at a time: half the number of cores, as the lanes of one use two. Twice as many were 8 % slower on two cores. */
   readonly running: number
   /** Length of the queue; at about 30 hashes a second on two cores, the last one waits 2 s. */
   readonly waiting: number
@@ -86,7 +85,7 @@ export interface HashingLimits {
 const cores = availableParallelism()
 const defaults: HashingLimits = {
   cost: COST,
-  running: cores,
+  running: Math.ceil(cores / 2),
   waiting: 32 * cores,
   patience: 5_000,
   failing: 400,
@@ -104,7 +103,7 @@ async function inThread<Result>(name: 'hash' | 'verify', job: object): Promise<R
       new Threads({
         filename: new URL('./hashing-worker.mjs', import.meta.url).href,
         minThreads: 0,
-        maxThreads: cores,
+        maxThreads: defaults.running,
         idleTimeout: 60_000,
         niceIncrement: 5,
         execArgv: [], // or each loads what the process preloads
@@ -113,35 +112,25 @@ async function inThread<Result>(name: 'hash' | 'verify', job: object): Promise<R
   return (await threads).run(job, { name }) as Promise<Result>
 }
 
-type Work = () => Promise<unknown>
-
 /** Password hashing off the event loop, in one bounded queue. */
 export function passwords(given: Partial<HashingLimits> = {}): Passwords {
   const limits = { ...defaults, ...given }
   const { memoryCost, timeCost, parallelism } = limits.cost
   const current = `$argon2id$v=19$m=${memoryCost},t=${timeCost},p=${parallelism}$`
   const queue = turns(limits)
-  // The lanes of one hash use two cores. Two hashes at a time were 8 % slower there, with twice the memory.
-  const argon2 = workQueue<unknown, Work, unknown>((work) => work(), Math.ceil(limits.running / 2))
 
-  const argon2Of = (password: string) => () =>
+  const newHash = (password: string) => () =>
     inThread<string>('hash', { password: normalPassword(password), cost: limits.cost })
 
   async function matches(hash: string, password: string): Promise<boolean> {
-    const compare = () => inThread<boolean>('verify', { password, hash })
-    if (hash.startsWith('$argon2')) return argon2.push(compare) as Promise<boolean>
-    if (/^\$2[aby]\$/.test(hash)) return compare()
-    return false // Another scheme, or an account that was closed by writing something else.
+    // Else another scheme, or an account that was closed by writing something else.
+    return /^\$(argon2|2[aby]\$)/.test(hash) && inThread<boolean>('verify', { password, hash })
   }
 
   return {
     admit: (turn = ANYBODY) => queue.admit(turn),
-    hash: (password, turn = ANYBODY) =>
-      traced('hash', {}, () => queue.take(() => argon2.push(argon2Of(password)) as Promise<string>, turn)),
-    renew: (password, turn = ANYBODY) =>
-      traced('hash', {}, () =>
-        queue.again(() => argon2.unshift(argon2Of(password)) as Promise<string>, turn),
-      ),
+    hash: (password, turn = ANYBODY) => traced('hash', {}, () => queue.take(newHash(password), turn)),
+    renew: (password, turn = ANYBODY) => traced('hash', {}, () => queue.again(newHash(password), turn)),
     async verify(hash, password, settle = () => Promise.resolve(), turn = ANYBODY, claimed?: string | null) {
       // Measured from its turn: the time in the queue does not count.
       let start = 0
