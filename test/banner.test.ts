@@ -3,7 +3,7 @@ import { banner } from '../src/operations/banner.ts'
 import { readConfig } from '../src/config/config.ts'
 import { local, smtp } from './support/environments.ts'
 
-void test('whoever starts the service is told where to look and how to get in', async (t) => {
+void test('the banner shows URLs, first sign-in, database and mail, but no configured secret', async (t) => {
   const first = banner(readConfig(local))
   for (const told of [
     'http://localhost:8000/docs',

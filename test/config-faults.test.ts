@@ -17,7 +17,7 @@ function faultsOf(env: Env): readonly string[] {
   }
 }
 
-void test('each fault is a line that names what is needed', async (t) => {
+void test('an invalid setting is one line with its name and what it needs', async (t) => {
   const cases: [line: RegExp, env: Env][] = [
     [/^ENVIRONMENT: .*local, staging or production/, { ...local, ENVIRONMENT: 'prod' }],
     [/^ENVIRONMENT: must be set where HOST/, { SECRET_KEY, HOST: '0.0.0.0' }],
@@ -68,7 +68,7 @@ void test('each fault is a line that names what is needed', async (t) => {
   }
 })
 
-void test('all faults are told at once, and no value with them', async (t) => {
+void test('all invalid settings are reported at once, without their values', async (t) => {
   const SECRET = 'hunter2:hunter2@hunter2/hunter2'
   const names = Object.keys(Environment.properties)
   const everything = Object.fromEntries(names.map((name) => [name, SECRET]))
@@ -94,7 +94,7 @@ void test('flags and numbers are read strictly', async (t) => {
     t.match(faultsOf({ ...local, PORT: text }), [/^PORT: a whole number from 0 to 65535/], text)
 })
 
-void test('outside local, a secret that could be guessed stops the start', async (t) => {
+void test('outside local, a guessable SECRET_KEY is refused', async (t) => {
   const weak = [
     'a'.repeat(32),
     'é'.repeat(16),
@@ -142,7 +142,7 @@ void test('outside local, a secret that could be guessed stops the start', async
   )
 })
 
-void test('outside local, what everybody knows stops the start, wherever it stands', async (t) => {
+void test('outside local, "changethis" is refused as a password, also within a database URL', async (t) => {
   const known: Env[] = [
     { SMTP_PASSWORD: 'ChangeThis' },
     { FIRST_SUPERUSER_PASSWORD: ' changethis' },
@@ -158,7 +158,7 @@ void test('outside local, what everybody knows stops the start, wherever it stan
   }
 })
 
-void test('nobody trusts half the internet to say where it comes from', async (t) => {
+void test('a range of TRUST_PROXY that is too wide or malformed is refused', async (t) => {
   const all = ['0.0.0.0/0', '::/0', '10.0.0.1, ::ffff:0.0.0.0/96', '["0.0.0.0/0"]']
   const around = ['::/8', '::/64', '::1/80', '::ffff:0:0/95'] // every address of IPv4 is in them
   for (const TRUST_PROXY of [...all, ...around])
@@ -202,7 +202,7 @@ void test('nobody trusts half the internet to say where it comes from', async (t
     t.match(faultsOf({ ...local, TRUST_PROXY }), [/^TRUST_PROXY: each entry must be/], TRUST_PROXY)
 })
 
-void test('what is unsafe and may be meant is a line at start', async (t) => {
+void test('a setting that is unsafe but allowed is a warning at the start', async (t) => {
   const doubts = (env: Env) => [...settingDoubts(readConfig({ ...production, ...env }))]
   t.same(doubts({}), [], 'nothing to say')
   const unsafe: [line: RegExp, env: Env][] = [
@@ -226,7 +226,7 @@ void test('what is unsafe and may be meant is a line at start', async (t) => {
   t.same(doubts(here), [], 'on this machine nobody is in between')
 })
 
-void test('local that others may reach is meant, or not: a line at start says what they can do', async (t) => {
+void test('ENVIRONMENT local at an address that others can reach is a warning at the start', async (t) => {
   for (const env of [{ HOST: '0.0.0.0' }, { PUBLIC_URL: 'https://api.example.com' }]) {
     t.same(faultsOf({ ...local, ...env }), [])
     const doubts = [...settingDoubts(readConfig({ ...local, ...env }))]
@@ -239,7 +239,7 @@ void test('local that others may reach is meant, or not: a line at start says wh
   }
 })
 
-void test('a database on the internet that is asked for no TLS is a line at start', async (t) => {
+void test('a database URL on the internet without TLS is a warning at the start', async (t) => {
   const doubts = (env: Env) => [...settingDoubts(readConfig({ ...production, ...env }))]
   const line = /^\w+: passwords and rows can be read .*; add sslmode=verify-full$/
   for (const DATABASE_URL of [
@@ -272,7 +272,7 @@ void test('a database on the internet that is asked for no TLS is a line at star
     t.same(doubts({ DATABASE_URL }), [], DATABASE_URL)
 })
 
-void test('an origin that a browser sends can be allowed, and one that can’t match stops the start', async (t) => {
+void test('a CORS origin that browsers send is accepted, one that can never match is refused', async (t) => {
   const allowed: [given: string, origin: string][] = [
     ['https://app.example.com', 'https://app.example.com'],
     ['https://APP.example.com/', 'https://app.example.com'],
@@ -340,7 +340,7 @@ void test('an origin that a browser sends can be allowed, and one that can’t m
   }
 })
 
-void test('an origin with ü is one, however often it is read', (t) => {
+void test('an origin with ü is read correctly 20,000 times in a row', (t) => {
   for (let n = 0; n < 20_000; n += 1)
     if (originOf('https://münchen.example') === undefined) t.fail(`not the ${n}th time`)
   t.equal(originOf('https://münchen.example'), 'https://xn--mnchen-3ya.example')

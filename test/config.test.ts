@@ -7,7 +7,7 @@ import { type Env, SECRET_KEY, local, production, smtp } from './support/environ
 /** Those that contract.md allows in local. */
 const DEV_SERVERS = ['http://localhost:5173', 'http://localhost:3000']
 
-void test('where nothing is set, the service runs on this machine alone', async (t) => {
+void test('without settings, the environment is local and the service listens on 127.0.0.1', async (t) => {
   const DATA_DIR = t.testdir()
   const { SECRET_KEY, ...config } = readConfig({ DATA_DIR })
   t.match(SECRET_KEY, /^.{32,}$/)
@@ -45,7 +45,7 @@ void test('where nothing is set, the service runs on this machine alone', async 
   })
 })
 
-void test('what is left out follows from the rest', async (t) => {
+void test('settings that are left out are derived from the others', async (t) => {
   const cases: [env: Env, expected: object][] = [
     [production, { HOST: '0.0.0.0', DOCS_ENABLED: false, mail: 'off', PUBLIC_URL: undefined }],
     [
@@ -105,7 +105,7 @@ void test('lists are comma-separated or JSON', async (t) => {
     t.strictSame(readConfig({ ...local, TRUST_PROXY }).trustedProxies, ['10.0.0.0/8', '::1'])
 })
 
-void test('flags are read in any case, and empty is unset', async (t) => {
+void test('flags are read in any case, and an empty value counts as unset', async (t) => {
   for (const [text, value] of Object.entries({
     true: true,
     TRUE: true,
@@ -129,7 +129,7 @@ void test('flags are read in any case, and empty is unset', async (t) => {
   }
 })
 
-void test('the local secret is made once, for its owner alone', async (t) => {
+void test('in local, SECRET_KEY is generated once, in a file that only its owner can read', async (t) => {
   const folder = t.testdir()
   const DATA_DIR = join(folder, 'deep', 'data')
   const { SECRET_KEY: first } = readConfig({ DATA_DIR })
@@ -141,7 +141,7 @@ void test('the local secret is made once, for its owner alone', async (t) => {
   t.notOk(existsSync(given.DATA_DIR), 'nothing is written where one is given')
 })
 
-void test('a local secret that was cut short signs nothing', async (t) => {
+void test('a secret file that was cut off is replaced or refused', async (t) => {
   const DATA_DIR = t.testdir({ secret: 'cut' })
   try {
     t.ok(readConfig({ DATA_DIR }).SECRET_KEY.length >= 32, 'another is made')

@@ -12,7 +12,7 @@ import { needsPostgres } from './support/database.ts'
 import { local } from './support/environments.ts'
 import { osUser, startPostgres } from './support/postgres.ts'
 
-void test('a URL is read as its hoster meant it', async (t) => {
+void test('DATABASE_URL is read in the spellings of hosters, drivers and libpq', async (t) => {
   const urls: [url: string, read: object][] = [
     [
       'postgresql://neondb_owner:npg_x@ep-a-pooler.eu.aws.neon.tech/neondb?sslmode=require&channel_binding=require',
@@ -68,7 +68,7 @@ void test('a URL is read as its hoster meant it', async (t) => {
 /** A connection sets search_path by itself, whatever the URL asks for. */
 const NOWHERE_ELSE = /^\w+: its tables are in the schema public; leave it out, or make a database of its own$/
 
-void test('what can’t be used is a line that says what, and no secret', async (t) => {
+void test('an unusable DATABASE_URL is refused with the reason, without its password', async (t) => {
   const urls: [url: string, line: RegExp][] = [
     ['mysql://u:hidden@h/db', /postgres:\/\//],
     ['jdbc:postgresql://h/db', /postgres:\/\//],
@@ -127,7 +127,7 @@ void test('what can’t be used is a line that says what, and no secret', async 
   }
 })
 
-void test('a URL without a user is a line where the system has no name for who runs this', async (t) => {
+void test('a DATABASE_URL without a user is refused where the system user has no name', async (t) => {
   const { userInfo: before } = os
   t.teardown(() => {
     os.userInfo = before
@@ -144,7 +144,7 @@ void test('a URL without a user is a line where the system has no name for who r
   t.match(readDatabaseUrl('postgres://u@h/db'), { user: 'u' })
 })
 
-/** What a connection says of itself, or the line that a start would say. */
+/** The properties of a connection, or the error that the start would report. */
 async function connected(url: string) {
   const client = openPostgres(url, {
     max: 1,
@@ -167,7 +167,7 @@ async function connected(url: string) {
   }
 }
 
-void test('each sslmode does what PostgreSQL says, over TLS and without', needsPostgres, async (t) => {
+void test('each sslmode works as PostgreSQL says, with and without TLS', needsPostgres, async (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'groundwork-tls-'))
   t.teardown(() => rmSync(folder, { recursive: true, force: true }))
   const as = osUser()
@@ -214,7 +214,7 @@ void test('each sslmode does what PostgreSQL says, over TLS and without', needsP
   t.match(await at(over, `sslmode=verify-full&sslrootcert=${ca}`, '127.0.0.1'), yes)
   t.match(await at(over, `sslmode=verify-ca&sslrootcert=${ca}`, '127.0.0.2'), yes)
 
-  await t.test('and the rest of the URL is used', async (t) => {
+  await t.test('options, sockets, timeouts and several hosts of a DATABASE_URL are used', async (t) => {
     const timeouts = 'options=-c%20statement_timeout%3D9s%20-capplication_name%3Dtheirs'
     t.match(await at(without, timeouts), { application: 'theirs', statement_timeout: '9s' })
     const socket = `postgresql+psycopg://postgres@/postgres?host=${without.folder}&port=${new URL(without.url).port}`

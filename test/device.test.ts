@@ -24,7 +24,7 @@ for (const [agent, device] of Object.entries(agents))
     t.end()
   })
 
-void test('a device that is not known is said to be so, and its own words are not repeated', (t) => {
+void test('an unknown user agent is "an unknown device", without its own text', (t) => {
   for (const agent of [null, '', 'Call +1 555 0100 or open https://evil.example to keep your account'])
     t.equal(deviceOf(agent), 'an unknown device')
   t.end()

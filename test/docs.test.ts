@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path'
 import { test } from 'tap'
 
 const FAULTS = 'docs/faults.md'
-/** Beside docs/examples. */
+/** Without docs/examples. */
 const docs = readdirSync('docs').filter((name) => name.endsWith('.md'))
 const PAGES = [
   'AGENTS.md',
@@ -52,7 +52,7 @@ void test('the documentation links to headings that are there', (t) => {
   t.end()
 })
 
-void test('docs/architecture.md lists flows by files that are there, four at most', (t) => {
+void test('each flow in docs/architecture.md lists at most four files, which exist', (t) => {
   const sections = readFileSync('docs/architecture.md', 'utf8').split(/^## /m)
   const flows = sections.find((section) => section.startsWith('Flows')) ?? ''
   const rows = flows.split('\n').filter((line) => line.startsWith('| ') && line.includes('.ts`'))
@@ -70,7 +70,7 @@ void test('docs/architecture.md lists flows by files that are there, four at mos
   t.end()
 })
 
-/** Its steps make some files and remove others. */
+/** Its steps create and remove files, so it names files that are absent. */
 const STEPS = 'docs/resources.md'
 
 void test('the documentation names files that are there', (t) => {
@@ -90,7 +90,7 @@ void test('every page of docs/ is reached from README.md', (t) => {
   t.end()
 })
 
-void test('every example of docs/ is on the page of operations', (t) => {
+void test('docs/operations.md links to every file of docs/examples', (t) => {
   const reached = new Set(linksOf('docs/operations.md').map(({ path }) => path))
   const lost = readdirSync('docs/examples').filter((name) => !reached.has(join('docs/examples', name)))
   t.strictSame(lost, [])

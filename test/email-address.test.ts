@@ -19,7 +19,7 @@ const one = [
   'ada@bücher.de',
 ]
 
-/** What some mail program takes for no address, for several, or for another than it looks like. */
+/** Texts that some mail program reads as no address, as several, or as another one. */
 const none = {
   'not an address': [
     'ada',
@@ -57,7 +57,7 @@ const none = {
   'too long': [`${local}l@b.co`, `a@${'b'.repeat(64)}.co`, `a@${'b.'.repeat(127)}co`],
 }
 
-void test('fault 17: an address is one address, wherever it is given', async (t) => {
+void test('fault 17: text that is not exactly one email address is 422, in a body and in a path', async (t) => {
   const app = await startWithoutData(t)
   const signup = (email: string) => {
     const payload = { email, password: 'correct horse battery' }
@@ -85,7 +85,7 @@ void test('fault 17: an address is one address, wherever it is given', async (t)
   isRefused(t, await signup(''), ['body.email'])
 })
 
-void test('the domain of what is longer than any address is not converted', (t) => {
+void test('an overlong punycode domain is not decoded', (t) => {
   t.equal(unicodeForm('ada@xn--bcher-kva.de'), 'ada@bücher.de')
   const longest = Array.from({ length: 63 }, () => 'ü').join('.')
   t.equal(unicodeForm(`ada@${domainToASCII(longest)}`), `ada@${longest}`)
@@ -93,7 +93,7 @@ void test('the domain of what is longer than any address is not converted', (t) 
   t.end()
 })
 
-void test('what is read once is read the same again, whatever letters stand together', (t) => {
+void test('normalizing an email address twice gives the same as once, for any letters', (t) => {
   const around = ['', 'a', 'I', '\u0301', '\u0307', '\u0345', '1', 'Σ', 'ς']
   const differing: string[] = []
   for (let code = 0x80; code < 0x2_4ff; code += 1)

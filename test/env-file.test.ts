@@ -51,7 +51,7 @@ void test('the .env of the FastAPI template works as it is, whatever editor save
   t.equal(other.DATABASE_URL, 'postgresql://postgres:${HOME}$$@db:5432/app')
 })
 
-void test('the values of a .env are what is written there', async (t) => {
+void test('quotes, comments and escapes in a .env are read, and unreadable lines reported', async (t) => {
   const lines: [line: string, value: string][] = [
     ['A=plain', 'plain'],
     ['export A=plain', 'plain'],
@@ -86,7 +86,7 @@ void test('the values of a .env are what is written there', async (t) => {
   )
 })
 
-void test('${NAME} is expanded, and every other $ is a part of the secret', async (t) => {
+void test('${NAME} in a .env is expanded, and any other $ is kept', async (t) => {
   const name = (text: string, env = {}) => loaded(t, text, env).PROJECT_NAME
   t.equal(name('B=b\nPROJECT_NAME=a${B}c'), 'abc')
   t.equal(name('PROJECT_NAME=a${B}c\nB=b'), 'abc', 'in any order')
@@ -112,7 +112,7 @@ void test('${NAME} is expanded, and every other $ is a part of the secret', asyn
   t.equal(name('PROJECT_NAME=x\nOF_ANOTHER_PROGRAM=${NOWHERE}'), 'x', 'what is for others is theirs')
 })
 
-void test('white space at the end of a value of the environment is none of it', async (t) => {
+void test('white space at the end of an environment variable is removed', async (t) => {
   const config = loaded(t, 'SMTP_USER=${A}', {
     A: 'user\r',
     PORT: '9001\r',
@@ -129,7 +129,7 @@ void test('white space at the end of a value of the environment is none of it', 
   })
 })
 
-void test('a .env that is a folder is a line', async (t) => {
+void test('a .env that is a folder is reported as an invalid configuration', async (t) => {
   const folder = t.testdir({ '.env': {} })
   const back = process.cwd()
   process.chdir(folder)

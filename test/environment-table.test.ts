@@ -9,7 +9,7 @@ const PAGE = fileURLToPath(new URL('../docs/operations.md', import.meta.url))
 const EXAMPLE = fileURLToPath(new URL('../.env.example', import.meta.url))
 const PLACE = /(?<=<!-- environment -->\n)[^]*(?=<!-- \/environment -->)/
 
-/** The table of names as the schema of the environment has them. */
+/** The table of settings, from their schema. */
 function environmentTable(): string {
   const rows = Object.entries<TSchema>(Environment.properties).map(
     ([name, { description, default: fallback }]) =>
@@ -20,7 +20,7 @@ function environmentTable(): string {
 
 const MEND = 'mend it with: UPDATE_DOCS=1 npm test -- test/environment-table.test.ts'
 
-void test('the table of the environment in docs/operations.md is that of the schema', async (t) => {
+void test('the table of settings in docs/operations.md matches their schema', async (t) => {
   const page = readFileSync(PAGE, 'utf8')
   const options = { ...(await resolveConfig(PAGE)), parser: 'markdown' }
   const right = await format(page.replace(PLACE, environmentTable()), options)
@@ -29,13 +29,13 @@ void test('the table of the environment in docs/operations.md is that of the sch
   t.equal(page, right, MEND)
 })
 
-/** Every name with what it means, each as it is where nothing is set. */
+/** Every setting with its description, commented out at its default. */
 const example = () =>
   Object.entries<TSchema>(Environment.properties)
     .map(([name, { description, default: fallback }]) => `# ${description}\n# ${name}=${fallback ?? ''}\n`)
     .join('\n')
 
-void test('.env.example has the names of the schema', (t) => {
+void test('.env.example matches the schema of the settings', (t) => {
   if (process.env.UPDATE_DOCS) writeFileSync(EXAMPLE, example())
   t.equal(readFileSync(EXAMPLE, 'utf8'), example(), MEND)
   t.end()

@@ -1,10 +1,10 @@
 import { test } from 'tap'
 import { html } from '../src/http/pages/html.ts'
 
-/** Under another name, as the formatter lays templates of `html` out anew. */
+/** Another name, as prettier would reformat templates tagged `html`. */
 const markup = html
 
-void test('what is put into a page is text, unless it is markup already', (t) => {
+void test('values in an HTML template are escaped, unless they are markup already', (t) => {
   const nasty = `<b>"a" & 'b'</b>`
   const safe = '&lt;b&gt;&quot;a&quot; &amp; &#39;b&#39;&lt;/b&gt;'
   t.equal(String(markup`<p title="${nasty}">${nasty}</p>`), `<p title="${safe}">${safe}</p>`)

@@ -9,7 +9,7 @@ import { ask, noDatabase, startWithoutData } from './support/no-database.ts'
 import { freePort } from './support/postgres.ts'
 import { startSentry } from './support/sentry.ts'
 
-/** As they are mailed and issued, and as people choose them. */
+/** Secrets as they are mailed, issued and chosen by people. */
 const mac = () => createHmac('sha256', randomUUID()).update('seeded').digest('base64url')
 const mailed = `${randomUUID()}.${mac()}`
 const issued = `eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.${Buffer.from(`{"sub":"${randomUUID()}"}`).toString('base64url')}.${mac()}`
@@ -106,7 +106,7 @@ void test('a secret in any place of a request is found in no log line, metric, t
   for (const secret of [mailed, issued, chosen, address]) {
     fault = undefined
     for (const request of requestsWith(secret)) await ask(app, request)
-    // A fault of ours whose message, stack and code repeat what the request sent.
+    // An internal error whose message, stack and code repeat the secret.
     const message = `can't take ${secret}\n    at ${secret} (x.js:1:1)`
     fault = Object.assign(new Error(message), { code: secret, cause: new Error(secret), value: secret })
     const fails = async () => {
@@ -148,10 +148,9 @@ void test('a secret in any place of a request is found in no log line, metric, t
   t.match(told.logs, /"path":"\/reset-password\/\*"/, 'what is known of a path is told')
 })
 
-void test('an answer that comes too late is told without the path that it was for', async (t) => {
+void test('the log line of a reply that was sent twice does not repeat its URL', async (t) => {
   const { logger, lines } = await collectingLogger()
   const app = await startWithoutData(t, {}, noDatabase(), { logger })
-  // As Fastify says it of what is sent twice.
   Object.assign(app.auth.accounts, {
     spelling: () => {
       throw new SyntaxError(`Unexpected token 'a', "${chosen}" is not valid JSON`)
@@ -165,7 +164,7 @@ void test('an answer that comes too late is told without the path that it was fo
   t.match(lines.join(''), code)
 })
 
-void test('whoever logs a secret, by whatever name and way, logs nothing of it', async (t) => {
+void test('a secret that is logged by mistake is redacted, in any field and any text', async (t) => {
   const { logger, lines } = await collectingLogger()
   const names = [
     'username',
@@ -225,7 +224,7 @@ void test('whoever logs a secret, by whatever name and way, logs nothing of it',
     )
 })
 
-void test('a secret is told in no part, however it is written down', async (t) => {
+void test('a secret in text is redacted whole, in any notation', async (t) => {
   for (const text of [
     'password=plain,hidden-end and more',
     'password=plain;hidden-end',
@@ -258,7 +257,7 @@ void test('a secret is told in no part, however it is written down', async (t) =
   )
 })
 
-void test('a message that repeats what was sent is told without each of them', async (t) => {
+void test('an error message that repeats request input is logged with [input] in its place', async (t) => {
   const error = new Error('first-input and second-input, first-input; input-input')
   rememberInput(error, {
     body: { one: 'first-input', two: ['second-input'], three: 'input', more: Array(90).fill('inpu') },
@@ -269,7 +268,7 @@ void test('a message that repeats what was sent is told without each of them', a
   t.equal(describeError(error).message, '[input] and [input], [input]; [input]-[input]')
 })
 
-void test('what names no secret is told as it is', async (t) => {
+void test('text without secrets is logged unchanged', async (t) => {
   const plain = [
     'connect ECONNREFUSED 127.0.0.1:5432',
     "Cannot read properties of undefined (reading 'id')",
@@ -287,7 +286,7 @@ void test('what names no secret is told as it is', async (t) => {
   for (const text of plain) t.equal(maskedText(text), text)
 })
 
-void test('the work for one line is bounded, and grows with its length and no faster', async (t) => {
+void test('log lines stay below 30,000 characters and take bounded time, whatever is logged', async (t) => {
   const { logger, lines } = await collectingLogger()
   const many = Object.fromEntries(Array.from({ length: 100_000 }, (_, at) => [`field_${at}`, 'text']))
   const wide = Array.from({ length: 100_000 }, () => ({ text: 'x' }))

@@ -12,7 +12,7 @@ const FIRST_SUPERUSER_PASSWORD = 'superuser-password'
 const ada = { email: 'Ada.Lovelace+notes@example.org', password: 'adas-first-password', full_name: 'Ada' }
 const passwords = { wrong: 'wrong-password-tried', next: 'adas-second-password', short: 'shrt-pw' }
 
-/** What people do, right and wrong; returns the secrets that came up. */
+/** Typical requests, valid and invalid; returns the secrets that came up. */
 async function run({ admin, call, rows, signIn, resetToken }: Service): Promise<string[]> {
   await call('POST', '/users/', { as: admin, body: ada })
   await call('POST', '/users/', { as: admin, body: ada })
@@ -43,7 +43,7 @@ async function run({ admin, call, rows, signIn, resetToken }: Service): Promise<
     headers: { 'content-type': 'application/json' },
   })
 
-  // The database refuses a row and says what was in it, or a trigger does.
+  // A constraint and a trigger refuse rows, with errors that quote them.
   await rows(sql`alter table users add constraint no_eve check (full_name is distinct from 'Eve')`)
   await rows(
     sql.raw(`
@@ -73,7 +73,7 @@ async function run({ admin, call, rows, signIn, resetToken }: Service): Promise<
   return [...told, ...addresses, ...issued, ...stored, '$argon2', '/reset-password?token', 'token=']
 }
 
-void test('fault 21: after a day of work, neither logs nor Sentry know a secret or an address', async (t) => {
+void test('fault 21: typical requests leave no secret and no address in logs or Sentry', async (t) => {
   const server = await startMailServer(t)
   server.answer = (step, address) => (step === 'to' ? reply(550, `<${address}> is unknown here`) : undefined)
   const { dsn, envelopes } = await startSentry(t)
@@ -93,7 +93,7 @@ void test('fault 21: after a day of work, neither logs nor Sentry know a secret 
   await told(/mail parked/, 2)
   await service.close()
 
-  await t.test('logs name requests by their route, and people not at all', async (t) => {
+  await t.test('log lines name the route of a request, and no secret or address', async (t) => {
     t.ok(lines.length > 30)
     for (const line of lines) {
       const found = secrets.filter((secret) => line.includes(secret))
@@ -115,7 +115,7 @@ void test('fault 21: after a day of work, neither logs nor Sentry know a secret 
     })
   })
 
-  await t.test('Sentry hears where a fault of ours is, and of nothing else', async (t) => {
+  await t.test('Sentry gets internal errors with their route, and nothing else', async (t) => {
     t.equal(envelopes.length, 2, 'both faults, and no wrong password')
     for (const [index, name] of ['Eve', 'Mallory'].entries()) {
       const [, , event = '{}'] = envelopes[index]?.split('\n') ?? []
@@ -134,7 +134,7 @@ void test('fault 21: after a day of work, neither logs nor Sentry know a secret 
   })
 })
 
-void test('in local, the log knows no secret and no address after a day of work either', async (t) => {
+void test('in local, typical requests leave no secret and no address in the log', async (t) => {
   const server = await startMailServer(t)
   const { logger, lines } = await collectingLogger('local')
   const env = { FIRST_SUPERUSER, FIRST_SUPERUSER_PASSWORD, ...server.env, FRONTEND_HOST: 'https://app.here' }
@@ -153,7 +153,7 @@ void test('in local, the log knows no secret and no address after a day of work 
   t.match(faults.join(), 'no room for [')
 })
 
-void test('in local nothing is told to Sentry', async (t) => {
+void test('in local nothing is sent to Sentry', async (t) => {
   const { dsn, envelopes } = await startSentry(t)
   let fault: Error | undefined
   const app = await startWithoutData(
@@ -167,7 +167,7 @@ void test('in local nothing is told to Sentry', async (t) => {
   t.same(envelopes, [])
 })
 
-void test('fault 21: whoever logs a secret by its name logs nothing of it, however deep it stands', async (t) => {
+void test('fault 21: a secret that is logged under its name is redacted at any depth', async (t) => {
   const { logger, lines } = await collectingLogger()
   const secrets = { password: 'a-secret', refresh_token: 'a-secret', email: 'a-secret' }
   const bare = Object.assign(Object.create(null) as object, secrets) // as queries and parameters are

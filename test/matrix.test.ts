@@ -14,14 +14,14 @@ import { type MakeRow, requestWithRows } from './support/samples.ts'
 import { type Answer, type Person, type Service, startService } from './support/service.ts'
 
 /**
- * fault 9: every operation of the document × everybody who may come. What to expect is what the operation declares, and
- * what it is sent is made of its schema, so that a new route is in it without being told.
+ * fault 9: every operation of the document × every role. The expected answer comes from the errors that it declares, the
+ * request from its schema, so that a new route is covered by itself.
  */
 
-/** In this order: the owner comes after those who must not have changed anything. */
+/** In this order: those who must not change anything come before the owner. */
 const ROLES = ['nobody', 'garbage', 'inactive', 'another', 'owner', 'superuser'] as const
 type Role = (typeof ROLES)[number]
-/** Refused with this, not let in on a row without being told of it, or let in. */
+/** The error, 'not found' where a row of others is not even confirmed, or 'let in'. */
 type Expected = ApiErrorKind | 'not found' | 'let in'
 
 const declares = ({ responses }: Described['operation'], { status, code }: ApiErrorKind) =>
@@ -40,7 +40,7 @@ function expected({ operation, path }: Described, role: Role): Expected {
 const isRefusal = ({ body }: Answer) =>
   [NotEnoughPrivileges, NotEnoughPermissions].some(({ code }) => code === body?.code)
 
-/** Let in: it is not about who asks any more. What it is about is declared, and is not that the request was wrong. */
+/** Let in: the status is declared, and is no refusal of the role, no 404, 422 or 5xx. */
 const isLetIn = ({ operation }: Described, answer: Answer) =>
   String(answer.status) in operation.responses &&
   answer.status < 500 &&
@@ -48,7 +48,7 @@ const isLetIn = ({ operation }: Described, answer: Answer) =>
   (answer.status !== 401 || operation.security.length === 0) &&
   !isRefusal(answer)
 
-/** Everybody anew for each operation: some end sessions, or accounts. */
+/** New people for each operation, as some operations end sessions or accounts. */
 async function castOf(service: Service): Promise<Record<Role, Person | undefined>> {
   const inactive = await service.person()
   await service.call('PATCH', `/users/${inactive.id}`, { as: service.admin, body: { is_active: false } })
@@ -63,13 +63,13 @@ async function castOf(service: Service): Promise<Record<Role, Person | undefined
   }
 }
 
-/** What somebody's request refers to is theirs. */
+/** Creates the rows that a request refers to, as the person who sends it. */
 const makeAs =
   (service: Service, as: Person): MakeRow =>
   async ({ path }, { search, ...request }) =>
     (await service.call('POST', path + search, { ...request, as })).body.id as string
 
-/** Makes what the path names, as its owner, or finds it: itself, or something that a list or a POST of it gives. */
+/** Fills in the parameter of a path: the owner, or a row of theirs that is created or found in a list. */
 async function pathFor(service: Service, all: Described[], { path }: Described, owner: Person) {
   const [collection = '', name, rest] = path.split(/[{}]/)
   if (name === undefined) return path
@@ -87,7 +87,7 @@ async function pathFor(service: Service, all: Described[], { path }: Described, 
   return collection + list.body.data[0].id + rest
 }
 
-void test('fault 9: who may do what', async (t) => {
+void test('fault 9: each operation admits the roles that openapi.json declares, and no others', async (t) => {
   const service = await startService(t, { RATE_LIMIT_ENABLED: 'false' })
   cheapHashing(service)
   const document = documentOf(service.app)
@@ -109,7 +109,7 @@ void test('fault 9: who may do what', async (t) => {
         const what = expected(described, role)
         const maker = role === 'another' || role === 'superuser' ? people[role] : people.owner
         const { search, ...request } = await requestWithRows(document, operation, makeAs(service, maker!))
-        // What the owner was let in on may be gone; what is one's own is so for superusers too.
+        // The owner's row may be deleted by now, and below /me/ a superuser needs rows of their own.
         const whose = path.includes('/me/') ? people.superuser! : await service.person()
         const at = role === 'superuser' ? await makePath(whose) : path
         const answer = await service.call(method, at + search, { ...request, as: people[role] })

@@ -1,7 +1,7 @@
 import { test } from 'tap'
 import { forwardedFor, networkOf, trustOf } from '../src/text/network.ts'
 
-void test('whom limits count as one', (t) => {
+void test('for limits, an address in any notation and an IPv6 /64 are one network', (t) => {
   const same: [network: string, addresses: string[]][] = [
     [
       '192.0.2.7',
@@ -38,7 +38,7 @@ void test('whom limits count as one', (t) => {
   t.end()
 })
 
-void test('behind a gateway everybody is who they are, however it writes them down', (t) => {
+void test('the client is the last address in X-Forwarded-For that is no trusted proxy, in any notation', (t) => {
   const trusts = trustOf(['10.0.0.0/8', '::1', 'fd00::/8'])
   const chains: [header: string, client: string | undefined][] = [
     ['203.0.113.7', '203.0.113.7'],
@@ -54,7 +54,7 @@ void test('behind a gateway everybody is who they are, however it writes them do
     ['::ffff:203.0.113.7, ::ffff:10.0.0.6', '203.0.113.7'],
     ['fe80::1%eth0', 'fe80::1'],
     ['10.0.0.5, 10.0.0.6', '10.0.0.5'],
-    // What stands before an address that is no proxy's is the client's own word.
+    // What precedes an address of no trusted proxy was written by the client.
     ['6.6.6.6, 203.0.113.7, 10.0.0.6', '203.0.113.7'],
     ['10.0.0.9, 203.0.113.7', '203.0.113.7'],
     ['"6.6.6.6, 203.0.113.7"', undefined],
@@ -78,7 +78,7 @@ void test('behind a gateway everybody is who they are, however it writes them do
   t.end()
 })
 
-void test('a header as long as a head may be is read in no time', (t) => {
+void test('an X-Forwarded-For of 32 KiB is read within 5 ms', (t) => {
   const trusts = trustOf(['10.0.0.0/8'])
   for (const part of [
     'a',

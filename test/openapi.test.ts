@@ -84,7 +84,7 @@ void test('openapi.json', async (t) => {
   const document = documentOf(app)
   const operations = operationsOf(document)
 
-  await t.test('the committed document is what the routes say', async (t) => {
+  await t.test('the committed openapi.json matches the routes', async (t) => {
     const committed = JSON.parse(
       await readFile(new URL('../openapi.json', import.meta.url), 'utf8'),
     ) as unknown
@@ -92,9 +92,9 @@ void test('openapi.json', async (t) => {
     t.strictSame(JSON.parse(JSON.stringify(document)), committed, message)
   })
 
-  await t.test('generated clients keep their methods, paths and classes', async (t) => {
+  await t.test('operation ids, paths and schemas stay as generated clients use them', async (t) => {
     const told = operations.map(lineOf)
-    // Resources of one's own may be there beside.
+    // A product may have resources of its own.
     t.same(new Set(told.filter((line) => CONTRACT.includes(line))), new Set(CONTRACT))
     const named = Object.keys(document.components.schemas)
     t.same(new Set(named.filter((name) => COMPONENTS.includes(name))), new Set(COMPONENTS))
@@ -112,7 +112,7 @@ void test('openapi.json', async (t) => {
     t.end()
   })
 
-  await t.test('each operation says all that a caller must know', async (t) => {
+  await t.test('each operation documents its purpose, statuses, headers and schemas', async (t) => {
     for (const { operation } of operations) {
       const {
         operationId: id,
@@ -152,7 +152,7 @@ void test('openapi.json', async (t) => {
     }
   })
 
-  await t.test('each error of an operation is named by its code', (t) => {
+  await t.test('each documented error has an example and a description with its code', (t) => {
     for (const { operation } of operations)
       for (const [status, { description, content }] of Object.entries(operation.responses)) {
         const { schema, examples = {} } = content?.['application/json'] ?? {}
@@ -167,7 +167,7 @@ void test('openapi.json', async (t) => {
     t.end()
   })
 
-  await t.test('examples fit, so that Swagger UI can send them', async (t) => {
+  await t.test('examples in the document are valid against their schemas', async (t) => {
     const fits = checker(document)
     let count = 0
     const check = (schema: Json, value: unknown) => {
@@ -189,7 +189,7 @@ void test('openapi.json', async (t) => {
   })
 })
 
-void test('outside local, the document names nothing that is not there', async (t) => {
+void test('outside local, the document has no private operations and no unused schemas', async (t) => {
   const app = await startWithoutData(t, {
     ENVIRONMENT: 'staging',
     DATABASE_URL: 'postgres://127.0.0.1/unused',

@@ -34,7 +34,7 @@ function repository(t: Test, { version = '0.2.0', unreleased = LINE } = {}) {
     git,
     write,
     read: (path: string) => readFileSync(join(folder, path), 'utf8'),
-    /** Without what tap gives each process to load. */
+    /** Without the loaders that tap adds to each process. */
     release: (...args: string[]) =>
       spawnSync(
         process.execPath,
@@ -46,7 +46,7 @@ function repository(t: Test, { version = '0.2.0', unreleased = LINE } = {}) {
 
 const versionIn = (text: string) => (JSON.parse(text) as { info: { version: string } }).info.version
 
-void test('a release moves version, document, changelog and tag together', (t) => {
+void test('a release sets the version in every file, commits it and tags the commit', (t) => {
   const { git, read, release } = repository(t)
   t.match(release('0.3.0'), { status: 0, stderr: '' })
   const lock = JSON.parse(read('package-lock.json')) as {
@@ -64,7 +64,7 @@ void test('a release moves version, document, changelog and tag together', (t) =
   t.end()
 })
 
-void test('what was unreleased is under the version, and the next line goes above', (t) => {
+void test('a release moves the unreleased changelog entries under its version', (t) => {
   const { read, release } = repository(t)
   release('minor')
   const today = new Date().toISOString().slice(0, 10)
@@ -95,7 +95,7 @@ void test('--dry-run says what a release would do, and does nothing', (t) => {
   t.end()
 })
 
-void test('what must not be released is refused, and nothing is changed', (t) => {
+void test('a wrong version, an empty changelog or uncommitted files are refused, without changes', (t) => {
   const refused = (message: RegExp, repo: ReturnType<typeof repository>, ...args: string[]) => {
     const before = repo.git('status', '--porcelain')
     const { status, stderr } = repo.release(...args)

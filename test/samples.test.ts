@@ -42,7 +42,7 @@ const document = documentOf({
   companies: { title },
 })
 
-void test('a row that needs other rows is made after them', async (t) => {
+void test('the rows that a sample request refers to are created before it', async (t) => {
   const made: string[] = []
   const { body } = await requestWithRows(
     document,
@@ -59,7 +59,7 @@ void test('a row that needs other rows is made after them', async (t) => {
   t.match(body, { title: 'A title', project_id: 'id-2', parent_id: null })
 })
 
-void test('a reference may be named in other ways', async (t) => {
+void test('project_id, projectId and from_project_id are recognized as references to a project', async (t) => {
   const fields = ['project_id', 'projectId', 'from_project_id', 'other_thing_id', 'thing_id', 'grid']
   const others = documentOf({
     tasks: Object.fromEntries(fields.map((field) => [field, id])),
@@ -93,7 +93,7 @@ void test('a sample fits its schema, without examples too', (t) => {
   t.end()
 })
 
-void test('test:contract makes what a row needs, and removes it again', async (t) => {
+void test('test:contract creates the rows that a request refers to, and deletes them again', async (t) => {
   const rows = new Map<string, string>()
   const server = createServer((request, response) => {
     void (async () => {

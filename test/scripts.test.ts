@@ -9,7 +9,7 @@ const { scripts } = JSON.parse(readFileSync('package.json', 'utf8')) as { script
 
 void test('the service builds where there is no rm, no shell and no git', async (t) => {
   const out = join(temporaryFolder(t), 'dist')
-  // Without what tap gives each process to load, which compilers do not bear.
+  // An empty environment, without the loaders of tap, which break compilers.
   const build = (...args: string[]) =>
     spawnSync(
       '/usr/bin/env',
@@ -42,7 +42,7 @@ void test('the commands of package.json run in the shell of any system', async (
   }
 })
 
-void test('test:walk writes to no service that it was not told to', async (t) => {
+void test('test:walk uses a service of its own, or the http:// one of --base-url', async (t) => {
   t.equal(walkOptions([]).base, undefined, 'it makes its own')
   t.equal(walkOptions(['--base-url', 'http://127.0.0.1:1234']).base?.port, '1234')
   t.throws(() => walkOptions(['--base-url', 'https://example.com']), /http:\/\//)

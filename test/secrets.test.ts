@@ -20,7 +20,7 @@ const addresses = [FIRST_SUPERUSER, grace, eve, ada, moved]
 
 type Call = Service['call']
 
-/** A day in which everything happens that is recorded or mailed. */
+/** Requests that cause every security event and every kind of mail. */
 async function live(
   call: Call,
   service: Service,
@@ -89,7 +89,7 @@ async function live(
   return { grace: user.id as string, ada: made.id as string, admin: admin.id }
 }
 
-void test('fault 21: after a day in which everything happens', async (t) => {
+void test('fault 21: no secret is left in logs, error answers, Sentry or the database', async (t) => {
   const server = await startMailServer(t)
   const { dsn, envelopes } = await startSentry(t)
   const log = await collectingLogger()
@@ -107,13 +107,13 @@ void test('fault 21: after a day in which everything happens', async (t) => {
   }
   const service = await startService(t, env, { logger: log.logger })
   const { app, rows, admin } = service
-  // Real hashes, as the database is looked into, and quick ones.
+  // Real Argon2 hashes, as the database is searched for them, with cheap parameters.
   const quick = (password: string) => argon2(password, { memoryCost: 1024, timeCost: 1, parallelism: 1 })
   Object.assign(app.auth.passwords, { hash: quick, renew: quick })
   const secrets = new Set([FIRST_SUPERUSER_PASSWORD, admin.token])
   const refused: Answer[] = []
 
-  /** Whatever is sent or answered as a secret is remembered, and so is each answer that refuses. */
+  /** Sends a request, and records the secrets in it and in its answer, and the answer if it is an error. */
   const call: Call = async (method, path, request = {}) => {
     const answer = await service.call(method, path, request)
     const named = { ...(request.body as object), ...request.form, ...answer.body } as Record<string, unknown>
@@ -141,7 +141,7 @@ void test('fault 21: after a day in which everything happens', async (t) => {
     .map((line) => JSON.parse(line) as Record<string, string | undefined>)
     .filter(({ msg }) => msg === 'security event')
 
-  await t.test('each event is recorded, with who did it to whom, and nothing but ids', async (t) => {
+  await t.test('each security event is logged with actor and user, by id only', async (t) => {
     const named = (id: string | undefined) =>
       Object.entries(cast).find(([, known]) => known === id)?.[0] ?? id
     const told = recorded.map(({ event, outcome, actor_id, user_id, reason }) =>
@@ -220,7 +220,7 @@ void test('fault 21: after a day in which everything happens', async (t) => {
     )
   })
 
-  await t.test('what is sent to the wrong place is refused, and not repeated', async (t) => {
+  await t.test('secrets in wrong fields and paths of every operation are refused', async (t) => {
     const one = [...secrets].find((secret) => /^[0-9a-f-]{36}\./.test(secret))
     const wrong = { password: [password(1)], new_password: 5, token: { [one!]: one }, email: `${grace}@` }
     for (const { method, path, operation } of operationsOf(documentOf(app))) {
@@ -244,7 +244,7 @@ void test('fault 21: after a day in which everything happens', async (t) => {
   })
 
   const dump = await dumped(service)
-  await t.test('faults of ours that have everything in them are answered as faults', async (t) => {
+  await t.test('database errors that quote whole rows are 500, and Sentry gets each', async (t) => {
     await rows(
       sql.raw(`create function refuse() returns trigger language plpgsql as
         $$ begin raise exception 'no room for %', new; end $$`),
@@ -272,7 +272,7 @@ void test('fault 21: after a day in which everything happens', async (t) => {
   })
 
   t.ok(secrets.size > 25, `${secrets.size} secrets`)
-  /** Of a token, the part that matters: its id alone may be told. */
+  /** The secret part of a token: its id may be logged. */
   const parts = [...secrets].map((secret) => secret.split('.').at(-1) ?? '').filter((part) => part.length > 5)
   const people = [...addresses, 'seeded.example', 'Hopper']
   const found = (text: string, told: readonly string[]) =>
@@ -283,20 +283,20 @@ void test('fault 21: after a day in which everything happens', async (t) => {
       [],
     )
   await t.test('no log line has a secret or an address', async (t) => isSilent(t, log.lines))
-  await t.test('no refusal has one', async (t) =>
+  await t.test('no error answer has a secret or an address', async (t) =>
     isSilent(
       t,
       refused.map(({ text }) => text),
     ),
   )
-  await t.test('no event of Sentry has one', async (t) => isSilent(t, envelopes))
+  await t.test('no event sent to Sentry has a secret or an address', async (t) => isSilent(t, envelopes))
   await t.test('the database has no secret and no link', async (t) => {
     t.match(dump, eve, 'it is the whole')
     t.strictSame(found(dump, [...parts, 'token=', 'http']), [])
   })
 })
 
-/** All that a thief of the database would have. */
+/** A dump of the whole database. */
 async function dumped({ rows }: Service): Promise<string> {
   const [at] = await rows<{ name: string }>(sql`select current_database() as name`)
   const server = process.env.TEST_DATABASE_URL

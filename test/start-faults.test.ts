@@ -6,7 +6,7 @@ import { local } from './support/environments.ts'
 const config = readConfig({ ...local, METRICS_PORT: '9090' })
 const fault = (code: string, message = 'no more is told') => Object.assign(new Error(message), { code })
 
-void test('what an operator can mend is said in words that name the fix', async (t) => {
+void test('a failed start that the operator can fix says how', async (t) => {
   const told: [error: Error, words: string | RegExp][] = [
     [fault('EADDRINUSE'), 'set PORT to another'],
     [Object.assign(fault('EADDRINUSE'), { port: 9_090 }), 'set METRICS_PORT to another'],
@@ -29,7 +29,7 @@ void test('what an operator can mend is said in words that name the fix', async 
   for (const [error, words] of told) t.match(startFault(error, config), words)
 })
 
-void test('a fault of ours is not dressed up: it is shown with where it happened', async (t) => {
+void test('an internal error at the start gets no message of its own', async (t) => {
   const ours = [
     new TypeError('x is not a function'),
     fault('ERR_MODULE_NOT_FOUND', "Cannot find package 'fastify'"),

@@ -11,7 +11,7 @@ interface Line {
 const faults = (lines: readonly string[]) =>
   lines.map((line) => JSON.parse(line) as Line).filter(({ err }) => err !== undefined)
 
-void test('in local, the log says what the database said of which statement, and no value', async (t) => {
+void test('in local, the log has the message and the statement of a database error, without values', async (t) => {
   const { logger, lines } = await collectingLogger('local')
   const { call, person, rows } = await startService(t, {}, { logger })
   const ada = await person()
@@ -27,7 +27,7 @@ void test('in local, the log says what the database said of which statement, and
   t.notMatch(lines.join(), /heard of by nobody|x9/)
 })
 
-void test('outside local, the log says the class of a database error alone', async (t) => {
+void test('outside local, the log has the code of a database error, without message and statement', async (t) => {
   const { logger, lines } = await collectingLogger('production')
   const { call, person, rows } = await startService(t, {}, { logger })
   const ada = await person()
@@ -38,7 +38,7 @@ void test('outside local, the log says the class of a database error alone', asy
   t.equal(fault?.err.statement, undefined)
 })
 
-void test('whatever a statement fails for, in local no value of it is told', async (t) => {
+void test('in local, no kind of database error is logged with a value of its statement', async (t) => {
   const { logger, lines } = await collectingLogger('local')
   const { rows } = await startService(t, {}, { logger })
   const value = 'seeded value'

@@ -19,7 +19,7 @@ const { packages } = JSON.parse(readFileSync('package-lock.json', 'utf8')) as {
 const installed = Object.entries(packages).filter(([path]) => path !== '')
 const manifest = JSON.parse(readFileSync('package.json', 'utf8')) as Record<string, Record<string, string>>
 
-void test('what is installed is exactly what was looked at', async (t) => {
+void test('every dependency has an exact version, and a hash in the lockfile', async (t) => {
   const named = { ...manifest.dependencies, ...manifest.devDependencies, ...manifest.overrides }
   for (const [name, version] of Object.entries(named))
     t.match(version, /^\d+\.\d+\.\d+(-[\w.]+)?$/, `${name} is pinned`)
@@ -43,7 +43,7 @@ void test('no package runs a script while it is installed', async (t) => {
   )
 })
 
-void test('production depends on nothing whose licence asks for more than to be named', async (t) => {
+void test('production dependencies have permissive licences only', async (t) => {
   const permissive = /^(MIT|MIT-0|ISC|Apache-2\.0|BSD-2-Clause|BSD-3-Clause|0BSD|BlueOak-1\.0\.0|Unlicense)$/
   // Sentry's command line, optional to its library: the image leaves it out.
   const absent = ['node_modules/sentry']
@@ -58,7 +58,7 @@ void test('production depends on nothing whose licence asks for more than to be 
   for (const path of absent) t.match(dockerfile, ` ${path} `)
 })
 
-void test('what production is made of can be listed', async (t) => {
+void test('the SBOM lists the production dependencies, without development tools', async (t) => {
   const { stdout } = spawnSync(process.execPath, [...process.execArgv, 'test/supply/sbom.ts'], {
     encoding: 'utf8',
   })
@@ -72,7 +72,7 @@ void test('what production is made of can be listed', async (t) => {
   t.notOk(names.has('tap'), 'tools of development are not listed')
 })
 
-void test('containers can change nothing but their data, and have no rights that they need not', async (t) => {
+void test('containers have a read-only file system, no capabilities, and do not run as root', async (t) => {
   const { services } = parse(readFileSync('compose.yaml', 'utf8')) as {
     services: Record<string, Record<string, unknown>>
   }

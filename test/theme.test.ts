@@ -13,13 +13,13 @@ void test('contrast is that of WCAG', (t) => {
   t.end()
 })
 
-void test('the colour of the settings is that of buttons by day', (t) => {
+void test('PROJECT_COLOR is the colour of buttons and links in the light theme', (t) => {
   t.match(themeOf('#0F6B5C'), { accent: '#0f6b5c', on_accent: '#ffffff', link_color: '#0f6b5c' })
   t.end()
 })
 
 for (const color of ['#0f6b5c', '#000000', '#ffffff', '#ffdd00', '#ff0000', '#1a1d21', '#767676', '#e0e0e0'])
-  void test(`with ${color}, every text can be read`, (t) => {
+  void test(`with ${color}, every text has a contrast of at least 4.5`, (t) => {
     const theme = themeOf(color)
     const texts = [
       [theme.on_accent, theme.accent],

@@ -14,7 +14,7 @@ const document = (path: string) => {
 
 const isLater = (version: string, than: string) => version.localeCompare(than, 'en', { numeric: true }) > 0
 
-void test('the version of the contract moves with releases', async (t) => {
+void test('an openapi.json that changed since the last release has a later version', async (t) => {
   const [current, released] = [document('openapi.json'), document('test/contract/released.json')]
   t.equal(current.version, read('package.json').version, 'it is that of the package')
   t.equal(read('package-lock.json').version, current.version, 'npm install says so too')

@@ -6,7 +6,7 @@ import { followSteps } from './support/resource-steps.ts'
 
 /**
  * `npm run test:without-items`: in a clone of what is committed, the resource that the template brings is removed as
- * docs/resources.md says. Checks and the whole suite stay green: no other test needs it.
+ * docs/resources.md says. Checks and `npm test` stay green: no other test needs it.
  */
 
 const folder = mkdtempSync(join(tmpdir(), 'groundwork-without-items-'))

@@ -107,7 +107,7 @@ export function searcher(db: Database, listOf: ListOf, search: readonly string[]
     return (
       (byIndex && matching <= most && (await whole('index', request, most))) ||
       (listed <= most * 2 && (await whole('list', request, most))) ||
-      inOrder(request, Math.ceil(most * SHARE_IN_ORDER), matching)
+      inOrder(request, Math.max(LEAST_ROWS, Math.ceil(most * SHARE_IN_ORDER)), matching)
     )
   }
 }

@@ -10,7 +10,7 @@ const SECRET_KEY = 'the secret that only this test knows'
 
 const encoded = (part: unknown) => Buffer.from(JSON.stringify(part)).toString('base64url')
 
-/** A JWT as somebody may make it by hand. */
+/** A JWT made by hand, with any claims, algorithm, key and header. */
 function jwt(claims: unknown, { alg = 'HS256', hash = 'sha256', key = SECRET_KEY, header = {} } = {}) {
   const signed = `${encoded({ alg, typ: 'JWT', ...header })}.${encoded(claims)}`
   return `${signed}.${createHmac(hash, key).update(signed).digest('base64url')}`
@@ -28,7 +28,7 @@ void test('bearer', async (t) => {
   const send = (authorization: string) => call('GET', '/users/me', { headers: { authorization } })
 
   await t.test(
-    'a token made by hand with the secret is taken, so what follows tests one thing each',
+    'a JWT signed with SECRET_KEY is accepted, whatever the case of the scheme "Bearer"',
     async (t) => {
       t.match(await send(`Bearer ${jwt(right)}`), { status: 200, body: { id: ada.id } })
       t.equal((await send(`bearer ${jwt(right)}`)).status, 200, 'the scheme has no case (RFC 9110, 11.1)')
@@ -84,10 +84,12 @@ void test('bearer', async (t) => {
     'what is no base64url': `${header}.${payload}.=+/`,
   }
   for (const [what, token] of Object.entries(forged)) {
-    await t.test(`fault 4: not a token: ${what}`, async (t) => refusesToken(t, await send(`Bearer ${token}`)))
+    await t.test(`fault 4: an invalid access token is 401: ${what}`, async (t) =>
+      refusesToken(t, await send(`Bearer ${token}`)),
+    )
   }
 
-  await t.test('a header that carries no bearer token asks for one', async (t) => {
+  await t.test('a request without a bearer token is 401 and is asked for one', async (t) => {
     const basic = Buffer.from(`${ada.email}:${ada.password}`).toString('base64')
     for (const header of [
       '',
@@ -103,7 +105,7 @@ void test('bearer', async (t) => {
     asksForToken(t, await call('GET', '/users/me', { headers: { cookie: `access_token=${ada.token}` } }))
   })
 
-  await t.test('fault 4: a scheme without a token, or with two, is refused', async (t) => {
+  await t.test('fault 4: "Bearer" without a token, or with two, is 401', async (t) => {
     const token = jwt(right)
     for (const header of [
       'Bearer',
@@ -116,7 +118,7 @@ void test('bearer', async (t) => {
       refusesToken(t, await send(header), header.slice(0, 15))
   })
 
-  await t.test('fault 3: each kind of token is worth something at its own door alone', async (t) => {
+  await t.test('fault 3: each kind of token works only at its own endpoint', async (t) => {
     const { body } = await service.signIn(ada.email, ada.password)
     const reset = await service.resetToken(ada.email)
     refusesToken(t, await send(`Bearer ${body.refresh_token}`), 'a refresh token is no access token')
@@ -139,7 +141,7 @@ void test('bearer', async (t) => {
   })
 
   await t.test(
-    'fault 4: over a connection, headers of any size get an answer and the service goes on',
+    'fault 4: an oversized or repeated Authorization header is 401 or 431, and the service goes on',
     async (t) => {
       await app.listen({ host: '127.0.0.1', port: 0 })
       const { port } = app.server.address() as AddressInfo

@@ -8,7 +8,7 @@ import { type Answer, type Person, address, startService } from '../support/serv
 const INCORRECT = 'Incorrect email or password'
 const few = { memoryCost: 1024, timeCost: 1, parallelism: 1 }
 
-void test('a password is the same on whichever keyboard it is typed', async (t) => {
+void test('a password matches in whichever Unicode form a keyboard types it', async (t) => {
   const service = await startService(t)
   const { call, signIn, rows, resetToken } = service
   const signUp = (password: string, email = address()) =>
@@ -33,7 +33,7 @@ void test('a password is the same on whichever keyboard it is typed', async (t) 
       isAnswer(t, await signIn(email, `${typed}.`), 400, INCORRECT)
     })
 
-  await t.test('hashes of what was typed are good, and made anew', async (t) => {
+  await t.test('an old hash of a password that was not normalised works, and is replaced', async (t) => {
     const typed = 'cafe\u0301 au lait'
     for (const old of [await argon2(typed, few), hashSync(typed, 4)]) {
       const ada = await service.person()
@@ -46,14 +46,14 @@ void test('a password is the same on whichever keyboard it is typed', async (t) 
     }
   })
 
-  await t.test('an old password that grows when it is normalised goes on to be good', async (t) => {
+  await t.test('an old password that is too long once it is normalised still signs in', async (t) => {
     const ada = await service.person()
     const old = '\ufdfa'.repeat(20)
     await rows(sql`update users set hashed_password = ${await argon2(old, few)} where id = ${ada.id}`)
     for (let times = 0; times < 2; times++) t.equal((await signIn(ada.email, old)).status, 200)
   })
 
-  await t.test('its length is that of the normal form, wherever one is chosen', async (t) => {
+  await t.test('the length of a new password is that of its normal form, at sign-up and reset', async (t) => {
     const ada = await service.person()
     const ways: Record<string, (password: string) => Promise<Answer>> = {
       'body.password': (password) => signUp(password),
@@ -75,7 +75,7 @@ void test('a password is the same on whichever keyboard it is typed', async (t) 
     isAnswer(t, await signIn(ada.email, '\u00e9'.repeat(129)), 400, INCORRECT)
   })
 
-  await t.test('the current one and the same one are told in any form', async (t) => {
+  await t.test('a change of password recognises the current password in any Unicode form', async (t) => {
     const ada = await service.person({ password: 'caf\u00e9 au lait '.repeat(9) })
     const typed = 'cafe\u0301 au lait '.repeat(9)
     const change = (current_password: string, new_password: string) =>
@@ -86,7 +86,7 @@ void test('a password is the same on whichever keyboard it is typed', async (t) 
   })
 })
 
-void test('a password that everybody would try first at this account is refused', async (t) => {
+void test('a password made of the account’s address or the project’s name is refused', async (t) => {
   const service = await startService(t, { PROJECT_NAME: 'Analytical Engines' })
   const { call, admin, resetToken } = service
   const guesses = (email: string) => {
@@ -116,7 +116,7 @@ void test('a password that everybody would try first at this account is refused'
   let people = 0
   const email = () => `Ada.Lovelace${(people += 1)}@engines.example.com`
 
-  await t.test('at sign-up, and by a superuser', async (t) => {
+  await t.test('a guessable password is 422 at sign-up and at a creation by a superuser', async (t) => {
     for (const [path, as] of [
       ['/users/signup', undefined],
       ['/users/', admin],
@@ -132,7 +132,7 @@ void test('a password that everybody would try first at this account is refused'
   })
 
   const person = (): Promise<Person> => service.person({ email: email() })
-  await t.test('at a change, a reset, and an update by a superuser', async (t) => {
+  await t.test('a guessable password is 422 at a change, a reset and an update by a superuser', async (t) => {
     const ada = await person()
     const token = await resetToken(ada.email)
     const next = 'Somebody.Else@engines.example.com'
@@ -163,13 +163,13 @@ void test('a password that everybody would try first at this account is refused'
     )
   })
 
-  await t.test('but not one that has a little of it', async (t) => {
+  await t.test('a password that merely contains a short part of the address is accepted', async (t) => {
     const body = { email: 'a@example.org', password: 'a12345678x' }
     t.equal((await call('POST', '/users/signup', { body })).status, 200)
   })
 })
 
-void test('where addresses have to be verified, a changed one gives nothing until it is', async (t) => {
+void test('where verification is required, a user who changes their address is 401 until it is verified', async (t) => {
   const service = await startService(t, { EMAIL_VERIFICATION: 'required' })
   const { call, admin, rows } = service
   const email = address()

@@ -11,7 +11,7 @@ const COMMON = 'password1'
 const NEW_PASSWORD = 'another horse battery'
 const listed = dictionary['passwords-common'].filter((password) => password.length >= 8)
 
-/** One sends it, and the answer is exactly the one that a frontend shows at the field. */
+/** The exact body of the 422, from which a frontend shows the message at the field. */
 const refusal = (field: string) =>
   faultsBody({
     type: 'common_password',
@@ -28,7 +28,7 @@ void test('fault 14: common passwords', async (t) => {
   const administer = (id: string, body: object) => call('PATCH', `/users/${id}`, { as: admin, body })
 
   await t.test(
-    'the 3,000 most common of 8 or more characters are refused, whatever their case',
+    'the 3,000 most common passwords of 8 or more characters are 422, whatever their case',
     async (t) => {
       for (const password of [...listed.slice(0, 40), ...listed.slice(2960, 3000)]) {
         isAnswer(t, await signup({ password }), 422, refusal('password'), password)
@@ -47,7 +47,7 @@ void test('fault 14: common passwords', async (t) => {
     },
   )
 
-  await t.test('at signup: after the form and the address', async (t) => {
+  await t.test('a common password at sign-up is told after an invalid body or a taken address', async (t) => {
     const ada = await service.person()
     isRefused(t, await signup({ password: COMMON, full_name: 5 }), ['body.full_name'])
     const taken = 'The user with this email already exists in the system'
@@ -57,7 +57,7 @@ void test('fault 14: common passwords', async (t) => {
     isAnswer(t, await signIn(email, COMMON), 400, 'Incorrect email or password', 'nobody was made')
   })
 
-  await t.test('at one’s own change: after the current password', async (t) => {
+  await t.test('a common new password is told after a wrong current password', async (t) => {
     const ada = await service.person()
     const change = (current_password: string, new_password: string) =>
       call('PATCH', '/users/me/password', { as: ada, body: { current_password, new_password } })
@@ -71,7 +71,7 @@ void test('fault 14: common passwords', async (t) => {
     isAnswer(t, await call('PATCH', '/users/me/password', { as: bob, body }), 400, same)
   })
 
-  await t.test('at a reset: after the token, which stays good', async (t) => {
+  await t.test('a bad token is told before a common password, which leaves a good token valid', async (t) => {
     const ada = await service.person()
     const reset = (token: string, new_password: string) =>
       call('POST', '/reset-password/', { body: { token, new_password } })
@@ -85,7 +85,7 @@ void test('fault 14: common passwords', async (t) => {
     isAnswer(t, await reset(inactive, COMMON), 400, 'Inactive user')
   })
 
-  await t.test('by an administrator: after all that concerns the row', async (t) => {
+  await t.test('a common password set by a superuser is told after any 400, 403, 404 and 409', async (t) => {
     const [ada, bob] = [await service.person(), await service.person()]
     isAnswer(t, await create({ password: COMMON }), 422, refusal('password'))
     const taken = 'The user with this email already exists in the system.'
@@ -109,14 +109,14 @@ void test('fault 14: common passwords', async (t) => {
   })
 
   await t.test(
-    'developers may, where there is nobody else: in /private, and for the first superuser',
+    'in local, users of /private/users and the first superuser may have a common password',
     async (t) => {
       t.equal((await service.person({ password: COMMON })).password, COMMON)
       t.equal((await signIn('admin@example.com', 'changethis')).status, 200)
     },
   )
 
-  await t.test('two passwords of 100 characters that differ in one place are two', async (t) => {
+  await t.test('passwords of 100 characters that differ in a single one are not the same', async (t) => {
     const one = `${'x'.repeat(89)}a${'y'.repeat(10)}`
     const email = address()
     await signup({ email, password: one })
@@ -125,7 +125,7 @@ void test('fault 14: common passwords', async (t) => {
   })
 })
 
-void test('fault 14: outside local, the first superuser’s password is no common one', async (t) => {
+void test('fault 14: outside local, a common FIRST_SUPERUSER_PASSWORD stops the start', async (t) => {
   const env = { ENVIRONMENT: 'staging', DATABASE_URL: 'postgres://127.0.0.1/unused' }
   const line = /^ {2}- FIRST_SUPERUSER_PASSWORD: among the most common passwords; choose another$/m
   const connection = await freshDatabase()

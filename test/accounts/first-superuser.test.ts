@@ -16,7 +16,7 @@ const outside = {
   SECRET_KEY: 'only for tests, and long enough for that',
 }
 
-void test('whoever changed the first superuser is not undone by a restart', async (t) => {
+void test('a restart does not undo changes to the first superuser', async (t) => {
   const connection = { ...(await freshDatabase()) }
   const { close } = connection
   t.teardown(close)
@@ -28,24 +28,24 @@ void test('whoever changed the first superuser is not undone by a restart', asyn
   }
   const email = address()
 
-  await t.test('the address was changed', async (t) => {
+  await t.test('a restart keeps the changed address of the first superuser', async (t) => {
     t.equal((await call('PATCH', '/users/me', { as: admin, body: { email } })).status, 200)
     t.strictSame(await again(), [{ email }])
     t.equal((await signIn('admin@example.com', 'changethis')).status, 400, 'nobody has the first password')
   })
 
-  await t.test('it was deleted, and another one is there', async (t) => {
+  await t.test('a restart does not bring back a deleted first superuser if there is another', async (t) => {
     const other = await superuser()
     t.equal((await call('DELETE', `/users/${admin.id}`, { as: other })).status, 200)
     t.strictSame(await again(), [{ email: other.email }])
   })
 
-  await t.test('outside local neither name is needed any more', async (t) => {
+  await t.test('a start outside local needs no FIRST_SUPERUSER once there is a superuser', async (t) => {
     t.equal((await again(outside)).length, 1)
   })
 })
 
-void test('where there is no active superuser, one is made, and a password for it is needed', async (t) => {
+void test('a start without an active superuser makes one, and needs FIRST_SUPERUSER_PASSWORD', async (t) => {
   const connection = await freshDatabase()
   const without = startService(t, outside, { connection })
   await t.rejects(without, {
@@ -62,7 +62,7 @@ void test('where there is no active superuser, one is made, and a password for i
   t.match(before, { is_active: false, is_superuser: true })
 
   await t.test(
-    'of several processes that start at once with different addresses, one makes it',
+    'of eight starts at once with different addresses, only one makes the first superuser',
     async (t) => {
       const starts = Array.from({ length: 8 }, () => make({ FIRST_SUPERUSER: address() }))
       const made = await Promise.all(starts)

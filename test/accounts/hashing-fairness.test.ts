@@ -9,7 +9,7 @@ import { type Answer, type Person, type Service, address, startService } from '.
 
 const WRONG = 'wrong horse battery'
 
-/** One at a time, some 25 ms each, so that a queue builds up; a busy machine may take its time. */
+/** One hash at a time, about 25 ms each, so that a queue builds up, with patience for a busy machine. */
 const cost = { memoryCost: 19_456, timeCost: 3, parallelism: 1 }
 const WAITING = 16
 const hashing = { cost, running: 1, waiting: WAITING, patience: 60_000 }
@@ -20,13 +20,13 @@ const count = (answers: readonly Answer[]) =>
     return counts
   }, {})
 
-/** What one client does as often as it can, while others sign in once each. */
+/** Returns a check: one client attacks with three times what can wait, while others sign in once each. */
 async function floods(service: Service) {
   const others: Person[] = []
   while (others.length < 4) others.push(await service.person())
   return async (t: Test, attack: (number: number) => Promise<Answer>) => {
     const attacks = Array.from({ length: 3 * WAITING }, (_, number) => attack(number))
-    // Once all of them are answered, or wait for a hash.
+    // By the first answer, all others are answered or wait for a hash.
     await Promise.race(attacks)
     const victims = await Promise.all(
       others.map(({ email, password }) => service.signIn(email, password, freshNetwork())),
@@ -38,57 +38,57 @@ async function floods(service: Service) {
   }
 }
 
-void test('one client that has many passwords hashed keeps nobody from signing in', async (t) => {
+void test('a client that floods the service with password hashes keeps nobody else from signing in', async (t) => {
   const service = await startService(t, limited, { hashing })
   const { call, signIn, person, superuser } = service
   const flood = await floods(service)
 
-  await t.test('right sign-ins of one person from one address', async (t) => {
+  await t.test('a flood of right sign-ins of one user from one address keeps nobody else out', async (t) => {
     const [{ email, password }, from] = [await person(), freshNetwork()]
     await flood(t, () => signIn(email, password, from))
   })
-  await t.test('right sign-ins of one person from everywhere', async (t) => {
+  await t.test('a flood of right sign-ins of one user from everywhere keeps nobody else out', async (t) => {
     const { email, password } = await person()
     await flood(t, () => signIn(email, password, freshNetwork()))
   })
-  await t.test('sign-ins of made-up names from one address', async (t) => {
+  await t.test('a flood of sign-ins with made-up names from one address keeps nobody else out', async (t) => {
     const from = freshNetwork()
     await flood(t, () => signIn(address(), WRONG, from))
   })
-  await t.test('sign-ins of made-up names from all networks of an IPv6 /48', async (t) => {
+  await t.test('a flood of sign-ins from all networks of an IPv6 /48 keeps nobody else out', async (t) => {
     await flood(t, (number) => signIn(address(), WRONG, `2001:db8:7:${number.toString(16)}::1`))
   })
-  await t.test('sign-ups from one address', async (t) => {
+  await t.test('a flood of sign-ups from one address keeps nobody else out', async (t) => {
     const from = freshNetwork()
     await flood(t, () => call('POST', '/users/signup', { from, body: { email: address(), password: WRONG } }))
   })
-  await t.test('changes of password in one session', async (t) => {
+  await t.test('a flood of password changes in one session keeps nobody else out', async (t) => {
     const as = await person()
     const body = { current_password: as.password, new_password: 'another horse battery' }
     await flood(t, () => call('PATCH', '/users/me/password', { as, body, from: freshNetwork() }))
   })
-  await t.test('one reset link used over and over', async (t) => {
+  await t.test('a flood of resets with one link keeps nobody else out', async (t) => {
     const body = { token: await service.resetToken((await person()).email), new_password: WRONG }
     await flood(t, () => call('POST', '/reset-password/', { body, from: freshNetwork() }))
   })
-  await t.test('users made by one superuser', async (t) => {
+  await t.test('a flood of users created by one superuser keeps nobody else out', async (t) => {
     const as = await superuser()
     await flood(t, () =>
       call('POST', '/users/', { as, body: { email: address(), password: WRONG }, from: freshNetwork() }),
     )
   })
-  await t.test('passwords set by one superuser', async (t) => {
+  await t.test('a flood of passwords set by one superuser keeps nobody else out', async (t) => {
     const [as, { id }] = [await superuser(), await person()]
     await flood(t, () =>
       call('PATCH', `/users/${id}`, { as, body: { password: WRONG }, from: freshNetwork() }),
     )
   })
-  await t.test('users made without ceremony', async (t) => {
+  await t.test('a flood of users created through /private/users keeps nobody else out', async (t) => {
     const from = freshNetwork()
     const body = () => ({ email: address(), password: WRONG, full_name: null })
     await flood(t, () => call('POST', '/private/users/', { body: body(), from }))
   })
-  await t.test('wrong guesses from everywhere at an account whose owner signs in from home', async (t) => {
+  await t.test('wrong passwords from everywhere leave the owner able to sign in from home', async (t) => {
     const [owner, home] = [await person(), freshNetwork()]
     t.equal((await signIn(owner.email, owner.password, home)).status, 200)
     const guesses = Array.from({ length: limits.login_by_strangers.burst }, () =>
@@ -99,19 +99,19 @@ void test('one client that has many passwords hashed keeps nobody from signing i
   })
 })
 
-void test('a sign-in whose client went away is not hashed', async (t) => {
+void test('a sign-in whose client disconnects leaves the queue for hashing', async (t) => {
   const service = await startService(t, limited, { hashing })
   const { app, signIn } = service
   const { email, password } = await service.person()
   await app.listen({ port: 0, host: '127.0.0.1' })
   const { port } = app.server.address() as AddressInfo
-  /** Until so many wait, or the test is over its time. */
+  /** Waits until so many hashes are queued, for at most 10 s. */
   const waits = async (jobs: number) => {
     const until = Date.now() + 10_000
     while (app.auth.passwords.load().waiting !== jobs && Date.now() < until) await pause(5)
     t.equal(app.auth.passwords.load().waiting, jobs)
   }
-  // One is hashed for a second or more, which those that go away wait for.
+  // The first hash takes a second or more; the others queue behind it.
   const slow = { memoryCost: 65_536, timeCost: 30, parallelism: 1 }
   const { hash } = await import('@node-rs/argon2')
   await service.rows(
@@ -137,7 +137,7 @@ void test('a sign-in whose client went away is not hashed', async (t) => {
   await waits(clients.length)
   for (const client of clients) client.destroy()
   await waits(0)
-  // Of those that asked one behind the other on one connection, too (pipelining).
+  // The same for two pipelined requests on one connection.
   const form = `username=${address()}&password=wrong`
   const one = `POST /api/v1/login/access-token HTTP/1.1\r\nHost: localhost\r\nContent-Length: ${form.length}\r\nContent-Type: application/x-www-form-urlencoded\r\n\r\n${form}`
   const pipelining = connect(port, '127.0.0.1').on('error', () => undefined)
@@ -149,7 +149,7 @@ void test('a sign-in whose client went away is not hashed', async (t) => {
   t.equal((await first).status, 200)
 })
 
-void test('hashes that would come too late are refused, and not made all the same', async (t) => {
+void test('a sign-in that waits too long for its hash is 503, and leaves the queue', async (t) => {
   const slow = { ...hashing, patience: 150 }
   const service = await startService(t, limited, { hashing: slow })
   const { app, signIn } = service

@@ -6,7 +6,7 @@ import { type Answer, type Person, startService } from '../support/service.ts'
 import { served } from '../support/until.ts'
 import { volume } from '../support/volume.ts'
 
-/** More than one statement could remove in its time. */
+/** More rows than one statement can delete within the statement timeout. */
 const MANY = 600_000
 const FEWER = 20_000
 
@@ -63,21 +63,21 @@ void test('a user with 600,000 sessions can end them', needsPostgres, async (t) 
     },
     'by ending all others': { end: (ada) => call('DELETE', '/users/me/sessions', { as: ada }), keeps: 1 },
   }
-  /** One that keeps none, and one that keeps a session. */
+  /** The deletion of rows is waited for only here: once where no session is kept, once where one is. */
   const waits = new Set(['by a reset', 'by ending all others'])
   for (const [way, { end, keeps }] of Object.entries(ways))
     await t.test(way, async (t) => {
       const many = way === 'by a reset' ? MANY : FEWER
       const ada = await hoarder(many)
       await fill.begin(async (sql) => {
-        // Whoever has to delete all of them waits for this one, longer than a statement may.
+        // A request that deleted all rows itself would wait for this lock until its statement timeout.
         await sql`
           select from sessions where id = (
             select id from sessions where user_id = ${ada.id} order by created_at offset ${many / 2} limit 1
           ) for update`
         t.equal((await end(ada)).status, 200)
       })
-      // Only what ends them must be done in time however many there are.
+      // Only ending them has to be in time; these may be retried after a 503.
       const ask: typeof call = (...what) => served(() => call(...what))
       t.equal((await ask('GET', '/users/me', { as: ada })).status, keeps ? 200 : 401)
       t.equal((await ask('GET', '/users/me', { as: { ...ada, token: ada.other } })).status, 401)
@@ -90,7 +90,7 @@ void test('a user with 600,000 sessions can end them', needsPostgres, async (t) 
 })
 
 void test(
-  'ended sessions that a killed process left are removed by the next one',
+  'sessions that were ended but not yet deleted before a kill are deleted by the next process',
   needsPostgres,
   async (t) => {
     const { connection, fill } = await volume(t)

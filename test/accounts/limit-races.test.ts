@@ -23,7 +23,7 @@ async function twoConnections(t: Test): Promise<Connection[]> {
   return [1, 2].map(() => connectPostgres({ url, migrationUrl: url, poolSize: 10 }))
 }
 
-void test('fault 22: limits of two replicas, with a hundred requests at once', needsPostgres, async (t) => {
+void test('fault 22: limits hold over two replicas, with 100 requests at once', needsPostgres, async (t) => {
   const replicas: Service[] = []
   for (const connection of await twoConnections(t)) {
     const replica = await startService(t, limited, { connection })
@@ -33,7 +33,7 @@ void test('fault 22: limits of two replicas, with a hundred requests at once', n
   const [one] = replicas as [Service]
   const atOnce = (attempt: (replica: Service, number: number) => Promise<Answer>, requests = 100) =>
     Promise.all(Array.from({ length: requests }, (_, number) => attempt(replicas[number % 2]!, number)))
-  /** What a busy machine did not get to in time (503) may have been counted or not. */
+  /** Exactly so many pass; a request that a busy machine answered 503 may have been counted or not. */
   const exactly = (answers: readonly Answer[], status: number, expected: number) => {
     const withStatus = (one: number) => answers.filter((answer) => answer.status === one).length
     const [passed, late, refused] = [withStatus(status), withStatus(503), withStatus(429)]
@@ -45,7 +45,7 @@ void test('fault 22: limits of two replicas, with a hundred requests at once', n
     )
   }
 
-  await t.test('asked for a link to one address a hundred times at once, one mail is written', async (t) => {
+  await t.test('many requests at once for a recovery link to one address queue one mail', async (t) => {
     for (let round = 0; round < ROUNDS; round++) {
       const { id, email } = await one.person()
       const answers = await atOnce(
@@ -57,25 +57,25 @@ void test('fault 22: limits of two replicas, with a hundred requests at once', n
     }
   })
 
-  await t.test('mails asked for from one network: exactly the limit passes', async () => {
+  await t.test('of 100 recovery requests at once from a network, exactly its limit passes', async () => {
     const from = freshNetwork()
     const answers = await atOnce(({ call }) => call('POST', `/password-recovery/${address()}`, { from }))
     exactly(answers, 200, limits.mail_network.burst)
   })
 
-  await t.test('guesses from one network, at the limit: exactly one passes', async () => {
+  await t.test('one try below the limit, exactly one of many wrong passwords at once is tried', async () => {
     for (let round = 0; round < ROUNDS; round++) {
       const [{ email }, from] = [await one.person(), freshNetwork()]
       for (let before = 1; before < limits.login.burst; before++) await one.signIn(email, WRONG, from)
       const requests = round === 0 ? 100 : 20
       exactly(await atOnce(({ signIn }) => signIn(email, WRONG, from), requests), 400, 1)
-      // And again exactly one when the wait is over, of the account or of the network.
+      // Exactly one again after the pause of the account and of the network.
       await letPass(one, Math.max(limits.login.pause, limits.login_network.pause))
       exactly(await atOnce(({ signIn }) => signIn(email, WRONG, from), requests), 400, 1)
     }
   })
 
-  await t.test('guesses from everywhere: exactly the limit passes, known account or not', async () => {
+  await t.test('of wrong passwords at once from everywhere, exactly the limit is tried', async () => {
     for (let round = 0; round < ROUNDS; round++) {
       const email = round % 2 ? address() : (await one.person()).email
       const answers = await atOnce(({ signIn }) => signIn(email, WRONG, freshNetwork()), round < 2 ? 100 : 25)
@@ -84,7 +84,7 @@ void test('fault 22: limits of two replicas, with a hundred requests at once', n
   })
 
   await t.test(
-    'right and wrong passwords at once: every wrong one stays counted, no right one',
+    'of right and wrong passwords at once, every wrong one is counted and no right one',
     async (t) => {
       let right = 0
       for (let round = 0; round < ROUNDS; round++) {
@@ -101,14 +101,14 @@ void test('fault 22: limits of two replicas, with a hundred requests at once', n
         const counted = await failures()
         t.ok(counted >= wrong && counted <= wrong + late, `${counted} counted of ${wrong}, ${late} late`)
       }
-      // In a single round the wrong ones may all come first, and close the account to this network.
+      // In a single round the wrong ones may all come first, and lock this network out of the account.
       t.ok(right > ROUNDS, `${right} right ones were let in`)
     },
   )
 
   for (const known of [true, false])
     await t.test(
-      `fault 24: 30 right sign-ins at once from ${known ? 'one network' : 'everywhere'} are all let in, and count as nothing else`,
+      `fault 24: 30 right sign-ins at once from ${known ? 'one network' : 'everywhere'} are 200, and none counts as a failure`,
       async (t) => {
         for (let round = 0; round < ROUNDS; round++) {
           const [{ email, password }, from] = [await one.person(), freshNetwork()]
@@ -124,7 +124,7 @@ void test('fault 22: limits of two replicas, with a hundred requests at once', n
       },
     )
 
-  /** Failures that are counted, of the only account and network; its row of successes lies less far ahead than one failure. */
+  /** Counted failures of the only account; leaves out the row of its successes, which ends sooner than one failure. */
   async function failures() {
     const successes = 100 * limits.sign_ins.every
     const [row] = await one.rows<{ tries: number }>(

@@ -10,7 +10,7 @@ import { noDatabase, startWithoutData } from '../support/no-database.ts'
 import { type Answer, type Person, type Service, address, startService } from '../support/service.ts'
 
 const INCORRECT = 'Incorrect email or password'
-/** Too many to try here: resources/idempotency.test.ts. */
+/** Too high a limit to reach here: see resources/idempotency.test.ts. */
 const ELSEWHERE = 'idempotency_keys'
 const WRONG = 'wrong horse battery'
 const LINK_SENT = { message: 'If that email is registered, we sent a password recovery link' }
@@ -36,14 +36,14 @@ void test('limits', async (t) => {
   const recover = (email: string, from = freshNetwork()) =>
     call('POST', `/password-recovery/${email}`, { from })
 
-  /** Every limit: a call that counts by the one in question alone, from where it is told. */
+  /** For every limit, a call that counts towards it and reaches no other one first. */
   const counted: Record<
     Exclude<keyof typeof limits, typeof ELSEWHERE>,
     () => Promise<() => Promise<Answer>>
   > = {
     async login() {
       const [{ email }, from] = [await person(), freshNetwork()]
-      await signIn(email, 'correct horse battery', from) // so that it is no stranger's
+      await signIn(email, 'correct horse battery', from) // so that the account knows the network
       return () => signIn(email, WRONG, from)
     },
     async login_by_strangers() {
@@ -90,7 +90,7 @@ void test('limits', async (t) => {
   for (const name of Object.keys(counted) as (keyof typeof counted)[]) {
     const { burst, every, pause } = limits[name]
     await t.test(
-      `fault 22: beyond ${name}: 429, for as long as Retry-After says and no longer`,
+      `fault 22: beyond the limit ${name} a call is 429 for exactly as long as Retry-After says`,
       async (t) => {
         const attempt = await counted[name]()
         const start = performance.now()
@@ -109,7 +109,7 @@ void test('limits', async (t) => {
   }
 
   await t.test(
-    'fault 22: each further failure waits twice as long, and all is forgotten in the end',
+    'fault 22: each further wrong password doubles the wait, until all of them are forgotten',
     async (t) => {
       const attempt = await counted.login()
       let { refusal } = await exhaust(attempt)
@@ -145,7 +145,7 @@ void test('limits', async (t) => {
     t.strictSame(await attack(address()), await attack(known.email))
   })
 
-  await t.test('fault 24: successes are free', async (t) => {
+  await t.test('fault 24: right passwords do not count towards the limits of wrong ones', async (t) => {
     const { email, password } = await person()
     const from = freshNetwork()
     for (let round = 0; round < limits.login_network.burst + 20; round++)
@@ -158,11 +158,11 @@ void test('limits', async (t) => {
   })
 
   await t.test(
-    'fault 24: a right guess among too many at once is refused as the wrong ones are',
+    'fault 24: a right password is 429 if wrong ones reach the limit while it is compared',
     async (t) => {
       const { passwords } = service.app.auth
       const { verify } = passwords
-      /** What happens between the comparison of the next password and what comes of it. */
+      /** Runs something between the next password comparison and the use of its result. */
       const meanwhile = (happens: () => Promise<unknown>) => {
         passwords.verify = (hash, password, settle) => {
           passwords.verify = verify
@@ -192,7 +192,7 @@ void test('limits', async (t) => {
   )
 
   await t.test(
-    'fault 24: failures from everywhere stay under 100 an hour, and the owner gets in',
+    'fault 24: an account takes under 100 wrong passwords an hour, and its owner still gets in',
     async (t) => {
       const owner = await person()
       const own = Array.from({ length: knownNetworks.most }, freshNetwork)
@@ -204,7 +204,7 @@ void test('limits', async (t) => {
           as: owner,
           body: { current_password: WRONG, new_password: 'another horse battery' },
         })
-      // Everybody at once, over and over for an hour, also in two of the owner's networks and in a stolen session.
+      // For an hour: strangers, guesses from two of the owner's networks, and a stolen session, each up to its limit.
       const waysIn = [() => guess(freshNetwork())(), ...own.map(guess), change]
       let failures = 0
       for (let hour = 0; hour < 3600;) {
@@ -236,7 +236,7 @@ void test('limits', async (t) => {
     },
   )
 
-  await t.test('fault 24: only the networks that last signed in are known', async (t) => {
+  await t.test('fault 24: an account knows only the networks of its latest sign-ins', async (t) => {
     const { email, password } = await person()
     const networks = Array.from({ length: knownNetworks.most + 1 }, freshNetwork)
     for (const from of networks) t.equal((await signIn(email, password, from)).status, 200)
@@ -252,7 +252,7 @@ void test('limits', async (t) => {
     )
   })
 
-  await t.test('fault 23: one network however its address is written, and 5,001 others later', async (t) => {
+  await t.test('fault 23: a network has one limit in any spelling, and after 5,001 others too', async (t) => {
     let round = 0
     const rotating: [string, () => string][] = [
       ['within one /64', () => `fd00:1:2:3:${(round += 1).toString(16)}::1`],
@@ -280,7 +280,7 @@ void test('limits', async (t) => {
   }
   for (const [name, attempt] of Object.entries(overNetworks))
     await t.test(
-      `${name}: an IPv6 /48 has ten times the room of a /64, however many it asks from`,
+      `${name}: an IPv6 /48 has ten times the limit of a /64, over all its /64 networks together`,
       async (t) => {
         const { burst, every } = limits[name as keyof typeof limits]
         const left = 20
@@ -299,7 +299,7 @@ void test('limits', async (t) => {
     )
 
   await t.test(
-    'who shares a network with a guesser signs in all the same, where they did before',
+    'guesses from a network do not lock out a user who has signed in from it before',
     async (t) => {
       const [colleague, newcomer, office] = [await person(), await person(), freshNetwork()]
       t.equal((await signIn(colleague.email, colleague.password, office)).status, 200)
@@ -320,7 +320,7 @@ void test('limits', async (t) => {
   )
 
   await t.test(
-    'who shares a network with a guesser of their own password resets it, and is in',
+    'an owner who is 429 at home because of wrong passwords from there gets in by a reset',
     async (t) => {
       const [owner, home] = [await person(), freshNetwork()]
       t.equal((await signIn(owner.email, owner.password, home)).status, 200)
@@ -337,7 +337,7 @@ void test('limits', async (t) => {
     ['a verification', '/verify-email/resend', 'verification'],
   ] as const)
     await t.test(
-      `who shares a network with somebody who asks for many mails gets ${what} all the same`,
+      `a network at its mail limit is 429, but a user known from it is sent ${what} mail`,
       async (t) => {
         const [owner, newcomer, office] = [await person(), await person(), freshNetwork()]
         t.equal((await signIn(owner.email, owner.password, office)).status, 200)
@@ -357,7 +357,7 @@ void test('limits', async (t) => {
     )
 
   await t.test(
-    'a right current password is no failed guess, whatever is wrong with the new one',
+    'a right current password does not count as a wrong one, even if the new one is refused',
     async (t) => {
       const as = await person()
       const change = (current_password: string, new_password: string) =>
@@ -374,7 +374,7 @@ void test('limits', async (t) => {
     },
   )
 
-  await t.test('429 goes before 413, 415, 400 and 422, and those use nothing up', async (t) => {
+  await t.test('429 comes before 400, 413, 415 and 422; the last three count for no limit', async (t) => {
     const from = freshNetwork()
     const path = '/users/signup'
     const json = { 'content-type': 'application/json' }
@@ -393,7 +393,7 @@ void test('limits', async (t) => {
     isLimited(t, await call('POST', path, { from, body: '{', headers: json }))
   })
 
-  await t.test('fault 22: who changes their address can have only so many mails sent', async (t) => {
+  await t.test('fault 22: a change of address is 429 beyond the mail limit of the network', async (t) => {
     const move = (as: Person, email: string, from: string) =>
       call('PATCH', '/users/me', { as, body: { email }, from })
     const [taken, from] = [await person(), freshNetwork()]
@@ -409,7 +409,7 @@ void test('limits', async (t) => {
     t.equal((await move(ada, me.body.email.toUpperCase(), from)).status, 200, 'nor is the same address')
   })
 
-  await t.test('fault 11: no spelling of a path goes around a limit', async (t) => {
+  await t.test('fault 11: no spelling of a path gets around a limit', async (t) => {
     const from = freshNetwork()
     await exhaust(() => recover(address(), from))
     const paths = ['/password-recovery/a@b.co/', '/password-recovery/a%40b.co', '/%70assword-recovery/a@b.co']
@@ -418,7 +418,7 @@ void test('limits', async (t) => {
       t.equal((await call(method, paths[0]!, { from })).status, 405, 'other methods are told first')
     t.equal((await call('POST', `//api/v1${paths[0]}`, { from })).status, 404)
 
-    // The same network, so the same limit of mails.
+    // From the same network, so the mail limit is reached.
     const email = address()
     const resend = (path: string) => call('POST', path, { from, body: { email } })
     for (const path of [
@@ -452,7 +452,7 @@ void test('limits', async (t) => {
       t.equal((await guess(path)).status, 404, path)
   })
 
-  await t.test('nobody is named in what is stored, and what no longer counts is reaped', async (t) => {
+  await t.test('stored counters contain no email or IP address, and expired ones are deleted', async (t) => {
     const { email } = await person()
     await signIn(email, WRONG, '203.0.113.77')
     const stored = JSON.stringify([
@@ -471,7 +471,7 @@ void test('limits', async (t) => {
   })
 })
 
-void test('fault 18: X-Forwarded-For counts where TRUST_PROXY says so, as far as the proxy wrote it', async (t) => {
+void test('fault 18: X-Forwarded-For is believed from TRUST_PROXY alone, and only what proxies added', async (t) => {
   const service = await startService(t, { ...limited, TRUST_PROXY: '127.0.0.1, 10.0.0.0/8' })
   const recoverThrough = (proxy: string, forwarded: string) =>
     service.call('POST', `/password-recovery/${address()}`, {
@@ -492,7 +492,7 @@ void test('fault 18: X-Forwarded-For counts where TRUST_PROXY says so, as far as
   isAnswer(t, await recoverThrough(freshNetwork(), client), 200, LINK_SENT, 'nobody else is believed')
 })
 
-void test('while the database is away, what is limited gets 503 like everything else', async (t) => {
+void test('while the database is unreachable, requests to limited endpoints are 503', async (t) => {
   let fault: Error | undefined
   const app = await startWithoutData(
     t,

@@ -13,7 +13,7 @@ void test('a person with many sessions', async (t) => {
   cheapHashing(service)
   const { call, rows, person, signIn } = service
 
-  /** Sessions as other sign-ins have opened them, oldest first. */
+  /** Sessions as of earlier sign-ins, oldest first. */
   const openMany = ({ id }: Person, sessions: number) =>
     rows(sql`insert into sessions (user_id, credentials_version, created_at, expires_at)
       select ${id}, 0, now() - make_interval(mins => number), now() + interval '1 day'
@@ -21,7 +21,7 @@ void test('a person with many sessions', async (t) => {
   const live = async ({ id }: Person) =>
     (await rows(sql`select from sessions where user_id = ${id} and expires_at > now()`)).length
 
-  await t.test('has a hundred at most: the oldest ends as another one is opened', async (t) => {
+  await t.test('a sign-in of a user with 100 sessions ends the oldest one', async (t) => {
     const ada = await person()
     await openMany(ada, MOST_SESSIONS - 1)
     const oldest = sql`select id from sessions where user_id = ${ada.id} order by created_at limit 1`
@@ -32,7 +32,7 @@ void test('a person with many sessions', async (t) => {
     t.equal((await call('GET', '/users/me', { as: ada })).status, 200, 'no newer one')
   })
 
-  await t.test('has a hundred at most, however many are opened at once', async (t) => {
+  await t.test('30 sign-ins at once leave a user 100 sessions, all new ones among them', async (t) => {
     const [ada, bob] = [await person(), await person()]
     await openMany(ada, MOST_SESSIONS - 2)
     await openMany(bob, 5)
@@ -49,7 +49,7 @@ void test('a person with many sessions', async (t) => {
     )
   })
 
-  await t.test('those that are over do not count', async (t) => {
+  await t.test('expired sessions do not count towards the 100', async (t) => {
     const ada = await person()
     await openMany(ada, MOST_SESSIONS - 1)
     await rows(sql`insert into sessions (user_id, credentials_version, expires_at)
@@ -58,7 +58,7 @@ void test('a person with many sessions', async (t) => {
     t.equal((await call('GET', '/users/me', { as: ada })).status, 200)
   })
 
-  await t.test('signs in as quickly where there were far more before', { skip: !onPostgres }, async (t) => {
+  await t.test('a user with 50,000 sessions signs in and lists them', { skip: !onPostgres }, async (t) => {
     const ada = await person()
     await rows(sql`alter table sessions disable trigger limit_sessions`)
     await openMany(ada, 50_000)
@@ -67,7 +67,7 @@ void test('a person with many sessions', async (t) => {
     t.equal((await call('GET', SESSIONS, { as: ada })).status, 200)
   })
 
-  await t.test('is shown them in pages', async (t) => {
+  await t.test('a user lists their own sessions in pages, newest first', async (t) => {
     const ada = await person()
     await openMany(ada, 10)
     const all = (await call('GET', SESSIONS, { as: ada })).body

@@ -21,7 +21,7 @@ void test('one-time tokens', async (t) => {
   const ask = (email: string) => call('POST', `/password-recovery/${email}`)
   const administer = (id: string, body: object) => call('PATCH', `/users/${id}`, { as: admin, body })
 
-  /** The tokens that would work. */
+  /** The tokens that would work, oldest first. */
   const live = async ({ id }: { id: string }) => {
     const found = await rows<{ id: string }>(
       sql`select id from one_time_tokens where user_id = ${id} and expires_at > now() order by created_at, id`,
@@ -34,7 +34,7 @@ void test('one-time tokens', async (t) => {
     )
     return found.map(({ token_id }) => app.auth.oneTimeTokens.sign('reset_password', token_id))
   }
-  /** Somebody who asked three times, and the tokens of their mails. */
+  /** A user who asked for three recovery links, and their tokens. */
   const withThree = async () => {
     const person = await service.person()
     for (let asked = 0; asked < 3; asked++) await ask(person.email)
@@ -44,7 +44,7 @@ void test('one-time tokens', async (t) => {
     for (const token of tokens) isAnswer(t, await use(token), 400, INVALID)
   }
 
-  await t.test('a link works once', async (t) => {
+  await t.test('a recovery link works once', async (t) => {
     const ada = await service.person()
     const token = await resetToken(ada.email)
     isAnswer(t, await use(token), 200, DONE)
@@ -52,7 +52,7 @@ void test('one-time tokens', async (t) => {
     t.equal((await service.signIn(ada.email, NEW_PASSWORD)).status, 200)
   })
 
-  await t.test('fault 7: looking at a link uses nothing up, as mail scanners do it', async (t) => {
+  await t.test('fault 7: GET, HEAD and OPTIONS, as by a mail scanner, do not use a link up', async (t) => {
     const token = await resetToken((await service.person()).email)
     for (const method of ['GET', 'HEAD', 'OPTIONS'] as const) {
       await call(method, `/reset-password/?token=${token}`)
@@ -78,7 +78,7 @@ void test('one-time tokens', async (t) => {
   )
 
   await t.test(
-    'fault 7: each mail has a link of its own: a stranger who asks ends no link of the owner',
+    'fault 7: asking again leaves earlier links valid, so that strangers cannot revoke them',
     async (t) => {
       const ada = await service.person()
       for (let asked = 0; asked < 6; asked++) isAnswer(t, await ask(ada.email), 200, ASKED)
@@ -123,7 +123,7 @@ void test('one-time tokens', async (t) => {
     'an administrator deletes it': ({ id }) => call('DELETE', `/users/${id}`, { as: admin }),
   }
   for (const [event, happens] of Object.entries(killers)) {
-    await t.test(`all links are dead once ${event}`, async (t) => {
+    await t.test(`every recovery link of an account is 400 once ${event}`, async (t) => {
       const { person, tokens } = await withThree()
       t.equal(tokens.length, 3)
       t.equal((await happens(person, tokens)).status, 200)
@@ -131,7 +131,7 @@ void test('one-time tokens', async (t) => {
     })
   }
 
-  await t.test('they live on when something else about the account changes', async (t) => {
+  await t.test('recovery links survive other changes to the account', async (t) => {
     const { person, tokens } = await withThree()
     await administer(person.id, { full_name: 'Ada L.', is_superuser: true })
     await administer(person.id, { email: person.email.toUpperCase() })
@@ -141,7 +141,7 @@ void test('one-time tokens', async (t) => {
     isAnswer(t, await use(tokens[0]!), 200, DONE)
   })
 
-  await t.test('a used link stays dead when the account is deleted and made again', async (t) => {
+  await t.test('a used link stays 400 after the account is deleted and created again', async (t) => {
     const ada = await service.person()
     const token = await resetToken(ada.email)
     isAnswer(t, await use(token), 200, DONE)
@@ -151,7 +151,7 @@ void test('one-time tokens', async (t) => {
     isAnswer(t, await use(token), 400, INVALID)
   })
 
-  await t.test('a deactivated user is told so, and the link works after reactivation', async (t) => {
+  await t.test('the link of a deactivated user is 400, and works after reactivation', async (t) => {
     const ada = await service.person()
     const token = await resetToken(ada.email)
     await administer(ada.id, { is_active: false })
@@ -161,7 +161,7 @@ void test('one-time tokens', async (t) => {
     isAnswer(t, await use(token), 200, DONE)
   })
 
-  await t.test('an expired link is dead, and another can be asked for', async (t) => {
+  await t.test('an expired link is 400, and the user can ask for another', async (t) => {
     const { person, tokens } = await withThree()
     await rows(sql`update one_time_tokens set expires_at = now() where user_id = ${person.id}`)
     await allDead(t, tokens)
@@ -172,7 +172,7 @@ void test('one-time tokens', async (t) => {
     isAnswer(t, await use(fresh), 200, DONE)
   })
 
-  await t.test('a link lives as long as the setting says', async (t) => {
+  await t.test('a recovery link is valid for an hour, a welcome link for two days', async (t) => {
     const ada = await service.person()
     await ask(ada.email)
     const { body } = await call('POST', '/users/', {
@@ -187,7 +187,7 @@ void test('one-time tokens', async (t) => {
     t.strictSame(lives, { [ada.id]: 3600, [body.id]: 48 * 3600 }, 'an hour; a welcome two days')
   })
 
-  await t.test('a link that was forged or altered is dead', async (t) => {
+  await t.test('a forged or altered link is 400', async (t) => {
     const token = await resetToken((await service.person()).email)
     const other = await resetToken((await service.person()).email)
     const [id, mac] = token.split('.') as [string, string]

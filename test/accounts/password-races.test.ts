@@ -24,14 +24,14 @@ void test('races about passwords', needsPostgres, async (t) => {
       as: person,
       body: { current_password: person.password, new_password },
     })
-  /** Which of these the account takes. */
+  /** Which of these passwords sign in. */
   async function inForce({ email }: Person, passwords: readonly string[]) {
     const answers = await Promise.all(passwords.map((password) => signIn(email, password)))
     return passwords.filter((_, at) => answers[at]?.status === 200)
   }
 
   interface Change {
-    /** What is needed before; the time that it takes is not part of the race. */
+    /** Prepares the change, outside of the race. */
     prepare?: (person: Person) => Promise<string>
     happens(person: Person, token: string): Promise<Answer>
     /** The password afterwards, if one can sign in at all. */
@@ -62,7 +62,7 @@ void test('races about passwords', needsPostgres, async (t) => {
     for (const outdated of [false, true]) {
       const renewing = outdated ? ', and would renew the hash' : ''
       await t.test(
-        `fault 13: a sign-in that knew the old password${renewing} while ${event} gets no session`,
+        `fault 13: a sign-in that has matched the old password${renewing} while ${event} gets no session`,
         async (t) => {
           const person = await service.person()
           const token = (await prepare?.(person)) ?? ''
@@ -72,7 +72,7 @@ void test('races about passwords', needsPostgres, async (t) => {
           await reached
           t.equal((await happens(person, token)).status, 200)
           release()
-          // The password is still right where the account alone changed, and only then is that told.
+          // Only a deactivated user is told so: their password is still right.
           isAnswer(t, await login, 400, event === 'the user is deactivated' ? 'Inactive user' : INCORRECT)
           await isRight(t, person, await login)
         },
@@ -80,7 +80,7 @@ void test('races about passwords', needsPostgres, async (t) => {
     }
 
     await t.test(
-      `fault 13: sign-ins while ${event}, ${ROUNDS} times at whatever moment: no session lives, nothing is undone`,
+      `fault 13: sign-ins while ${event} leave no session and undo nothing, in ${ROUNDS} rounds`,
       async (t) => {
         for (let round = 0; round < ROUNDS; round++) {
           const person = await service.person()
@@ -113,7 +113,7 @@ void test('races about passwords', needsPostgres, async (t) => {
   )
 
   await t.test(
-    'the owner changes the password while another device signs in and renews the hash',
+    'a change of password succeeds while another device signs in and renews the hash',
     async (t) => {
       const person = await service.person()
       await makeOutdated(person)
@@ -128,7 +128,7 @@ void test('races about passwords', needsPostgres, async (t) => {
   )
 
   await t.test(
-    'of two sessions that change the password at once, one does, and it alone goes on',
+    'of two sessions that change the password at once, one succeeds and ends the other',
     async (t) => {
       for (let round = 0; round < ROUNDS; round++) {
         const person = await service.person()
@@ -144,7 +144,7 @@ void test('races about passwords', needsPostgres, async (t) => {
     },
   )
 
-  await t.test('changed in three ways at once, the password is one that somebody was told', async (t) => {
+  await t.test('of three password changes at once, the one in force was answered 200', async (t) => {
     for (let round = 0; round < ROUNDS; round++) {
       const person = await service.person()
       const token = await resetToken(person.email)
@@ -162,7 +162,7 @@ void test('races about passwords', needsPostgres, async (t) => {
     }
   })
 
-  await t.test('two links of one user used at once, while more are asked for: one counts', async (t) => {
+  await t.test('of two recovery links used at once, while more are asked for, one works', async (t) => {
     for (let round = 0; round < ROUNDS; round++) {
       const person = await service.person()
       const links = [await resetToken(person.email), await resetToken(person.email)]
@@ -193,7 +193,7 @@ void test('races about passwords', needsPostgres, async (t) => {
     'the user is deleted': ({ id }) => call('DELETE', `/users/${id}`, { as: admin }),
   }
   for (const [event, happens] of Object.entries(spoilers)) {
-    await t.test(`a link that was good until ${event} changes nothing any more`, async (t) => {
+    await t.test(`a reset changes nothing if ${event} while it hashes`, async (t) => {
       const person = await service.person()
       const [link, other] = [await resetToken(person.email), await resetToken(person.email)]
       const { reached, release } = holdNext(service, 'hash')

@@ -18,7 +18,7 @@ function priorityOf(thread: string): number {
   return Number(fields.split(' ')[16])
 }
 
-/** With a bound so low that it can be reached; all but one test stay below. */
+/** With a queue so short that one test can fill it; the others stay below. */
 const hashing = { cost: COST, running: 1, waiting: 1, patience: 60_000 }
 
 void test('passwords', async (t) => {
@@ -33,7 +33,7 @@ void test('passwords', async (t) => {
   }
   const setHash = (hash: string) => rows(sql`update users set hashed_password = ${hash} where id = ${ada.id}`)
 
-  await t.test('hashes are those of the FastAPI template, so that either service knows them', async (t) => {
+  await t.test('password hashes have the algorithm and parameters of the FastAPI template', async (t) => {
     const [one, other] = [await hashOf(ada), await hashOf(await service.person())]
     t.match(one, CURRENT)
     t.match(other, CURRENT)
@@ -42,7 +42,7 @@ void test('passwords', async (t) => {
     t.equal(await hashOf(ada), one, 'a current hash is left alone')
   })
 
-  await t.test('hashing gives way to other requests', onLinux, async (t) => {
+  await t.test('hashing runs in threads of a lower priority', onLinux, async (t) => {
     await signIn(ada.email, ada.password)
     const threads = readdirSync('/proc/self/task').map((thread) => priorityOf(thread))
     t.ok(Math.max(...threads) > Math.min(...threads), `priorities of threads: ${threads.join(' ')}`)
@@ -59,7 +59,7 @@ void test('passwords', async (t) => {
     argon2i: await argon2(ada.password, { ...few, algorithm: 1 }),
   }
   for (const [kind, hash] of Object.entries(outdated)) {
-    await t.test(`${kind}: people sign in as before, and get a current hash`, async (t) => {
+    await t.test(`a user whose hash is ${kind} signs in, and gets a current hash`, async (t) => {
       await setHash(hash)
       isAnswer(t, await signIn(ada.email, 'wrong horse battery'), 400, INCORRECT)
       t.equal(await hashOf(ada), hash, 'a wrong password renews nothing')
@@ -73,7 +73,7 @@ void test('passwords', async (t) => {
   }
 
   await t.test(
-    'a hash that is damaged or of an unknown kind matches nothing, and breaks nothing',
+    'a sign-in with a damaged hash, or one of an unknown kind, is 400 and breaks nothing',
     async (t) => {
       const good = outdated['argon2id of fewer passes']
       for (const hash of [
@@ -121,7 +121,7 @@ void test('passwords', async (t) => {
   })
 
   await t.test(
-    'fault 1: what is refused takes as long, whatever the hash, the reason and the queue',
+    'fault 1: a refused password takes a minimum time, whatever the hash, reason and queue',
     async (t) => {
       const failing = 300
       const slow = passwords({ running: 1, waiting: 100, patience: 60_000, failing })
@@ -147,7 +147,7 @@ void test('passwords', async (t) => {
         const took = await time(verify)
         t.ok(took >= failing, `${what}: ${took.toFixed(0)} ms`)
       }
-      // In the queue for longer than that, a cheap hash still shows nothing.
+      // Also after a wait in the queue that is longer than the minimum.
       const before = Array.from({ length: 8 }, () => time(() => slow.hash('x')))
       const last = time(() => slow.verify('!', 'x'))
       const waited = Math.max(...(await Promise.all(before)))
@@ -161,8 +161,8 @@ void test('passwords', async (t) => {
     },
   )
 
-  await t.test('more than can be hashed is turned away at once, and the service goes on', async (t) => {
-    // For most of a second of a core, within which what is turned away at once is.
+  await t.test('sign-ins beyond the queue for hashing are 503 at once, and reads are served', async (t) => {
+    // Takes most of a second of one core: refusals have to come before that.
     const slow = await argon2(ada.password, { memoryCost: 65_536, timeCost: 15, parallelism: 1 })
     const people = await rows<{ email: string }>(
       sql`insert into users (email, hashed_password)
@@ -175,7 +175,7 @@ void test('passwords', async (t) => {
       return answer
     })
     await Promise.race(logins)
-    // One is being verified, one waits: whatever needs a hash is turned away, and nothing else is.
+    // One is being verified and one waits: other requests that need a hash are 503, and no others.
     const signup = { email: address(), password: ada.password }
     const busy = { status: 503, headers: { 'retry-after': '1' }, body: { detail: 'Service Unavailable' } }
     const [made, long, read] = await Promise.all([
@@ -195,7 +195,7 @@ void test('passwords', async (t) => {
   })
 })
 
-void test('fault 14: all of a password counts, whatever it is made of', async (t) => {
+void test('fault 14: every character of a password counts, whatever its script', async (t) => {
   const { call, person, signIn } = await startService(t)
   const long = 'x'.repeat(89)
   const one = await person({ password: `${long}a${'y'.repeat(10)}` })

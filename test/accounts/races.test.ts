@@ -11,7 +11,7 @@ const LAST = 'The last active superuser cannot be removed'
 const GONE = 'Could not validate credentials'
 const password = 'correct horse battery'
 
-/** Another spelling of the same address for each number. */
+/** The address in another case for each number. */
 const spelled = (email: string, number: number) =>
   [...email].map((letter, at) => ((number >> (at % 5)) & 1 ? letter.toUpperCase() : letter)).join('')
 
@@ -24,7 +24,7 @@ void test('races', needsPostgres, async (t) => {
   const count = async (query: ReturnType<typeof sql>) => (await rows(query)).length
 
   await t.test(
-    'fault 8: one address, signed up 20 times at once in different case, is one user',
+    'fault 8: 20 sign-ups at once with one address in different case create one user',
     async (t) => {
       for (let round = 0; round < ROUNDS; round++) {
         const email = address()
@@ -41,7 +41,7 @@ void test('races', needsPostgres, async (t) => {
     },
   )
 
-  await t.test('an address that is wanted in every way at once goes to one', async (t) => {
+  await t.test('of sign-ups, creations and changes to one address at once, one succeeds', async (t) => {
     const [ada, bob] = [await service.person(), await service.person()]
     for (let round = 0; round < ROUNDS; round++) {
       const email = address()
@@ -78,7 +78,7 @@ void test('races', needsPostgres, async (t) => {
   ]
   for (const [what, first, second] of pairs) {
     await t.test(
-      `fault 12: two superusers who ${what} at once leave one, and a service that is administered`,
+      `fault 12: of two superusers who ${what} at once, one succeeds and one active superuser is left`,
       async (t) => {
         for (let round = 0; round < ROUNDS; round++) {
           const [one, other] = [await service.person(), await service.person()]
@@ -87,7 +87,7 @@ void test('races', needsPostgres, async (t) => {
           t.equal(await count(sql`select from users where is_superuser and is_active`), 1)
           t.equal(answers.filter(({ status }) => status === 200).length, 1)
           const refused = answers.find(({ status }) => status !== 200)
-          // It came too late, or its own token died first.
+          // It would remove the last superuser, or its own session was ended before.
           if (refused?.status === 401) isAnswer(t, refused, 401, GONE)
           else if (refused) isAnswer(t, refused, 403, LAST)
         }
@@ -96,7 +96,7 @@ void test('races', needsPostgres, async (t) => {
     )
   }
 
-  /** What somebody may be doing at the moment when their account is deleted, and the answers that make sense. */
+  /** What a user may be doing while their account is deleted, and which answers are right. */
   const busy: Record<string, { does(person: Person): Promise<Answer>; answers: readonly number[] }> = {
     'makes a paper': {
       does: (person) => call('POST', '/papers/', { as: person, body: { title: 'Late' } }),
@@ -112,7 +112,7 @@ void test('races', needsPostgres, async (t) => {
           as: person,
           body: { current_password: password, new_password: `${password}!` },
         }),
-      // A second change no longer has the password right.
+      // 400 for a second change, as the current password is no longer right.
       answers: [200, 400, 401],
     },
     'is changed by an administrator': {
@@ -130,7 +130,7 @@ void test('races', needsPostgres, async (t) => {
     },
   }
   for (const [what, { does, answers: sensible }] of Object.entries(busy)) {
-    await t.test(`whoever ${what} while being deleted gets an answer, and nothing stays`, async (t) => {
+    await t.test(`a user who ${what} while being deleted gets an answer, and leaves no rows`, async (t) => {
       for (let round = 0; round < ROUNDS; round++) {
         const person = await service.person()
         const removes =
@@ -148,7 +148,7 @@ void test('races', needsPostgres, async (t) => {
           t.ok(sensible.includes(status), `round ${round}: ${status} ${text}`)
         const { id } = person
         t.equal(await count(sql`select from users where id = ${id} and deleted_at is null`), 0)
-        // What is left of them goes behind the answer (database/upkeep/removal.ts).
+        // Rows are deleted after the answer (database/upkeep/removal.ts).
         await until(async () => (await count(sql`select from users where id = ${id}`)) === 0)
         t.equal(await count(sql`select from papers where owner_id = ${id}`), 0)
         t.equal(await count(sql`select from sessions where user_id = ${id}`), 0)
@@ -159,15 +159,14 @@ void test('races', needsPostgres, async (t) => {
 
   const blocked = sql`select from pg_stat_activity
     where datname = current_database() and wait_event_type = 'Lock'`
-  /** One connection never waits. */
   const held = ROUNDS
-  await t.test('a change and a deletion that waited for one user do not block each other', async (t) => {
+  await t.test('a change and a deletion that both wait for one user do not deadlock', async (t) => {
     for (let round = 0; round < held; round++) {
       const { id } = await service.person()
       const calls: Promise<Answer>[] = []
       await service.app.db.transaction(async (other) => {
         await other.execute(sql`update users set full_name = 'held' where id = ${id}`)
-        // Not in the same moment: they would go down one connection, one after the other.
+        // Not at the same moment: both would be sent over one connection, one after the other.
         calls.push(call('PATCH', `/users/${id}`, { as: admin, body: { full_name: 'Late' } }))
         await until(async () => (await count(blocked)) >= 1)
         calls.push(call('DELETE', `/users/${id}`, { as: admin }))
@@ -179,7 +178,7 @@ void test('races', needsPostgres, async (t) => {
     }
   })
 
-  await t.test('of administrators who delete one user at once, one did it', async (t) => {
+  await t.test('of three deletions of one user at once, one is 200 and the others are 404', async (t) => {
     for (let round = 0; round < ROUNDS; round++) {
       const { id } = await service.person()
       const answers = await Promise.all([1, 2, 3].map(() => call('DELETE', `/users/${id}`, { as: admin })))

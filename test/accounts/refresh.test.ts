@@ -17,7 +17,7 @@ const SESSIONS = '/users/me/sessions'
 const NEW_PASSWORD = 'another horse battery'
 const HERE = '203.0.113.7'
 
-/** A person in one of their sessions. */
+/** A user in one of their sessions. */
 interface Device extends Person {
   readonly session: string
   readonly refresh_token: string
@@ -70,7 +70,7 @@ void test('sessions', async (t) => {
     rows(
       sql`update sessions set refreshed_at = now() - make_interval(secs => ${seconds}::integer) where id = ${of.session}`,
     )
-  /** Uses the access token, and waits until that is noted. */
+  /** Uses the access token, and waits until that is stored. */
   async function isSeen(of: Device) {
     await me(of)
     const noted = sql`select from sessions where id = ${of.session} and seen_generation = generation`
@@ -104,7 +104,7 @@ void test('sessions', async (t) => {
   })
 
   await t.test(
-    'a refresh asks for no access token, and whatever comes along with it does not matter',
+    'a refresh needs no access token, and an Authorization header sent with it is ignored',
     async (t) => {
       let of = await anybody()
       for (const authorization of ['Bearer nonsense', `Bearer ${admin.token}`, 'Basic x']) {
@@ -121,7 +121,7 @@ void test('sessions', async (t) => {
     },
   )
 
-  await t.test('fault 5: an answer that was lost can be asked for again for a minute', async (t) => {
+  await t.test('fault 5: a used refresh token gives the same next one again for a minute', async (t) => {
     const first = await anybody()
     const lost = await refreshed(first)
     await longAgo(first, 50)
@@ -134,7 +134,7 @@ void test('sessions', async (t) => {
   })
 
   await t.test(
-    'an answer that was lost can be asked for again as long as nobody used what came with it',
+    'a used refresh token gives the same next one again until the new access token is used',
     async (t) => {
       const first = await anybody()
       const lost = await refreshed(first)
@@ -151,7 +151,7 @@ void test('sessions', async (t) => {
   )
 
   await t.test(
-    'tokens of before an upgrade are good, and end the session after a minute as they did',
+    'tokens from before an upgrade are valid, and their reuse after a minute ends the session',
     async (t) => {
       const first = await anybody()
       const second = await refreshed(first)
@@ -185,7 +185,7 @@ void test('sessions', async (t) => {
     },
   }
   for (const [which, happens] of Object.entries(stolen)) {
-    await t.test(`fault 5: ${which}, used again, ends the session, and its owner is told`, async (t) => {
+    await t.test(`fault 5: a reused refresh token ends its session with a mail: ${which}`, async (t) => {
       const first = await anybody()
       const elsewhere = await device(first, 'another browser')
       const second = await refreshed(first)
@@ -205,7 +205,7 @@ void test('sessions', async (t) => {
     })
   }
 
-  await t.test('fault 3: what is no refresh token of ours ends nothing and tells nothing', async (t) => {
+  await t.test('fault 3: a forged refresh token is 401, ends no session and sends no mail', async (t) => {
     const [first, other] = [await anybody(), await anybody()]
     const of = await refreshed(first)
     const [id, generation, mac] = of.refresh_token.split('.') as [string, string, string]
@@ -244,7 +244,7 @@ void test('sessions', async (t) => {
     t.strictSame(await notices(of), [])
   })
 
-  await t.test('fault 3: a refresh token opens no other door', async (t) => {
+  await t.test('fault 3: a refresh token is refused in place of any other kind of token', async (t) => {
     const of = await anybody()
     const bearer = { headers: { authorization: `Bearer ${of.refresh_token}` } }
     refusesToken(t, await call('GET', '/users/me', bearer))
@@ -255,7 +255,7 @@ void test('sessions', async (t) => {
     isAnswer(t, await call('POST', '/reset-password/', { body: reset }), 400, 'Invalid token')
   })
 
-  await t.test('a session ends so many days after its last refresh, and after 180 in any case', async (t) => {
+  await t.test('a session ends 7 days after its last refresh, and after 180 days in any case', async (t) => {
     const of = await anybody()
     const close = async (days: number) => {
       const left = (await stored(of))!.days_left
@@ -278,7 +278,7 @@ void test('sessions', async (t) => {
     t.strictSame(await notices(of), [], 'which is no theft')
   })
 
-  await t.test('an expired session is worth nothing, is not shown, and is cleared away', async (t) => {
+  await t.test('an expired session is 401, is not listed, and is deleted by the reaper', async (t) => {
     const of = await anybody()
     const other = await device(of)
     await rows(sql`update sessions set expires_at = now() where id = ${of.session}`)
@@ -318,7 +318,7 @@ void test('sessions', async (t) => {
       }),
   }
   for (const [cause, happens] of Object.entries(causes)) {
-    await t.test(`fault 2: after ${cause} no refresh token of the user is worth anything`, async (t) => {
+    await t.test(`fault 2: after ${cause} every refresh token of the user is 401`, async (t) => {
       const boss = await service.superuser()
       const devices = [await device(boss), await refreshed(await device(boss))]
       t.equal((await happens(devices[0]!)).status, 200)
@@ -328,7 +328,7 @@ void test('sessions', async (t) => {
   }
 
   await t.test(
-    'fault 2: another program deactivates a user: their refresh tokens sleep as well',
+    'fault 2: refresh tokens of a user whom another program deactivated are 401 as well',
     async (t) => {
       const of = await anybody()
       await rows(sql`update users set is_active = false where id = ${of.id}`)
@@ -336,7 +336,7 @@ void test('sessions', async (t) => {
     },
   )
 
-  await t.test('after a change of password by its owner, this session goes on, and no other', async (t) => {
+  await t.test('a change of password ends every other session of the user, and keeps this one', async (t) => {
     const [here, there] = [await anybody(), await anybody()]
     const other = await device(here)
     const body = { current_password: here.password, new_password: NEW_PASSWORD }
@@ -346,7 +346,7 @@ void test('sessions', async (t) => {
     await isIn(t, await refreshed(there), "somebody else's")
   })
 
-  await t.test('who signs out is out, with everything of that session, and on no other device', async (t) => {
+  await t.test('a sign-out ends its session with all tokens of it, and no other session', async (t) => {
     const of = await anybody()
     const other = await device(of)
     const next = await refreshed(of)
@@ -357,7 +357,7 @@ void test('sessions', async (t) => {
     asksForToken(t, await call('POST', '/login/logout'))
   })
 
-  await t.test('a person sees where they are signed in, newest first, and nobody else does', async (t) => {
+  await t.test('a user lists their own sessions, newest first, with device and IP address', async (t) => {
     const person = await service.person()
     await call('POST', '/login/logout', { as: person })
     const phone = await device(person, 'a phone', '198.51.100.2')
@@ -394,7 +394,7 @@ void test('sessions', async (t) => {
     )
   })
 
-  await t.test('a person ends one of their sessions, and never one of somebody else', async (t) => {
+  await t.test('a user can end each of their sessions; one of another user is 404', async (t) => {
     const [mine, another] = [await anybody(), await anybody()]
     const phone = await device(mine)
     const end = (id: string, as: Person = mine) => call('DELETE', `${SESSIONS}/${id}`, { as })
@@ -413,7 +413,7 @@ void test('sessions', async (t) => {
     asksForToken(t, await call('DELETE', `${SESSIONS}/${another.session}`))
   })
 
-  await t.test('a person ends all other sessions at once, and never one of somebody else', async (t) => {
+  await t.test('a user can end all their other sessions at once, and none of another user', async (t) => {
     const [mine, another] = [await anybody(), await anybody()]
     const others = [await device(mine), await refreshed(await device(mine))]
     isAnswer(t, await call('DELETE', SESSIONS, { as: mine }), 200, { message: 'Other sessions ended' })
@@ -449,7 +449,7 @@ void test('sessions', async (t) => {
     await rows(sql`drop trigger note on sessions`)
   })
 
-  await t.test('a last use that cannot be written concerns nobody', async (t) => {
+  await t.test('a request succeeds even if the last use of its session cannot be written', async (t) => {
     const [of, before] = [await anybody(), log.lines.length]
     await rows(
       sql.raw(`

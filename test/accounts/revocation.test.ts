@@ -5,7 +5,7 @@ import { type Person, type Service, startService } from '../support/service.ts'
 
 const NEW_PASSWORD = 'another horse battery'
 
-/** What a person or an administrator does about an account that somebody else is in. */
+/** What a user or a superuser does about an account that somebody else is signed in to. */
 const causes: Record<string, (service: Service, of: Person) => Promise<{ status: number }>> = {
   'a reset': async ({ call, resetToken }, { email }) =>
     call('POST', '/reset-password/', {
@@ -32,7 +32,7 @@ void test('revocation', async (t) => {
 
   for (const [cause, happens] of Object.entries(causes)) {
     await t.test(
-      `fault 2: ${cause} cuts every token of the user off on the next call, and nobody else's`,
+      `fault 2: after ${cause} every access token of the user is 401 at once, and no other user's`,
       async (t) => {
         const of = await service.superuser()
         const bystander = await service.superuser()
@@ -51,7 +51,7 @@ void test('revocation', async (t) => {
     )
   }
 
-  await t.test('one’s own deletion ends every session, on every device', async (t) => {
+  await t.test('a user who deletes their account is signed out on every device', async (t) => {
     const ada = await service.person()
     const sessions = [ada, await again(ada)]
     t.equal((await call('DELETE', '/users/me', { as: ada })).status, 200)
@@ -59,7 +59,7 @@ void test('revocation', async (t) => {
   })
 
   await t.test(
-    'fault 2: one’s own change of password ends every other session, and this one goes on',
+    'fault 2: a change of password ends every other session of the user, and keeps this one',
     async (t) => {
       const ada = await service.person()
       const [others, bystander] = [[await again(ada), await again(ada)], await service.person()]
@@ -77,7 +77,7 @@ void test('revocation', async (t) => {
     },
   )
 
-  await t.test('a change that is refused ends nothing', async (t) => {
+  await t.test('a refused change of password, update or reset ends no session', async (t) => {
     const ada = await service.person()
     const other = await again(ada)
     const wrong = { current_password: 'wrong horse battery', new_password: NEW_PASSWORD }
@@ -89,7 +89,7 @@ void test('revocation', async (t) => {
     for (const session of [ada, other]) t.equal((await me(session)).status, 200)
   })
 
-  await t.test('changes that are no reason to sign anybody out do not', async (t) => {
+  await t.test('a new name, a promotion or an unchanged flag ends no session', async (t) => {
     const ada = await service.person()
     for (const body of [
       { full_name: 'Ada L.' },
@@ -109,7 +109,7 @@ void test('revocation', async (t) => {
   })
 
   await t.test(
-    'reactivation does not revive a session: whoever was in has to know the password',
+    'a session that deactivation ended stays 401 after reactivation and a new sign-in',
     async (t) => {
       const ada = await service.person()
       for (const is_active of [false, true])
@@ -120,7 +120,7 @@ void test('revocation', async (t) => {
     },
   )
 
-  await t.test('promotion after demotion does not revive one either', async (t) => {
+  await t.test('a session that a demotion ended stays 401 after a promotion', async (t) => {
     const boss = await service.superuser()
     for (const is_superuser of [false, true])
       await call('PATCH', `/users/${boss.id}`, { as: admin, body: { is_superuser } })

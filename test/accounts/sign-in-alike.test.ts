@@ -13,7 +13,7 @@ const OWN = 'correct horse battery'
 const UNVERIFIED = 'Email not verified'
 const WRONG = 'Incorrect email or password'
 
-/** What a stranger does with an address, one after the other. */
+/** A request of a stranger with an address; a sequence of them is sent in order. */
 type Step = readonly ['signs up' | 'signs in', password: string]
 
 const SEQUENCES: Record<string, readonly Step[]> = {
@@ -56,7 +56,7 @@ const SEQUENCES: Record<string, readonly Step[]> = {
   ],
 }
 
-void test('where verification is required, nobody learns by signing up and in who has an account', async (t) => {
+void test('where verification is required, sign-up and sign-in do not reveal who has an account', async (t) => {
   const service = await startService(t, {
     EMAIL_VERIFICATION: 'required',
     RATE_LIMIT_ENABLED: 'true',
@@ -70,7 +70,7 @@ void test('where verification is required, nobody learns by signing up and in wh
     call('POST', '/users/signup', { body: { email, password }, headers })
   const administer = (id: string, body: object) => call('PATCH', `/users/${id}`, { as: admin, body })
 
-  /** Somebody who signed up, and mostly verified their address. */
+  /** A user who signed up, and by default verified their address. */
   async function owner(isVerified = true) {
     const email = address()
     const { body } = await signUp(email, OWN)
@@ -109,7 +109,7 @@ void test('where verification is required, nobody learns by signing up and in wh
     },
   }
 
-  /** All that a stranger sees of it. */
+  /** All that a stranger sees in the answers. */
   async function seen(email: string, steps: readonly Step[]) {
     const headers = someNetwork()
     const answers: object[] = []
@@ -133,21 +133,21 @@ void test('where verification is required, nobody learns by signing up and in wh
         t.strictSame(await seen(await make(), steps), expected, `an address ${kind}`)
     })
 
-  await t.test('whoever signed up and did not verify is told so', async (t) => {
+  await t.test('the right password of an unverified account is 400 "Email not verified"', async (t) => {
     const { email } = await owner(false)
     isAnswer(t, await signIn(email, OWN), 400, UNVERIFIED)
     isAnswer(t, await signIn(email, FIRST), 400, WRONG)
     isAnswer(t, await signIn(address(), FIRST), 400, WRONG)
   })
 
-  await t.test('what a stranger claims opens nothing, and its owner signs in as before', async (t) => {
+  await t.test('a sign-up with a taken address gives no access, and the owner still signs in', async (t) => {
     const { email } = await owner()
     await signUp(email, FIRST)
     isAnswer(t, await signIn(email, FIRST), 400, UNVERIFIED)
     t.equal((await signIn(email, OWN)).status, 200)
   })
 
-  await t.test('a claim ends as the owner shows that the address is theirs', async (t) => {
+  await t.test('a stranger’s sign-up is forgotten once the owner verifies or resets', async (t) => {
     const [verifier, known] = [await owner(false), await owner()]
     for (const { email } of [verifier, known]) await signUp(email, FIRST)
     const [mail] = await rows<{ token_id: string }>(
@@ -162,7 +162,7 @@ void test('where verification is required, nobody learns by signing up and in wh
     t.equal((await signIn(known.email, SECOND)).status, 200)
   })
 
-  await t.test('a claim does not follow an account to another address', async (t) => {
+  await t.test('a stranger’s sign-up does not follow the account to another address', async (t) => {
     const { email, id } = await owner()
     await signUp(email, FIRST)
     const moved = `moved-${randomUUID()}@example.com`

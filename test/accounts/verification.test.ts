@@ -12,7 +12,7 @@ const INVALID = 'Invalid token'
 const VERIFIED = { message: 'Email verified successfully' }
 const ASKED = { message: 'If that email is registered and not verified, we sent a verification link' }
 const HERE = '203.0.113.7'
-/** The program that sends requests of tests. */
+/** The user agent of the requests that tests inject. */
 const DEVICE = 'lightMyRequest'
 const env = { TRUST_PROXY: '127.0.0.1', RATE_LIMIT_ENABLED: 'false' }
 
@@ -23,11 +23,11 @@ interface Mail {
   readonly params: Record<string, string | null>
 }
 
-/** What these tests do over and over. */
+/** Requests and queries that these tests share. */
 function acts(service: Service) {
   const { app, call, rows, admin } = service
   const headers = { 'x-forwarded-for': HERE }
-  /** Without notices that a test had a recovery link shown to it. */
+  /** Without the notices that resetToken() causes. */
   const mailsTo = (email: string) =>
     rows<Mail>(
       sql`select message, recipient, token_id, params from emails
@@ -71,7 +71,7 @@ void test('verification, optional', async (t) => {
       sql`select id from one_time_tokens where user_id = ${id} and purpose = 'verify_email' and expires_at > now()`,
     )
 
-  await t.test('who signs up is mailed a link, once, and its use verifies the address', async (t) => {
+  await t.test('a sign-up is mailed one link, which verifies the address once', async (t) => {
     const email = `Ada.${address()}`
     const { body } = await signup(email)
     t.equal(body.is_verified, false)
@@ -86,7 +86,7 @@ void test('verification, optional', async (t) => {
     t.strictSame(await messagesTo(email), ['verification'], 'there is nothing to verify any more')
   })
 
-  await t.test('fault 6: the mail says when and from where the account was made', async (t) => {
+  await t.test('fault 6: the verification mail says when and from where the account was made', async (t) => {
     const email = address()
     const { body } = await signup(email)
     const [mail] = await mailsTo(email)
@@ -100,7 +100,7 @@ void test('verification, optional', async (t) => {
     t.equal(Date.parse(made_at!) - Date.parse(again!.params.made_at!), 3 * 24 * 3600_000)
   })
 
-  await t.test('fault 6: who registered your address before you is out once you reset', async (t) => {
+  await t.test('fault 6: a reset signs out whoever registered the address before its owner', async (t) => {
     const email = address()
     await signup(email, { full_name: 'Mallory' })
     const { body: first } = await signIn(email, password)
@@ -120,7 +120,7 @@ void test('verification, optional', async (t) => {
     t.equal((await signIn(email, NEW_PASSWORD)).status, 200)
   })
 
-  await t.test('asking for a link tells nobody who is registered, and mails those who need it', async (t) => {
+  await t.test('asking for a link reveals no account, and mails only active, unverified users', async (t) => {
     const [known, verified, inactive] = [
       await service.person(),
       await service.person(),
@@ -142,7 +142,7 @@ void test('verification, optional', async (t) => {
     isRefused(t, await call('POST', '/verify-email/resend'), ['body'])
   })
 
-  await t.test('fault 7: each mail has a link of its own, and all are dead once one is used', async (t) => {
+  await t.test('fault 7: each mail has a link of its own, and all are 400 once one is used', async (t) => {
     const email = address()
     const { body } = await signup(email)
     for (let asked = 0; asked < 5; asked++) await resend(email)
@@ -185,7 +185,7 @@ void test('verification, optional', async (t) => {
     },
   )
 
-  await t.test('fault 7: looking at a link uses nothing up', async (t) => {
+  await t.test('fault 7: GET, HEAD and OPTIONS of a link do not use it up', async (t) => {
     const email = address()
     await signup(email)
     const [link] = await linksTo(email)
@@ -195,7 +195,7 @@ void test('verification, optional', async (t) => {
     isAnswer(t, await verify(link!), 200, VERIFIED)
   })
 
-  await t.test('fault 3: no other token verifies an address, and this one does nothing else', async (t) => {
+  await t.test('fault 3: only a verification token verifies an address, and it does only that', async (t) => {
     const person = await service.person()
     await resend(person.email)
     const [link] = await linksTo(person.email)
@@ -229,7 +229,7 @@ void test('verification, optional', async (t) => {
     isAnswer(t, await verify(link!), 200, VERIFIED, 'and the right one still works')
   })
 
-  await t.test('an expired link is dead, and lives as long as the setting says', async (t) => {
+  await t.test('a verification link is valid for 48 hours, and is 400 once it has expired', async (t) => {
     const email = address()
     const { body } = await signup(email)
     const life = sql`select extract(epoch from expires_at - created_at)::integer as life from one_time_tokens where user_id = ${body.id}`
@@ -239,7 +239,7 @@ void test('verification, optional', async (t) => {
     t.equal(await isVerified(email), false)
   })
 
-  await t.test('a changed address is unverified, gets its own link, and the old one is told', async (t) => {
+  await t.test('a new address is unverified and is mailed a link, the old one a notice', async (t) => {
     const [ada, old] = [await service.person(), address()]
     await administer(ada, { email: old })
     const [first] = await linksTo(old)
@@ -261,7 +261,7 @@ void test('verification, optional', async (t) => {
     t.equal(await isVerified(email), true)
   })
 
-  await t.test('a link to an older address is dead once there is another', async (t) => {
+  await t.test('links mailed to an address are 400 once the account has another', async (t) => {
     const ada = await service.person()
     for (let asked = 0; asked < 3; asked++) await resend(ada.email)
     const old = await linksTo(ada.email)
@@ -284,7 +284,7 @@ void test('verification, optional', async (t) => {
     t.strictSame(await messagesTo(email), ['new_address', 'address_changed'])
   })
 
-  await t.test('another case of an address is the same address', async (t) => {
+  await t.test('a change of case keeps an address verified and its links valid', async (t) => {
     const ada = await service.person()
     await resend(ada.email)
     const [link] = await linksTo(ada.email)
@@ -295,7 +295,7 @@ void test('verification, optional', async (t) => {
     t.strictSame(await messagesTo(ada.email), ['verification'], 'nobody is mailed about it')
   })
 
-  await t.test('an address that an administrator changes is treated alike', async (t) => {
+  await t.test('an address changed by a superuser is unverified, with a link and a notice', async (t) => {
     const ada = await service.person()
     await resend(ada.email)
     const [link] = await linksTo(ada.email)
@@ -309,14 +309,14 @@ void test('verification, optional', async (t) => {
     isAnswer(t, await verify((await linksTo(email))[0]!), 200, VERIFIED)
   })
 
-  await t.test('a change that is refused mails nobody', async (t) => {
+  await t.test('a change to a taken address is 409 and mails nobody', async (t) => {
     const [ada, bob] = [await service.person(), await service.person()]
     t.equal((await move(ada, bob.email)).status, 409)
     t.equal((await administer(ada, { email: bob.email.toUpperCase() })).status, 409)
     for (const { email } of [ada, bob]) t.strictSame(await messagesTo(email), [])
   })
 
-  await t.test('changes of password are told to the owner, with where they came from', async (t) => {
+  await t.test('each change of password is mailed to the owner, with where it came from', async (t) => {
     const ada = await service.person()
     const change = { current_password: ada.password, new_password: NEW_PASSWORD }
     await call('PATCH', '/users/me/password', { as: ada, body: change, headers: { 'x-forwarded-for': HERE } })
@@ -338,7 +338,7 @@ void test('verification, optional', async (t) => {
   })
 
   await t.test(
-    `whatever happens to an address at once, ${ROUNDS} times, every call has an answer`,
+    `whatever happens to an address at once, every request is 200 or 400, ${ROUNDS} times`,
     async (t) => {
       for (let round = 0; round < ROUNDS; round++) {
         const ada = await service.person()
@@ -363,7 +363,7 @@ void test('verification, optional', async (t) => {
     },
   )
 
-  await t.test('a superuser is not spared', async (t) => {
+  await t.test('a changed address of a superuser is unverified too', async (t) => {
     const boss = await service.superuser()
     t.match(await move(boss, address()), { body: { is_verified: false } })
     t.equal(await isVerified(admin.email), true, 'the first one is verified')
@@ -377,7 +377,7 @@ void test('verification, required', async (t) => {
   const { signup, resend, verify, move, mailsTo, messagesTo, linksTo, isVerified } = acts(service)
   const UNVERIFIED = 'Email not verified'
 
-  await t.test('nobody signs in before their address is verified, and only they learn why', async (t) => {
+  await t.test('nobody signs in unverified, and only the right password is told why', async (t) => {
     const email = address()
     await signup(email)
     isAnswer(t, await signIn(email, password), 400, UNVERIFIED)
@@ -393,7 +393,7 @@ void test('verification, required', async (t) => {
     t.equal((await signIn(admin.email, admin.password)).status, 200, 'the first superuser can')
   })
 
-  await t.test('a reset shows whose address it is as well', async (t) => {
+  await t.test('a reset verifies the address too', async (t) => {
     const email = address()
     await signup(email)
     const body = { token: await resetToken(email), new_password: NEW_PASSWORD }
@@ -402,7 +402,7 @@ void test('verification, required', async (t) => {
   })
 
   await t.test(
-    'a sign-up with a known address looks exactly like any other, and its owner is told',
+    'a sign-up with a taken address is answered exactly like any other, and mails its owner',
     async (t) => {
       const known = address()
       const { body: first } = await signup(known, { full_name: 'Ada' })
@@ -450,7 +450,7 @@ void test('verification, required', async (t) => {
   )
 
   await t.test(
-    'who signs up with an address that somebody else took and never confirmed is mailed a link to take it over',
+    'a sign-up with the address of an unverified account is mailed a link to take it over',
     async (t) => {
       const email = address()
       const { body: first } = await signup(email, { full_name: 'Mallory' })
@@ -473,7 +473,7 @@ void test('verification, required', async (t) => {
   )
 
   await t.test(
-    'a link to take over an account that is deactivated would not work, so there is none',
+    'a sign-up with the address of a deactivated account is mailed no link to take it over',
     async (t) => {
       const email = address()
       await signup(email)
@@ -483,14 +483,14 @@ void test('verification, required', async (t) => {
     },
   )
 
-  await t.test('a refused password does not tell which address is known either', async (t) => {
+  await t.test('a common password is 422 whether or not the address is taken', async (t) => {
     const answers = await Promise.all(
       [admin.email, address()].map((email) => signup(email, { password: 'password1' })),
     )
     for (const answer of answers) isRefused(t, answer, ['body.password'])
   })
 
-  await t.test(`fault 8: one address, signed up 20 times at once, ${ROUNDS} times: one row`, async (t) => {
+  await t.test(`fault 8: 20 sign-ups at once with one address make one row, ${ROUNDS} times`, async (t) => {
     for (let round = 0; round < ROUNDS; round++) {
       const email = address()
       const answers = await Promise.all(
@@ -504,7 +504,7 @@ void test('verification, required', async (t) => {
     }
   })
 
-  await t.test('a sign-up while the owner deletes the account has an answer', async (t) => {
+  await t.test('sign-ups while a superuser deletes the account are 200', async (t) => {
     for (let round = 0; round < ROUNDS; round++) {
       const email = address()
       const { body } = await signup(email)
@@ -520,7 +520,7 @@ void test('verification, required', async (t) => {
   })
 
   await t.test(
-    'who moves to another address gets nothing until it is verified, and goes on in the same session then',
+    'a user with a new address is 401 until it is verified, and then keeps the session',
     async (t) => {
       const email = address()
       await signup(email)
@@ -537,7 +537,7 @@ void test('verification, required', async (t) => {
     },
   )
 
-  await t.test('who was made by an administrator comes in by the link of the welcome', async (t) => {
+  await t.test('a user created by a superuser is unverified, and can ask for a link', async (t) => {
     const { body } = await call('POST', '/users/', { as: admin, body: { email: address(), password } })
     isAnswer(t, await signIn(body.email, password), 400, UNVERIFIED)
     await resend(body.email)
@@ -568,7 +568,7 @@ void test('verification, off', async (t) => {
   t.strictSame(await rows(sql`select id from one_time_tokens where purpose = 'verify_email'`), [])
 })
 
-void test('where mail is off, nothing is queued that would wait for ever', async (t) => {
+void test('without a mail server, no mail is queued', async (t) => {
   const service = await startService(t, {
     ...env,
     ENVIRONMENT: 'staging',

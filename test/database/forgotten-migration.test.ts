@@ -10,7 +10,7 @@ const names = (tables: Record<string, unknown>) => LINE.exec(forgottenMigration(
 
 const { rateLimits: _left, ...others } = schema
 
-void test('where every change has its migration, nothing is said', (t) => {
+void test('with a migration for every change, nothing is reported', (t) => {
   t.equal(forgottenMigration(), undefined)
   t.end()
 })
@@ -40,7 +40,7 @@ void test('a table, a column, a type, an index or a check without a migration is
   t.end()
 })
 
-void test('the values of an enum are compared', (t) => {
+void test('a new value or another order in an enum without a migration is named', (t) => {
   const snapshot = (values: string[]) => ({ tables: {}, enums: { 'public.mood': { name: 'mood', values } } })
   const mood = pgEnum('mood', ['sad', 'ok'])
   t.equal(forgottenMigration({ mood }, snapshot(['sad', 'ok'])), undefined)

@@ -5,7 +5,7 @@ import { connectPostgres } from '../../src/database/postgres.ts'
 import { needsPostgres, pooled } from '../support/database.ts'
 import { volume } from '../support/volume.ts'
 
-/** Rows that are over, and how many that are not, by table. */
+/** Number of expired rows by table; each also has LIVE others. */
 const OVER = {
   rate_limits: 1_000_000,
   sessions: 300_000,
@@ -18,7 +18,7 @@ const LIVE = 10
 
 const USER = '00000000-0000-4000-8000-000000000001'
 
-/** As many rows of each table, so old that they are over, or not yet. */
+/** Adds that many rows to each table, expired a day ago or still for a day. */
 async function add(fill: Sql, many: Record<keyof typeof OVER, number>, isOver: boolean) {
   const at = (days: number) => fill.unsafe(`now() - interval '${isOver ? days + 1 : days - 1} days'`)
   const kind = isOver ? 'over' : 'live'
@@ -47,7 +47,7 @@ async function counts(fill: Pick<Sql, 'unsafe'>) {
 const NONE = Object.fromEntries(Object.keys(OVER).map((table) => [table, 0]))
 const EACH = Object.fromEntries(Object.keys(OVER).map((table) => [table, LIVE])) as typeof OVER
 
-void test('of millions of rows what is over goes, by two replicas at once', needsPostgres, async (t) => {
+void test('two replicas at once remove 1,800,000 expired rows and no others', needsPostgres, async (t) => {
   const { connection, fill, url } = await volume(t)
   await connection.migrate()
   await add(fill, OVER, true)
@@ -73,7 +73,7 @@ void test('of millions of rows what is over goes, by two replicas at once', need
 })
 
 void test(
-  'a table that is held up stops no other, and is done in the next turn',
+  'a locked table does not stop the clean-up of others, and is cleaned the next time',
   needsPostgres,
   async (t) => {
     const { connection, fill } = await volume(t)
@@ -93,10 +93,10 @@ void test(
   },
 )
 
-void test('what is looked for is found along an index, in every table', needsPostgres, async (t) => {
+void test('expired rows are found by an index, in every table', needsPostgres, async (t) => {
   const { connection, fill } = await volume(t)
   await connection.migrate()
-  // Whoever would read the whole table has nothing else in it to find.
+  // No row has expired: a sequential scan would read all of them.
   await add(fill, { ...EACH, rate_limits: 100_000, sessions: 100_000, emails: 100_000 }, false)
   await fill`analyze`
   await reaper(connection.db)()

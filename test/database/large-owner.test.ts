@@ -7,9 +7,9 @@ import { until } from '../support/until.ts'
 const PAPERS = 90_000
 const CONNECTIONS = 20
 
-/** What it does to the times of others is measured by `npm run bench:abuse`, as the attack `hoarder`. */
+/** The effect on the latency of others is measured by `npm run bench:abuse`, attack `hoarder`. */
 void test(
-  'whoever lists 90,000 papers by 20 connections leaves the database to others',
+  'a user who lists 90,000 papers on 20 connections does not hold up other users',
   needsPostgres,
   async (t) => {
     const { app, call, person, rows } = await startService(t)
@@ -31,7 +31,7 @@ void test(
     const isReadInTurn = (query: string) =>
       t.test(query || 'the first page', async (t) => {
         const lists: Promise<number>[] = []
-        // Whatever reads papers waits for as long as this: more than one of them would be seen.
+        // Lists wait for this lock, so that those at the database can be counted.
         await app.db.transaction(async (holder) => {
           await holder.execute(sql`lock table papers in access exclusive mode`)
           for (let n = 0; n < CONNECTIONS; n++) lists.push(list(hoarder, query))
@@ -42,7 +42,7 @@ void test(
           t.equal(await waiting(), 2, 'a list of each is at the database')
         })
         t.equal(await lists.pop(), 200, 'whoever has few gets their list')
-        // What waited for too long is to come again.
+        // Those that waited too long are 429.
         for (const status of await Promise.all(lists)) t.ok([200, 429].includes(status), `${status}`)
       })
     await isReadInTurn('?q=x') // before the service saw how many there are

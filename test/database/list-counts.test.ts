@@ -29,12 +29,12 @@ async function databaseWithBooks(t: Test) {
       id uuid primary key default gen_random_uuid(), is_hidden boolean not null default false,
       created_at timestamptz(3) not null default now()
     )`)
-  // PostgreSQL is to know nothing but what the test has it analyze.
+  // Statistics change only where the test runs ANALYZE.
   await db.execute(sql`alter table books set (autovacuum_enabled = false)`)
   return db
 }
 
-void test('a list of everything is counted exactly up to 100,000 rows', async (t) => {
+void test('the count of a list of all rows is exact up to 100,000', async (t) => {
   const db = await databaseWithBooks(t)
   const read = preparePages(db, table)
   t.equal((await read({ limit: 1 })).count, 0)
@@ -45,7 +45,7 @@ void test('a list of everything is counted exactly up to 100,000 rows', async (t
   t.equal((await read({ limit: 1 })).count, 99_999, 'whatever PostgreSQL expects')
 })
 
-void test('a list of more than 100,000 rows is estimated, and never said to be shorter', async (t) => {
+void test('the count of a list of all rows is estimated above 100,000, and never less than that', async (t) => {
   const db = await databaseWithBooks(t)
   const read = preparePages(db, table)
   await add(db, 100_010)
@@ -61,7 +61,7 @@ void test('a list of more than 100,000 rows is estimated, and never said to be s
   t.strictSame([past.data, past.count], [[], 250_010], 'past its end too')
 })
 
-void test('a list of some rows is counted exactly, however many', async (t) => {
+void test('the count of a filtered list is exact, however many rows it has', async (t) => {
   const db = await databaseWithBooks(t)
   const read = preparePages(db, table, [], eq(table.is_hidden, sql`false`))
   await add(db, 200_000)
@@ -103,7 +103,7 @@ void test('papers of a deleted user are not counted', async (t) => {
   t.equal((await rows.page({ id: ada, is_superuser: false }, { limit: 5 })).count, 1)
 })
 
-void test('an upgrade leaves no table whose writes are counted', async (t) => {
+void test('an upgrade removes the triggers that counted rows', async (t) => {
   const connection = await emptyDatabase()
   t.teardown(connection.close)
   const { db } = connection

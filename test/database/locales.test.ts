@@ -14,7 +14,7 @@ const LOCALES = {
   'en-US': "locale_provider icu icu_locale 'en-US' lc_collate 'C' lc_ctype 'C'",
 }
 
-/** In each row one address, and what is another. */
+/** Each row has an address and other spellings of it; another row is another address. */
 const ONE = [
   ['JOSÉ@example.com', 'josé@example.com', 'José@EXAMPLE.com', 'JOSE\u0301@example.com'],
   ['почта@example.com', 'ПОЧТА@example.com'],
@@ -56,7 +56,7 @@ for (const [name, how] of Object.entries(LOCALES))
       }
 
       await t.test(
-        'and what another program stored is found where the locale knows its capitals',
+        'an address that another program stored in capitals signs in, in locale C after the doctor’s fix',
         async (t) => {
           await service.rows(
             sql`insert into users (email, hashed_password) values ('ÉTÉ@example.com', ${`cheap:${password}`})`,

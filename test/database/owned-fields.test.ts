@@ -128,7 +128,7 @@ void test('a field may have any name', async (t) => {
   )
 })
 
-void test('a table may have any name that statements use', async (t) => {
+void test('a table may have a name that the statements themselves use', async (t) => {
   for (const name of ['total', 'page', 'first', 'counted', 'compared', 'made', 'one', 'newest', 'select']) {
     const fields: Record<string, PgColumnBuilderBase> = { title: text() }
     const table = ownedTable(name, PaperNotFound, fields, { sort: ['title'], search: ['title'] })
@@ -150,7 +150,7 @@ void test('a table may have any name that statements use', async (t) => {
   }
 })
 
-void test('a column that the database writes is told where the table is declared', (t) => {
+void test('declaring an owned table with a generated column throws a TypeError', (t) => {
   const columns: Record<string, PgColumnBuilderBase> = {
     twice: integer().generatedAlwaysAs(sql`2 * 2`),
     always: integer().generatedAlwaysAsIdentity(),
@@ -195,7 +195,7 @@ void test('a column may have another name than its field', async (t) => {
 
 const mood = pgEnum('Mood', ['sad', 'ok', 'happy'])
 
-/** Of each type some values in their order, one of them twice. */
+/** For each type some values in ascending order, one of them twice. */
 const sorts: Record<string, { column: () => PgColumnBuilderBase; values: unknown[] }> = {
   numeric: {
     column: () => numeric({ precision: 20, scale: 4 }),
@@ -315,7 +315,7 @@ void test('lists are sorted by text of any length', async (t) => {
   t.equal((await rows.page(ada, { limit: 1, sort: '-words', q: `${start}b` })).count, 1)
 })
 
-void test('defaults are for what is not sent, and null is null', async (t) => {
+void test('defaults apply to fields that are not sent, not to null', async (t) => {
   let made = 0
   const table = ownedTable('defaults', PaperNotFound, {
     plain: integer().default(7),
@@ -361,7 +361,7 @@ void test('defaults are for what is not sent, and null is null', async (t) => {
   t.match((await rows.create(ada, nulls, 'nulls')).row, nulls)
 })
 
-void test('times are taken as bodies have them', async (t) => {
+void test('dates and times are accepted as ISO 8601 text, and refused at their field if invalid', async (t) => {
   const table = ownedTable('times', PaperNotFound, {
     due: timestamp({ withTimezone: true }),
     day: date({ mode: 'date' }),
@@ -398,7 +398,7 @@ const fieldRefused = (write: Promise<unknown>) =>
     (error: unknown) => (error instanceof InvalidInput ? error.fault.loc.at(-1) : error),
   )
 
-void test('types that are written in ways of their own', async (t) => {
+void test('enums, arrays, bigint, JSON, points and times are written and read back', async (t) => {
   const state = pgEnum('State', { On: 'on', Off: 'off' })
   const columns = {
     state: state(),
@@ -411,7 +411,7 @@ void test('types that are written in ways of their own', async (t) => {
     place: point(),
     short: varchar({ length: 3 }),
   }
-  // As types of PostgreSQL's own are called.
+  // Some tables have the name of a PostgreSQL type.
   for (const name of ['of_types', 'money', 'path', 'point']) {
     const table = ownedTable(name, PaperNotFound, columns)
     const db = await databaseWith(t, { mood, state, table })
@@ -443,7 +443,7 @@ void test('types that are written in ways of their own', async (t) => {
   }
 })
 
-void test('JSON that is nested deeper than can be read again is refused', async (t) => {
+void test('JSON nested more than 500 levels deep is refused at its field', async (t) => {
   const table = ownedTable('nested', PaperNotFound, { data: jsonb() })
   const db = await databaseWith(t, { table })
   const ada = await person(db)
@@ -460,7 +460,7 @@ void test('JSON that is nested deeper than can be read again is refused', async 
   }
 })
 
-void test('a search of what is no text is told where the table is declared', (t) => {
+void test('declaring a search in a column that is no text throws a TypeError', (t) => {
   const search = { search: ['n'] } as const
   for (const n of [integer(), mood(), text().array(), timestamp()])
     t.throws(() => ownedTable('things', PaperNotFound, { n }, search), {
@@ -471,7 +471,7 @@ void test('a search of what is no text is told where the table is declared', (t)
   t.end()
 })
 
-void test('what a column or constraint refuses is said at its field', async (t) => {
+void test('a value that a column or constraint refuses is 422 at its field', async (t) => {
   const shelves = ownedTable('shelves', PaperNotFound, { title: text() })
   const shelfId = () => (shelves as unknown as typeof users).id
   const columns = {
@@ -586,7 +586,7 @@ void test('what a column or constraint refuses is said at its field', async (t) 
   t.same((await rows.get(ada, row.id)).row, row, 'nothing of it is written')
 })
 
-void test('a row that others of its own table refer to stays', async (t) => {
+void test('a row that others of its own table refer to cannot be deleted', async (t) => {
   const table: object = ownedTable('categories', PaperNotFound, {
     parent_id: uuid().references(() => (table as typeof users).id),
   })
@@ -606,7 +606,7 @@ void test('a row that others of its own table refer to stays', async (t) => {
   await t.resolves(rows.delete(ada, parent))
 })
 
-void test('what a migration added by hand refuses is said at its field, too', async (t) => {
+void test('a value that a hand-written constraint refuses is reported at its field', async (t) => {
   const projects = ownedTable('projects', PaperNotFound, { title: text() })
   const long = 'a_field_that_has_so_long_a_name_that_its_key_is_cut'
   const table = ownedTable('tasks', PaperNotFound, {

@@ -22,7 +22,7 @@ const signedIn = (request: FastifyRequest) => request as FastifyRequest & Signed
 
 const ROWS = 4000
 
-/** The first statement as it would be sent, its values in place. */
+/** The first statement that `run` sends, with its values inlined. */
 async function statementOf(run: (db: Database) => Promise<unknown>): Promise<string> {
   let statement = ''
   const literal = (value: unknown) => (typeof value === 'string' ? `'${value}'` : String(value))
@@ -46,7 +46,7 @@ interface PlanNode {
   readonly Plans?: PlanNode[]
 }
 
-/** What the database did for a statement. */
+/** All nodes of the plan by which the database ran a statement. */
 async function planOf(db: Database, statement: string): Promise<PlanNode[]> {
   const result: unknown = await db.execute(sql.raw(`explain (analyze, format json) ${statement}`))
   const [row] = (Array.isArray(result) ? result : (result as { rows: unknown[] }).rows) as {
@@ -68,14 +68,14 @@ void test('rows with owners', async (t) => {
     )
   const rows = ownedRows(db, papers)
 
-  await t.test('a table without owners is no door', async (t) => {
+  await t.test('ownedRows() refuses a table without owners', async (t) => {
     const noOwners = users as unknown as OwnedTable<unknown, string>
     const refusal = { name: 'TypeError', message: /^Not an owned table/ }
     t.throws(() => ownedRows(db, noOwners), refusal, 'everybody would read users through it')
     t.throws(() => ownedRows(db, {} as OwnedTable<unknown, string>), refusal)
   })
 
-  await t.test('a route that forgot to ask who is there gets no rows', async (t) => {
+  await t.test('a route without authentication is 500 and reads or changes no rows', async (t) => {
     const app = fastify()
     t.teardown(() => app.close())
     await app.register(
@@ -107,7 +107,7 @@ void test('rows with owners', async (t) => {
     t.equal((await rows.page(admin, { skip: 0, limit: 10 })).count, 1)
   })
 
-  await t.test('only an owner and superusers reach a row', async (t) => {
+  await t.test("another user's row is 403; its owner and superusers can read and change it", async (t) => {
     const { id } = (await rows.create(ada, { title: 'Engine', description: 'Brass' })).row
     const forbidden = new NotEnoughPermissions()
     await t.rejects(rows.get(bob, id), forbidden)
@@ -124,11 +124,11 @@ void test('rows with owners', async (t) => {
     }
   })
 
-  await t.test('whoever is deleted between guard and write is told to sign in', async (t) => {
+  await t.test('a user who is deleted between authentication and write is 401', async (t) => {
     await t.rejects(rows.create(person('gone'), { title: 'x' }), new InvalidCredentials())
   })
 
-  await t.test('pages stay fast however many rows there are: an index gives them in order', async (t) => {
+  await t.test('a page of a large table is read in order from an index, and no further', async (t) => {
     await db.execute(sql`
       insert into papers (title, owner_id, created_at)
       select 'paper ' || n, (array[${ada.id}, ${bob.id}]::uuid[])[1 + least(n % 8, 1)], now() - n * interval '1 second'
@@ -169,10 +169,10 @@ void test('rows with owners', async (t) => {
     ]
     for (const [index, direction, read, statement] of pages) {
       const nodes = await planOf(db, statement)
-      // Counting may go over the same index, without a look at the rows.
+      // The count may use the same index, by an index-only scan.
       const scan = nodes.find((node) => node['Index Name'] === index && node['Node Type'] === 'Index Scan')
       t.equal(scan?.['Scan Direction'], direction, `${index} gives the page`)
-      // One row more than the page tells whether another follows; another, where a name is not followed by an id.
+      // One more row tells whether a page follows; and another one where the index has no id.
       t.ok(scan && scan['Actual Rows'] <= read + 2, `and is read no further: ${scan?.['Actual Rows']}`)
       for (const sort of nodes.filter((node) => node['Node Type'].endsWith('Sort')))
         t.ok(sort['Actual Rows'] <= limit + 1, 'no more than the page is sorted')

@@ -6,20 +6,20 @@ import { statement } from '../../src/database/statement.ts'
 import { createDatabase, dropDatabase, needsPostgres } from '../support/database.ts'
 import { createPapers, papers } from '../support/papers.ts'
 
-/** PostgreSQL plans a prepared statement anew so often before it thinks of doing so once for all. */
+/** Custom plans that PostgreSQL makes before it considers a generic one. */
 const PLANNED_ANEW = 5
 const TIMES = 12
 
-/** On the connection of short statements: another one does not see what was prepared there. */
+/** Runs as a short statement: prepared statements are visible on their own connection only. */
 const readPlans = statement<object, { custom_plans: string; generic_plans: string }>(
   'read plans of pages',
   () => sql`select custom_plans, generic_plans from pg_prepared_statements where statement like '%as first%'`,
 )
 
-void test('pages of a large table are planned once', needsPostgres, async (t) => {
+void test('pages of a large table use a cached plan after five executions', needsPostgres, async (t) => {
   const server = process.env.TEST_DATABASE_URL!
   const url = await createDatabase(server)
-  // One connection: it alone sees its statements.
+  // One connection, which sees all prepared statements.
   const connection = connectPostgres({ url, migrationUrl: url, poolSize: 1, timeoutMs: 20_000 })
   t.teardown(async () => {
     await connection.close()

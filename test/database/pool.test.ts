@@ -9,7 +9,7 @@ import { statement } from '../../src/database/statement.ts'
 import { createDatabase, dropDatabase, needsPostgres } from '../support/database.ts'
 import { startProxy } from '../support/proxy.ts'
 
-/** What a caller waits at most, and what a database that is back may take to be seen. */
+/** Longest wait of a caller, and longest time until a database that is back is used again. */
 const ANSWER_MS = 2_000
 const BACK_MS = 5_000
 
@@ -18,7 +18,7 @@ const readCounter = statement<object, { count: number }>(
   () => sql`select count from counters where id = 1`,
 )
 const addOne = statement('add to counter', () => sql`update counters set count = count + 1`)
-/** Forgets what was prepared on its connection, as a pooler may. */
+/** Drops the prepared statements of its connection, as a pooler may. */
 const discardAll = statement('discard all', () => sql`discard all`)
 const lockCounter = statement<object, { count: number }>(
   'lock counter',
@@ -75,7 +75,7 @@ async function untilDone(call: () => PromiseLike<unknown>) {
   return performance.now() - start
 }
 
-void test('fault 29: a lock that is held', needsPostgres, async (t) => {
+void test('fault 29: statements behind a held lock fail within 2 s', needsPostgres, async (t) => {
   const { pool, other, add, ask } = await setUp(t)
   await other.begin(async (holding) => {
     await holding`update counters set count = 0`
@@ -97,7 +97,7 @@ void test('fault 29: a lock that is held', needsPostgres, async (t) => {
   t.match(pool.load?.(), { size: POOL_SIZE, running: 0, waiting: 0 })
 })
 
-void test('fault 29: a connection that is held up gets no more statements', needsPostgres, async (t) => {
+void test('fault 29: a blocked connection gets no more statements', needsPostgres, async (t) => {
   const { pool, other } = await setUp(t)
   const read = () => pool.db.run(readCounter, {})
   const lock = () => pool.db.run(lockCounter, {})
@@ -118,7 +118,7 @@ void test('fault 29: a connection that is held up gets no more statements', need
   t.same(await lock(), [{ count: 7 }])
 })
 
-void test('fault 29: a transaction that does not end', needsPostgres, async (t) => {
+void test('fault 29: a transaction that does not end is undone within 2 s', needsPostgres, async (t) => {
   const { pool, ask } = await setUp(t)
   const { ended, ms } = await outcome(() =>
     pool.db.transaction(async (open) => {
@@ -133,7 +133,7 @@ void test('fault 29: a transaction that does not end', needsPostgres, async (t) 
 })
 
 void test(
-  'fault 28: a connection that is lost in the middle of a transaction ends that, and nothing else',
+  'fault 28: a connection lost in a transaction fails that transaction and nothing else',
   needsPostgres,
   async (t) => {
     const { pool, other, ask } = await setUp(t)
@@ -145,7 +145,7 @@ void test(
             pid: number
           }[]
           await other`select pg_terminate_backend(${rows[0]!.pid})`
-          // Before or after its end is seen, alone or at once with others.
+          // Before or after the loss is noticed, by one statement or by several at once.
           if (round % 4 > 0) await pause(round % 4)
           await Promise.all(Array.from({ length: 1 + (round % 3) }, () => open.execute(sql`select 1`)))
         }),
@@ -157,11 +157,11 @@ void test(
   },
 )
 
-void test('fault 29: a pool that is exhausted', needsPostgres, async (t) => {
-  const { pool } = await setUp(t, undefined, POOL_SIZE * SIZE) // as many for long statements
+void test('fault 29: an exhausted pool refuses at once, and recovers', needsPostgres, async (t) => {
+  const { pool } = await setUp(t, undefined, POOL_SIZE * SIZE) // of which SIZE are for long statements
   const ask = () => pool.db.execute(sql`select count from counters`)
   const slow = () => pool.db.execute(sql`select pg_sleep(0.6)`)
-  // To make a connection takes of the time of the statement that it is made for.
+  // Connect first, as connecting counts towards the timeout of a statement.
   await Promise.all(Array.from({ length: SIZE }, ask))
   const slowOnes = Array.from({ length: SIZE }, () => outcome(slow))
   const late = await outcome(ask)
@@ -183,11 +183,11 @@ void test('fault 29: a pool that is exhausted', needsPostgres, async (t) => {
     const outcomes = await Promise.all(Array.from({ length: SIZE * 20 }, () => outcome(ask)))
     return outcomes.every(({ ended }) => ended === 'done')
   }
-  // Were such a queue too long, it would be so each time; a machine that stands still does so once.
+  // Three tries: a queue that is too long fails each time, a machine that stalls only once.
   t.ok((await brief()) || (await brief()) || (await brief()), 'a short queue is served')
 })
 
-void test('fault 29: a statement that is slow', needsPostgres, async (t) => {
+void test('fault 29: a slow statement fails within 2 s', needsPostgres, async (t) => {
   const { pool, ask } = await setUp(t)
   const { ended, ms } = await outcome(() => pool.db.execute(sql`select pg_sleep(30)`))
   t.equal(ended, 'unavailable')
@@ -196,7 +196,7 @@ void test('fault 29: a statement that is slow', needsPostgres, async (t) => {
 })
 
 void test(
-  'fault 29: statements sent behind one that is late get their own answers',
+  'fault 29: statements pipelined behind one that times out get their own answers',
   needsPostgres,
   async (t) => {
     const { pool, other } = await setUp(t, undefined, 1)
@@ -216,7 +216,7 @@ void test(
   },
 )
 
-void test('fault 29: long statements hold up no short one', needsPostgres, async (t) => {
+void test('fault 29: long statements do not delay short ones', needsPostgres, async (t) => {
   const { pool, ask } = await setUp(t)
   await ask()
   const order: string[] = []
@@ -227,7 +227,7 @@ void test('fault 29: long statements hold up no short one', needsPostgres, async
 })
 
 void test(
-  'fault 37: where the server has lost prepared statements, nobody gets the answer of another',
+  'fault 37: after prepared statements were lost, no call gets the answer of another',
   needsPostgres,
   async (t) => {
     const { pool } = await setUp(t, undefined, 1)
@@ -245,7 +245,7 @@ void test(
 )
 
 void test(
-  'fault 27: a database that refuses, and one whose connections are cut',
+  'fault 27: a database that refused or cut connections is used again within 5 s',
   needsPostgres,
   async (t) => {
     let proxy!: Awaited<ReturnType<typeof startProxy>>
@@ -268,7 +268,7 @@ void test(
   },
 )
 
-void test('fault 27: a database that falls silent', needsPostgres, async (t) => {
+void test('fault 27: while the database is silent, calls fail within 2 s', needsPostgres, async (t) => {
   let proxy!: Awaited<ReturnType<typeof startProxy>>
   const { ask } = await setUp(t, async (url) => {
     proxy = await startProxy(t, url)
@@ -289,11 +289,11 @@ void test('fault 27: a database that falls silent', needsPostgres, async (t) => 
   t.ok(back < BACK_MS, `what was lost stays lost, and yet it is back after ${Math.round(back)} ms`)
 })
 
-void test('fault 28: a new connection asks nothing that nobody waits for', needsPostgres, async (t) => {
+void test('fault 28: a new connection does not query pg_catalog by itself', needsPostgres, async (t) => {
   const { ask } = await setUp(t, async (url) => {
     const proxy = await startProxy(t, url)
     await proxy.open()
-    // As postgres.js does by itself; were the connection to break meanwhile, the process would end.
+    // postgres.js would query it by itself; if the connection broke meanwhile, the process would exit.
     proxy.silence(/pg_catalog/)
     return proxy.url
   })
@@ -301,7 +301,7 @@ void test('fault 28: a new connection asks nothing that nobody waits for', needs
 })
 
 void test(
-  'fault 28: a connection that breaks in the middle of an answer spoils none that comes after',
+  'fault 28: a connection that breaks within an answer does not corrupt the next answer',
   needsPostgres,
   async (t) => {
     let proxy!: Awaited<ReturnType<typeof startProxy>>
@@ -323,19 +323,19 @@ const failAfterTwo = statement(
   () => sql`select 1 / (3 - n) from generate_series(1, 5) n`,
 )
 
-void test('fault 29: a statement that fails midway spoils no answer after it', needsPostgres, async (t) => {
+void test('fault 29: a statement that fails midway leaves later answers right', needsPostgres, async (t) => {
   const { pool } = await setUp(t, undefined, 1)
   await t.rejects(pool.db.run(failAfterTwo, {}))
   t.strictSame([...(await pool.db.run(readCounter, {}))], [{ count: 0 }])
 })
 
-void test('fault 28: connections that are lost under load leave none behind', needsPostgres, async (t) => {
+void test('fault 28: connections that are lost under load do not leak', needsPostgres, async (t) => {
   const { pool, other } = await setUp(t)
   const own = () => other<{ pid: number }[]>`
     select pid from pg_stat_activity where datname = current_database() and application_name = 'groundwork'`
   for (let round = 0; round < 20; round += 1) {
     await untilDone(() => pool.db.run(readCounter, {}))
-    // A text that is new is prepared first, and postgres.js queues what is sent behind it.
+    // A new statement is prepared first, and postgres.js queues what is sent behind it.
     const novel = statement(
       `sleep ${round}`,
       () => sql`select ${sql.raw(String(round))} as round, pg_sleep(0.2)`,
@@ -369,7 +369,7 @@ void test('fault 29: under load, requests that have begun are finished first', n
   t.equal(order.slice(50).indexOf('further'), 0, 'right after the 50 for which there was no room')
 })
 
-void test('a pool that is closed runs nothing more', needsPostgres, async (t) => {
+void test('a closed pool runs no statements and keeps no connections', needsPostgres, async (t) => {
   const { pool, other } = await setUp(t)
   const slow = statement('take a while', () => sql`select 1 as one, pg_sleep(0.1)`)
   const asked = Array.from({ length: 50 }, () => outcome(() => pool.db.run(slow, {})))
@@ -384,7 +384,7 @@ void test('a pool that is closed runs nothing more', needsPostgres, async (t) =>
 })
 
 void test(
-  'transactions can be nested, and one in which a statement failed does not claim success',
+  'transactions can be nested, and one with a failed statement is rejected, not committed',
   needsPostgres,
   async (t) => {
     const { pool, ask } = await setUp(t)
@@ -410,7 +410,7 @@ void test(
   },
 )
 
-void test('a transaction that waited goes on in the context of its caller', needsPostgres, async (t) => {
+void test('a transaction keeps the AsyncLocalStorage context of its caller', needsPostgres, async (t) => {
   const { pool } = await setUp(t)
   const caller = new AsyncLocalStorage<string>()
   const seen = ['first', 'second'].map((name) =>

@@ -11,7 +11,7 @@ function openToOthers(folder: string): string[] {
   return ['', ...below].filter((name) => (modeOf(join(folder, name)) & 0o077) !== 0)
 }
 
-void test('nobody else on the machine reads the embedded database', async (t) => {
+void test('files of the embedded database are readable by their owner only', async (t) => {
   const dataDir = join(t.testdir(), 'deep', 'data')
   readConfig({ DATA_DIR: dataDir })
   const first = await connectEmbedded(dataDir)
@@ -20,7 +20,7 @@ void test('nobody else on the machine reads the embedded database', async (t) =>
   await first.close()
   t.same(openToOthers(dataDir), [], 'and after')
 
-  await t.test('nor one that was made before', async (t) => {
+  await t.test('files of an earlier embedded database become private when it is opened', async (t) => {
     for (const name of ['', 'secret', 'database', 'database/PG_VERSION'])
       chmodSync(join(dataDir, name), name.includes('.') || name === '' || name === 'database' ? 0o755 : 0o666)
     writeFileSync(join(dataDir, 'database', 'made-before'), '', { mode: 0o666 })
@@ -30,7 +30,7 @@ void test('nobody else on the machine reads the embedded database', async (t) =>
   })
 })
 
-void test('a folder that everybody shares stays so, and what is not the service’s is left alone', async (t) => {
+void test('in a shared folder only database/ is made private; other files keep their mode', async (t) => {
   const shared = t.testdir({ theirs: 'text' })
   chmodSync(shared, 0o1777)
   chmodSync(join(shared, 'theirs'), 0o644)

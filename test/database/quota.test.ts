@@ -22,7 +22,7 @@ const isFull = async (t: Test, service: Service, as: Person, message?: string) =
 const papersOf = async ({ rows }: Service, { id }: Person) =>
   (await rows(sql`select from papers where owner_id = ${id}`)).length
 
-void test('a user has as many papers as MAX_ROWS_PER_USER allows, and no more', async (t) => {
+void test('creating a paper beyond MAX_ROWS_PER_USER is 403', async (t) => {
   const service = await startService(t, { MAX_ROWS_PER_USER: '5' })
   const { call, person } = service
   const [ada, bob] = [await person(), await person()]
@@ -32,13 +32,13 @@ void test('a user has as many papers as MAX_ROWS_PER_USER allows, and no more', 
   await isFull(t, service, ada)
   t.equal((await add(service, bob)).status, 200, "nobody else's count")
 
-  await t.test('what is deleted makes room', async (t) => {
+  await t.test('deleting a paper makes room for another', async (t) => {
     const { body } = await call('GET', '/papers/', { as: ada })
     await call('DELETE', `/papers/${body.data[0].id}`, { as: ada })
     t.equal((await add(service, ada)).status, 200)
     await isFull(t, service, ada)
   })
-  await t.test('a repeated creation is answered with what it made, a new one is refused', async (t) => {
+  await t.test('at the limit, a repeated creation gets its first answer, a new one is 403', async (t) => {
     const { body } = await call('GET', '/papers/', { as: ada })
     await call('DELETE', `/papers/${body.data[0].id}`, { as: ada })
     const made = await add(service, ada, { 'idempotency-key': 'one' })
@@ -47,14 +47,14 @@ void test('a user has as many papers as MAX_ROWS_PER_USER allows, and no more', 
     isAnswer(t, await add(service, ada, { 'idempotency-key': 'two' }), 403, FULL)
     t.equal(await papersOf(service, ada), 5)
   })
-  await t.test('what they have can still be changed', async (t) => {
+  await t.test('at the limit, papers can still be changed', async (t) => {
     const { body } = await call('GET', '/papers/', { as: ada })
     const changed = await call('PUT', `/papers/${body.data[0].id}`, { as: ada, body: { title: 'y' } })
     t.equal(changed.status, 200)
   })
 })
 
-void test('hundreds of papers come close to the limit and never over it', async (t) => {
+void test('480 creations, 40 at a time, fill a limit of 450 exactly', async (t) => {
   const service = await startService(t, { MAX_ROWS_PER_USER: '450' })
   const ada = await service.person()
   for (let round = 0; round < 12; round++)
@@ -63,7 +63,7 @@ void test('hundreds of papers come close to the limit and never over it', async 
   await isFull(t, service, ada)
 })
 
-void test('a row that came within the millisecond of a count is one that came after it', async (t) => {
+void test('a row created in the same millisecond as a count is treated as created after it', async (t) => {
   const { db, close } = await freshDatabase()
   t.teardown(close)
   const { table, ownership } = reveal(papers)
@@ -81,7 +81,7 @@ void test('a row that came within the millisecond of a count is one that came af
   t.equal((await added('2026-01-01T00:00:00.0016+00:00')).length, 1, 'it came before')
 })
 
-void test('rows that something else added count as well, and so do those of another replica', async (t) => {
+void test('rows that are added or deleted outside the process count towards the limit', async (t) => {
   const service = await startService(t, { MAX_ROWS_PER_USER: '450' })
   const ada = await service.person()
   t.equal((await add(service, ada)).status, 200)
@@ -93,7 +93,7 @@ void test('rows that something else added count as well, and so do those of anot
   t.equal((await add(service, ada)).status, 200)
 })
 
-void test('to add a row of 100,000 costs no count of them', needsPostgres, async (t) => {
+void test('adding a row to 100,000 does not count all of them', needsPostgres, async (t) => {
   const { connection, fill } = await volume(t)
   const service = await startService(t, {}, { connection })
   const ada = await service.person()
@@ -103,7 +103,7 @@ void test('to add a row of 100,000 costs no count of them', needsPostgres, async
   const adds = () => served(() => add(service, ada))
   await adds()
   const read = async () => {
-    await fill`select pg_stat_clear_snapshot(), pg_sleep(1.5)` // PostgreSQL tells its statistics once a second
+    await fill`select pg_stat_clear_snapshot(), pg_sleep(1.5)` // PostgreSQL updates its statistics once a second
     const [found] =
       await fill`select sum(idx_tup_read)::int as read from pg_stat_user_indexes where relname = 'papers'`
     return Number(found!.read)

@@ -15,7 +15,7 @@ import { served, until } from '../support/until.ts'
 import { volume } from '../support/volume.ts'
 
 const DELETED = { message: 'User deleted successfully' }
-/** More than one statement could remove in its time. */
+/** More than one statement can remove within its timeout. */
 const MANY = 300_000
 
 /** What is left of a user. */
@@ -26,7 +26,7 @@ const left = async (fill: Sql, { id }: Person) => {
   return { keys: Number(found?.keys), users: Number(found?.users) }
 }
 
-/** Rows are removed in turns with pauses as long as they took: a slow machine takes several times as long. */
+/** Rows are removed in batches with pauses as long: a slow machine takes several times as long. */
 const GONE_WITHIN_MS = 600_000
 
 async function untilGone(fill: Sql, person: Person) {
@@ -54,10 +54,10 @@ void test(
         ? await call('DELETE', '/users/me', { as: hoarder })
         : await call('DELETE', `/users/${hoarder.id}`, { as: admin })
       isAnswer(t, answer, 200, DELETED)
-      // Only the deletion itself must be done in time whatever it is that is deleted.
+      // Other requests are repeated after a 503: only the deletion itself must answer in time.
       const ask: typeof call = (...what) => served(() => call(...what))
       const signIn = (email: string) => served(() => service.signIn(email, hoarder.password))
-      await t.test('they are gone for everybody at once', async (t) => {
+      await t.test('a deleted user can no longer be read, listed or signed in', async (t) => {
         const token = { as: hoarder }
         for (const path of ['/users/me', '/papers/', '/users/me/sessions'])
           t.equal((await ask('GET', path, token)).status, 401, path)
@@ -77,7 +77,7 @@ void test(
         for (const q of [hoarder.email, 'deleted:', hoarder.id])
           t.match((await ask('GET', `/users/?q=${q}`, byAdmin)).body, { data: [], count: 0 }, q)
       })
-      await t.test('their address can be signed up with again', async (t) => {
+      await t.test('the address of a deleted user can sign up again', async (t) => {
         const { email, password } = hoarder
         t.match(await ask('POST', '/users/signup', { body: { email, password } }), { status: 200 })
         t.equal((await served(() => service.signIn(email, password))).status, 200)
@@ -90,7 +90,7 @@ void test(
   },
 )
 
-void test('a deleted user leaves nothing behind', async (t) => {
+void test('deleting a user removes their rows from every table', async (t) => {
   const service = await startService(t)
   const { call, person, rows } = service
   const ada = await person()
@@ -107,13 +107,13 @@ void test('a deleted user leaves nothing behind', async (t) => {
     ['known_networks', 'user_id'],
   ] as const) {
     const left = () => rows(sql.raw(`select from ${table} where ${column} = '${ada.id}'`))
-    // Mostly before the answer; behind it on a busy machine.
+    // Usually done before the answer, on a busy machine after it.
     await until(async () => (await left()).length === 0)
     t.same(await left(), [], table)
   }
 })
 
-void test('what a deletion began goes on after kill -9', needsPostgres, async (t) => {
+void test('a deletion that kill -9 cut off is completed after a restart', needsPostgres, async (t) => {
   const env = { ...(await databaseEnv(t)), SECRET_KEY: 'only for tests, and long enough for that' }
   const first = await start(t, { folder: temporaryFolder(t), env })
   const account = { email: 'hoarder@example.com', password: 'correct horse battery' }
@@ -128,7 +128,7 @@ void test('what a deletion began goes on after kill -9', needsPostgres, async (t
   t.teardown(() => db.end({ timeout: 1 }))
   await db`insert into idempotency_keys (user_id, key, body, answer, version)
     select id, n::text, '', '{}', '' from users, generate_series(1, 100000) n where email = ${account.email}`
-  // One row can't go before the process has ended, however late it is killed.
+  // A locked row keeps the deletion from finishing before the process is killed.
   const holder = await db.reserve()
   await holder`begin`
   await holder`select from idempotency_keys order by key desc limit 1 for update`
@@ -150,7 +150,7 @@ void test('what a deletion began goes on after kill -9', needsPostgres, async (t
   }
 })
 
-void test("a deleted user's rows are gone for superusers before they are removed", async (t) => {
+void test('rows of a user who is marked as deleted are 404 for superusers', async (t) => {
   const { call, person, admin, rows } = await startService(t)
   const [gone, other] = [await person(), await person()]
   const create = async (as: Person) =>
@@ -195,7 +195,7 @@ async function goneAndOther(db: Database): Promise<[gone: string, other: string]
 
 const signal = new AbortController().signal
 
-void test('what refers to a deleted user without being theirs stays, and names nobody', async (t) => {
+void test('rows of others that refer to a deleted user stay, with the reference set to null', async (t) => {
   const { db, close } = await freshDatabase()
   t.teardown(close)
   const notes = pgTable('notes', {
@@ -223,7 +223,7 @@ void test('what refers to a deleted user without being theirs stays, and names n
   t.equal(await db.$count(users, eq(users.id, gone)), 0)
 })
 
-void test('rows of a deleted user that refer to each other are removed, in whatever order their tables stand', async (t) => {
+void test('rows of a deleted user that refer to each other are removed, in any order of tables', async (t) => {
   const { db, close } = await freshDatabase()
   t.teardown(close)
   const projects = pgTable('projects', { id: id(), owner_id: owner() })
@@ -252,7 +252,7 @@ void test('rows of a deleted user that refer to each other are removed, in whate
   t.equal(await db.$count(users, eq(users.id, gone)), 0)
 })
 
-void test('a table that fails does not keep the rows of others', async (t) => {
+void test('a table whose rows cannot be deleted does not stop the removal from others', async (t) => {
   const { db, close } = await freshDatabase()
   t.teardown(close)
   const [first, second] = ['first', 'second'].map((name) => pgTable(name, { id: id(), owner_id: owner() }))
@@ -267,7 +267,7 @@ void test('a table that fails does not keep the rows of others', async (t) => {
   t.strictSame([await db.$count(schema.first), await db.$count(schema.second)], [1, 0])
 })
 
-void test('a table that would keep its users for good is told at the start', async (t) => {
+void test('a foreign key to users without a usable onDelete fails the start', async (t) => {
   const { db, close } = await freshDatabase()
   t.teardown(close)
   const refused = {

@@ -25,7 +25,7 @@ async function finds(t: Test, { call, admin }: Service) {
   t.ok(body.count > 0)
 }
 
-void test('where there is no pg_trgm, searching goes without an index', { skip: onPostgres }, async (t) => {
+void test('without pg_trgm, search works without an index', { skip: onPostgres }, async (t) => {
   const service = await startService(
     t,
     {},
@@ -56,7 +56,7 @@ void test('search indexes need no superuser where pg_trgm is trusted', { skip: !
   await createPapers(service.app.db)
   t.same(await indexesOf(service), INDEXES)
 
-  // As it is where an administrator has not allowed it.
+  // As on a database whose administrator has not allowed pg_trgm.
   await administrator.unsafe(`drop extension pg_trgm cascade; revoke create on database ${name} from ${name}`)
   await service.rows(sql`select create_search_index('papers', 'title', 'description')`)
   t.same(await indexesOf(service), [], 'the migration goes on')

@@ -12,7 +12,7 @@ import { type Service, startService } from '../support/service.ts'
 
 const SECRET_KEY = 'only for tests, and long enough for that'
 
-/** A database that is set up otherwise, by statements that are told its name; and somebody who owns it. */
+/** A database with other settings, made by statements that get its name, and owned by `role`. */
 async function setUp(t: Test, statements: (database: string) => string[], role = 'postgres') {
   const server = process.env.TEST_DATABASE_URL!
   const url = new URL(await createDatabase(server))
@@ -36,7 +36,7 @@ async function setUp(t: Test, statements: (database: string) => string[], role =
   return { url: url.href, sql, database }
 }
 
-/** What people do, and see: times are of now, whole pages follow each other, counts are right. */
+/** Checks what users see: times are current, pages complete, counts right. */
 async function isRight(t: Test, { app, call, person, admin }: Service, message: string) {
   await createPapers(app.db)
   const as = await person()
@@ -45,7 +45,7 @@ async function isRight(t: Test, { app, call, person, admin }: Service, message: 
     const { status, body } = await call('POST', '/papers/', { as, body: { title, description: null } })
     t.equal(status, 200, message)
     t.ok(isNow(body.created_at), `${message}: ${body.created_at}`)
-    await pause(2) // order is told by times, to the millisecond
+    await pause(2) // the order is that of created_at, in milliseconds
   }
   for (const sort of ['created_at', 'title']) {
     const first = await call('GET', `/papers/?limit=2&sort=${sort}`, { as })
@@ -118,7 +118,7 @@ void test(
       await connection.close()
     }
 
-    await t.test('what it can not say there is told at the start', async (t) => {
+    await t.test('settings that a pooler cannot override fail the start, with the SQL to fix', async (t) => {
       const { url } = await setUp(t, (database) => [
         'create schema elsewhere',
         ...Object.entries({
@@ -141,10 +141,10 @@ void test(
   },
 )
 
-void test('whatever a connection could not say is told with what says it', needsPostgres, async (t) => {
+void test('a wrong session setting is reported with the SQL that fixes it', needsPostgres, async (t) => {
   const sql = postgres(process.env.TEST_DATABASE_URL!, { max: 1, fetch_types: false })
   t.teardown(() => sql.end({ timeout: 1 }))
-  const { TimeZone: _, ...asked } = SETTINGS // every connection says it, and poolers keep it
+  const { TimeZone: _, ...asked } = SETTINGS // set by every connection, and kept by poolers
   for (const [name, value] of Object.entries({ ...asked, 'extra_float_digits that round': '0' })) {
     const setting = name.replace(/ .*/, '')
     for (const [own, right] of Object.entries(direct)) await sql`select set_config(${own}, ${right}, false)`
@@ -159,7 +159,7 @@ void test('whatever a connection could not say is told with what says it', needs
 })
 
 void test(
-  'a schema named as the role, a role named drizzle, and one that looks elsewhere first',
+  'tables are in the schema public, whatever the name or search_path of the role',
   needsPostgres,
   async (t) => {
     for (const [role, ...statements] of [
@@ -185,7 +185,7 @@ void test(
   },
 )
 
-void test('a database that takes no writes is told as one', needsPostgres, async (t) => {
+void test('a read-only database is reported at the start', needsPostgres, async (t) => {
   const { url } = await setUp(t, (database) => [
     `alter database ${database} set default_transaction_read_only = on`,
   ])
@@ -194,7 +194,7 @@ void test('a database that takes no writes is told as one', needsPostgres, async
   t.notOk(running.output().includes('is ready.'))
 })
 
-void test('an encoding or a locale that spoils addresses stops the start', needsPostgres, async (t) => {
+void test('an encoding or locale that breaks addresses fails the start', needsPostgres, async (t) => {
   const server = process.env.TEST_DATABASE_URL!
   const admin = postgres(server, { max: 1, onnotice: () => undefined })
   t.teardown(() => admin.end())

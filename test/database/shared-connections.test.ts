@@ -8,7 +8,7 @@ import { createDatabase, dropDatabase, needsPostgres } from '../support/database
 const SIZE = 8
 const POOL_SIZE = 10
 
-void test('statements that are sent at once do not wait for one that is slow', needsPostgres, async (t) => {
+void test('concurrent statements do not wait for a slow one', needsPostgres, async (t) => {
   const server = process.env.TEST_DATABASE_URL!
   const url = await createDatabase(server)
   const pool = connectPostgres({ url, migrationUrl: url, poolSize: POOL_SIZE, timeoutMs: 5_000 })
@@ -18,7 +18,7 @@ void test('statements that are sent at once do not wait for one that is slow', n
   })
   const slow = statement('slow', () => sql`select 1 as one, pg_sleep(1)`)
   const quick = statement('quick', () => sql`select 1 as one`)
-  await Promise.all(Array.from({ length: SIZE * 8 }, () => pool.db.run(quick, {}))) // all connections are made
+  await Promise.all(Array.from({ length: SIZE * 8 }, () => pool.db.run(quick, {}))) // opens all connections
   for (let round = 0; round < 2; round++) {
     let isSlowOver = false
     const late = pool.db.run(slow, {}).then(() => (isSlowOver = true))

@@ -6,7 +6,7 @@ import { served } from '../support/until.ts'
 import { volume } from '../support/volume.ts'
 
 void test(
-  "60 searches of everybody's rows at once hold one connection, and nobody else up",
+  '60 concurrent searches by a superuser use one connection and hold up nobody else',
   needsPostgres,
   async (t) => {
     const { connection, fill } = await volume(t)
@@ -16,7 +16,7 @@ void test(
       Promise.all(Array.from({ length: 60 }, () => call('GET', '/papers/?q=engine', { as: admin })))
     t.strictSame(new Set((await search()).map(({ status }) => status)).has(200), true)
 
-    // As slow as can be: none of them gets on before the lock is gone.
+    // No search can proceed until the lock is released.
     await fill.begin(async (sql) => {
       await sql`lock table papers`
       const searches = search()
@@ -29,16 +29,16 @@ void test(
         most = Math.max(most, found!.waiting)
         t.equal((await call('GET', '/users/me', { as: other })).status, 200)
       }
-      // One that was given up may still be there when the next one comes.
+      // A cancelled search may still be waiting when the next one comes.
       t.ok(most >= 1 && most <= 2, `${most}`)
       for (const { status } of await searches) t.ok([429, 503].includes(status), `${status}`)
     })
-    // One that was given up while the lock was held may be in its way for a moment.
+    // A cancelled search may hold it up for a moment.
     t.equal((await served(() => call('GET', '/papers/?q=engine', { as: admin }))).status, 200)
   },
 )
 
-void test('work of one key is done in turn, that of others beside it', async (t) => {
+void test('tasks of one key run one after another, tasks of other keys in parallel', async (t) => {
   const inTurn = oneAtATime()
   const done: string[] = []
   const first = gate()
@@ -53,7 +53,7 @@ void test('work of one key is done in turn, that of others beside it', async (t)
   t.strictSame(done, ['other', 'first', 'second'])
 })
 
-void test('what finds too much waiting is refused at once, what waited too long when its turn comes', async (t) => {
+void test('a task is refused at once if the queue is full, or at its turn if it waited too long', async (t) => {
   const inTurn = oneAtATime({ most: 1, ms: 200 })
   const first = gate()
   const running = inTurn('a', () => first.opened)
@@ -68,7 +68,7 @@ void test('what finds too much waiting is refused at once, what waited too long 
   t.equal(await inTurn('a', async () => 'next'), 'next', 'and the next one runs')
 })
 
-/** Something to wait for. */
+/** A promise that open() resolves. */
 function gate() {
   let open = () => {}
   const opened = new Promise<void>((resolve) => (open = resolve))

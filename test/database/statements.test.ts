@@ -20,7 +20,7 @@ for (const [when, env] of Object.entries(settings))
     }
   })
 
-void test('a statement names its parameters', (t) => {
+void test('a statement has each named parameter once, and a missing value throws', (t) => {
   const { text, bind } = statement<{ id: string; title: string }>(
     'rename',
     (v) => sql`update items set title = ${v.title} where id = ${v.id} and title <> ${v.title}`,

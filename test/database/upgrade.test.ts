@@ -38,7 +38,7 @@ async function countsOf({ db }: Connection) {
   return counts
 }
 
-void test('an upgrade from 0.1.0 keeps every row, and what they are good for', async (t) => {
+void test('an upgrade from 0.1.0 keeps accounts, sessions, mails and reset links working', async (t) => {
   const connection = await emptyDatabase()
   await migrateUpTo(t, connection, '0000_initial')
   await write0_1_0(connection, 'ada')
@@ -75,7 +75,7 @@ void test('an upgrade from 0.1.0 keeps every row, and what they are good for', a
     message: 'Password updated successfully',
   })
 
-  await t.test('a replica of 0.1.0 that still runs, or runs again, can write', async (t) => {
+  await t.test('after the upgrade, a replica of 0.1.0 can still write', async (t) => {
     const { emails = 0 } = await countsOf(connection)
     await write0_1_0(connection, 'grace')
     t.equal((await signIn('grace@example.com', 'correct horse battery')).status, 200)

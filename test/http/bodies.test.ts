@@ -25,12 +25,12 @@ void test('bodies', async (t) => {
   const port = await listen(app)
   const post = (payload: string | Buffer, type?: string, url = reset) =>
     ask(app, { method: 'POST', url, payload, headers: type === undefined ? {} : { 'content-type': type } })
-  /** This far comes who was understood. */
+  /** The error of a request whose body was read and is valid. */
   const understood = 'Invalid token'
   const unreadable = 'The body could not be read'
   const unsupported = 'Unsupported Media Type'
 
-  await t.test('fault 15: JSON is taken however its type is spelled, and nothing else is', async (t) => {
+  await t.test('fault 15: any spelling of application/json is accepted; another type is 415', async (t) => {
     const json = [
       'application/json',
       'application/json; charset=utf-8',
@@ -63,7 +63,7 @@ void test('bodies', async (t) => {
     isAnswer(t, await post(good), 415, unsupported, 'no type at all')
   })
 
-  await t.test('a form is taken where the contract has one, and only there', async (t) => {
+  await t.test('sign-in takes a URL-encoded form; JSON, text or multipart/mixed is 415', async (t) => {
     const form = 'application/x-www-form-urlencoded'
     const right = 'username=ada%40example.com&password=wrong+horse&grant_type=password&scope='
     for (const type of [form, form.toUpperCase(), `${form}; charset=utf-8`])
@@ -78,7 +78,7 @@ void test('bodies', async (t) => {
   })
 
   await t.test(
-    'bytes that are no UTF-8 are refused at their field of a form, never read as U+FFFD',
+    'a form field with bytes that are not UTF-8 is 422 at that field, never read as U+FFFD',
     async (t) => {
       const form = 'application/x-www-form-urlencoded'
       const send = (body: string) => post(Buffer.from(body, 'latin1'), form, login)
@@ -130,7 +130,7 @@ void test('bodies', async (t) => {
     },
   )
 
-  await t.test('a form may come in parts where one signs in, and only there', async (t) => {
+  await t.test('sign-in takes multipart/form-data; other routes answer it with 415', async (t) => {
     const wrong = 'Incorrect email or password'
     const type = 'multipart/form-data; boundary=x'
     const part = (name: string, value: string, more = '', headers = '') =>
@@ -271,7 +271,7 @@ void test('bodies', async (t) => {
       t.equal((await post(both + end, type, path)).status, 415, path)
   })
 
-  await t.test('what is no JSON in UTF-8 is said to be unreadable, and stored nowhere', async (t) => {
+  await t.test('a body that is not valid JSON in UTF-8 is 400', async (t) => {
     const surrogate = Buffer.concat([
       Buffer.from('{"token":"'),
       Buffer.from([0xed, 0xa0, 0x80]),
@@ -294,7 +294,7 @@ void test('bodies', async (t) => {
       isAnswer(t, await post(body, 'application/json'), 400, unreadable, name)
   })
 
-  await t.test('an empty body is no body, whatever its type', async (t) => {
+  await t.test('an empty body counts as no body, whatever its content type', async (t) => {
     const types = [
       'application/json',
       'text/plain',
@@ -321,7 +321,7 @@ void test('bodies', async (t) => {
   })
 
   await t.test(
-    'a body that the document does not name is passed over, and the next request is read',
+    'a body that the operation does not declare is ignored, and the next request is answered',
     async (t) => {
       const path = '/api/v1/password-recovery/ada@example.com'
       const bodies: Record<string, [type: string, body: string]> = {
@@ -347,7 +347,7 @@ void test('bodies', async (t) => {
     },
   )
 
-  await t.test('a body has at most 32 KiB, however it comes', async (t) => {
+  await t.test('a body above 32 KiB is 413, with a Content-Length or in chunks', async (t) => {
     const sized = (bytes: number) => good.replace('"x"', `"${'x'.repeat(bytes - good.length + 1)}"`)
     isAnswer(t, await post(sized(LIMIT), 'application/json'), 400, understood, 'exactly 32 KiB')
     isAnswer(t, await post(sized(LIMIT + 1), 'application/json'), 413, 'Payload Too Large', 'a byte more')
@@ -371,10 +371,10 @@ void test('bodies', async (t) => {
   })
 })
 
-void test('of a body that is answered already 16 MiB are passed over, and no more', async (t) => {
+void test('a body that was answered early is discarded up to 16 MiB, then the connection is closed', async (t) => {
   const port = await listen(await startWithoutData(t))
   const MOST = 256
-  /** Sends a MiB after the other until it is hung up on. */
+  /** Sends one MiB after another until the server closes the connection. */
   const flood = (head: string, piece: Buffer) =>
     new Promise<{ answer: string; sent: number }>((resolve) => {
       let [answer, sent] = ['', 0]
@@ -406,11 +406,11 @@ void test('of a body that is answered already 16 MiB are passed over, and no mor
       const head = `${line} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n${header}\r\n\r\n`
       const { answer, sent } = await flood(head, piece)
       t.equal(parse(answer).status, status, `${line}, ${header}`)
-      t.ok(sent > 16 && sent < 64, `${sent} MiB are sent`) // what the kernel holds is beside it
+      t.ok(sent > 16 && sent < 64, `${sent} MiB are sent`) // more than 16, as socket buffers hold some
     }
 })
 
-void test('bodies that fit and mean nothing cost no time', async (t) => {
+void test('a hostile JSON body within 32 KiB is refused within 5 ms', async (t) => {
   const app = await startWithoutData(t)
   const inField = (text: string) => `{"email":${text}}`
   const payloads = {
@@ -438,7 +438,7 @@ void test('bodies that fit and mean nothing cost no time', async (t) => {
   }
 })
 
-void test('a form in parts that is made to hurt does not', async (t) => {
+void test('a hostile multipart body is refused within 10 ms', async (t) => {
   const app = await startWithoutData(t)
   const part = (headers: string, value = '') => `--x\r\n${headers}\r\n\r\n${value}\r\n`
   const named = 'Content-Disposition: form-data; name="username"'
@@ -468,7 +468,7 @@ void test('a form in parts that is made to hurt does not', async (t) => {
   }
 })
 
-void test('a form in parts is read or refused wherever it is cut, and whatever byte is another', async (t) => {
+void test('a multipart body that is cut off or has a wrong byte is read, 400 or 415, never 500', async (t) => {
   const part = (name: string, more = '') =>
     `--x\r\nContent-Disposition: form-data; name="${name}"${more}\r\n\r\nvalue\r\n`
   const whole = Buffer.from(`${part('username')}${part('password')}${part('y', '; filename="z"')}--x--\r\n`)
@@ -489,7 +489,7 @@ void test('a form in parts is read or refused wherever it is cut, and whatever b
   t.same([...kinds].toSorted(), ['400', '415', 'read'])
 })
 
-void test('an operation may take larger bodies than others', async (t) => {
+void test('an operation can raise its own body limit', async (t) => {
   const app = fastify({ bodyLimit: LIMIT })
   t.teardown(() => app.close())
   await app.register(reporting, { config: { ENVIRONMENT: 'local' } as never })

@@ -5,7 +5,7 @@ import { type Answer, startService } from '../support/service.ts'
 
 const isKept = ({ headers }: Answer) => headers['cache-control'] !== 'no-store'
 
-void test('no cache keeps what is personal', async (t) => {
+void test('every API answer, mailed-link page and 404 is Cache-Control: no-store', async (t) => {
   const { app, admin, call, person } = await startService(t)
   const document = documentOf(app)
   const kept: string[] = []
@@ -23,7 +23,7 @@ void test('no cache keeps what is personal', async (t) => {
   t.same(kept, [])
 })
 
-void test('a version that is known is still 304, and nobody else keeps it', async (t) => {
+void test('If-None-Match with the current ETag is 304, with Cache-Control: no-store', async (t) => {
   const { call, person } = await startService(t)
   const owner = await person()
   const { body: paper } = await call('POST', '/papers/', { as: owner, body: { title: 'Engine' } })
@@ -34,7 +34,7 @@ void test('a version that is known is still 304, and nobody else keeps it', asyn
   t.match(again, { status: 304, headers: { 'cache-control': 'no-store', etag } })
 })
 
-void test('files that are for everybody may be kept', async (t) => {
+void test('a static file of /docs is Cache-Control: public', async (t) => {
   const { app } = await startService(t)
   const { headers, statusCode } = await app.inject('/docs/static/swagger-ui.css')
   t.equal(statusCode, 200)

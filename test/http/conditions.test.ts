@@ -25,7 +25,7 @@ void test('conditional requests', async (t) => {
   const remove = (path: string, match: string, as: Person = owner) =>
     call('DELETE', path, { as, headers: { 'if-match': match } })
 
-  await t.test('each answer with a paper says which version it is', async (t) => {
+  await t.test('each answer with one paper has an ETag, which changes when the paper does', async (t) => {
     const { path, tag, id } = await create()
     t.match(tag, /^"[^"]+"$/, 'a strong tag')
     t.equal((await get(path)).headers.etag, tag, 'reading changes nothing')
@@ -43,7 +43,7 @@ void test('conditional requests', async (t) => {
       t.notOk('etag' in answer.headers, 'no paper, no tag')
   })
 
-  await t.test('what is known already is not sent again', async (t) => {
+  await t.test('If-None-Match with the current ETag is 304 without a body', async (t) => {
     const { path, tag } = await create()
     for (const known of [tag, `W/${tag}`, '*', ` "a", W/"b" ,${tag}`, `"a,b",${tag}`]) {
       const answer = await get(path, known)
@@ -65,7 +65,7 @@ void test('conditional requests', async (t) => {
     t.equal((await get(path, tag)).status, 200)
   })
 
-  await t.test('a change or deletion can be bound to the version that was seen', async (t) => {
+  await t.test('PUT and DELETE with a stale If-Match are 412 and change nothing', async (t) => {
     const { path, tag } = await create()
     for (const stale of [
       '"1"',
@@ -89,7 +89,7 @@ void test('conditional requests', async (t) => {
     isAnswer(t, await remove(path, String(etag)), 200, { message: 'Paper deleted successfully' })
   })
 
-  await t.test('a tag that a proxy made weak when it compressed the answer is as good', async (t) => {
+  await t.test('an ETag that a compressing proxy weakened or suffixed still matches', async (t) => {
     const gzip = (tag: string) => tag.replace(/"$/, '-gzip"')
     const byJetty = (tag: string) => tag.replace(/"$/, '--gzip"')
     for (const byProxy of [(tag: string) => `W/${tag}`, gzip, (tag: string) => `W/${gzip(tag)}`, byJetty]) {
@@ -104,12 +104,12 @@ void test('conditional requests', async (t) => {
     }
   })
 
-  await t.test('nobody reads from tags how much the database writes', async (t) => {
+  await t.test('an ETag does not reveal the transaction id of PostgreSQL', async (t) => {
     const { path, id, tag } = await create()
     const [row] = await rows<{ xmin: string }>(sql`select xmin::text from papers where id = ${id}`)
     const { xmin } = row!
     t.notMatch(tag, xmin)
-    // As it would stand there: a shorter one may come up in any 16 bytes.
+    // All 4 bytes of it: fewer digits could be in any 16 bytes by chance.
     const four = Number(xmin).toString(16).padStart(8, '0')
     t.notMatch(Buffer.from(tag.slice(1, -1), 'base64url').toString('hex'), four)
     isAnswer(t, await put(path, `"${xmin}"`), 412, STALE, 'nor does the number itself match')
@@ -124,7 +124,7 @@ void test('conditional requests', async (t) => {
     isAnswer(t, await put(`/papers/${both[1].id}`, String(first!.headers.etag)), 412, STALE)
   })
 
-  await t.test('replicas, and a service that was started again, know the same tags', async (t) => {
+  await t.test('an ETag is valid at every replica and after a restart', async (t) => {
     const { path, tag } = await create()
     const replica = await startService(t, {}, { connection: { ...connection, close: async () => undefined } })
     const as = await replica.again(owner)
@@ -134,7 +134,7 @@ void test('conditional requests', async (t) => {
     t.equal(status, 200)
   })
 
-  await t.test('who may not, and what is not there, is answered first', async (t) => {
+  await t.test('403 and 404 come before 412, whatever If-Match says', async (t) => {
     const { path, tag } = await create()
     for (const match of [tag, '"1"', '*']) {
       isAnswer(t, await put(path, match, 'x', other), 403, 'Not enough permissions')
@@ -147,7 +147,7 @@ void test('conditional requests', async (t) => {
     }
   })
 
-  await t.test('of writes at once that saw the same version, one is done', async (t) => {
+  await t.test('of concurrent writes with the same If-Match, exactly one succeeds', async (t) => {
     for (let round = 0; round < (onPostgres ? 50 : 3); round++) {
       const { path, tag } = await create()
       const answers = await Promise.all(
@@ -169,7 +169,7 @@ void test('conditional requests', async (t) => {
     }
   })
 
-  await t.test('a browser may send the conditions and read the tag', async (t) => {
+  await t.test('CORS lets a frontend send If-Match and If-None-Match and read the ETag', async (t) => {
     const app = (await startService(t, { FRONTEND_HOST: 'https://app.example.com' })).call
     const { status, headers } = await app('OPTIONS', '/papers/', {
       headers: {
@@ -184,7 +184,7 @@ void test('conditional requests', async (t) => {
     t.match(answer.headers['access-control-expose-headers'], /\bETag\b/)
   })
 
-  await t.test('the document tells of them', async (t) => {
+  await t.test('openapi.json documents If-Match, If-None-Match, ETag and 412', async (t) => {
     const path = documentOf(service.app).paths['/api/v1/papers/{id}']!
     const headersOf = (verb: string) =>
       path[verb]!.parameters!.filter((one) => one.in === 'header').map(({ name, required }) => [
@@ -200,7 +200,7 @@ void test('conditional requests', async (t) => {
   })
 })
 
-void test('of many tags those of a row are its versions', (t) => {
+void test('of many ETags in one header, only those of the requested row count', (t) => {
   const tags = versionTags('only for tests, and long enough for that')
   const row = (n: number) => ({
     table: 'papers',

@@ -12,7 +12,7 @@ import { reporting } from '../../src/http/observe/reporting.ts'
 import { errorBody } from '../support/errors.ts'
 import { collectingLogger } from '../support/log-lines.ts'
 
-void test('a handler that is stuck is answered for, and what it does later changes nothing', async (t) => {
+void test('a handler that does not finish in time is 503, and its late result is discarded', async (t) => {
   const app = fastify()
   t.teardown(() => app.close())
   await app.register(reporting, { config: { ENVIRONMENT: 'local' } as never })
@@ -40,7 +40,7 @@ void test('a handler that is stuck is answered for, and what it does later chang
   t.equal((await app.inject('/quick')).body, 'quick')
 })
 
-void test('a body that comes slowly is waited for, and one that never ends is 408 and no alert', async (t) => {
+void test('a slow request body is waited for; one that never ends is 408, logged at level info', async (t) => {
   const { logger, lines } = await collectingLogger()
   const app = fastify({ loggerInstance: logger, logController: requestLines })
   t.teardown(() => app.close())
@@ -56,7 +56,7 @@ void test('a body that comes slowly is waited for, and one that never ends is 40
   const statuses: number[] = []
   app.onEnded((_request, _reply, status) => void statuses.push(status))
 
-  /** Sends a byte now and then. */
+  /** Sends a byte every 100 ms. */
   async function trickle(path: string, bytes: number, promised = bytes) {
     const head = `POST ${path} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: ${promised}\r\n\r\n`
     const socket = connect(port, '127.0.0.1')

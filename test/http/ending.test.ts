@@ -10,7 +10,7 @@ import { freePort } from '../support/postgres.ts'
 import { UNFINISHED, listen } from '../support/sockets.ts'
 
 const MIB = 1024 * 1024
-/** At each stage. */
+/** Disconnects at each stage. */
 const MANY = 2_500
 const AT_ONCE = 100
 
@@ -21,7 +21,7 @@ const get = (path: string, headers = '') => `GET ${path} HTTP/1.1\r\nHost: local
 const recover = (name: string) => get(`/api/v1/password-recovery/${name}@example.com`).replace('GET', 'POST')
 const bundle = get('/docs/static/swagger-ui-bundle.js')
 
-/** A database that keeps silent while it is held up. */
+/** A database that does not answer between hold() and release(). */
 function heldUp() {
   let silent = false
   const waiting: (() => void)[] = []
@@ -38,7 +38,7 @@ function heldUp() {
   }
 }
 
-/** Counts what is begun and how it ends, as the service itself sees it. */
+/** Counts the requests that the service began, and collects the status with which each ended. */
 function follow(app: App) {
   const ends: number[] = []
   const seen = { begun: 0, ends, changed: () => undefined as void }
@@ -77,7 +77,7 @@ function open(port: number, bytes: string): Promise<Socket> {
   })
 }
 
-void test('10,000 clients that go before they are answered leave nothing behind, and each is counted', async (t) => {
+void test('10,000 clients that disconnect before the answer leak no memory and are each counted as 499', async (t) => {
   const database = heldUp()
   const metricsPort = await freePort()
   const app = await startWithoutData(
@@ -92,7 +92,7 @@ void test('10,000 clients that go before they are answered leave nothing behind,
   const port = await listen(app)
   const { ends, begun, until } = follow(app)
 
-  /** So many at once ask, are begun, and go. */
+  /** AT_ONCE clients send the request, wait until the service began it, and disconnect. */
   async function abortMany(request: string, requests = 1) {
     const [before, ended] = [begun(), ends.length]
     const sockets = await Promise.all(Array.from({ length: AT_ONCE }, () => open(port, request)))
@@ -111,7 +111,7 @@ void test('10,000 clients that go before they are answered leave nothing behind,
   database.hold()
   for (const [, request, requests] of stages)
     for (let warm = 0; warm < 3; warm++) await abortMany(request, requests)
-  /** What is let go of by what was collected is collected as well. */
+  /** Two rounds of garbage collection: the second frees what the first released. */
   const heap = async () => {
     for (let times = 0; times < 2; times++) {
       await new Promise((resolve) => setImmediate(resolve))
@@ -148,7 +148,7 @@ void test('10,000 clients that go before they are answered leave nothing behind,
   t.notMatch(metrics, 'status="5', 'no alert counts them')
 })
 
-void test('a client that goes is logged and traced like others, and wakes nobody', async (t) => {
+void test('a client that disconnects is logged once at level info and traced, as 499', async (t) => {
   const { logger, lines, told } = await collectingLogger()
   const collector = await startCollector(t)
   const database = heldUp()

@@ -9,7 +9,7 @@ const kinds = Object.entries(exported).filter((entry): entry is [string, exporte
   isKind(entry[1]),
 )
 
-/** Programs branch on these. There may be others beside, of resources of one's own. */
+/** Codes that clients branch on. The resources of a product may add others. */
 const PROMISED = `
 already_exists bad_request client_closed_request email_not_verified email_taken expectation_failed inactive_user
 incorrect_email_or_password incorrect_password internal_server_error invalid_credentials invalid_token last_superuser
@@ -20,7 +20,7 @@ unsupported_media_type user_not_found`
   .trim()
   .split(/\s/)
 
-void test('each error has a code in snake_case, which is what it is answered with', (t) => {
+void test('each kind of error has a code in snake_case', (t) => {
   for (const [name, Kind] of kinds) {
     t.match(Kind.code, /^[a-z]+(_[a-z]+)*$/, name)
     t.equal(new Kind().code, Kind.code, name)
@@ -30,7 +30,7 @@ void test('each error has a code in snake_case, which is what it is answered wit
   t.end()
 })
 
-void test('no code that programs know goes or gets another text', (t) => {
+void test('published error codes are never removed, and keep their messages', (t) => {
   const codes = new Set(kinds.map(([, { code }]) => code))
   t.same(
     PROMISED.filter((code) => !codes.has(code)),

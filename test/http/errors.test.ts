@@ -20,7 +20,7 @@ const huge = JSON.stringify({ filler: 'x'.repeat(1024 * 1024) })
 const json = { 'content-type': 'application/json' }
 const text = { 'content-type': 'text/plain' }
 
-void test('answers to what goes wrong', async (t) => {
+void test('error answers', async (t) => {
   const service = await startService(t)
   cheapHashing(service)
   const { admin, call, rows } = service
@@ -29,7 +29,7 @@ void test('answers to what goes wrong', async (t) => {
   const garbage = { ...owner, token: 'garbage' } satisfies Person
 
   await t.test(
-    'of several answers that fit, clients get the one that the contract names first',
+    'where several errors apply, the answer is the one that the contract names first',
     async (t) => {
       const unknown = randomUUID()
       const all = { body: broken, headers: text }
@@ -83,7 +83,7 @@ void test('answers to what goes wrong', async (t) => {
     },
   )
 
-  await t.test('a path without a route is not found, whatever the method', async (t) => {
+  await t.test('a path without a route is 404, whatever the method', async (t) => {
     for (const method of ['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'] as const)
       for (const path of ['/nothing', '/users/me/nothing', '/api/v1', '/api/v2/papers/'])
         isAnswer(t, await call(method, path), 404, 'Not Found', `${method} ${path}`)
@@ -91,7 +91,7 @@ void test('answers to what goes wrong', async (t) => {
     t.notMatch(link.text, 'secret', 'and does not hear its own words again')
   })
 
-  await t.test('a fault of ours says nothing of its inside, and passes', async (t) => {
+  await t.test('an internal error is 500 without details, and later requests work again', async (t) => {
     await rows(
       sql`create function secret_rule() returns trigger language plpgsql as
         $$ begin raise exception 'secret rule of %', new; end $$`,
@@ -116,7 +116,7 @@ void test('answers to what goes wrong', async (t) => {
   })
 })
 
-void test('while the database is away, clients are told to come back', async (t) => {
+void test('while the database is unavailable, requests are 503 with Retry-After', async (t) => {
   let code: string | undefined
   const app = await startWithoutData(
     t,

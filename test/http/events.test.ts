@@ -13,12 +13,12 @@ interface Line {
   reqId?: string
 }
 
-void test('who watches over accounts is told', async (t) => {
+void test('security events', async (t) => {
   const log = await collectingLogger()
   const service = await startService(t, { RATE_LIMIT_ENABLED: 'true' }, { logger: log.logger })
   const { call, admin } = service
   const [ada, eve] = [await service.person(), await service.person()]
-  /** What was logged of what `work` did. */
+  /** The log lines written while `work` runs. */
   async function told(work: () => Promise<unknown>): Promise<Line[]> {
     const from = log.lines.length
     await work()
@@ -28,7 +28,7 @@ void test('who watches over accounts is told', async (t) => {
     (await told(work)).filter(({ event }) => event !== undefined)
 
   await t.test(
-    'what a superuser changed of an account, by names of fields and never by values',
+    'a change by a superuser is logged with the names of changed fields, never their values',
     async (t) => {
       const body = { email: ada.email, full_name: 'Ada King', is_active: true, is_superuser: false }
       const patch = (more: object) => () =>
@@ -55,7 +55,7 @@ void test('who watches over accounts is told', async (t) => {
     },
   )
 
-  await t.test('that a superuser looked at a recovery link, and its owner is told too', async (t) => {
+  await t.test('a superuser who views a recovery link is logged, and its owner is mailed once', async (t) => {
     const look = () => call('POST', `/password-recovery-html-content/${eve.email}`, { as: admin })
     t.match(await eventsOf(look), [
       { event: 'recovery_link_shown', outcome: 'success', actor_id: admin.id, user_id: eve.id },
@@ -69,7 +69,7 @@ void test('who watches over accounts is told', async (t) => {
     t.strictSame(await eventsOf(nobody), [], 'there is nothing to tell of')
   })
 
-  await t.test('who is refused, why and where', async (t) => {
+  await t.test('each refused token, link and access is logged with its reason or route', async (t) => {
     const refused = (work: () => Promise<unknown>, expected: object) =>
       eventsOf(work).then((lines) => t.match(lines, [{ outcome: 'failure', ...expected }]))
     const bearer = (token: string) => ({ headers: { authorization: `Bearer ${token}` } })
@@ -104,7 +104,7 @@ void test('who watches over accounts is told', async (t) => {
     t.strictSame(await eventsOf(() => call('GET', '/users/me')), [], 'to send no token is no event')
   })
 
-  await t.test('whose limit is reached', async (t) => {
+  await t.test('reaching a rate limit is logged with its name and the IP address', async (t) => {
     const guess = () => service.signIn(eve.email, 'a wrong password', '203.0.113.9')
     const lines = await eventsOf(async () => {
       for (let count = 0; count < 12; count++) await guess()
@@ -112,7 +112,7 @@ void test('who watches over accounts is told', async (t) => {
     t.match(lines.at(-1), { event: 'limit_reached', reason: 'login', ip: '203.0.113.9' })
   })
 
-  await t.test('who sent a request, on the line of its end', async (t) => {
+  await t.test('the "request completed" line names the user and session of the request', async (t) => {
     const ended = async (work: () => Promise<unknown>) =>
       (await told(work)).find(({ msg }) => msg === 'request completed')
     t.match(await ended(() => call('GET', '/users/me', { as: eve })), {
@@ -133,7 +133,7 @@ void test('who watches over accounts is told', async (t) => {
     t.notOk('actor_id' in ((await ended(() => call('GET', '/users/me'))) ?? {}), 'nobody knows')
   })
 
-  await t.test('a flood of refusals is no flood of lines, and hides nobody else', async (t) => {
+  await t.test('of a flood of refusals only some are logged, and the rest are counted', async (t) => {
     const flood = async (from: string, count: number) => {
       for (let each = 0; each < count; each++)
         await call('GET', '/users/me', { from, headers: { authorization: 'Bearer a.b.c' } })

@@ -30,7 +30,7 @@ const FOREIGN = [
   'a'.repeat(30_000),
 ]
 
-void test('in local, a page of somebody else’s reaches nothing by a name of its own', async (t) => {
+void test('in local, a request with a foreign Host header is 403 (DNS rebinding)', async (t) => {
   const app = await startWithoutData(t)
   const routes = [
     ['GET', '/health/live'],
@@ -48,10 +48,10 @@ void test('in local, a page of somebody else’s reaches nothing by a name of it
     t.match(text, url === '/inbox' ? 'Unknown Host' : TEXT, `${method} ${url}`)
   }
   for (const host of FOREIGN.filter((name) => name !== ''))
-    // which inject leaves out
+    // inject sends no empty Host header
     t.match(
       (await ask(app, { url: '/health/live', headers: { host } })).status,
-      /^40[03]$/, // what is no host at all is 400
+      /^40[03]$/, // 400 if it is not a valid host
       host.slice(0, 40),
     )
   const forwarded = { host: 'localhost', 'x-forwarded-host': 'evil.example' }
@@ -62,7 +62,7 @@ void test('in local, a page of somebody else’s reaches nothing by a name of it
   )
 })
 
-void test('whose names are this machine’s', async (t) => {
+void test('loopback names, HOST and PUBLIC_URL are own hosts; any other name is foreign', async (t) => {
   const isOwn = (host: string | undefined, env = {}) => ownHosts(readConfig({ ...local, ...env }))(host)
   const loopback = [
     'localhost',
@@ -92,7 +92,7 @@ void test('whose names are this machine’s', async (t) => {
   }
 })
 
-void test('in local, a page of another origin makes no users and reads nothing', async (t) => {
+void test('in local, a page of another origin cannot create users through /private/users/', async (t) => {
   const app = await startWithoutData(t)
   const payload = JSON.stringify({ email: 'a@b.co', password: 'correct horse battery', full_name: null })
   const origin = 'http://evil.example'
@@ -117,7 +117,7 @@ void test('in local, a page of another origin makes no users and reads nothing',
   t.notOk(headers['access-control-allow-origin'], 'and what it asks for is not allowed')
 })
 
-void test('outside local the host is the proxy’s affair', async (t) => {
+void test('outside local, any Host header is served', async (t) => {
   const env = { ENVIRONMENT: 'staging', DATABASE_URL: 'postgres://127.0.0.1/unused' }
   const app = await startWithoutData(t, env)
   t.equal((await ask(app, { url: '/health/live', headers: { host: 'api.example.com' } })).status, 200)

@@ -11,7 +11,7 @@ import { exchange, listen, parse } from '../support/sockets.ts'
 const get = (path: string, headers = '') =>
   `GET ${path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n${headers}\r\n`
 
-void test('HTTP as it comes over the wire', async (t) => {
+void test('HTTP over a socket', async (t) => {
   // Outside local, where any host is served.
   const app = await startWithoutData(t, {
     ENVIRONMENT: 'staging',
@@ -21,7 +21,7 @@ void test('HTTP as it comes over the wire', async (t) => {
   const send = async (bytes: string | Buffer) => parse(await exchange(t, port, bytes))
   const says = (status: number, detail: string) => ({ status, body: errorBody(detail) })
 
-  await t.test('fault 11: however a path is written, the guard of its route holds', async (t) => {
+  await t.test('fault 11: no spelling of a path gets around authentication', async (t) => {
     const guarded = [
       '/api/v1/papers/',
       '/api/v1/papers',
@@ -69,7 +69,7 @@ void test('HTTP as it comes over the wire', async (t) => {
       t.match(await send(ending), says(401, 'Not authenticated'), ending)
       t.equal((await send(ending.replace('DELETE', 'HEAD'))).status, path.includes(id) ? 405 : 401)
     }
-    // A link is used by POST alone, and by no other path than its own.
+    // An address is verified by POST to its own path only.
     const use = (method: string, path: string) => send(get(path).replace('GET', method))
     for (const path of ['/api/v1/verify-email/', '/api/v1/verify-email', '/api/v1/%76erify-email/?x']) {
       t.equal((await use('POST', path)).status, 422, `${path} is the route`)
@@ -84,7 +84,7 @@ void test('HTTP as it comes over the wire', async (t) => {
       t.equal((await use('POST', path)).status, 404, path)
   })
 
-  await t.test('a path parameter may be long', async (t) => {
+  await t.test('an address of 255 characters in a path is accepted, a longer one is 422', async (t) => {
     const address = (length: number) => `${'a'.repeat(60)}@${'b.'.repeat(length).slice(0, length - 64)}.co`
     const recover = async (email: string) =>
       send(`POST /api/v1/password-recovery/${email} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n`)
@@ -102,7 +102,7 @@ void test('HTTP as it comes over the wire', async (t) => {
     })
   })
 
-  await t.test('percent signs that mean nothing are refused, with an id to quote', async (t) => {
+  await t.test('a malformed percent-encoding in a path is 400, with a request id', async (t) => {
     for (const path of [
       '/api/v1/papers/%zz',
       '/api/v1/papers/%',
@@ -117,7 +117,7 @@ void test('HTTP as it comes over the wire', async (t) => {
     t.equal((await send(get('/api/v1/utils/health-check/?x=%zz'))).status, 200, 'where it is read')
   })
 
-  await t.test('a path that cannot be read is answered as safely as any other', async (t) => {
+  await t.test('the 400 for an unreadable path has the headers of any other answer', async (t) => {
     const usual = (await send(get('/nowhere'))).head.split('\r\n').map((line) => line.split(':', 1)[0])
     for (const path of ['/%zz', '/%ff', '/api/v1/papers/%ed%a0%80', 'http://localhost/%ff', '*%ff']) {
       const { status, head, body } = await send(get(path))
@@ -138,7 +138,7 @@ void test('HTTP as it comes over the wire', async (t) => {
     t.equal((await send(get('/api/v1/papers/é'))).status, 400, 'nothing but ASCII is HTTP')
   })
 
-  await t.test('what is no HTTP gets an answer in the shape of all others', async (t) => {
+  await t.test('malformed HTTP is 400, and a head that is too long 431, as a JSON error', async (t) => {
     const noise: Record<string, string | Buffer> = {
       words: 'hello there\r\n\r\n',
       'a TLS handshake': Buffer.from('160301020001000100', 'hex'),
@@ -158,7 +158,7 @@ void test('HTTP as it comes over the wire', async (t) => {
     t.match(await send(get(`/${'x'.repeat(40_000)}`)), overflow)
   })
 
-  await t.test('so does what Node would refuse by itself', async (t) => {
+  await t.test('a missing Host is 400 and an unknown Expect is 417, as a JSON error', async (t) => {
     const noHost = await send('GET /health/live HTTP/1.1\r\nConnection: close\r\n\r\n')
     t.match(noHost, { status: 400, body: errorBody('Bad Request') }, 'no Host (RFC 9112, section 3.2)')
     const expecting = await send(get('/health/live', 'Expect: a miracle\r\n'))
@@ -170,7 +170,7 @@ void test('HTTP as it comes over the wire', async (t) => {
     t.match(continued.match(/^HTTP.*$/gm), [/ 100 Continue/, / 200 OK/])
   })
 
-  await t.test('what a proxy may have read differently is refused', async (t) => {
+  await t.test('requests that a proxy could read differently are 400 (request smuggling)', async (t) => {
     const path = '/api/v1/reset-password/'
     const post = (headers: string, body = '') =>
       send(`POST ${path} HTTP/1.1\r\nConnection: close\r\n${headers}\r\n${body}`)
@@ -208,18 +208,18 @@ void test('HTTP as it comes over the wire', async (t) => {
       t.match(await send(`${first}Host: ${host}\r\n\r\n`), { status: 200 }, `a good host: ${host}`)
   })
 
-  await t.test('old clients are served', async (t) => {
+  await t.test('HTTP/1.0 and Upgrade: h2c requests are served', async (t) => {
     t.match(await send('GET /health/live HTTP/1.0\r\n\r\n'), { status: 200, body: { status: 'live' } })
     t.match(await send(get('/health/live', 'Upgrade: h2c\r\n')), { status: 200 })
   })
 })
 
-void test('fault 26: slow and silent clients lose their connection', async (t) => {
+void test('fault 26: slow headers, slow bodies and idle connections are closed', async (t) => {
   const app = await startWithoutData(t)
   const { server } = app
   for (const name of ['headersTimeout', 'requestTimeout', 'timeout', 'keepAliveTimeout'] as const)
     t.ok(server[name] > 0 && server[name] <= 75_000, `${name} is bounded`)
-  // The same in less time.
+  // Shorter, so that the test is quick.
   Object.assign(server, {
     headersTimeout: 500,
     requestTimeout: 1_000,
@@ -238,7 +238,7 @@ void test('fault 26: slow and silent clients lose their connection', async (t) =
   t.match(parse(idle), { status: 200 }, 'nothing more after an answer')
 })
 
-void test('every answer has an id, the one of a trusted proxy where that is plain', async (t) => {
+void test('every answer has an X-Request-Id: a trusted proxy’s if well-formed, else a new one', async (t) => {
   const app = await startWithoutData(t, { TRUST_PROXY: '127.0.0.1' })
   const idOf = async (id: string | undefined, url = '/health/live') =>
     (await ask(app, { url, headers: id === undefined ? {} : { 'x-request-id': id } })).headers['x-request-id']
@@ -273,7 +273,7 @@ void test('every answer has an id, the one of a trusted proxy where that is plai
   )
 })
 
-void test('fault 18: where a request comes from is believed of trusted proxies alone', async (t) => {
+void test('fault 18: X-Forwarded-For is believed from trusted proxies only', async (t) => {
   const PEER = '127.0.0.1'
   const cases: [trusted: string, forwarded: string, ip: string][] = [
     ['', '6.6.6.6', PEER],
@@ -316,7 +316,7 @@ void test('fault 18: where a request comes from is believed of trusted proxies a
   }
 })
 
-void test('a host that is none is refused', async (t) => {
+void test('a malformed Host header is 400', async (t) => {
   const port = await listen(await startWithoutData(t, production))
   const statusFor = async (host: string) => {
     const head = `GET /health/live HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`

@@ -21,7 +21,7 @@ void test('methods', async (t) => {
   const all = [...documented, ...pages.map((path) => ({ path, methods: ['GET'], guarded: false }))]
   t.ok(documented.length > 10, 'the document names the paths')
 
-  await t.test('a path says which methods it has, before anything else is looked at', async (t) => {
+  await t.test('an unsupported method is 405 with Allow, before token and body are checked', async (t) => {
     for (const { path, methods } of all) {
       const allowed = methods.includes('GET') ? [...methods, 'HEAD'] : methods
       for (const verb of ['GET', 'PUT', 'POST', 'DELETE', 'PATCH', 'HEAD', 'OPTIONS', 'QUERY'] as const) {
@@ -40,7 +40,7 @@ void test('methods', async (t) => {
     }
   })
 
-  await t.test('with a slash at its end or without, a path is one', async (t) => {
+  await t.test('a path is served with and without a trailing slash', async (t) => {
     for (const { path } of all.filter(({ path }) => path !== '/')) {
       const other = path.endsWith('/') ? path.slice(0, -1) : `${path}/`
       const answer = await ask(app, { method: 'OPTIONS', url: other })
@@ -48,12 +48,12 @@ void test('methods', async (t) => {
     }
   })
 
-  await t.test('a fixed path goes before a pattern, whatever the method', async (t) => {
+  await t.test('a fixed path wins over a pattern: GET /users/signup is 405', async (t) => {
     for (const method of ['GET', 'PATCH', 'DELETE'] as const)
       isAnswer(t, await ask(app, { method, url: '/api/v1/users/signup' }), 405, 'Method Not Allowed', method)
   })
 
-  await t.test('fault 11: HEAD is GET without the body, and asks who is there all the same', async (t) => {
+  await t.test('fault 11: HEAD is GET without a body, and needs a token where GET does', async (t) => {
     for (const { path, methods, guarded } of all.filter(({ methods }) => methods.includes('GET'))) {
       const [get, head] = [
         await ask(app, { method: 'GET', url: path }),
@@ -66,7 +66,7 @@ void test('methods', async (t) => {
     }
   })
 
-  await t.test('methods that nobody expects are answered like others', async (t) => {
+  await t.test('rare methods such as PROPFIND are 405, and 404 where there is no route', async (t) => {
     const port = await listen(app)
     const over = (method: string, path: string) =>
       new Promise<{ status: number | undefined; allow: string | undefined; text: string }>(

@@ -17,7 +17,7 @@ async function scrape(port: number): Promise<Map<string, number>> {
   return new Map(lines.map((line) => [line.slice(0, line.lastIndexOf(' ')), Number(line.split(' ').at(-1))]))
 }
 
-void test('what an operator is woken by', async (t) => {
+void test('metrics', async (t) => {
   const port = await freePort()
   const { service, server, queue, until } = await startMailing(
     t,
@@ -26,7 +26,7 @@ void test('what an operator is woken by', async (t) => {
   )
   const { admin, call, rows, app } = service
 
-  await t.test('requests are counted by pattern and status, never by path', async (t) => {
+  await t.test('requests are counted by route pattern and status, never by path', async (t) => {
     await call('GET', '/users/me', { as: admin })
     await call('GET', `/users/${admin.id}`, { as: admin })
     await call('GET', `/users/${admin.id}`)
@@ -54,7 +54,7 @@ void test('what an operator is woken by', async (t) => {
     t.ok([...metrics.keys()].some((name) => name.startsWith('nodejs_eventloop_lag')))
   })
 
-  await t.test('what waits and what was given up is seen', async (t) => {
+  await t.test('metrics show waiting and parked mails, the database and password hashing', async (t) => {
     server.answer = (step) => (step === 'to' ? reply(550, 'no such user') : undefined)
     await until(/mail parked/, queue)
     server.answer = (step) => (step === 'to' ? reply(451, 'later') : undefined)
@@ -76,13 +76,13 @@ void test('what an operator is woken by', async (t) => {
       )
   })
 
-  await t.test('nothing else is told on that port, and nothing of it on the other', async (t) => {
+  await t.test('the metrics port serves only /metrics, and the API port does not serve it', async (t) => {
     t.equal((await fetch(`http://127.0.0.1:${port}/health/ready`)).status, 404)
     t.equal((await app.inject('/metrics')).statusCode, 404)
   })
 })
 
-void test('metrics go on without the database', async (t) => {
+void test('without a database, metrics are served with database_up 0', async (t) => {
   let fault: Error | undefined
   const port = await freePort()
   await startWithoutData(
@@ -96,13 +96,13 @@ void test('metrics go on without the database', async (t) => {
   t.ok(Number.isNaN(metrics.get('outbox_waiting')), 'unknown is not none')
 })
 
-void test('a port for metrics that is taken is named', async (t) => {
+void test('a METRICS_PORT that is in use fails the start with EADDRINUSE and the port', async (t) => {
   const port = await freePort()
   await startWithoutData(t, { METRICS_PORT: String(port) })
   await t.rejects(startWithoutData(t, { METRICS_PORT: String(port) }), { code: 'EADDRINUSE', port })
 })
 
-void test('metrics are for this machine, unless METRICS_HOST says more', async (t) => {
+void test('metrics are served on 127.0.0.1 only, unless METRICS_HOST is set', async (t) => {
   const port = await freePort()
   await startWithoutData(t, { METRICS_PORT: String(port), HOST: '0.0.0.0' })
   const ask = (host: string, headers = {}) =>

@@ -45,7 +45,7 @@ const THROWN: Record<string, unknown> = {
   'an error that can not be looked at': trap,
 }
 
-void test('whatever is thrown is a fault of ours, in the shape of all others', async (t) => {
+void test('whatever a handler throws, even null, is a 500 with the usual body and one log line', async (t) => {
   const { logger, lines } = await collectingLogger()
   const app = fastify({ loggerInstance: logger })
   t.teardown(() => app.close())
@@ -76,7 +76,7 @@ void test('whatever is thrown is a fault of ours, in the shape of all others', a
     }
 })
 
-void test('whatever is logged makes a line', async (t) => {
+void test('whatever value is logged, one JSON line is written', async (t) => {
   const { logger, lines } = await collectingLogger()
   const log = logger as unknown as Record<'error' | 'child', (...values: unknown[]) => typeof logger>
   for (const [name, value] of Object.entries(THROWN)) {

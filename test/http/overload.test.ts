@@ -5,17 +5,17 @@ import { isAnswer } from '../support/answers.ts'
 import { createDatabase, dropDatabase, needsPostgres } from '../support/database.ts'
 import { startService } from '../support/service.ts'
 
-/** Of two connections, one is for short statements: 100 may wait for it, and up to 8 are sent. */
+/** Of two connections, one takes short statements: up to 8 are sent on it, and 100 more wait. */
 const QUEUE = 100
 const SENT = 8
 const MANY = 300
 const ANSWER_MS = 2_000
 
-void test('what can not be served soon is refused, and a burst is served', needsPostgres, async (t) => {
+void test('under overload, requests are 503 within 2 s; a burst is served', needsPostgres, async (t) => {
   const server = process.env.TEST_DATABASE_URL!
   const url = await createDatabase(server)
   const other = postgres(url, { max: 1, onnotice: () => undefined })
-  // With the timeout of production: it is what the bound of an answer is made of.
+  // The timeout of production, as it bounds the time of an answer.
   const connection = connectPostgres({ url, migrationUrl: url, poolSize: 2 })
   const service = await startService(t, {}, { connection })
   t.teardown(async () => {

@@ -29,7 +29,7 @@ function ownedTable(name: string) {
 }
 const [shelves, books] = [ownedTable('shelves'), ownedTable('books')]
 
-/** An app with those tables, whose every request is of one user, to give routes to. */
+/** An app with both tables, in which every request comes from one user; tests add routes to it. */
 async function ownedApp(t: Test) {
   const { db, close } = await freshDatabase()
   for (const name of ['shelves', 'books'])
@@ -67,7 +67,7 @@ interface Ids {
   Params: { shelf: string; book: string; title: string }
 }
 
-void test('a version belongs to the row that is answered, not to the request', async (t) => {
+void test('ETag and If-Match belong to the answered row, not to others that the handler reads', async (t) => {
   const app = await ownedApp(t)
   app.post<Ids>('/shelves', (request) => signedIn(request).owned(shelves).create({ title: 'Shelf' }))
   app.post<Ids>('/books', (request) => signedIn(request).owned(books).create({ title: 'Book' }))
@@ -127,7 +127,7 @@ void test('a version belongs to the row that is answered, not to the request', a
   t.equal((await name(String((await get(of)).headers.etag))).statusCode, 200)
 })
 
-void test('a default is for what is new: a change leaves what is not sent', async (t) => {
+void test('schema defaults apply to POST, not to PUT and PATCH', async (t) => {
   const app = await ownedApp(t)
   const shared = Type.Object({
     open: Type.Optional(Type.Boolean({ default: true })),
@@ -142,7 +142,7 @@ void test('a default is for what is new: a change leaves what is not sent', asyn
   for (const method of ['PUT', 'PATCH'] as const) t.same(await seen(method), { more: {} })
 })
 
-void test('times of a body are times, or are refused', async (t) => {
+void test('a date or time that does not exist is 422 at its field', async (t) => {
   const app = await ownedApp(t)
   const body = Type.Object({ due: Type.Optional(Time), day: Type.Optional(Type.String({ format: 'date' })) })
   app.post('/', { schema: { body } }, async (request) => request.body)

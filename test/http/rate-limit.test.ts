@@ -17,7 +17,7 @@ const named = (name: string) =>
     { name },
   )
 
-void test('a public route that writes and names no limit stops the start', async (t) => {
+void test('a public route that writes must declare a rate limit, or the start fails', async (t) => {
   const start = async (config: object) => {
     const app = fastify()
     t.teardown(() => app.close())

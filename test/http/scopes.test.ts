@@ -15,7 +15,7 @@ import { freshDatabase } from '../support/database.ts'
 import { ask, startWithoutData } from '../support/no-database.ts'
 import { papers } from '../support/papers.ts'
 
-/** Scopes alone, with a guard that takes the token for the name of a role. */
+/** The scopes only, with an authentication that takes the Authorization header for a role. */
 async function tiny(): Promise<App> {
   const app = fastify() as unknown as App
   const auth = plugin(
@@ -39,7 +39,7 @@ async function tiny(): Promise<App> {
 }
 type InvalidCredentials = InstanceType<typeof InvalidCredentials>
 
-void test('a route that stands in no scope stops the start: nothing would guard it', async (t) => {
+void test('a route outside the scopes fails the start, as nothing would guard it', async (t) => {
   for (const method of ['GET', 'DELETE'] as const) {
     const app = await tiny()
     t.teardown(() => app.close())
@@ -55,7 +55,7 @@ void test('a route that stands in no scope stops the start: nothing would guard 
   await t.rejects(async () => nested.ready(), { message: /^GET \/deep\/secrets stands in no scope/ })
 })
 
-void test('each scope lets in whom it is for', async (t) => {
+void test('public routes admit everybody, signed-in routes users, superuser routes superusers', async (t) => {
   const app = await tiny()
   t.teardown(() => app.close())
   const resource =
@@ -81,7 +81,7 @@ void test('each scope lets in whom it is for', async (t) => {
     }
 })
 
-void test('what the document says of a route is what guards it', async (t) => {
+void test('a route needs a token exactly if openapi.json says so', async (t) => {
   const app = await startWithoutData(t)
   const open: string[] = []
   for (const { method, path, url, operation } of operationsOf(documentOf(app))) {
@@ -113,20 +113,20 @@ const PUBLIC = [
   'POST /private/users/',
 ]
 
-/** Held by `npm run check:types`: an error that is none any more is one. */
+/** Checked by `npm run check:types`, which fails where an expected error is missing. */
 export const compiled = [
-  // @ts-expect-error -- routes that ask who is there fit into no public scope
+  // @ts-expect-error -- signed-in routes do not fit into a public scope
   () => scope('public', [(app: SignedInApp) => void app.get('/', {}, () => null)]),
   (app: App) => {
-    // @ts-expect-error -- nobody is there
+    // @ts-expect-error -- a public request has no user
     app.get('/user', (request) => request.user.id)
-    // @ts-expect-error -- nor has nobody any rows
+    // @ts-expect-error -- a public request owns no rows
     app.get('/rows', (request) => request.owned(papers).page({ limit: 1 }))
   },
   () => scope('signed-in', [(app: SignedInApp) => void app.get('/', {}, (request) => request.user.id)]),
 ]
 
-void test('a public route that asks who is there all the same says what to do', async (t) => {
+void test('request.user in a public route fails with advice where to list the resource', async (t) => {
   const { db, close } = await freshDatabase()
   const app = fastify()
   t.teardown(async () => {

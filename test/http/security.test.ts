@@ -19,7 +19,7 @@ const preflight = (app: App, origin: string, method: string, url = '/api/v1/user
   })
 const list = (value: unknown) => (typeof value === 'string' ? value.split(/, */) : [])
 
-void test('fault 19: browsers may call from the configured origins, and from nowhere else', async (t) => {
+void test('fault 19: CORS allows the configured origins and no others', async (t) => {
   const app = await startWithoutData(t, {
     FRONTEND_HOST: 'https://app.example.com/start/',
     BACKEND_CORS_ORIGINS: '["https://admin.example.com/", "capacitor://localhost"]',
@@ -27,7 +27,7 @@ void test('fault 19: browsers may call from the configured origins, and from now
   const dev = ['http://localhost:5173', 'http://localhost:3000'] // of the usual dev servers, in local
   const allowed = ['https://app.example.com', 'https://admin.example.com', 'capacitor://localhost', ...dev]
 
-  await t.test('from each of them, with credentials and every method', async (t) => {
+  await t.test('CORS allows credentials and every method from each configured origin', async (t) => {
     for (const origin of allowed) {
       for (const url of [health, '/api/v1/users/me', '/nothing', '/api/v1/papers/x']) {
         const { headers } = await get(app, origin, url)
@@ -47,7 +47,7 @@ void test('fault 19: browsers may call from the configured origins, and from now
     }
   })
 
-  await t.test('others get no word from the browser', async (t) => {
+  await t.test('another origin gets no Access-Control-Allow-Origin', async (t) => {
     const others = [
       'null',
       '*',
@@ -65,7 +65,7 @@ void test('fault 19: browsers may call from the configured origins, and from now
         t.equal(answer.headers['access-control-allow-origin'], undefined, `${answer.status} from ${origin}`)
   })
 
-  await t.test('an OPTIONS request that is no preflight is a method that the path lacks', async (t) => {
+  await t.test('an OPTIONS request that is no preflight is 405', async (t) => {
     const options = (headers: Record<string, string>) =>
       ask(app, { method: 'OPTIONS', url: '/api/v1/users/me', headers })
     isAnswer(t, await options({}), 405, 'Method Not Allowed')
@@ -89,7 +89,7 @@ void test('fault 19: without configured origins there is no CORS at all', async 
   }
 })
 
-void test('fault 19: answers are data: a browser that is shown one neither runs nor guesses anything', async (t) => {
+void test('fault 19: API answers have nosniff, no-referrer and a CSP that allows nothing', async (t) => {
   const app = await startWithoutData(t)
   for (const url of [health, '/health/live', '/nothing', '/api/v1/users/me', '/api/v1/openapi.json']) {
     const { headers } = await ask(app, { url })
@@ -108,7 +108,7 @@ void test('fault 19: answers are data: a browser that is shown one neither runs 
   t.match(page.headers['content-security-policy'], /^default-src 'self'/, 'pages have a policy of their own')
 })
 
-void test('fault 19: outside local, browsers come back by HTTPS alone', async (t) => {
+void test('fault 19: outside local, answers carry HSTS for half a year or more', async (t) => {
   const app = await startWithoutData(t, {
     ENVIRONMENT: 'staging',
     DATABASE_URL: 'postgres://127.0.0.1/unused',

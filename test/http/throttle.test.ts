@@ -7,7 +7,7 @@ import { freshNetwork, limited } from '../support/limits.ts'
 import { ask, startWithoutData } from '../support/no-database.ts'
 import { exchange, listen, parse } from '../support/sockets.ts'
 
-void test('too many requests of one network', async (t) => {
+void test('a network that exceeds its burst is 429 with Retry-After; others are served', async (t) => {
   const app = await startWithoutData(t, { ...limited, BACKEND_CORS_ORIGINS: 'https://app.example.com' })
   const get = (
     remoteAddress: string,
@@ -16,7 +16,7 @@ void test('too many requests of one network', async (t) => {
     method: 'GET' | 'PUT' | 'OPTIONS' = 'GET',
   ) => ask(app, { url, remoteAddress, headers, method })
   const from = freshNetwork()
-  /** A slow machine forgets a few while it asks. */
+  /** Repeats the request until it is 429: on a slow machine some of the burst comes back meanwhile. */
   const getUntilRefused = async (...request: Parameters<typeof get>) => {
     let answer = await get(...request)
     for (let more = 0; answer.status !== 429 && more < throttle.burst; more++) answer = await get(...request)
@@ -77,7 +77,7 @@ void test('too many requests of one network', async (t) => {
   t.equal((await getUntilRefused(rotating())).status, 429, 'an IPv6 /64 is one network')
 })
 
-void test('a client that asks on beyond the throttle waits for each refusal', async (t) => {
+void test('each 429 of the throttle is delayed', async (t) => {
   const app = await startWithoutData(t, limited)
   const from = freshNetwork()
   const askAtOnce = (requests: number) => {
@@ -92,7 +92,7 @@ void test('a client that asks on beyond the throttle waits for each refusal', as
   let refused: { ms: number }[] = []
   while (refused.length === 0) refused = (await askAtOnce(50)).filter(({ status }) => status === 429)
   const quickest = Math.min(...refused.map(({ ms }) => ms))
-  // Half of it is the least; a timer counts from when its turn of the loop began, which may be a while ago.
+  // At least half of the delay; timers count from the start of the event loop turn, which may be a while ago.
   t.ok(quickest >= refusalDelay.ms * 0.4, `after ${Math.round(quickest)} ms`)
 })
 
@@ -118,7 +118,7 @@ void test('all networks of an IPv6 /48 together send ten times as many requests 
   t.end()
 })
 
-void test('fault 23: 5,001 others do not push out what a network was counted', (t) => {
+void test('fault 23: the count of a network survives 5,001 other networks', (t) => {
   const secondsToWait = meter({ burst: 10, perSecond: 1 })
   const spend = (network: string, now: number) => {
     let passed = 0

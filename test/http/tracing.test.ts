@@ -19,7 +19,7 @@ const loaded = () =>
     /@opentelemetry\/sdk|prom-client/.test(path),
   )
 
-void test('where nothing asks for traces or metrics, nothing of them is loaded', async (t) => {
+void test('without traces or metrics configured, their packages are not loaded', async (t) => {
   await startWithoutData(t)
   await startWithoutData(t, {
     OTEL_SDK_DISABLED: 'true',
@@ -32,7 +32,7 @@ void test('where nothing asks for traces or metrics, nothing of them is loaded',
   t.same(loaded(), [])
 })
 
-void test('a request can be followed from its caller to the mail that it caused', async (t) => {
+void test('a request is traced under its caller, with spans for queries, hashing and mail', async (t) => {
   const collector = await startCollector(t)
   const connection = await freshDatabase()
   const { service, log, until } = await startMailing(
@@ -80,7 +80,7 @@ void test('a request can be followed from its caller to the mail that it caused'
   )
 })
 
-void test('a request whose statement waits is traced as itself', needsPostgres, async (t) => {
+void test('a statement that waits is traced under its own request', needsPostgres, async (t) => {
   const collector = await startCollector(t)
   const server = process.env.TEST_DATABASE_URL!
   const url = await createDatabase(server)
@@ -104,7 +104,7 @@ void test('a request whose statement waits is traced as itself', needsPostgres, 
     const all = traces.map(read)
     await service.app.inject('/health/live')
     t.ok(connection.load!().waiting > 0, 'some wait')
-    return { all } // a promise would be waited for
+    return { all } // wrapped, as begin() would await a promise
   })
   t.ok((await Promise.all(asked.all)).every(({ status }) => status === 200))
   await service.close()
@@ -114,7 +114,7 @@ void test('a request whose statement waits is traced as itself', needsPostgres, 
     t.same(namesOf(trace).toSorted(), ['GET /api/v1/users/me', 'query'], 'its own statement, and no other')
 })
 
-void test('strangers do not decide what is traced', async (t) => {
+void test('traceparent is accepted from trusted proxies only', async (t) => {
   const collector = await startCollector(t)
   const env = { OTEL_EXPORTER_OTLP_ENDPOINT: collector.endpoint, TRUST_PROXY: '127.0.0.1' }
   const app = await startWithoutData(t, env)
@@ -149,7 +149,7 @@ void test('health checks are not traced', async (t) => {
   )
 })
 
-void test('what health checks ask the database is not traced', needsPostgres, async (t) => {
+void test('the database query of a health check is not traced', needsPostgres, async (t) => {
   const collector = await startCollector(t)
   const { app, close } = await startService(t, { OTEL_EXPORTER_OTLP_ENDPOINT: collector.endpoint })
   t.equal((await app.inject('/health/ready')).statusCode, 200)

@@ -18,7 +18,7 @@ const SECRET = 'kept-to-ourselves'
 const PASSWORD = 'correct horse battery'
 const emoji = (count: number) => '🦊'.repeat(count)
 
-/** As deep as fits into a body. */
+/** About the deepest nesting that fits into a body of 32 KiB. */
 const DEPTH = 4_000
 
 void test('inputs that do not fit their schema', async (t) => {
@@ -37,7 +37,7 @@ void test('inputs that do not fit their schema', async (t) => {
     ) as unknown
 
   await t.test(
-    'all faults of a part are told at once, in words that clients of the template know',
+    'all errors of a body or query are reported at once, in the words of the FastAPI template',
     async (t) => {
       const bodies: [body: object, faults: object][] = [
         [{}, { 'body.email': missing, 'body.password': missing, 'body.full_name': missing }],
@@ -90,7 +90,7 @@ void test('inputs that do not fit their schema', async (t) => {
     },
   )
 
-  await t.test('what was sent is never sent back', async (t) => {
+  await t.test('a validation error never repeats the value that was sent', async (t) => {
     const wrong = { email: SECRET, password: [SECRET], full_name: { x: SECRET }, is_verified: SECRET }
     const answers = [
       await create(wrong),
@@ -107,7 +107,7 @@ void test('inputs that do not fit their schema', async (t) => {
     }
   })
 
-  await t.test('what a schema does not name is dropped, and stored nowhere', async (t) => {
+  await t.test('fields that the schema of sign-up does not name are ignored', async (t) => {
     const reach = { is_superuser: true, is_verified: true, is_active: false, id: randomUUID(), unknown: 1 }
     const answer = await call('POST', '/users/signup', {
       body: { email: address(), password: PASSWORD, ...reach },
@@ -116,7 +116,7 @@ void test('inputs that do not fit their schema', async (t) => {
     t.not(answer.body.id, reach.id)
   })
 
-  await t.test('a character is a code point, not half of one', async (t) => {
+  await t.test('lengths count code points: an emoji is one character', async (t) => {
     const fits = { password: emoji(8), full_name: emoji(255) }
     const { status, body } = await create(fits)
     t.equal(status, 200)
@@ -127,7 +127,7 @@ void test('inputs that do not fit their schema', async (t) => {
     isRefused(t, await create({ password: emoji(129) }), ['body.password'])
   })
 
-  await t.test('fault 15: U+0000 and half characters are refused wherever there is text', async (t) => {
+  await t.test('fault 15: U+0000 and lone surrogates are 422 in body, form, path and query', async (t) => {
     for (const text of ['a\0', '\ud83e', '\udd8a\ud83e'])
       t.strictSame(faultsOf(await create({ full_name: text, password: PASSWORD + text })), {
         'body.full_name': noUnicode,
@@ -142,7 +142,7 @@ void test('inputs that do not fit their schema', async (t) => {
     t.equal((await call('GET', '/papers/%00', { as: admin })).status, 422)
   })
 
-  await t.test('bytes that are no UTF-8 are refused in a query too, and open no account', async (t) => {
+  await t.test('bytes that are not UTF-8 are 422 in a query, and never match a password', async (t) => {
     const isAt = async (method: 'GET' | 'POST', path: string, name: string) => {
       const { status, body } = await call(method, path, { as: admin })
       t.match({ status, body }, { status: 422, body: { detail: [{ loc: ['query', name] }] } }, path)
@@ -169,7 +169,7 @@ void test('inputs that do not fit their schema', async (t) => {
     }
   })
 
-  await t.test('fault 15: JSON made to hurt does not', async (t) => {
+  await t.test('fault 15: deep JSON, __proto__ and odd numbers are 4xx or ignored', async (t) => {
     const deep = (open: string, close: string) => open.repeat(DEPTH) + close.repeat(DEPTH)
     const user = (fields: string) =>
       `{"email": "${address()}", "password": "${PASSWORD}", "full_name": null, ${fields}}`
@@ -199,7 +199,7 @@ void test('inputs that do not fit their schema', async (t) => {
     isAnswer(t, await json(user('"is_verified": NaN')), 400, 'The body could not be read')
   })
 
-  await t.test('a small request cannot ask for a huge answer', async (t) => {
+  await t.test('the answer to a small body with thousands of errors stays below 50 kB', async (t) => {
     const nest = `${'['.repeat(1000)}${Array(1000).fill('"\\u0000"').join()}${']'.repeat(1000)}`
     const field = `{"email": ${nest}, "password": "${PASSWORD}", "full_name": null}`
     const flat = `[${Array(3000).fill('"\\u0000"').join()}]`

@@ -10,11 +10,11 @@ const PASSWORD = 'correct horse battery'
 interface Mail {
   readonly message: string
   readonly token_id: string | null
-  /** Seconds from now; 0 where a deliverer has it, or had. */
+  /** Seconds until it is due; 0 once a deliverer has taken it. */
   readonly due_in: number
 }
 
-/** What people and strangers do, each from a network of their own where none is told. */
+/** Requests of users and strangers, each from a network of its own unless one is given. */
 function acts({ app, call, rows }: Service) {
   return {
     recover: (email: string, from = freshNetwork()) => call('POST', `/password-recovery/${email}`, { from }),
@@ -28,7 +28,7 @@ function acts({ app, call, rows }: Service) {
     async changePassword(person: Person, times: number) {
       let [current_password, new_password] = [person.password, `${person.password} 2`]
       for (let change = 0; change < times; change++) {
-        // Not about how often somebody may change it.
+        // Not about the limit of password changes.
         await rows(sql`delete from rate_limits where key !~ '^[a-z_]+ '`)
         const body = { current_password, new_password }
         const { status, text } = await call('PATCH', '/users/me/password', { as: person, body })
@@ -59,7 +59,7 @@ async function pass(service: Service, seconds: number) {
     created_at = created_at - make_interval(secs => ${seconds}::integer)`)
 }
 
-void test('what others can have sent to an address is bounded', async (t) => {
+void test('the mail that others can cause to an address is limited', async (t) => {
   const service = await startService(t, limited)
   cheapHashing(service)
   const { recover, resend, signup, move, changePassword, verified, mailsTo } = acts(service)
@@ -67,7 +67,7 @@ void test('what others can have sent to an address is bounded', async (t) => {
   const count = async (email: string, message: string) =>
     (await mailsTo(email)).filter((mail) => mail.message === message).length
 
-  await t.test('who signed up with a stranger’s address can’t mail them again and again', async (t) => {
+  await t.test('a user who signed up with a stranger’s address cannot flood it with mail', async (t) => {
     const victim = address()
     await signup(victim)
     let mallory = await service.again({ id: '', email: victim, password: PASSWORD, token: '' })
@@ -98,7 +98,7 @@ void test('what others can have sent to an address is bounded', async (t) => {
     t.equal(await count(victim, 'password_changed'), 1, 'nor the day after')
   })
 
-  await t.test('nor by deleting the account and signing up again', async (t) => {
+  await t.test('deleting an account and signing up again sends its address no more mail', async (t) => {
     const victim = address()
     for (let round = 0; round < 10; round++) {
       t.equal((await signup(victim)).status, 200)
@@ -109,7 +109,7 @@ void test('what others can have sent to an address is bounded', async (t) => {
     }
   })
 
-  await t.test('a verified owner is told every ten minutes at most, and in the end of all', async (t) => {
+  await t.test('a verified owner is mailed about password changes every ten minutes at most', async (t) => {
     const ada = await person()
     await verified(ada)
     await changePassword(ada, 40)
@@ -127,7 +127,7 @@ void test('what others can have sent to an address is bounded', async (t) => {
     t.ok(last.due_in <= 0, 'later at once again')
   })
 
-  await t.test('many things at once are told of as few times as one after the other', async (t) => {
+  await t.test('twenty requests or changes at once send as little mail as one by one', async (t) => {
     const ada = await person()
     await verified(ada)
     await Promise.all(Array.from({ length: 20 }, () => recover(ada.email)))
@@ -139,7 +139,7 @@ void test('what others can have sent to an address is bounded', async (t) => {
     t.equal(await count(ada.email, 'password_changed'), 2, 'now and in ten minutes')
   })
 
-  await t.test('a mailbox with plus-addresses counts as one', async (t) => {
+  await t.test('all plus-addresses of a mailbox share one limit', async (t) => {
     const [local, domain] = address().split('@') as [string, string]
     const tagged = Array.from({ length: 20 }, (_, number) => `${local}+${number}@${domain}`)
     for (const email of tagged) t.equal((await signup(email)).status, 200)
@@ -152,7 +152,7 @@ void test('what others can have sent to an address is bounded', async (t) => {
     t.equal(await count(`${local}@${domain}`, 'recovery'), 1, 'whose owner they take nothing from')
   })
 
-  await t.test('nor does it help to sign in to each of them first', async (t) => {
+  await t.test('plus-addresses share one limit even if each has signed in before', async (t) => {
     const [[local, domain], from] = [address().split('@') as [string, string], freshNetwork()]
     const tagged = Array.from({ length: 20 }, (_, number) => `${local}+${number}@${domain}`)
     for (const email of tagged) {
@@ -164,7 +164,7 @@ void test('what others can have sent to an address is bounded', async (t) => {
     t.equal(mails.filter((message) => message === 'recovery').length, 1)
   })
 
-  await t.test('dots and other letters are somebody else', async (t) => {
+  await t.test('addresses that differ in a dot have a limit each, those in case share one', async (t) => {
     const [one, other] = [
       await person({ email: 'a.b@example.com' }),
       await person({ email: 'ab@example.com' }),
@@ -176,7 +176,7 @@ void test('what others can have sent to an address is bounded', async (t) => {
     }
   })
 
-  await t.test('where limits are off, nothing is bounded', async (t) => {
+  await t.test('with RATE_LIMIT_ENABLED=false, no mail is limited', async (t) => {
     const open = await startService(t)
     cheapHashing(open)
     const ada = await open.person()
@@ -187,20 +187,20 @@ void test('what others can have sent to an address is bounded', async (t) => {
   })
 })
 
-void test('recovery can’t be blocked', async (t) => {
+void test('strangers cannot block a recovery', async (t) => {
   const service = await startService(t, limited)
   cheapHashing(service)
   const { recover, resend, signup, move, mailsTo, verified, works } = acts(service)
   const { person } = service
   const recoveries = async (email: string) =>
     (await mailsTo(email)).filter(({ message }) => message === 'recovery')
-  /** Asks as the owner would, and looks into the mailbox. */
+  /** Asks for a link as the owner. @returns whether a link in the mailbox works */
   const ownerHasLink = async (t: Test, email: string, from = freshNetwork()) => {
     t.equal((await recover(email, from)).status, 200)
     const links = await Promise.all((await recoveries(email)).map(works))
     return links.includes(true)
   }
-  /** A stranger's every way of having something sent there, by the thousand networks. */
+  /** All ways in which a stranger can have mail sent to an address, each from another network. */
   const harass = async (email: string, mallory: Person) => {
     const [local, domain] = email.split('@')
     await Promise.all([
@@ -230,7 +230,7 @@ void test('recovery can’t be blocked', async (t) => {
       },
     )
 
-  await t.test('what strangers had sent before there was an account does not count', async (t) => {
+  await t.test('requests for an address without an account do not count once it has one', async (t) => {
     const email = address()
     for (let asked = 0; asked < 10; asked++) await Promise.all([recover(email), resend(email)])
     await signup(email)
@@ -243,7 +243,7 @@ void test('recovery can’t be blocked', async (t) => {
     t.equal((await mailsTo(email)).length, 3)
   })
 
-  await t.test('other kinds of mail take nothing from it', async (t) => {
+  await t.test('other kinds of mail do not count towards the limit of recovery mails', async (t) => {
     const owner = await person()
     const mallory = await person()
     for (let asked = 0; asked < 10; asked++) {
@@ -255,7 +255,7 @@ void test('recovery can’t be blocked', async (t) => {
     t.equal((await recoveries(owner.email)).length, 1)
   })
 
-  await t.test('from a network that signed in before, there is one more at once', async (t) => {
+  await t.test('a network that signed in before can have one more recovery mail sent', async (t) => {
     const [owner, home] = [await person(), freshNetwork()]
     t.equal((await service.signIn(owner.email, owner.password, home)).status, 200)
     await recover(owner.email)
@@ -268,7 +268,7 @@ void test('recovery can’t be blocked', async (t) => {
     t.equal((await recoveries(owner.email)).length, 2, 'bounded as well')
   })
 
-  await t.test('answers are the same, mailed or not', async (t) => {
+  await t.test('a recovery request is answered the same whether or not a mail is sent', async (t) => {
     const owner = await person()
     const seen = []
     for (const email of [owner.email, owner.email, address(), owner.email]) {

@@ -32,7 +32,7 @@ void test('mails reach their reader', async (t) => {
     return mail
   }
 
-  await t.test('a welcome has a link to choose a password, and not the one that was set', async (t) => {
+  await t.test('a welcome mail has a link to choose a password, and not the one that was set', async (t) => {
     const account = { email: address(), password: 'set by a superuser', full_name: 'Ada' }
     t.equal((await call('POST', '/users/', { as: admin, body: account })).status, 200)
     const mail = await next()
@@ -80,7 +80,7 @@ void test('mails reach their reader', async (t) => {
     },
   )
 
-  await t.test('fault 6: who gets a link that they did not ask for is told how to take over', async (t) => {
+  await t.test('fault 6: a verification mail tells its reader how to take the account over', async (t) => {
     const email = address()
     const body = { email, password: 'chosen by somebody else' }
     const headers = { 'x-forwarded-for': '203.0.113.7' }
@@ -96,19 +96,19 @@ void test('mails reach their reader', async (t) => {
     for (const part of [mail.text ?? '', html])
       for (const words of [made, advice]) t.ok(part.replace(/\s+/g, ' ').includes(words), words)
 
-    // Done as it says.
+    // The reader follows that advice.
     const { body: theirs } = await service.signIn(email, body.password)
     await call('POST', `/password-recovery/${email}`)
     const [, , token = ''] = LINK.exec(String((await next()).html)) ?? []
     t.equal((await call('POST', '/reset-password/', { body: { token, new_password: chosen } })).status, 200)
-    await next() // the notice
+    await next() // the notice of the new password
     t.equal((await service.signIn(email, body.password)).status, 400)
     const bearer = { headers: { authorization: `Bearer ${theirs.access_token}` } }
     t.equal((await call('GET', '/users/me', bearer)).status, 401)
     t.equal((await service.signIn(email, chosen)).status, 200)
   })
 
-  await t.test('a notice says with which device, leads to a new password, and names a contact', async (t) => {
+  await t.test('a notice names the device, links to a new password, and names a contact', async (t) => {
     const person = await service.person()
     const firefox = { 'user-agent': 'Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0' }
     const body = { current_password: person.password, new_password: chosen }
@@ -121,7 +121,7 @@ void test('mails reach their reader', async (t) => {
     }
   })
 
-  await t.test('whoever causes a notice puts no words of their own into it', async (t) => {
+  await t.test('the text of a user agent does not get into a notice', async (t) => {
     const person = await service.person()
     const mallory = { 'user-agent': 'Your account is at risk: call +1 555 0100 or open https://evil.example' }
     const body = { current_password: person.password, new_password: chosen }
@@ -132,7 +132,7 @@ void test('mails reach their reader', async (t) => {
     await rows(sql`delete from emails where recipient = ${person.email}`)
   })
 
-  await t.test('the owner of a session that was ended is told which one it was', async (t) => {
+  await t.test('the mail about an ended session says which session it was', async (t) => {
     const person = await service.person()
     const form = { username: person.email, password: person.password }
     const curl = { 'user-agent': 'curl/8.5.0', 'x-forwarded-for': '198.51.100.24' }
@@ -177,7 +177,7 @@ void test('mails reach their reader', async (t) => {
     }
   })
 
-  await t.test('strangers and closed accounts get no recovery mail', async (t) => {
+  await t.test('unknown addresses and inactive accounts get no recovery mail', async (t) => {
     const closed = await service.person()
     await rows(sql`update users set is_active = false where id = ${closed.id}`)
     const before = (await rows(sql`select from emails`)).length
@@ -187,7 +187,7 @@ void test('mails reach their reader', async (t) => {
     t.equal(server.mails.length, count)
   })
 
-  await t.test('nothing in the database is a secret', async (t) => {
+  await t.test('stored mails and tokens contain nothing from which a link can be made', async (t) => {
     const [stored] = await rows<{ text: string }>(
       sql`select json_agg(e)::text || (select json_agg(o)::text from one_time_tokens o) as text from emails e`,
     )

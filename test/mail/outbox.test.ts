@@ -10,7 +10,7 @@ import { startMailing } from '../support/mailing.ts'
 import { address, startService } from '../support/service.ts'
 import { until as eventually } from '../support/until.ts'
 
-/** A stop may take 10 s in all. */
+/** Half of the 10 s that a stop may take. */
 const STOP_MS = 5_000
 
 const sent = /mail sent/
@@ -24,14 +24,14 @@ async function sharedDatabase(t: Test) {
   return { connection: { ...connection, close: () => Promise.resolve() } }
 }
 
-void test('what happens to mails when things break', async (t) => {
+void test('mail delivery under faults', async (t) => {
   const shared = await sharedDatabase(t)
   const { service, server, log, queue, rowOf, due, until } = await startMailing(t, shared)
   const { admin, app, call, rows } = service
   const works = () => undefined
   const mailsTo = (email: string) => server.mails.filter(({ envelope }) => envelope.to.includes(email))
 
-  await t.test('nobody waits for a mail server that keeps silent', async (t) => {
+  await t.test('no request waits for a mail server that does not answer', async (t) => {
     const { email } = await service.person()
     let speak = (): void => undefined
     const silence = new Promise<undefined>((resolve) => (speak = () => resolve(undefined)))
@@ -60,7 +60,7 @@ void test('what happens to mails when things break', async (t) => {
     t.equal(mailsTo(email).length, 1, 'it arrives once the server speaks')
   })
 
-  await t.test('a mail that is refused for now arrives later', async (t) => {
+  await t.test('a mail that the server refuses with 451 is tried again and arrives', async (t) => {
     for (const step of ['from', 'to', 'data'] as const) {
       server.answer = (at) => (at === step ? reply(451, 'try later') : undefined)
       const email = await until(failed, queue)
@@ -84,7 +84,7 @@ void test('what happens to mails when things break', async (t) => {
   })
 
   await t.test(
-    'a mail whose recipient is refused for good is put aside, and holds up no other',
+    'a mail whose recipient is refused with 550 is parked, and holds up no other mail',
     async (t) => {
       const asked: string[] = []
       server.answer = (step, to) => {
@@ -105,7 +105,7 @@ void test('what happens to mails when things break', async (t) => {
     },
   )
 
-  await t.test('an operator who forgot the password loses no mail', async (t) => {
+  await t.test('a mail refused with 530 for lack of a password is not parked but sent later', async (t) => {
     server.answer = (step) => (step === 'from' ? reply(530, '5.7.0 Authentication required') : undefined)
     const email = await until(/mail (not sent|parked)/, queue)
     t.match(await rowOf(email), { parked: false, last_error: /530/ }, 'mails wait until that is mended')
@@ -114,7 +114,7 @@ void test('what happens to mails when things break', async (t) => {
     await until(sent, due)
   })
 
-  await t.test('a link that is dead before it is sent is not sent', async (t) => {
+  await t.test('a mail whose link was used, was revoked or has expired is not sent', async (t) => {
     const kills = {
       used: async (email: string) => {
         const body = { token: await service.resetToken(email), new_password: 'another long one' }
@@ -132,7 +132,7 @@ void test('what happens to mails when things break', async (t) => {
       server.answer = () => reply(451, 'try later')
       await until(failed, () => call('POST', `/password-recovery/${email}`))
       await kill(email)
-      // Notices of that are not looked at here.
+      // Without the notices that this causes.
       await rows(sql`delete from emails where message <> 'recovery'`)
       server.answer = works
       await until(parked, due)
@@ -149,7 +149,7 @@ void test('what happens to mails when things break', async (t) => {
   })
 
   await t.test(
-    'a mail that was sent and could not be marked is marked later, and not sent again',
+    'a sent mail that could not be marked as sent is marked later, and not sent again',
     async (t) => {
       const told = log.count(sent)
       await rows(
@@ -166,7 +166,7 @@ void test('what happens to mails when things break', async (t) => {
     },
   )
 
-  await t.test('a mail server may be away, and come back', async (t) => {
+  await t.test('a mail waits while the mail server is down, and arrives when it is back', async (t) => {
     await server.close()
     const email = await until(failed, queue)
     t.match(await rowOf(email), { sent: false, parked: false, last_error: /\S/ })
@@ -177,7 +177,7 @@ void test('what happens to mails when things break', async (t) => {
       [[email]],
     )
 
-    await t.test('several deliverers send each mail once', async (t) => {
+    await t.test('two replicas on one database send each mail once', async (t) => {
       const other = await collectingLogger()
       const second = await startService(t, back.env, { ...shared, logger: other.logger })
       const before = log.count(sent)
@@ -194,7 +194,7 @@ void test('what happens to mails when things break', async (t) => {
     })
   })
 
-  await t.test('a mail server that keeps silent does not hold up the stop', async (t) => {
+  await t.test('a mail server that does not answer does not hold up a stop', async (t) => {
     const silent = await startMailServer(t)
     const stopping = await startService(t, silent.env, shared)
     let speak = (): void => undefined

@@ -5,7 +5,7 @@ import { freshDatabase } from '../support/database.ts'
 import { startMailing } from '../support/mailing.ts'
 import { startService } from '../support/service.ts'
 
-/** Of an attempt as a whole: a thirtieth of what it is in production. */
+/** Time limit of a whole delivery attempt: a thirtieth of the one in production. */
 const mailAttemptMs = 8_000
 
 void test('a mail server that answers each command late', async (t) => {
@@ -20,8 +20,8 @@ void test('a mail server that answers each command late', async (t) => {
     }
   }
 
-  await t.test('gets each mail once, however many replicas send', async (t) => {
-    // Before there is another that might take it, and say so in a log of its own; templates are compiled for the first one.
+  await t.test('a slow mail server gets each mail once from two replicas', async (t) => {
+    // A first mail, which compiles the templates; sent before the replica starts, which would log it elsewhere.
     await until(/mail sent/, queue)
     const replica = await startService(t, server.env, shared)
     answerAfter(500)
@@ -40,14 +40,14 @@ void test('a mail server that answers each command late', async (t) => {
       leases.push(...(await service.rows<{ lease: number }>(left)).map(({ lease }) => lease))
       await pause(50)
     }
-    await pause(mailAttemptMs / 2) // so that one that is still on its way would arrive
+    await pause(mailAttemptMs / 2) // so that a duplicate would arrive
     t.equal(server.mails.length, 13)
     t.equal(new Set(server.mails.map(({ messageId }) => messageId)).size, 13, 'no mail comes twice')
     t.ok(Math.min(...leases) > 0, 'no mail outlives its lease while it waits or is sent')
   })
 
   await t.test(
-    'is given up when the attempt as a whole takes too long, and gets the mail later',
+    'a delivery attempt that takes too long in all is aborted, and the mail is sent later',
     async (t) => {
       const before = server.mails.length
       answerAfter(5_200) // never silent for as long as an attempt takes

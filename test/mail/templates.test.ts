@@ -15,7 +15,7 @@ const values = {
 const names = Object.keys(await loadTemplates())
 const withLink = ['account_unconfirmed', 'new_address', 'recovery', 'verification', 'welcome']
 
-/** A placeholder of each message beyond those that every message has: without it, its reader could not act. */
+/** Placeholders that the reader of a message needs to act, beyond those that every message has. */
 const told: Record<MessageName, readonly (keyof typeof samples)[]> = {
   account_exists: ['at', 'from', 'recover_link'],
   account_unconfirmed: ['at', 'from', 'made_at', 'made_how', 'link', 'valid_until'],
@@ -30,11 +30,11 @@ const told: Record<MessageName, readonly (keyof typeof samples)[]> = {
   welcome: ['valid_until'],
 }
 
-void t.test('the messages that the service sends are there, and no others', async (t) => {
+void t.test('there is a template for each message of the service, and no other', async (t) => {
   t.strictSame(names.toSorted(), Object.keys(told))
 })
 
-void t.test('each says what its reader needs to act on it', async (t) => {
+void t.test('each message says what its reader needs to act on it', async (t) => {
   for (const [name, placeholders] of Object.entries(told)) {
     const { text, html } = await render(name, values)
     for (const placeholder of placeholders) {
@@ -45,7 +45,7 @@ void t.test('each says what its reader needs to act on it', async (t) => {
   }
 })
 
-void t.test('fault 6: whose address was taken learns how to take the account over', async (t) => {
+void t.test('fault 6: the verification mail tells its reader how to take the account over', async (t) => {
   const text = (await render('verification', values)).text.replaceAll('\n', ' ')
   t.match(text, 'do not confirm')
   t.match(text, `reset the password for ${values.email} at Groundwork`)
@@ -60,7 +60,7 @@ void t.test('a notice reads well whoever made the change', async (t) => {
 })
 
 for (const name of names) {
-  void t.test(`${name} reaches its reader whole`, async (t) => {
+  void t.test(`${name} has a subject, an HTML and a text part without open placeholders`, async (t) => {
     const { subject, html, text } = await render(name, values)
 
     t.match(subject, /Groundwork/, 'the subject says who writes')
@@ -115,7 +115,7 @@ for (const name of withLink) {
   })
 }
 
-void t.test('every mail says where its reader finds help, if the settings do', async (t) => {
+void t.test('every mail names the support address if one is set', async (t) => {
   for (const name of names) {
     const { html, text } = await render(name, values)
     t.match(html, 'href="mailto:help@example.com"', name)
@@ -126,7 +126,7 @@ void t.test('every mail says where its reader finds help, if the settings do', a
   }
 })
 
-void t.test('a logo stands in place of the name, and is the only thing that is loaded', async (t) => {
+void t.test('a logo replaces the project’s name in HTML, and is the only image', async (t) => {
   const logo_url = 'https://cdn.example.com/logo.png?a=1&b=2'
   const { html, text } = await render('test', { ...values, logo_url })
   t.same(
@@ -189,7 +189,7 @@ void t.test('a value that looks like a placeholder stays what it is', async (t) 
   t.match(html, '{{link}}$&amp;@example.com')
 })
 
-void t.test('a mail with a hole is not made', async (t) => {
+void t.test('a mail with a missing value is not rendered', async (t) => {
   const { link: _, ...rest } = values
   await t.rejects(render('recovery', rest), { message: 'Mail template recovery: no value for {{link}}' })
   await t.rejects(render('recovery', {}), {

@@ -28,14 +28,14 @@ const strict: SMTPServerOptions = {
   },
 }
 
-/** Sends one mail in this process, which trusts what everybody trusts. */
+/** Sends one mail in this process, which does not trust the certificate of these tests. */
 async function send(t: Test, server: MailServer, env: Record<string, string> = {}) {
   const outgoing = transport(readConfig({ ...local, ...server.env, ...env }))
   t.teardown(() => outgoing.close())
   await outgoing.send(mail)
 }
 
-/** Sends one mail in a process that trusts the servers of these tests. */
+/** Sends one mail in a process that trusts the certificate of these tests. */
 async function sendTrusting(t: Test, server: MailServer, env: Record<string, string>) {
   const folder = t.testdir({ 'trusted.pem': cert })
   const script = fileURLToPath(new URL('../support/send-mail.ts', import.meta.url))
@@ -45,13 +45,13 @@ async function sendTrusting(t: Test, server: MailServer, env: Record<string, str
   })
 }
 
-void test('mail is sent unencrypted where that is asked for', async (t) => {
+void test('with SMTP_TLS=false, mail is sent unencrypted', async (t) => {
   const server = await startMailServer(t)
   await send(t, server)
   t.match(server.mails, [{ subject: 'Hello', messageId: '<id@example.com>', envelope: { secure: false } }])
 })
 
-void test('STARTTLS is not an offer that somebody in between can strip', async (t) => {
+void test('unless SMTP_TLS is false, a server that offers no STARTTLS gets no mail', async (t) => {
   const stripped = await startMailServer(t)
   await t.rejects(send(t, stripped, { SMTP_TLS: 'true' }), { code: 'ETLS' })
   t.same(stripped.mails, [], 'nothing went out in the clear')
@@ -63,7 +63,7 @@ void test('STARTTLS is not an offer that somebody in between can strip', async (
   )
 })
 
-void test('a server that cannot show who it is gets no mail and no password', async (t) => {
+void test('a server with an untrusted certificate gets no mail and no password', async (t) => {
   const passwords: unknown[] = []
   const spy: SMTPServerOptions = {
     onAuth: ({ password }, _session, done) => (passwords.push(password), done(null, { user: 'x' })),
@@ -76,7 +76,7 @@ void test('a server that cannot show who it is gets no mail and no password', as
   t.same([byStartTls.mails, byTls.mails, passwords], [[], [], []])
 })
 
-void test('a server that is trusted gets it, encrypted', async (t) => {
+void test('a server with a trusted certificate gets mail encrypted', async (t) => {
   const [byStartTls, byTls] = [await startMailServer(t, startTls), await startMailServer(t, tls)]
   await Promise.all([
     sendTrusting(t, byStartTls, { SMTP_TLS: 'true' }),
@@ -86,13 +86,13 @@ void test('a server that is trusted gets it, encrypted', async (t) => {
     t.match(mails, [{ subject: 'Hello', envelope: { secure: true, to: ['ada@example.com'] } }])
 })
 
-void test('a server that asks for a password is given it', async (t) => {
+void test('a server that asks for a password is sent SMTP_USER and SMTP_PASSWORD', async (t) => {
   const server = await startMailServer(t, strict)
   await send(t, server, { SMTP_USER: 'mailer', SMTP_PASSWORD: 'p@ss: word' })
   t.match(server.mails, [{ envelope: { user: 'mailer' } }])
 })
 
-void test('what an operator can mend is no fault of the mail', async (t) => {
+void test('a wrong password or an unreachable server is no permanent failure of a mail', async (t) => {
   const asking = await startMailServer(t, strict)
   const stubborn = await startMailServer(t)
   stubborn.answer = (step) => (step === 'from' ? reply(530, 'authentication required') : undefined)
@@ -113,7 +113,7 @@ void test('what an operator can mend is no fault of the mail', async (t) => {
     )
 })
 
-void test('a mail that is refused for good is told from one that may pass later', async (t) => {
+void test('a 5xx reply to recipient or data is a permanent failure of a mail, a 4xx reply is not', async (t) => {
   const server = await startMailServer(t)
   for (const [step, code, isPermanent] of [
     ['to', 550, true],

@@ -8,11 +8,11 @@ import { until } from '../support/until.ts'
 
 const ANSWER_MS = 2_000
 const BACK_MS = 5_000
-/** A process takes a moment to start, on a machine that may be busy. */
+/** Time for a process to start on a busy machine. */
 const START_MS = 60_000
 
 void test(
-  'fault 27: PostgreSQL is away at the start, comes, goes and comes back',
+  'fault 27: the service outlives a PostgreSQL that is down at the start and goes away later',
   needsPostgres,
   async (t) => {
     const server = process.env.TEST_DATABASE_URL!
@@ -35,7 +35,7 @@ void test(
       while ((await status(path, init)) !== expected) {
         if (performance.now() - start > within)
           throw new Error(`${path} is not ${expected}: ${running.output()}`)
-        await pause(20) // what it needs to get there is not to be used up by asking
+        await pause(20) // so that polling does not slow it down
       }
       return performance.now() - start
     }
@@ -79,7 +79,7 @@ void test(
 )
 
 void test(
-  'a database that does not let us in stops the start with a line that names no password',
+  'a database that does not exist stops the start with a message without the password',
   needsPostgres,
   async (t) => {
     const url = new URL(process.env.TEST_DATABASE_URL!)
@@ -92,7 +92,7 @@ void test(
   },
 )
 
-void test('a stop does not wait for a database that is away', needsPostgres, async (t) => {
+void test('a stop does not wait for a database that is unreachable', needsPostgres, async (t) => {
   const running = await launch(t, {
     folder: temporaryFolder(t),
     env: { DATABASE_URL: 'postgres://groundwork:hidden@127.0.0.1:1/groundwork' },
@@ -103,7 +103,7 @@ void test('a stop does not wait for a database that is away', needsPostgres, asy
   t.equal(await running.exited, 0)
 })
 
-void test('a fault of ours ends the process, and is logged and reported first', needsPostgres, async (t) => {
+void test('an uncaught exception is logged and reported, and ends the process', needsPostgres, async (t) => {
   const sentry = await startSentry(t)
   for (const fault of ["throw new Error('ours')", "void Promise.reject(new Error('ours'))"]) {
     const running = await start(t, {

@@ -10,7 +10,7 @@ import { startMailServer } from '../support/mail-server.ts'
 import { createDatabase, dropDatabase, needsPostgres } from '../support/database.ts'
 import { needsPgbouncer, startPgbouncer } from '../support/pgbouncer.ts'
 
-/** What the doctor says in an environment, and how it ends. */
+/** Output and exit code of the doctor in an environment. */
 async function examine(t: Test, env: Record<string, string>, args: string[] = []) {
   const running = await launch(t, { folder: temporaryFolder(t), env, script: 'scripts/doctor.ts', args })
   const code = await running.exited
@@ -24,22 +24,22 @@ for (const [query, mark, fix] of [
   ['?sslmode=verify-ca', '!', 'sslmode=verify-full in DATABASE_URL'],
   ['?sslmode=verify-full', '✓', undefined],
 ] as const)
-  void test(`beyond loopback, a connection with ${query || 'no sslmode'} is told: ${mark}`, async (t) => {
+  void test(`the doctor marks a remote database with ${query || 'no sslmode'} as ${mark}`, async (t) => {
     const DATABASE_URL = `postgresql://app:secret@db.example.com/app${query}`
-    // Before it asks the server, which is not there.
+    // The first finding comes before the server is asked, which does not exist.
     const { value } = await databaseFindings(readConfig({ ...production, DATABASE_URL })).next()
     t.match(value, { about: 'tls', mark })
     t.equal((value as Finding).fix, fix)
   })
 
-void test('nothing set: nothing is in the way, and nothing is made', async (t) => {
+void test('the doctor finds nothing in the way where nothing is set', async (t) => {
   const { code, lines } = await examine(t, {})
   t.equal(code, 0, lines)
   t.match(lines, /✓ secret +made at the first start/)
   t.match(lines, 'Nothing is in the way.')
 })
 
-void test('an environment that stops the start is told, a line and a fix for each fault', async (t) => {
+void test('the doctor prints a line with a fix for each faulty setting, and no secret', async (t) => {
   const server = await startMailServer(t, {
     authOptional: false,
     disabledCommands: [],
@@ -77,13 +77,13 @@ void test('an environment that stops the start is told, a line and a fix for eac
   t.notMatch(lines, 'aaaa')
 })
 
-void test('the embedded database is none for production', async (t) => {
+void test('the doctor refuses the embedded database for production', async (t) => {
   const { code, lines } = await examine(t, { ENVIRONMENT: 'production' })
   t.equal(code, 1)
   t.match(lines, /^✗ database +embedded, which is for local alone: set DATABASE_URL$/m)
 })
 
-void test('a mail server without the TLS that is asked for, and one that is not there', async (t) => {
+void test('the doctor reports a mail server without STARTTLS, and one that does not answer', async (t) => {
   const plain = await startMailServer(t)
   const without = await examine(t, { ...plain.env, SMTP_TLS: 'true' })
   t.match(without.lines, /^✗ mail .*STARTTLS.*SMTP_TLS=false for none$/m)
@@ -91,7 +91,7 @@ void test('a mail server without the TLS that is asked for, and one that is not 
   t.match(await examine(t, { ...plain.env, SMTP_PORT: '1' }), { code: 1, lines: /^✗ mail .*see SMTP_HOST/m })
 })
 
-void test('a database before and after its migration, and a running instance', needsPostgres, async (t) => {
+void test('the doctor reports pending migrations and checks a live instance', needsPostgres, async (t) => {
   const env: Record<string, string> = {
     ...(await databaseEnv(t)),
     SECRET_KEY: 'Zm9yIHRlc3RzIG9ubHkgYW5kIGxvbmcgZW5vdWdo',
@@ -109,7 +109,7 @@ void test('a database before and after its migration, and a running instance', n
   t.match(after.lines, /^✓ instance +is ready/m)
   t.match(after.lines, /^✓ address +this client is seen as 127\.0\.0\.1/m)
 
-  await t.test('searches without their index are told, with the statements that make it', async (t) => {
+  await t.test('the doctor reports a missing search index, with statements that create it', async (t) => {
     t.match(after.lines, /^✓ search +is indexed/m)
     const sql = postgres(env.DATABASE_URL!, { max: 1, onnotice: () => undefined })
     t.teardown(() => sql.end())
@@ -121,14 +121,14 @@ void test('a database before and after its migration, and a running instance', n
     t.match((await examine(t, env)).lines, /^✓ search +is indexed/m)
   })
 
-  await t.test('a proxy setting that lets clients choose their address is found', async (t) => {
+  await t.test('the doctor finds a TRUST_PROXY that lets clients choose their address', async (t) => {
     const trusting = await start(t, { folder: temporaryFolder(t), env: { ...env, TRUST_PROXY: '127.0.0.1' } })
     const { code, lines } = await examine(t, env, ['--url', trusting.url])
     t.equal(code, 1)
     t.match(lines, /^✗ address +a client chooses the address/m)
   })
 
-  await t.test('what a role may not do is named, with the statement that mends it', async (t) => {
+  await t.test('the doctor names privileges that a role lacks, with the grant for each', async (t) => {
     const sql = postgres(env.DATABASE_URL!, { max: 1, onnotice: () => undefined })
     await sql`create role doctored login`
     t.teardown(async () => {
@@ -157,7 +157,7 @@ void test('a database before and after its migration, and a running instance', n
 })
 
 void test(
-  'what the role that runs the service lacks is named, each with its grant',
+  'the grants that the doctor prints are all that the role of the service needs',
   needsPostgres,
   async (t) => {
     const server = process.env.TEST_DATABASE_URL!
@@ -213,7 +213,7 @@ void test(
 )
 
 void test(
-  'a pooler that keeps no prepared statements is told, and one that does is not',
+  'the doctor reports a pooler that keeps no prepared statements, and no other',
   needsPgbouncer,
   async (t) => {
     const { MIGRATION_DATABASE_URL: direct = '' } = await databaseEnv(t)

@@ -7,7 +7,7 @@ import { type Test, test } from 'tap'
 import { folderWith, start, temporaryFolder } from '../support/process.ts'
 import { freePort } from '../support/postgres.ts'
 
-/** Says that the service has its handlers, and what of a core Node has used to get to them. */
+/** Prints the CPU time used until the handler of SIGTERM is installed. */
 const BEGUN = `
   const before = process.cpuUsage()
   process.on('newListener', (event) => {
@@ -15,14 +15,14 @@ const BEGUN = `
     if (event === 'SIGTERM') console.log('node is here after ' + (user + system) / 1000 + ' ms')
   })`
 const HERE = `data:text/javascript,${encodeURIComponent(BEGUN)}`
-/** Handlers come before anything that takes time: without one a signal would end it, or be dropped. */
+/** CPU time until then. Before it, SIGTERM kills the process, or is dropped if it has process id 1. */
 const HANDLERS_MS = 60
-/** The process ends by itself with 1 after 9 s, where what it is in the middle of takes longer. */
+/** A stop that takes longer than 9 s ends the process with 1. */
 const STOP_MS = 8_500
 const node = [process.execPath, '--import', HERE, '--enable-source-maps']
 const service = [...node, join(process.cwd(), 'dist/server.js')]
 
-/** As the first process of a container: the kernel drops signals that it has no handler for. */
+/** With process id 1, as in a container: the kernel drops signals that it has no handler for. */
 const container = ['unshare', '--fork', '--pid', '--kill-child']
 const canUnshare = spawnSync('unshare', ['--fork', '--pid', 'true']).status === 0
 const needsUnshare = { skip: !canUnshare && 'needs unshare(1) and its rights' }
@@ -57,12 +57,12 @@ async function stopped(t: Test, command: string[], folder: string, afterMs: numb
 function nodeOf({ pid }: ChildProcess, program: string): number {
   if (program !== 'unshare') return pid!
   const node = Number(readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8'))
-  // 0 would be everything that belongs to this test.
+  // Process id 0 would signal the whole process group of this test.
   if (!(node > 0)) throw new Error('it has ended')
   return node
 }
 
-void test('SIGTERM at any moment of a start ends it in order', async (t) => {
+void test('SIGTERM at any moment of a start ends the process with 0', async (t) => {
   const folder = await folderWith(t, 'migrated')
   for (const afterMs of [60, 250, 700, 1400]) {
     const { end, text } = await stopped(t, service, folder, afterMs)
@@ -71,7 +71,7 @@ void test('SIGTERM at any moment of a start ends it in order', async (t) => {
   }
 })
 
-void test('a container that is stopped while it starts stops', needsUnshare, async (t) => {
+void test('a container that gets SIGTERM while it starts ends with 0', needsUnshare, async (t) => {
   const folder = await folderWith(t, 'migrated')
   for (const afterMs of [60, 250, 700]) {
     const { end, text } = await stopped(t, [...container, ...service], folder, afterMs)
@@ -79,13 +79,13 @@ void test('a container that is stopped while it starts stops', needsUnshare, asy
   }
 })
 
-void test('a container that waits for its database stops at once', needsUnshare, async (t) => {
+void test('a container that waits for its database ends with 0 on SIGTERM', needsUnshare, async (t) => {
   const env = { DATABASE_URL: 'postgres://127.0.0.1:1/none' }
   const { end, text } = await stopped(t, [...container, ...service], temporaryFolder(t), 1500, env)
   t.equal(end, 0, text)
 })
 
-void test('SIGTERM while the first database is made leaves one that the next start takes', async (t) => {
+void test('SIGTERM while the embedded database is created leaves one that the next start can use', async (t) => {
   const folder = temporaryFolder(t)
   const { end, text, ms } = await stopped(t, service, folder, 1000)
   if (ms < STOP_MS) t.equal(end, 0, text)

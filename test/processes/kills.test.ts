@@ -32,7 +32,7 @@ void test('a service that is migrated and killed', async (t) => {
     const lost = [...acknowledged].filter((recipient) => !kept.has(recipient))
     t.same(lost, [])
 
-    await t.test('a second signal ends it at once, whatever is under way', async (t) => {
+    await t.test('a second SIGTERM ends the process at once, even during a request', async (t) => {
       const unfinished = connect(Number(new URL(again.url).port), '127.0.0.1').on('error', () => undefined)
       t.teardown(() => unfinished.destroy())
       unfinished.write(UNFINISHED)
@@ -47,7 +47,7 @@ void test('a service that is migrated and killed', async (t) => {
   })
 })
 
-/** Eight clients have mails written until enough are acknowledged; then the process is killed while they go on. */
+/** Eight clients queue mails until enough are acknowledged; then the process is killed while they go on. */
 async function writeUntilKilled({ url, child }: Running, headers: Headers): Promise<Set<string>> {
   const acknowledged = new Set<string>()
   const write = async () => {

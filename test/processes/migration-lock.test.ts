@@ -20,7 +20,7 @@ async function emptyDatabase(t: Test) {
 }
 
 void test(
-  'a start behind a pooler that lacks MIGRATION_DATABASE_URL stops no other start',
+  'a start through a pooler without MIGRATION_DATABASE_URL fails and leaves no lock behind',
   needsPgbouncer,
   async (t) => {
     const { direct, sql } = await emptyDatabase(t)
@@ -43,10 +43,10 @@ void test(
   },
 )
 
-void test('a lock of migrations that somebody holds is told, with who it is', needsPostgres, async (t) => {
+void test('a start and the doctor name the holder of the migration lock', needsPostgres, async (t) => {
   const { direct, sql } = await emptyDatabase(t)
   const env = { SECRET_KEY, DATABASE_URL: direct }
-  await sql`select pg_advisory_lock(${MIGRATION_LOCK})` // as versions did that locked for the session
+  await sql`select pg_advisory_lock(${MIGRATION_LOCK})` // a session's lock, as earlier versions took it
   const [own] = await sql`select pg_backend_pid() as pid`
   const line = new RegExp(
     `holds the lock of migrations: postgres.js of role postgres from 127.0.0.1.*pg_terminate_backend\\(${own!.pid}\\)`,

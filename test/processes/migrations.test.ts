@@ -7,13 +7,13 @@ interface Journal {
   entries: { idx: number; when: number; tag: string }[]
 }
 
-/** The migrations that would never be run where the one before was: Drizzle runs what is later than the last one. */
+/** Migrations that Drizzle would skip: it runs only those that are later than the last one it ran. */
 const skipped = ({ entries }: Journal) =>
   entries
     .filter(({ idx, when }, index) => idx !== index || when <= (entries[index - 1]?.when ?? 0))
     .map(({ tag }) => tag)
 
-void test('fault 36: migrations are in order, or some would never run', async (t) => {
+void test('fault 36: migrations are in order of time, so that none is skipped', async (t) => {
   const journal = JSON.parse(readFileSync('migrations/meta/_journal.json', 'utf8')) as Journal
   const { entries } = journal
   t.same(skipped(journal), [], 'mend it by generating the later one anew')
@@ -28,7 +28,7 @@ void test('fault 36: migrations are in order, or some would never run', async (t
   )
 })
 
-void test('the migrations lead to the tables of the source', async (t) => {
+void test('the migrations create the tables of src/database/tables.ts', async (t) => {
   const copy = join(t.testdir(), 'migrations')
   cpSync('migrations', copy, { recursive: true })
   const before = readdirSync(copy, { recursive: true })
@@ -39,17 +39,17 @@ void test('the migrations lead to the tables of the source', async (t) => {
       'generate',
       '--dialect=postgresql',
       '--schema=./src/database/tables.ts',
-      `--out=${relative('.', copy)}`, // it takes no absolute one
+      `--out=${relative('.', copy)}`, // drizzle-kit takes no absolute path
     ],
-    // What it runs is its own transpilation, which would blur the coverage of the source.
+    // It transpiles the source itself, which would distort the coverage.
     { env: { ...process.env, _TAPJS_PROCESSINFO_COVERAGE_: '0', NODE_V8_COVERAGE: '' }, stdio: 'pipe' },
   ).toString()
   t.match(said, 'No schema changes', 'mend it with: npm run db:generate')
   t.same(readdirSync(copy, { recursive: true }), before)
 })
 
-void test('no migration waits without end for a lock that others queue behind', (t) => {
-  // The first ones made the tables that they alter.
+void test('a migration that alters or locks a table sets lock_timeout first', (t) => {
+  // Earlier ones create the tables that they alter.
   const files = readdirSync('migrations').filter((file) => file.endsWith('.sql') && file > '0003')
   const texts = files.map((file) => ({ file, text: readFileSync(join('migrations', file), 'utf8') }))
   const altering = texts.filter(({ text }) => locked(text).some((table) => !created(text).includes(table)))

@@ -34,7 +34,7 @@ const configOf = (DATABASE_URL: string, MIGRATION_DATABASE_URL?: string) =>
     ...(MIGRATION_DATABASE_URL !== undefined && { MIGRATION_DATABASE_URL }),
   })
 
-void test('a start through a pooler that loses prepared statements says so', needsPgbouncer, async (t) => {
+void test('a start through a pooler that loses prepared statements warns', needsPgbouncer, async (t) => {
   const lossy = startPgbouncer(server, { max_prepared_statements: '0' })
   const { direct, pooled } = await throughPooler(t, lossy)
   const env = { ...(await databaseEnv(t)), DATABASE_URL: pooled, MIGRATION_DATABASE_URL: direct }
@@ -50,13 +50,13 @@ for (const [what, settings, told] of [
   ['that keeps prepared statements', {}, undefined],
   ['with one connection, of which nothing can be found out', { default_pool_size: '1' }, undefined],
 ] as const)
-  void test(`what a start says of a pooler ${what}`, needsPgbouncer, async (t) => {
+  void test(`a start warns only of lost prepared statements: a pooler ${what}`, needsPgbouncer, async (t) => {
     const { direct, pooled } = await throughPooler(t, startPgbouncer(server, settings))
     t.match(await poolerDoubt(configOf(pooled, direct)), told)
   })
 
 void test(
-  'a pooler is found where DATABASE_URL alone is set, and it takes what a direct connection sends',
+  'a pooler that loses prepared statements is found also where DATABASE_URL alone is set',
   needsPgbouncer,
   async (t) => {
     const { pooled } = await throughPooler(t, startPgbouncer(server, { max_prepared_statements: '0' }))
@@ -65,7 +65,7 @@ void test(
 )
 
 void test(
-  'PgBouncer before 1.21 is told',
+  'a start warns of PgBouncer before 1.21',
   { skip: needsPgbouncer.skip || (!existsSync(OLD_PGBOUNCER) && 'needs the one of .ci/pgbouncer') },
   async (t) => {
     const { direct, pooled } = await throughPooler(t, startOldPgbouncer(server))
@@ -73,7 +73,7 @@ void test(
   },
 )
 
-void test('a direct connection is taken for no pooler', needsPostgres, async (t) => {
+void test('a direct connection is not taken for a pooler', needsPostgres, async (t) => {
   const direct = await createDatabase(server)
   t.teardown(() => dropDatabase(server, direct))
   t.equal(await mayBePooled(configOf(direct)), false)

@@ -26,7 +26,7 @@ void test(
   },
 )
 
-void test('production shows neither the docs nor what is for development', needsPostgres, async (t) => {
+void test('in production, the docs and the private endpoints are 404', needsPostgres, async (t) => {
   const production = {
     ...(await databaseEnv(t)),
     ENVIRONMENT: 'production',

@@ -15,7 +15,7 @@ const production = {
   LOG_LEVEL: 'fatal',
 }
 
-void test('what an operator can mend at start is one line', async (t) => {
+void test('a start that fails because of a setting or a file prints one line', async (t) => {
   const faults: [words: string | RegExp, env: Record<string, string>, prepare?: (folder: string) => void][] =
     [
       [
@@ -47,7 +47,7 @@ void test('what an operator can mend at start is one line', async (t) => {
   }
 })
 
-void test('what PostgreSQL refuses is told in its own words, on one line', needsPostgres, async (t) => {
+void test('a start that PostgreSQL refuses prints its error and no stack', needsPostgres, async (t) => {
   const { MIGRATION_DATABASE_URL: url = '' } = await databaseEnv(t)
   const faults: [words: RegExp, url: string, env?: Record<string, string>][] = [
     [/3D000.*database "nowhere" does not exist/, url.replace(/[^/]*$/, 'nowhere')],
@@ -71,7 +71,7 @@ void test('what PostgreSQL refuses is told in its own words, on one line', needs
 })
 
 void test(
-  'a migration that fails is one line with its name and what the server said',
+  'a failed migration prints one line with its name and the error of PostgreSQL',
   needsPostgres,
   async (t) => {
     const { MIGRATION_DATABASE_URL: url = '' } = await databaseEnv(t)
@@ -94,9 +94,9 @@ void test(
   },
 )
 
-void test('a database without the TLS that is asked for is told once, however often it is tried', async (t) => {
+void test('a database without the TLS that sslmode asks for is logged once over many attempts', async (t) => {
   const tries = new EventEmitter()
-  // As PostgreSQL without TLS: it says no, and hangs up on whoever goes on all the same.
+  // Like PostgreSQL without TLS: answers N, and hangs up on a client that goes on.
   const server = createServer((socket) => {
     socket.on('error', () => undefined)
     socket.once('data', () => {
@@ -120,7 +120,7 @@ void test('a database without the TLS that is asked for is told once, however of
   t.equal(running.output().match(/answers with no TLS/g)?.length, 1, running.output())
 })
 
-void test('what is unsafe and may be meant is told at start', needsPostgres, async (t) => {
+void test('a start with RATE_LIMIT_ENABLED=false logs a warning', needsPostgres, async (t) => {
   const env = { ...production, ...(await databaseEnv(t)), LOG_LEVEL: 'warn', RATE_LIMIT_ENABLED: 'false' }
   const running = await launch(t, { folder: temporaryFolder(t), env })
   await running.printed('RATE_LIMIT_ENABLED: false lets anybody try passwords without end')

@@ -6,7 +6,7 @@ import { test } from 'tap'
 import { buildInfo } from '../../src/config/build-info.ts'
 import { launch, signIn, start, temporaryFolder } from '../support/process.ts'
 
-void test('a start on nothing makes what it needs, and the next one finds it', async (t) => {
+void test('a first start creates what it needs, and the next one uses it', async (t) => {
   const folder = temporaryFolder(t)
   const first = await start(t, { folder })
   await first.printed('admin@example.com / changethis')
@@ -16,14 +16,14 @@ void test('a start on nothing makes what it needs, and the next one finds it', a
   t.equal(statSync(join(folder, 'data', 'secret')).mode & 0o777, 0o600, 'nobody else reads the secret')
   const headers = await signIn(first)
 
-  await t.test('fault 35: a second process on the same folder is turned away and told by whom', async (t) => {
+  await t.test('fault 35: a second process on the same folder ends and names the first one', async (t) => {
     const second = await launch(t, { folder })
     t.equal(await second.exited, 1)
     t.match(second.output(), `in use by process ${first.child.pid}`)
     t.equal(second.output().trim().split('\n').length, 1, 'a line, not a stack')
   })
 
-  await t.test('what is wrong with the environment stops the start, a line for each fault', async (t) => {
+  await t.test('a faulty environment stops the start, with a line for each fault', async (t) => {
     const refused = async (env: Record<string, string>) => {
       const running = await launch(t, { folder, env })
       t.equal(await running.exited, 1)
@@ -55,7 +55,7 @@ void test('a start on nothing makes what it needs, and the next one finds it', a
   first.child.kill('SIGKILL')
   await first.exited
 
-  await t.test('a port that is taken is named', async (t) => {
+  await t.test('a start on a port in use ends with a line that names the port', async (t) => {
     const taken = createServer().listen(0, '127.0.0.1')
     t.teardown(() => taken.close())
     await once(taken, 'listening')
@@ -67,7 +67,7 @@ void test('a start on nothing makes what it needs, and the next one finds it', a
   })
 
   await t.test(
-    'what was made is found again after kill -9; .env is read, and the environment wins',
+    'a start after kill -9 keeps sessions, and environment variables override those of .env',
     async (t) => {
       writeFileSync(
         join(folder, '.env'),
@@ -84,7 +84,7 @@ void test('a start on nothing makes what it needs, and the next one finds it', a
   )
 })
 
-void test('a change of the tables whose migration was forgotten is told by a start in local and by the doctor', async (t) => {
+void test('a change of tables.ts without a migration is reported by a start in local and by the doctor', async (t) => {
   const project = temporaryFolder(t)
   for (const part of ['dist', 'migrations']) cpSync(part, join(project, part), { recursive: true })
   for (const part of ['node_modules', 'package.json', 'emails'])

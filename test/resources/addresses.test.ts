@@ -10,7 +10,7 @@ import { address, startService } from '../support/service.ts'
 const password = 'correct horse battery'
 const NBSP = '\u00A0'
 
-void test('addresses as people write them', async (t) => {
+void test('spellings of an email address', async (t) => {
   const service = await startService(t)
   cheapHashing(service)
   const { admin, call, rows, signIn } = service
@@ -18,7 +18,7 @@ void test('addresses as people write them', async (t) => {
   const mailsTo = async (recipient: string) =>
     (await rows(sql`select from emails where recipient = ${recipient}`)).length
 
-  await t.test('white space around an address is no part of it, wherever it is given', async (t) => {
+  await t.test('white space around an email address is removed, at every endpoint', async (t) => {
     for (const space of [' ', NBSP, '\t', '\n', '\u3000', '\u200B', '\uFEFF', ` ${NBSP}\u200B `]) {
       const email = address()
       const spaced = space + email + space
@@ -38,7 +38,7 @@ void test('addresses as people write them', async (t) => {
     t.equal((await signup(' '.repeat(20_000))).status, 422)
   })
 
-  await t.test('a domain in Unicode is the one in ASCII', async (t) => {
+  await t.test('a Unicode domain and its punycode form are one address', async (t) => {
     const [unicode, ascii] = ['Ada@Bücher.example', 'Ada@xn--bcher-kva.example']
     const { body } = await signup(unicode)
     t.equal(body.email, ascii)
@@ -50,7 +50,7 @@ void test('addresses as people write them', async (t) => {
     t.equal(created.status, 400)
   })
 
-  await t.test('a local part in another script is taken in its composed form', async (t) => {
+  await t.test('a local part in another script is stored in its composed form (NFC)', async (t) => {
     const [composed, decomposed] = ['josé@example.com', 'jose\u0301@example.com']
     const { status, body } = await signup(decomposed)
     t.match({ status, body }, { status: 200, body: { email: composed } })
@@ -61,7 +61,7 @@ void test('addresses as people write them', async (t) => {
       t.equal((await signup(email)).status, 200, email)
   })
 
-  await t.test('an address that the FastAPI template stored is its owner’s still', async (t) => {
+  await t.test('an address that the FastAPI template stored in Unicode still signs in', async (t) => {
     const [stored, ascii] = ['zoë@straße.example', 'zoë@xn--strae-oqa.example']
     const [user] = await rows<{ id: string }>(
       sql`insert into users (email, hashed_password, is_verified) values (${stored}, ${`cheap:${password}`}, true)
@@ -99,7 +99,7 @@ void test('addresses as people write them', async (t) => {
   })
 })
 
-void test('where verification is required, no spelling of an address tells that it is known', async (t) => {
+void test('with required verification, sign-up does not reveal a known address in any spelling', async (t) => {
   const service = await startService(t, { EMAIL_VERIFICATION: 'required' })
   cheapHashing(service)
   await service.rows(
@@ -117,12 +117,12 @@ void test('mail to a local part in another script', async (t) => {
   const { server, log, queue, rowOf, until } = await startMailing(t)
   const email = encodeURIComponent('用户@例え.jp')
   const stored = '用户@xn--r8jz45g.jp'
-  await t.test('is sent where the mail server takes it', async (t) => {
+  await t.test('mail to a local part in another script is sent if the server has SMTPUTF8', async (t) => {
     await until(/mail (sent|parked)/, () => queue(email))
     t.match(await rowOf(stored), { sent: true })
     t.match(server.mails.at(-1)?.envelope.to[0], /^用户@/)
   })
-  await t.test('is parked where it does not, and says so', async (t) => {
+  await t.test('mail to a local part in another script is parked without SMTPUTF8, and why', async (t) => {
     const old = await startMailServer(t, { hideSMTPUTF8: true })
     const other = await collectingLogger()
     const service = await startService(t, old.env, { logger: other.logger })

@@ -5,11 +5,11 @@ import { ask, startWithoutData } from '../support/no-database.ts'
 
 const PAGES = ['/', '/docs', '/docs/', '/api/v1/openapi.json', '/api/v1/openapi.json/']
 
-void test('whoever starts the service finds its documentation', async (t) => {
+void test('documentation pages', async (t) => {
   const app = await startWithoutData(t)
   const get = (url: string) => ask(app, { url })
 
-  await t.test('/ leads to Swagger UI', async (t) => {
+  await t.test('/ redirects to Swagger UI at /docs', async (t) => {
     const home = await get('/')
     t.equal(home.status, 302)
     t.equal(home.headers.location, '/docs')
@@ -21,7 +21,7 @@ void test('whoever starts the service finds its documentation', async (t) => {
     }
   })
 
-  await t.test('the page loads what it needs under its own policy, on plain HTTP too', async (t) => {
+  await t.test('Swagger UI loads only its own files, under a CSP that allows plain HTTP', async (t) => {
     const { headers, text } = await get('/docs/')
     const policy = String(headers['content-security-policy'])
     t.notMatch(policy, 'upgrade-insecure-requests', 'plain HTTP off localhost would show nothing')
@@ -36,7 +36,7 @@ void test('whoever starts the service finds its documentation', async (t) => {
     }
   })
 
-  await t.test('Authorize signs in, and stays signed in', async (t) => {
+  await t.test('Authorize in Swagger UI uses the token routes and stays signed in', async (t) => {
     const { text } = await get('/docs/static/swagger-initializer.js')
     t.match(text, /initOAuth\(\{\}\)/)
     t.match(text, '"persistAuthorization":true')
@@ -51,7 +51,7 @@ void test('whoever starts the service finds its documentation', async (t) => {
     })
   })
 
-  await t.test('the document is the one that the page shows', async (t) => {
+  await t.test('/docs shows the document of /api/v1/openapi.json', async (t) => {
     const document = await get('/api/v1/openapi.json')
     t.equal(document.status, 200)
     t.match(document.headers['content-type'], /^application\/json/)
@@ -62,13 +62,13 @@ void test('whoever starts the service finds its documentation', async (t) => {
     t.equal(info.description.endsWith(published.description), true)
   })
 
-  await t.test('the page leads to the document and to the inbox', async (t) => {
+  await t.test('Swagger UI links to openapi.json and to the inbox', async (t) => {
     const { description } = (await get('/docs/json')).body.info
     const paths = [...description.matchAll(/\]\(<(\/[^>]*)>\)/g)].map(([, path]) => path)
     t.strictSame(paths, ['/api/v1/openapi.json', '/inbox'])
   })
 
-  await t.test('fault 20: no file beside the page is handed out', async (t) => {
+  await t.test('fault 20: /docs serves no file outside Swagger UI', async (t) => {
     const stray = [
       'nothing',
       'static/nothing.js',
@@ -79,7 +79,7 @@ void test('whoever starts the service finds its documentation', async (t) => {
   })
 })
 
-void test('the page calls the origin that it came from, whatever PUBLIC_URL says', async (t) => {
+void test('Swagger UI calls the origin that it was loaded from, whatever PUBLIC_URL says', async (t) => {
   const app = await startWithoutData(t, {
     ENVIRONMENT: 'staging',
     DATABASE_URL: 'postgres://127.0.0.1/unused',
@@ -91,7 +91,7 @@ void test('the page calls the origin that it came from, whatever PUBLIC_URL says
   t.match(info.description, /^\[openapi\.json\]\(<\/a\(b\/api\/v1\/openapi\.json>\)\n/, 'there is no inbox')
 })
 
-void test('fault 20: where it is switched off, there is no trace of it', async (t) => {
+void test('fault 20: with documentation off, /, /docs and openapi.json are 404', async (t) => {
   const outside = {
     DATABASE_URL: 'postgres://127.0.0.1/unused',
     FIRST_SUPERUSER_PASSWORD: 'a password of its own',

@@ -3,7 +3,7 @@ import { documentOf } from '../support/document.ts'
 import { filledIn } from '../support/filled-in.ts'
 import { startService } from '../support/service.ts'
 
-void test('on a new installation, each user can be made with what Swagger UI fills in', async (t) => {
+void test('on a new installation, users can be created with the examples of Swagger UI', async (t) => {
   const { app, call, admin } = await startService(t, {}, { resources: [] })
   const document = documentOf(app)
   // All on one installation: their addresses differ.
@@ -16,7 +16,7 @@ void test('on a new installation, each user can be made with what Swagger UI fil
   }
 })
 
-void test('on a new installation, signing in works with what Swagger UI fills in', async (t) => {
+void test('on a new installation, signing in works with the example of Swagger UI', async (t) => {
   const { app, call } = await startService(t, {}, { resources: [] })
   const document = documentOf(app)
   const path = '/api/v1/login/access-token'
@@ -25,7 +25,7 @@ void test('on a new installation, signing in works with what Swagger UI fills in
   t.equal(status, 200, text)
 })
 
-void test('changing my account with what Swagger UI fills in leaves my address as it is', async (t) => {
+void test('changing my account with the example of Swagger UI keeps my address', async (t) => {
   const { app, call, admin } = await startService(t, {}, { resources: [] })
   const document = documentOf(app)
   const path = '/api/v1/users/me'

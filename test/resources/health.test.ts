@@ -8,10 +8,10 @@ import { ask, noDatabase, startWithoutData } from '../support/no-database.ts'
 import { startService } from '../support/service.ts'
 import { listen } from '../support/sockets.ts'
 
-/** A balancer gives up on a slower answer, and cannot tell why. */
+/** A load balancer times out on a slower answer. */
 const WITHIN_MS = 2_000
 
-void test('a balancer sends requests only where they will be answered', async (t) => {
+void test('/health/ready is 503 once the service is stopping, while /health/live stays 200', async (t) => {
   const app = await startWithoutData(t)
   const get = (url: string) => ask(app, { url })
 
@@ -35,7 +35,7 @@ void test('a balancer sends requests only where they will be answered', async (t
   await stopping
 })
 
-void test('fault 33: connections are kept as long as new ones are taken, and then come to their end', async (t) => {
+void test('fault 33: keep-alive connections are closed only after the server stopped listening', async (t) => {
   const app = await startWithoutData(t)
   const port = await listen(app)
   const agent = new Agent({ keepAlive: true, maxSockets: 1 })
@@ -54,7 +54,7 @@ void test('fault 33: connections are kept as long as new ones are taken, and the
   await stopping
 })
 
-void test('a service without its database says so, and lives', async (t) => {
+void test('without its database, /health/ready is 503 and /health/live is 200', async (t) => {
   const connection = await databaseThatGoes()
   let open = true
   const close = async () => {
@@ -71,7 +71,7 @@ void test('a service without its database says so, and lives', async (t) => {
   isAnswer(t, await ask(service.app, { url: '/health/live' }), 200, { status: 'live', ...buildInfo })
 })
 
-void test('a database that is away and comes back is seen both times', async (t) => {
+void test('/health/ready is 503 while the database is away, and 200 once it is back', async (t) => {
   let fault: Error | undefined
   const app = await startWithoutData(
     t,

@@ -22,7 +22,7 @@ void test('Idempotency-Key', async (t) => {
   const makeOlder = (age: string) =>
     rows(sql`update idempotency_keys set created_at = created_at - ${age}::text::interval`)
 
-  await t.test('a creation whose answer was lost can be repeated', async (t) => {
+  await t.test('a creation repeated with its key gets the same answer and makes no second row', async (t) => {
     const key = randomUUID()
     const before = await countOf(owner)
     const first = await create(key)
@@ -45,7 +45,7 @@ void test('Idempotency-Key', async (t) => {
     isAnswer(t, await create(key), 200, first.body, 'within a day')
   })
 
-  await t.test('the first answer stays, whatever became of the row', async (t) => {
+  await t.test('a repeat gets the first answer even if the row was changed or deleted', async (t) => {
     const key = 'with "quotes", and % signs'.replaceAll(' ', '_')
     const first = await create(key, { title: '🦊' })
     const path = `/papers/${first.body.id}`
@@ -56,7 +56,7 @@ void test('Idempotency-Key', async (t) => {
     isAnswer(t, await call('GET', path, { as: owner }), 404, 'Paper not found', 'and it does not come back')
   })
 
-  await t.test('with another body it is a mistake', async (t) => {
+  await t.test('a key that was used with another body is 422', async (t) => {
     const key = randomUUID()
     await create(key)
     const before = await countOf(owner)
@@ -69,7 +69,7 @@ void test('Idempotency-Key', async (t) => {
     t.equal(await countOf(owner), before)
   })
 
-  await t.test('a key is one person’s, and is over after a day', async (t) => {
+  await t.test('a key belongs to one user, and expires after a day', async (t) => {
     const key = randomUUID()
     const first = await create(key)
     const others = await create(key, { title: 'Mine' }, admin)
@@ -86,7 +86,7 @@ void test('Idempotency-Key', async (t) => {
     t.notMatch(stored, key, 'and none is kept in clear')
   })
 
-  await t.test('what is no key is refused at its place; none at all is none', async (t) => {
+  await t.test('a malformed key is 422 at its header; without a key each POST makes a row', async (t) => {
     for (const key of ['', 'x'.repeat(256), 'a b', 'é', '\t', 'a\u007f'])
       isRefused(t, await create(key), ['header.idempotency-key'], JSON.stringify(key))
     t.equal((await create('!'.repeat(254) + '~')).status, 200)
@@ -98,10 +98,10 @@ void test('Idempotency-Key', async (t) => {
     t.equal(await countOf(owner), before + 2)
   })
 
-  await t.test('20 at once make one row, and all get its answer', async (t) => {
+  await t.test('20 concurrent creations with one key make one row, and all get its answer', async (t) => {
     for (let round = 0; round < (onPostgres ? 50 : 2); round++) {
       const key = randomUUID()
-      // Half of the rounds meet a key that is over.
+      // In half of the rounds the key has expired.
       if (round % 2) {
         await create(key, { title: 'yesterday' })
         await makeOlder('25 hours')
@@ -123,7 +123,7 @@ void test('Idempotency-Key', async (t) => {
   })
 
   await t.test(
-    'keys that are over and used again at once do not stop each other',
+    'expired keys that are reused concurrently do not deadlock',
     { skip: !onPostgres },
     async (t) => {
       const names = Array.from({ length: 10 }, () => randomUUID())
@@ -136,7 +136,7 @@ void test('Idempotency-Key', async (t) => {
     },
   )
 
-  await t.test('whoever is gone has no keys', async (t) => {
+  await t.test('deleting a user deletes their keys', async (t) => {
     const gone = await service.person()
     await create('k', { title: 'x' }, gone)
     await call('DELETE', '/users/me', { as: gone })
@@ -144,13 +144,13 @@ void test('Idempotency-Key', async (t) => {
     t.same(await rows(sql`select from idempotency_keys where user_id = ${gone.id}`), [])
   })
 
-  await t.test('the document tells of it', async (t) => {
+  await t.test('openapi.json documents the Idempotency-Key header', async (t) => {
     const parameters = documentOf(service.app).paths['/api/v1/papers/']!.post!.parameters
     t.match(parameters, [{ name: 'Idempotency-Key', in: 'header', required: false }])
   })
 })
 
-void test('a user who creates without end has at most 200,000 keys stored', async (t) => {
+void test('creations with a key are rate-limited, so that a user has at most 200,000 keys stored', async (t) => {
   const service = await startService(t, limited)
   const [ada, bob] = [await service.person(), await service.person()]
   const create = (as: Person) =>
@@ -166,7 +166,7 @@ void test('a user who creates without end has at most 200,000 keys stored', asyn
   t.equal((await create(ada)).status, 200)
   await service.rows(sql`update rate_limits set
     forgotten_at = forgotten_at + make_interval(secs => ${burst * every}::double precision)`)
-  // At once: in a second there would be room again.
+  // Concurrently, as within a second there is room again.
   const both = await Promise.all([create(ada), create(ada)])
   t.same(new Set(both.map(({ status }) => status)), new Set([200, 429]))
   const refused = both.find(({ status }) => status === 429)!

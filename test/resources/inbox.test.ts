@@ -9,7 +9,7 @@ import { address, startService } from '../support/service.ts'
 
 const HOST = 'localhost:8000'
 
-void test('mails of a local service can be looked at', async (t) => {
+void test('the inbox of a local service', async (t) => {
   const service = await startService(t, { PROJECT_NAME: 'Tom & <Co>' })
   cheapHashing(service)
   const { app, admin, call, rows } = service
@@ -108,7 +108,7 @@ void test('mails of a local service can be looked at', async (t) => {
     t.match(nothing, 'value="&quot;nobody&quot;%_"')
   })
 
-  await t.test('a search that can’t be read is refused on a page', async (t) => {
+  await t.test('an invalid search is 422 with an HTML page', async (t) => {
     for (const q of ['%00', 'x'.repeat(256), 'a&q=b']) {
       const { status, text } = await get(`/inbox?q=${q}`)
       t.equal(status, 422)
@@ -116,7 +116,7 @@ void test('mails of a local service can be looked at', async (t) => {
     }
   })
 
-  await t.test('an open inbox asks for new mails by itself', async (t) => {
+  await t.test('an open inbox polls for new mails, by a script that its CSP allows', async (t) => {
     const page = await get('/inbox')
     const [, script = ''] = /<script>([^]*)<\/script>/.exec(page.text) ?? []
     const hash = createHash('sha256').update(script).digest('base64')
@@ -124,14 +124,14 @@ void test('mails of a local service can be looked at', async (t) => {
     t.ok(policyOf(page).endsWith(`;connect-src 'self';script-src 'sha256-${hash}'`))
   })
 
-  await t.test('a link that expired is dead too', async (t) => {
+  await t.test('a mail whose link has expired says so', async (t) => {
     const ada = await service.person()
     await recover(ada.email)
     await rows(sql`update one_time_tokens set expires_at = now() - interval '1 s' where email = ${ada.email}`)
     t.match((await get(await newest())).text, /Its link was used or revoked, or has expired/)
   })
 
-  await t.test('looking changes nothing', async (t) => {
+  await t.test('opening the inbox or a mail does not use up its link', async (t) => {
     const ada = await service.person()
     await recover(ada.email)
     const path = await newest()
@@ -143,7 +143,7 @@ void test('mails of a local service can be looked at', async (t) => {
     t.equal(await newest(), path)
   })
 
-  await t.test('what is not there is said on a page', async (t) => {
+  await t.test('an unknown mail is 404 with an HTML page', async (t) => {
     const unknown = await get('/inbox/00000000-0000-4000-8000-000000000000')
     t.equal(unknown.status, 404)
     t.match(unknown.headers['content-type'], /^text\/html/)
@@ -152,7 +152,7 @@ void test('mails of a local service can be looked at', async (t) => {
   })
 
   await t.test(
-    'on its pages nothing is loaded or runs but what the policy names, and nobody else reads them',
+    'inbox pages have a strict CSP, no-store, no-referrer and a same-origin resource policy',
     async (t) => {
       await recover(admin.email)
       const path = await newest()
@@ -174,7 +174,7 @@ void test('mails of a local service can be looked at', async (t) => {
     },
   )
 
-  await t.test('all mails can be deleted, by the form of the inbox alone', async (t) => {
+  await t.test('all mails can be deleted, only with the CSRF token of the inbox form', async (t) => {
     const path = await newest()
     const token = /name="token" value="([^"]+)"/.exec((await get('/inbox')).text)?.[1] ?? ''
     const clear = (payload: string, headers: Record<string, string> = {}) =>
@@ -198,7 +198,7 @@ void test('mails of a local service can be looked at', async (t) => {
     await recover(admin.email)
   })
 
-  await t.test('a name that leads here from elsewhere is not served (DNS rebinding)', async (t) => {
+  await t.test('a foreign Host header is 403 in the inbox (DNS rebinding)', async (t) => {
     const path = await newest()
     for (const host of [
       'evil.example',
@@ -227,7 +227,7 @@ void test('mails of a local service can be looked at', async (t) => {
   })
 })
 
-void test('where mails are sent, or the service is not local, there is no inbox', async (t) => {
+void test('with SMTP configured or outside local, the inbox is 404', async (t) => {
   const smtp = { SMTP_HOST: '127.0.0.1', SMTP_PORT: '1', EMAILS_FROM_EMAIL: 'hello@example.com' }
   const outside = {
     DATABASE_URL: 'postgres://127.0.0.1/unused',

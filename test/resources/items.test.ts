@@ -23,7 +23,7 @@ void test('items', async (t) => {
     (await call('POST', '/items/', { as, body: { title: 'Engine', description: 'Brass', ...body } })).body
   const read = async (item: { id: string }) => (await call('GET', path(item), { as: admin })).body
 
-  await t.test('what somebody creates is theirs, and reads back as it was written', async (t) => {
+  await t.test('a created item belongs to its creator and reads back unchanged', async (t) => {
     const body = { title: ' Ünïcode\n🦊 e\u0301 ', description: null }
     const answer = await call('POST', '/items/', { as: owner, body })
     const { id, created_at } = answer.body
@@ -38,7 +38,7 @@ void test('items', async (t) => {
   })
 
   await t.test(
-    'each item belongs to its owner and superusers: nobody else reads or changes it',
+    "another user's item is 403; its owner and superusers can read, change and delete it",
     async (t) => {
       const requests: [method: 'GET' | 'PUT' | 'DELETE', request: Request][] = [
         ['GET', {}],
@@ -66,7 +66,7 @@ void test('items', async (t) => {
     },
   )
 
-  await t.test('a change writes what is sent and keeps the rest', async (t) => {
+  await t.test('PUT changes the fields that are sent and keeps the rest', async (t) => {
     const item = await create(owner)
     const changes = [
       { title: 'New' },
@@ -83,7 +83,7 @@ void test('items', async (t) => {
     }
   })
 
-  await t.test('nobody chooses id, owner, time or anything unknown', async (t) => {
+  await t.test('id, owner_id, created_at and unknown fields in a body are ignored', async (t) => {
     const reach = {
       id: randomUUID(),
       owner_id: other.id,
@@ -102,7 +102,7 @@ void test('items', async (t) => {
     t.equal(me.body.is_superuser, false, 'and no superuser comes of it')
   })
 
-  await t.test('what does not fit is refused at its place, and nothing of it is stored', async (t) => {
+  await t.test('an invalid item is 422 at its fields, and nothing of it is stored', async (t) => {
     const long = '🦊'.repeat(256)
     const wrong: [body: object, places: string[]][] = [
       [{ description: 'x' }, ['body.title']],
@@ -138,7 +138,7 @@ void test('items', async (t) => {
   await t.test('a list is newest first, in pages that neither repeat nor lose a row', async (t) => {
     const reader = await service.person()
     isAnswer(t, await call('GET', '/items/', { as: reader }), 200, { data: [], count: 0, next_cursor: null })
-    // All of one millisecond but the last.
+    // All but the last have the same created_at.
     await rows(sql`
       insert into items (title, owner_id, created_at)
       select 'item ' || n, ${reader.id}, '2026-01-01T00:00:00Z'::timestamptz + case n when 7 then interval '1 ms' else '0' end
@@ -175,7 +175,7 @@ void test('items', async (t) => {
     t.ok((await list('', owner)).data.every(({ owner_id }: { owner_id: string }) => owner_id === owner.id))
   })
 
-  await t.test('a page is asked for in whole numbers within bounds', async (t) => {
+  await t.test('skip and limit that are no whole numbers within bounds are 422', async (t) => {
     for (const value of [
       '-1',
       '1.5',
@@ -202,7 +202,7 @@ void test('items', async (t) => {
     isRefused(t, both, ['query.limit', 'query.skip'], 'both faults at once')
   })
 
-  await t.test('a row that goes meanwhile is not found, and is not written again', async (t) => {
+  await t.test('an item deleted concurrently is 404, and a late PUT does not restore it', async (t) => {
     const item = await create(owner)
     const deletions = await Promise.all([1, 2, 3].map(() => call('DELETE', path(item), { as: owner })))
     const done = deletions.filter(({ status }) => status === 200)
@@ -220,7 +220,7 @@ void test('items', async (t) => {
   })
 })
 
-void test('clients that were generated for items keep their methods, paths and classes', async (t) => {
+void test('operation ids, paths and schema names of items stay as generated clients use them', async (t) => {
   const { app } = await startService(t)
   const document = documentOf(app)
   const told = operationsOf(document)
@@ -237,7 +237,7 @@ void test('clients that were generated for items keep their methods, paths and c
     t.hasProp(document.components.schemas, name)
 })
 
-void test('an item can be made with what Swagger UI fills in', async (t) => {
+void test('an item can be created with the example of Swagger UI', async (t) => {
   const { app, call, admin } = await startService(t)
   const document = documentOf(app)
   const path = '/api/v1/items/'
@@ -266,7 +266,7 @@ void test('an upgrade from 0.1.0 keeps items, and a replica of 0.1.0 can write m
 void test('a user with 300,000 items can be deleted', needsPostgres, async (t) => {
   const { connection, fill } = await volume(t)
   const { call, person } = await startService(t, {}, { connection })
-  await fill`drop index items_search_index` // which takes longest to fill, and nothing to delete from
+  await fill`drop index items_search_index` // the slowest to fill, and no matter to deletion
   const [hoarder, other] = [await person(), await person()]
   const hoard = ({ id }: Person, many: number) => fill`
     insert into items (title, owner_id) select 'x', ${id} from generate_series(1, ${many}::int)`
@@ -281,7 +281,7 @@ void test('a user with 300,000 items can be deleted', needsPostgres, async (t) =
         (select count(*) from users where id = ${id})::int as users`
     return { ...found }
   }
-  // In turns with pauses as long as they took: a slow machine takes several times as long.
+  // Rows are removed in batches with pauses as long: a slow machine takes several times as long.
   for (const deadline = Date.now() + 600_000; (await left(hoarder)).users !== 0;) {
     if (Date.now() > deadline) throw new Error(`left: ${JSON.stringify(await left(hoarder))}`)
     await pause(200)

@@ -34,7 +34,7 @@ void test('lists', async (t) => {
       select title, description, ${owner.id}, coalesce(at, '2026-01-01T00:00:00Z')
       from jsonb_to_recordset(${JSON.stringify(made)}::text::jsonb) as made (title text, description text, at timestamptz)`)
 
-  await t.test('clients that know only skip and limit see what they saw', async (t) => {
+  await t.test('a list can be paged by skip and limit alone', async (t) => {
     const reader = await service.person()
     await addItems(
       reader,
@@ -54,9 +54,9 @@ void test('lists', async (t) => {
     t.equal((await list({ skip: 9 }, reader)).next_cursor, null, 'a page past the end')
   })
 
-  await t.test('following cursors gives each row once, in every order', async (t) => {
+  await t.test('following next_cursor gives each row once, in every order', async (t) => {
     const reader = await service.person()
-    // Many rows of one moment and of one title.
+    // Many rows share a created_at or a title.
     const made = Array.from({ length: 23 }, (_, n) => ({
       title: ['b', 'A', 'a', 'É🦊', "it's"][n % 5]!,
       at: `2026-01-0${1 + (n % 3)}T00:00:00.00${n % 2}Z`,
@@ -83,7 +83,7 @@ void test('lists', async (t) => {
     t.match(a, /^a$/i, 'capitals are no order of their own')
   })
 
-  await t.test('pages of every size are whole', async (t) => {
+  await t.test('a page has as many rows as its limit, up to 1,000', async (t) => {
     const reader = await service.person()
     await addItems(
       reader,
@@ -101,7 +101,7 @@ void test('lists', async (t) => {
     t.equal(met.length, 1002, 'each once')
   })
 
-  await t.test('while rows come and go, those that stay are met once each', async (t) => {
+  await t.test('rows added or deleted between pages make no other row repeat or go missing', async (t) => {
     const reader = await service.person()
     await addItems(
       reader,
@@ -121,7 +121,7 @@ void test('lists', async (t) => {
         )
         met.push(...page.data.map(({ id }) => id))
         cursor = page.next_cursor
-        // Before and after the place that was reached; the very row that the cursor stands on among them.
+        // Add rows before and after the cursor, and delete some: also the one that the cursor stands on.
         await addItems(reader, [{ title: 'aaa' }, { title: 'zzz', at: '2027-01-01T00:00:00Z' }])
         const last = page.data.findLast(({ id }) => !staying.has(id))
         for (const { id } of [last, going.pop()].filter((row) => row !== undefined))
@@ -137,7 +137,7 @@ void test('lists', async (t) => {
     }
   })
 
-  await t.test('search finds text anywhere, whatever its case, and nothing is a wildcard', async (t) => {
+  await t.test('search finds text anywhere, ignores case, and has no wildcards', async (t) => {
     const reader = await service.person()
     const other = await service.person()
     await addItems(reader, [
@@ -171,7 +171,7 @@ void test('lists', async (t) => {
     t.same(await list({ q: 'engine', skip: 9 }, reader), { data: [], count: 2, next_cursor: null })
   })
 
-  await t.test('users are searched and sorted the same way', async (t) => {
+  await t.test('users can be searched, sorted and paged by cursor', async (t) => {
     const mark = randomUUID()
     for (const [n, full_name] of ['Grace', null, 'ada', 'Bob'].entries())
       await rows(sql`
@@ -201,7 +201,7 @@ void test('lists', async (t) => {
     })
   })
 
-  await t.test('a cursor is good for its own list alone', async (t) => {
+  await t.test('a cursor of another order or search, or a forged one, is 422', async (t) => {
     const reader = await service.person()
     await addItems(reader, [{ title: 'a' }, { title: 'b' }])
     const { next_cursor: cursor } = await list({ limit: 1 }, reader)

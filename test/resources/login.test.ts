@@ -14,7 +14,7 @@ void test('login', async (t) => {
   const ada = await service.person({ email: `Ada.${address()}` })
   const right = { username: ada.email, password: ada.password }
 
-  await t.test('a right password gives tokens in the shape that generated clients read', async (t) => {
+  await t.test('the right password is answered with an access and a refresh token', async (t) => {
     const answer = await call('POST', LOGIN, { form: right, headers: { 'user-agent': 'a browser' } })
     const { access_token, refresh_token } = answer.body
     isAnswer(t, answer, 200, { access_token, token_type: 'bearer', expires_in: 3600, refresh_token })
@@ -40,7 +40,7 @@ void test('login', async (t) => {
   cheapHashing(service)
 
   await t.test(
-    'the address is one whatever its case, and what OAuth clients send along is taken',
+    'sign-in ignores the case of the address, and accepts the other fields of OAuth clients',
     async (t) => {
       for (const more of [
         { username: ada.email.toUpperCase() },
@@ -57,7 +57,7 @@ void test('login', async (t) => {
     },
   )
 
-  await t.test('fault 1: an answer does not tell whether an address is known', async (t) => {
+  await t.test('fault 1: a wrong password and an unknown address are answered alike', async (t) => {
     const wrong = await signIn(ada.email, 'wrong horse battery')
     const unknown = await signIn(address(), 'wrong horse battery')
     isAnswer(t, wrong, 400, INCORRECT)
@@ -82,7 +82,7 @@ void test('login', async (t) => {
     isAnswer(t, await signIn(bob.email, 'wrong horse battery'), 400, INCORRECT)
   })
 
-  await t.test('a form that does not fit is refused where it does not', async (t) => {
+  await t.test('an invalid sign-in form is 422 at its fields, and JSON is 415', async (t) => {
     isRefused(t, await call('POST', LOGIN, { form: { scope: 'x' } }), ['body.username', 'body.password'])
     isRefused(t, await call('POST', LOGIN), ['body'], 'no body')
     isAnswer(
@@ -103,7 +103,7 @@ void test('login', async (t) => {
     isAnswer(t, json, 415, 'Unsupported Media Type', 'it is a form, not JSON')
   })
 
-  await t.test('who sends the form in parts, as FormData does, is signed in', async (t) => {
+  await t.test('a sign-in that is sent as FormData (multipart) is accepted', async (t) => {
     const form = new FormData()
     form.set('grant_type', 'password')
     form.set('username', service.admin.email)
@@ -119,13 +119,13 @@ void test('login', async (t) => {
     )
   })
 
-  await t.test('a client can ask whom its token stands for', async (t) => {
+  await t.test('POST /login/test-token answers with the user of the token', async (t) => {
     const me = await call('GET', '/users/me', { as: ada })
     isAnswer(t, await call('POST', '/login/test-token', { as: ada }), 200, me.body)
     asksForToken(t, await call('POST', '/login/test-token'))
   })
 
-  await t.test('every answer names its request, so that a report can be found in the log', async (t) => {
+  await t.test('every answer has an X-Request-Id of its own', async (t) => {
     const answers = [await signIn(ada.email, 'wrong'), await signIn(ada.email, ada.password)]
     const ids = answers.map(({ headers }) => headers['x-request-id'])
     t.match(ids, [/.{8}/, /.{8}/])

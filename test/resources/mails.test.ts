@@ -7,7 +7,7 @@ import { reply } from '../support/mail-server.ts'
 import { startMailing } from '../support/mailing.ts'
 import { startService } from '../support/service.ts'
 
-void test('the outbox, for the people who run the service', async (t) => {
+void test('the outbox, for superusers', async (t) => {
   const connection = await freshDatabase()
   t.teardown(connection.close)
   const shared = { connection: { ...connection, close: () => Promise.resolve() } }
@@ -26,7 +26,7 @@ void test('the outbox, for the people who run the service', async (t) => {
   await until(/mail parked/, () => queue('gone@example.com'))
   const gone = await rowOf('gone@example.com')
 
-  await t.test('says how each mail fares, newest first, and can be asked for one state', async (t) => {
+  await t.test('GET /mails/ lists mails newest first with their state, and filters by state', async (t) => {
     const { status, body } = await list()
     t.equal(status, 200)
     t.equal(body.count, 3)
@@ -71,7 +71,7 @@ void test('the outbox, for the people who run the service', async (t) => {
     isAnswer(t, await call('GET', `/mails/${gone.id}`, { as: admin }), 200, body.data[0])
   })
 
-  await t.test('shows no link, even where the mail server quoted it', async (t) => {
+  await t.test('mails are listed without their links, even if the mail server quoted one', async (t) => {
     const { text } = await list()
     t.notMatch(text, 'abc.def')
     const [kept] = await rows<{ last_error: string }>(
@@ -81,7 +81,7 @@ void test('the outbox, for the people who run the service', async (t) => {
     for (const field of ['params', 'token_id', 'html', 'text']) t.notOk(text.includes(`"${field}"`))
   })
 
-  await t.test('a parked mail can be sent again, any other not', async (t) => {
+  await t.test('a parked mail can be sent again; retrying any other is 409', async (t) => {
     server.answer = () => undefined
     const again = await until(/mail sent/, () => retry(gone.id))
     t.match(again, { status: 200, body: { id: gone.id, state: 'waiting', tries: 0, next_try_at: /Z$/ } })
@@ -93,13 +93,13 @@ void test('the outbox, for the people who run the service', async (t) => {
     t.ok((await rowOf('later@example.com')).due_in > 0, 'and still does')
   })
 
-  await t.test('two who press the button at once send it once', async (t) => {
+  await t.test('of two concurrent retries of a mail, one is 200 and one is 409', async (t) => {
     await rows(sql`update emails set sent_at = null, parked_at = now() where id = ${gone.id}`)
     const answers = await until(/mail sent/, () => Promise.all([retry(gone.id), retry(gone.id)]))
     t.same(answers.map(({ status }) => String(status)).toSorted(), ['200', '409'])
   })
 
-  await t.test('is for superusers', async (t) => {
+  await t.test('the outbox is 401 without a token and 403 for users who are no superusers', async (t) => {
     const person = await service.person()
     for (const [method, path] of [
       ['GET', '/mails/'],
@@ -114,7 +114,7 @@ void test('the outbox, for the people who run the service', async (t) => {
     isRefused(t, await call('GET', '/mails/1', { as: admin }), ['path.id'])
   })
 
-  await t.test('where mail is off, none is made to wait for ever', async (t) => {
+  await t.test('with mail off, retrying a mail is 503, and parked mails can still be listed', async (t) => {
     await rows(sql`update emails set sent_at = null, parked_at = now() where id = ${gone.id}`)
     const off = await startService(
       t,

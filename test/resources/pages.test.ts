@@ -11,7 +11,7 @@ import { type Answer, address, startService } from '../support/service.ts'
 const NEW_PASSWORD = 'four words nobody guesses'
 const DEAD = 'This link no longer works'
 
-void test('mailed links work out of the box', async (t) => {
+void test('pages of mailed links', async (t) => {
   const service = await startService(t)
   cheapHashing(service)
   const { app, admin, call, rows, signIn, resetToken } = service
@@ -81,7 +81,7 @@ void test('mailed links work out of the box', async (t) => {
     t.match(again.text, /If you confirmed your address before, there is nothing to do/)
   })
 
-  await t.test('a page says whose password it is, so that password managers store it', async (t) => {
+  await t.test('the reset form names the account, so that password managers store it', async (t) => {
     const ada = await service.person()
     const token = await resetToken(ada.email)
     const field = `<input id="username" name="username" value="${ada.email}" autocomplete="username" readonly />`
@@ -97,13 +97,13 @@ void test('mailed links work out of the box', async (t) => {
     t.match(done.text, `Sign in to <strong>${ada.email}</strong>`)
   })
 
-  await t.test('a page says which address is to be confirmed, and which one was', async (t) => {
+  await t.test('the verification page names the address before and after it is confirmed', async (t) => {
     const { email, token } = await signUp()
     t.match((await open('/verify-email', token)).text, `the address <strong>${email}</strong>`)
     t.match((await send('/verify-email', { token })).text, `<strong>${email}</strong> is the address`)
   })
 
-  await t.test('whoever is done is led on to sign in', async (t) => {
+  await t.test('a finished reset or verification links to sign-in', async (t) => {
     const token = await resetToken((await service.person()).email)
     const done = await send('/reset-password', { token, new_password: NEW_PASSWORD })
     t.match(done.text, 'href="/docs">Go on to sign in</a>')
@@ -111,7 +111,7 @@ void test('mailed links work out of the box', async (t) => {
     t.match((await send('/verify-email', { token: verify })).text, 'href="/docs">Go on to sign in</a>')
   })
 
-  await t.test('a dead link leads to where another one is asked for', async (t) => {
+  await t.test('a dead link leads to the form that sends a new one', async (t) => {
     t.match(
       (await open('/reset-password', 'nonsense')).text,
       'href="/recover-password">Ask for a new link</a>',
@@ -142,7 +142,7 @@ void test('mailed links work out of the box', async (t) => {
     t.strictSame(await rows(mailed), [{ message: 'verification' }, { message: 'verification' }])
   })
 
-  await t.test('who asks for a link does not learn who has an account', async (t) => {
+  await t.test('asking for a link is answered alike for known and unknown addresses', async (t) => {
     const known = (await service.person()).email
     for (const url of ['/recover-password', '/verify-email/resend']) {
       const answers = [await send(url, { email: known }), await send(url, { email: address() })]
@@ -154,7 +154,7 @@ void test('mailed links work out of the box', async (t) => {
     }
   })
 
-  await t.test('what is no address is explained beside its field, and can be corrected', async (t) => {
+  await t.test('a malformed address is explained beside its field, and can be corrected', async (t) => {
     for (const fields of [{ email: 'ada@"' }, {}])
       for (const url of ['/recover-password', '/verify-email/resend']) {
         const { status, text } = await send(url, fields)
@@ -164,7 +164,7 @@ void test('mailed links work out of the box', async (t) => {
       }
   })
 
-  await t.test('fault 7: opening a link changes nothing, however often and by whom', async (t) => {
+  await t.test('fault 7: GET, HEAD and OPTIONS of a link do not use it up', async (t) => {
     const ada = await service.person()
     const { token: verify } = await signUp()
     const reset = await resetToken(ada.email)
@@ -205,7 +205,7 @@ void test('mailed links work out of the box', async (t) => {
     },
   )
 
-  await t.test('links that are worth nothing say how to get another', async (t) => {
+  await t.test('malformed, expired and wrong links say how to get another', async (t) => {
     const ada = await service.person()
     const { token: verify } = await signUp()
     const reset = await resetToken(ada.email)
@@ -240,7 +240,7 @@ void test('mailed links work out of the box', async (t) => {
     for (const url of ['/reset-password', '/verify-email']) t.match((await send(url, {})).text, DEAD, url)
   })
 
-  await t.test('an account that is deactivated is told so', async (t) => {
+  await t.test('a link of a deactivated account says that the account is deactivated', async (t) => {
     const ada = await service.person()
     const token = await resetToken(ada.email)
     await call('PATCH', `/users/${ada.id}`, { as: admin, body: { is_active: false } })
@@ -253,7 +253,7 @@ void test('mailed links work out of the box', async (t) => {
     }
   })
 
-  await t.test('a script shows what was typed, and the policy has its hash', async (t) => {
+  await t.test('the reset form has one script, whose hash is in the CSP', async (t) => {
     const token = await resetToken((await service.person()).email)
     for (const { headers, text } of [
       await open('/reset-password', token),
@@ -272,7 +272,7 @@ void test('mailed links work out of the box', async (t) => {
     }
   })
 
-  await t.test('the token stays between the browser and the service', async (t) => {
+  await t.test('the reset page is no-store and no-referrer, so that its token does not leak', async (t) => {
     const token = await resetToken((await service.person()).email)
     for (const { headers } of [
       await open('/reset-password', token),
@@ -283,7 +283,7 @@ void test('mailed links work out of the box', async (t) => {
     }
   })
 
-  await t.test('on every other page nothing runs', async (t) => {
+  await t.test('pages other than the reset form have no script, and a CSP that allows none', async (t) => {
     const token = await resetToken((await service.person()).email)
     const pages = [
       await open('/verify-email', (await signUp()).token),
@@ -305,7 +305,7 @@ void test('mailed links work out of the box', async (t) => {
     }
   })
 
-  await t.test('only forms are taken', async (t) => {
+  await t.test('pages accept URL-encoded forms only: another type is 415', async (t) => {
     const token = await resetToken((await service.person()).email)
     for (const type of ['application/json', 'text/plain', 'multipart/form-data; boundary=x']) {
       const payload = JSON.stringify({ token, new_password: NEW_PASSWORD })
@@ -316,7 +316,7 @@ void test('mailed links work out of the box', async (t) => {
     t.equal((await open('/reset-password', token)).status, 200)
   })
 
-  await t.test('when too much is asked of the service, the form can be sent again', async (t) => {
+  await t.test('while the service is busy, the reset page is 503 and can be sent again', async (t) => {
     const token = await resetToken((await service.person()).email)
     const { hash } = app.auth.passwords
     app.auth.passwords.hash = () => Promise.reject(Object.assign(new Error('busy'), { code: '53300' }))
@@ -329,10 +329,10 @@ void test('mailed links work out of the box', async (t) => {
   })
 })
 
-void test('beyond a limit, pages say so, and not that the link is dead', async (t) => {
+void test('a page over the rate limit is 429 and says to wait, not that the link is dead', async (t) => {
   for (const url of ['/reset-password', '/verify-email']) {
     const app = await startWithoutData(t, { RATE_LIMIT_ENABLED: 'true' })
-    /** Asks until it is too much, as more is let through with each moment. */
+    /** Sends requests until one is 429, as the burst refills meanwhile. */
     async function exhaust(request: InjectOptions): Promise<Answer> {
       for (let round = 0; round < 100; round++) {
         const pages = await Promise.all(Array.from({ length: throttle.burst / 10 }, () => ask(app, request)))
@@ -359,7 +359,7 @@ void test('beyond a limit, pages say so, and not that the link is dead', async (
   }
 })
 
-void test('a fault of ours is said in human words, and nothing of its inside', async (t) => {
+void test('an internal error is a page without details', async (t) => {
   const app = await startWithoutData(t, {}, noDatabase())
   const { oneTimeTokens } = app.auth
   const broken = () => Promise.reject(new Error('secret inside'))
@@ -372,7 +372,7 @@ void test('a fault of ours is said in human words, and nothing of its inside', a
   }
 })
 
-void test('the pages are there where links lead to them, and nowhere else', async (t) => {
+void test('the pages are 404 with FRONTEND_HOST or with mail off', async (t) => {
   const smtp = { SMTP_HOST: '127.0.0.1', SMTP_PORT: '1', EMAILS_FROM_EMAIL: 'hello@example.com' }
   const outside = {
     ENVIRONMENT: 'production',
@@ -392,7 +392,7 @@ void test('the pages are there where links lead to them, and nowhere else', asyn
   t.equal(await status({ FRONTEND_HOST: 'http://localhost:5173' }), '404,404,404,404')
 })
 
-void test('who asks for mails too often is told to wait, and keeps what was typed', async (t) => {
+void test('a form over the mail limit is 429 and keeps the address that was typed', async (t) => {
   const service = await startService(t, { RATE_LIMIT_ENABLED: 'true' })
   const request = {
     method: 'POST',
@@ -409,11 +409,11 @@ void test('who asks for mails too often is told to wait, and keeps what was type
   t.match(refused[0]?.text, 'value="ada@example.com"')
 })
 
-void test('pages are as the settings want them', async (t) => {
+void test('settings of the pages', async (t) => {
   const pageOf = async (env: Record<string, string>) =>
     ask(await startWithoutData(t, env), { url: '/reset-password?token=x' })
 
-  await t.test('a logo is loaded from its origin, and from nowhere else', async (t) => {
+  await t.test('PROJECT_LOGO_URL is shown, and its origin alone is in img-src of the CSP', async (t) => {
     const PROJECT_LOGO_URL = 'https://cdn.example.com/a/logo.png?v=2&w="3"'
     const { headers, text } = await pageOf({ PROJECT_LOGO_URL, PROJECT_NAME: 'Atlas' })
     t.match(text, '<img src="https://cdn.example.com/a/logo.png?v=2&amp;w=&quot;3&quot;" alt="Atlas"')
@@ -421,7 +421,7 @@ void test('pages are as the settings want them', async (t) => {
     t.notMatch((await pageOf({})).headers['content-security-policy'], 'img-src')
   })
 
-  await t.test('a colour is that of buttons, and the policy has the hash of the styles', async (t) => {
+  await t.test('PROJECT_COLOR is the accent colour, and the CSP has the hash of the styles', async (t) => {
     const { headers, text } = await pageOf({ PROJECT_COLOR: '#7A1FA2' })
     t.match(text, '--accent: #7a1fa2;')
     const style = /<style>([^]*)<\/style>/.exec(text)?.[1] ?? ''
@@ -429,13 +429,13 @@ void test('pages are as the settings want them', async (t) => {
     t.ok(String(headers['content-security-policy']).includes(`style-src 'sha256-${hash}'`))
   })
 
-  await t.test('who needs help is told whom to write to', async (t) => {
+  await t.test('SUPPORT_EMAIL is linked on the pages', async (t) => {
     const { text } = await pageOf({ SUPPORT_EMAIL: 'help+a&b@example.com' })
     t.match(text, '<a href="mailto:help%2Ba%26b@example.com">help+a&amp;b@example.com</a>')
     t.notMatch((await pageOf({})).text, 'mailto:')
   })
 
-  await t.test('outside local there is no Swagger UI to be led to', async (t) => {
+  await t.test('outside local, a finished reset does not link to Swagger UI', async (t) => {
     const service = await startService(t, {
       ENVIRONMENT: 'staging',
       DATABASE_URL: 'postgres://127.0.0.1/unused',

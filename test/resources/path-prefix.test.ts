@@ -38,7 +38,7 @@ async function startPrefixProxy(t: Test) {
 const linksIn = (html: string, base: string) =>
   [...html.matchAll(/(?:href|src|action)="([^"]*)"/g)].map(([, link = '']) => new URL(link, base))
 
-void test('behind a proxy that cuts off the path of PUBLIC_URL, everything is found below that path', async (t) => {
+void test('behind a proxy that strips the path of PUBLIC_URL, everything is below that path', async (t) => {
   const { publicUrl, leadTo } = await startPrefixProxy(t)
   const service = await startService(t, { PUBLIC_URL: publicUrl })
   const { app, admin, call } = service
@@ -47,7 +47,7 @@ void test('behind a proxy that cuts off the path of PUBLIC_URL, everything is fo
   await call('POST', `/password-recovery/${admin.email}`)
   const token = await service.resetToken(admin.email)
 
-  await t.test('every link, redirect, asset and form of every page', async (t) => {
+  await t.test('links, redirects, assets and forms of every page stay below the prefix', async (t) => {
     const pages = [
       '/',
       '/docs',
@@ -83,7 +83,7 @@ void test('behind a proxy that cuts off the path of PUBLIC_URL, everything is fo
     )
   })
 
-  await t.test('a client signs in with what the document says', async (t) => {
+  await t.test('behind a prefix, a client signs in by the URLs of openapi.json', async (t) => {
     for (const path of ['/api/v1/openapi.json', '/docs/json']) {
       const source = publicUrl + path
       const document = (await (await fetch(source)).json()) as {
@@ -115,7 +115,7 @@ void test('behind a proxy that cuts off the path of PUBLIC_URL, everything is fo
   })
 })
 
-void test('what PUBLIC_URL says of the path is taken as it is, and no other host is ever led to', async (t) => {
+void test('redirects have the path of PUBLIC_URL, and never lead to another host', async (t) => {
   const outside = {
     ENVIRONMENT: 'production',
     DATABASE_URL: 'postgres://127.0.0.1/unused',

@@ -6,13 +6,13 @@ import { address, startService } from '../support/service.ts'
 const PATH = '/private/users/'
 const account = () => ({ email: address(), password: 'correct horse battery', full_name: 'Ada' })
 
-void test('private, in local', async (t) => {
+void test('/private/users/ in local', async (t) => {
   const service = await startService(t)
   cheapHashing(service)
   const { call, signIn } = service
   const create = (body: unknown) => call('POST', PATH, { body })
 
-  await t.test('a developer makes users without signing in, verified ones too', async (t) => {
+  await t.test('in local, POST /private/users/ creates users without a token, verified too', async (t) => {
     for (const is_verified of [undefined, false, true]) {
       const { password, ...shown } = account()
       const strange = { is_superuser: true, is_active: false }
@@ -24,7 +24,7 @@ void test('private, in local', async (t) => {
     }
   })
 
-  await t.test('what cannot be made is refused as at signup', async (t) => {
+  await t.test('POST /private/users/ refuses a taken address and invalid fields', async (t) => {
     const ada = account()
     await create(ada)
     const again = await create({ ...ada, email: ada.email.toUpperCase() })
@@ -37,7 +37,7 @@ void test('private, in local', async (t) => {
   })
 })
 
-void test('fault 20: private, anywhere else', async (t) => {
+void test('fault 20: outside local, /private/users/ is 404', async (t) => {
   const { call } = await startService(t, {
     ENVIRONMENT: 'staging',
     DATABASE_URL: 'postgres://unused',

@@ -19,7 +19,7 @@ void test('recovery', async (t) => {
         order by created_at, id`,
     )
 
-  await t.test('asking tells nobody who is registered, and mails only those who are', async (t) => {
+  await t.test('recovery is answered alike for any address, and mails only active accounts', async (t) => {
     const inactive = await service.person()
     await call('PATCH', `/users/${inactive.id}`, { as: admin, body: { is_active: false } })
     const stranger = address()
@@ -37,7 +37,7 @@ void test('recovery', async (t) => {
     t.strictSame(await mailsTo(stranger), [])
   })
 
-  await t.test('what is no address is refused before it is looked for', async (t) => {
+  await t.test('recovery for a malformed address is 422', async (t) => {
     for (const path of ['/password-recovery', CONTENT]) {
       for (const email of ['ada', 'ada@', `${'a'.repeat(64)}@${'b'.repeat(60)}.${'c.'.repeat(70)}com`])
         isRefused(t, await call('POST', `${path}/${email}`, { as: admin }), ['path.email'], email)
@@ -50,7 +50,7 @@ void test('recovery', async (t) => {
     )
   })
 
-  await t.test('a superuser sees the mail as it would be sent, with a link that works', async (t) => {
+  await t.test('a superuser can view a recovery mail with a working link, without sending it', async (t) => {
     const path = `${CONTENT}/${ada.email.toUpperCase()}`
     asksForToken(t, await call('POST', path))
     isAnswer(t, await call('POST', path, { as: ada }), 403, "The user doesn't have enough privileges")
@@ -75,7 +75,7 @@ void test('recovery', async (t) => {
     t.equal((await call('POST', '/reset-password/', { body: { token, new_password } })).status, 200)
   })
 
-  await t.test('a reset changes the password and shows that the address is theirs', async (t) => {
+  await t.test('a reset changes the password and verifies the address', async (t) => {
     const bob = await service.person()
     const token = await resetToken(bob.email)
     const new_password = 'another horse battery'
@@ -87,7 +87,7 @@ void test('recovery', async (t) => {
     t.match(body, { id: bob.id, is_verified: true, is_superuser: false })
   })
 
-  await t.test('a reset is refused with words that a frontend can show', async (t) => {
+  await t.test('a reset with a bad token, inactive user or invalid password says why', async (t) => {
     const reset = (body: unknown) => call('POST', '/reset-password/', { body })
     const new_password = 'another horse battery'
     isAnswer(t, await reset({ token: 'nonsense', new_password }), 400, 'Invalid token')

@@ -19,7 +19,7 @@ void test('signup', async (t) => {
   const password = 'correct horse battery'
   const signup = (body: unknown) => call('POST', '/users/signup', { body })
 
-  await t.test('somebody signs up, and in', async (t) => {
+  await t.test('a new user can sign up and then sign in', async (t) => {
     const email = `Ada.${address()}`
     const answer = await signup({ email, password, full_name: 'Ada' })
     const { id, created_at } = answer.body
@@ -30,7 +30,7 @@ void test('signup', async (t) => {
     t.equal((await signIn(email.toLowerCase(), password)).status, 200)
   })
 
-  await t.test('fault 10: nobody signs up as more than they are', async (t) => {
+  await t.test('fault 10: is_superuser, is_verified and id in a sign-up are ignored', async (t) => {
     const { status, body } = await signup({ email: address(), password, ...STRANGE })
     t.equal(status, 200)
     t.match(body, { id: UUID, is_active: true, is_superuser: false, is_verified: false, full_name: null })
@@ -48,7 +48,7 @@ void test('signup', async (t) => {
     t.equal((await signIn(email, password)).status, 200, 'the first one stands as it was')
   })
 
-  await t.test('every fault of a form is told at once, before anything else', async (t) => {
+  await t.test('a sign-up with several invalid fields is 422 and names them all', async (t) => {
     isRefused(t, await call('POST', '/users/signup'), ['body'], 'no body')
     isRefused(t, await signup({}), ['body.email', 'body.password'])
     const wrong = await signup({ email: 'ada', password: '1234567', full_name: 5 })
@@ -63,7 +63,7 @@ void test('signup', async (t) => {
     t.equal((await signup({ email: address(), ...names })).status, 200, 'lengths count code points')
   })
 
-  await t.test('fault 10: a person changes of their own account what is theirs to change', async (t) => {
+  await t.test('fault 10: users can change their own name and address, and no other field', async (t) => {
     const ada = await service.person()
     const me = (await call('GET', ME, { as: ada })).body
     t.match(me, { id: ada.id, email: ada.email, full_name: 'Ada', created_at: TIME })
@@ -84,7 +84,7 @@ void test('signup', async (t) => {
     isRefused(t, await call('PATCH', ME, { as: ada }), ['body'])
   })
 
-  await t.test("nobody takes another's address; one's own may change its case", async (t) => {
+  await t.test("changing to another user's address is 409, to one's own in another case 200", async (t) => {
     const [ada, bob] = [await service.person(), await service.person()]
     const change = (email: string) => call('PATCH', ME, { as: ada, body: { email } })
     isAnswer(t, await change(bob.email), 409, TAKEN_BY_ANOTHER)
@@ -92,7 +92,7 @@ void test('signup', async (t) => {
     t.match((await change(ada.email.toUpperCase())).body, { email: ada.email.toUpperCase() })
   })
 
-  await t.test('a new address is not a verified one, but the same in another case is', async (t) => {
+  await t.test('a changed address is unverified, unless only its case changed', async (t) => {
     const ada = await service.person()
     await rows(sql`update users set is_verified = true where id = ${ada.id}`)
     const change = async (email: string) => (await call('PATCH', ME, { as: ada, body: { email } })).body
@@ -100,7 +100,7 @@ void test('signup', async (t) => {
     t.equal((await change(address())).is_verified, false)
   })
 
-  await t.test('a person changes their password only with the one they have', async (t) => {
+  await t.test('changing a password needs the current one', async (t) => {
     const ada = await service.person()
     const change = (current_password: unknown, new_password: unknown) =>
       call('PATCH', `${ME}/password`, { as: ada, body: { current_password, new_password } })
@@ -121,7 +121,7 @@ void test('signup', async (t) => {
     asksForToken(t, await call('PATCH', `${ME}/password`, { body: {} }))
   })
 
-  await t.test('who deletes their account takes everything with it', async (t) => {
+  await t.test('deleting an account deletes its sessions and papers and frees its address', async (t) => {
     const ada = await service.person()
     const paper = (await call('POST', '/papers/', { as: ada, body: { title: 'Engine' } })).body
     asksForToken(t, await call('DELETE', ME))
@@ -133,13 +133,13 @@ void test('signup', async (t) => {
     t.equal((await signup({ email: ada.email, password })).status, 200, 'the address is free again')
   })
 
-  await t.test('a superuser cannot lock themselves out by accident', async (t) => {
+  await t.test('a superuser who deletes themselves is 403', async (t) => {
     const refused = await call('DELETE', ME, { as: service.admin })
     isAnswer(t, refused, 403, 'Super users are not allowed to delete themselves')
     t.equal((await call('GET', ME, { as: service.admin })).status, 200)
   })
 
-  await t.test('nobody learns about other users, not even whether an id exists', async (t) => {
+  await t.test('reading another user is 403, whether or not the id exists', async (t) => {
     const [ada, bob] = [await service.person(), await service.person()]
     const read = (id: string) => call('GET', `/users/${id}`, { as: ada })
     const me = (await call('GET', ME, { as: ada })).body

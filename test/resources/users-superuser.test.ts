@@ -17,7 +17,7 @@ void test('users, for superusers', async (t) => {
   const ada = await service.person()
   const password = 'correct horse battery'
 
-  await t.test('nobody else gets in, and does not learn what would fit', async (t) => {
+  await t.test('managing users is 401 or 403 for others, before their input is validated', async (t) => {
     for (const [method, path] of [
       ['GET', '/users/?limit=abc'],
       ['POST', '/users/'],
@@ -30,11 +30,11 @@ void test('users, for superusers', async (t) => {
     }
   })
 
-  await t.test('the list is complete, newest first, page by page', async (t) => {
+  await t.test('the list of users is complete, newest first, and paged', async (t) => {
     const newest: Person[] = []
     for (let made = 0; made < 3; made++) {
       newest.unshift(await service.person())
-      await pause(2) // order is told by times, to the millisecond
+      await pause(2) // the order is that of created_at, in milliseconds
     }
     const list = (query: string) => call('GET', `/users/${query}`, { as: admin })
     const all = (await list('')).body
@@ -64,7 +64,7 @@ void test('users, for superusers', async (t) => {
     isRefused(t, await list('?skip=abc&limit=1001'), ['query.skip', 'query.limit'])
   })
 
-  await t.test('a new user gets a welcome and never their password by mail', async (t) => {
+  await t.test('a user created by a superuser is mailed a welcome, without the password', async (t) => {
     const email = `New.${address()}`
     const body = {
       email,
@@ -85,7 +85,7 @@ void test('users, for superusers', async (t) => {
   })
 
   await t.test(
-    'a user who is made inactive gets the welcome when they are activated, and once',
+    'a user who is created inactive gets the welcome mail once, when they are activated',
     async (t) => {
       const email = address()
       const { body } = await call('POST', '/users/', {
@@ -113,7 +113,7 @@ void test('users, for superusers', async (t) => {
     },
   )
 
-  await t.test("the welcome's link chooses a password", async (t) => {
+  await t.test('the link of the welcome mail sets a password', async (t) => {
     const { body } = await call('POST', '/users/', { as: admin, body: { email: address(), password } })
     t.match(body, { is_active: true, is_superuser: false, full_name: null })
     const [mail] = await rows<{ token_id: string }>(
@@ -125,7 +125,7 @@ void test('users, for superusers', async (t) => {
     t.equal((await signIn(body.email, new_password)).status, 200)
   })
 
-  await t.test('a user who cannot be made is told why', async (t) => {
+  await t.test('creating a user with a taken address is 400, with invalid fields 422', async (t) => {
     const create = (body: unknown) => call('POST', '/users/', { as: admin, body })
     const email = ada.email.toUpperCase()
     const taken = await create({ email, password })
@@ -135,13 +135,13 @@ void test('users, for superusers', async (t) => {
     isRefused(t, await create({ email, password, ...flags }), ['body.is_active', 'body.is_superuser'])
   })
 
-  await t.test('a superuser reads anybody', async (t) => {
+  await t.test('a superuser can read any user, and an unknown id is 404', async (t) => {
     const me = (await call('GET', '/users/me', { as: ada })).body
     isAnswer(t, await call('GET', `/users/${ada.id}`, { as: admin }), 200, me)
     isAnswer(t, await call('GET', NOBODY, { as: admin }), 404, 'User not found')
   })
 
-  await t.test('a superuser changes what is sent, and the rest stays', async (t) => {
+  await t.test('PATCH by a superuser changes the fields that are sent and keeps the rest', async (t) => {
     const bob = await service.person()
     const change = (body: unknown) => call('PATCH', `/users/${bob.id}`, { as: admin, body })
     const before = (await change({})).body
@@ -157,7 +157,7 @@ void test('users, for superusers', async (t) => {
     t.equal((await signIn(email, 'another horse')).status, 200)
   })
 
-  await t.test('a change that cannot be made is told why', async (t) => {
+  await t.test('changing a user to a taken address is 409, an unknown id 404, bad fields 422', async (t) => {
     const change = (body: unknown, path = `/users/${ada.id}`) => call('PATCH', path, { as: admin, body })
     isAnswer(t, await change({ email: admin.email.toUpperCase() }), 409, TAKEN_BY_ANOTHER)
     const missing = 'The user with this id does not exist in the system'
@@ -179,7 +179,7 @@ void test('users, for superusers', async (t) => {
     isRefused(t, await change({ password: '1234567' }), ['body.password'])
   })
 
-  await t.test('a superuser deletes others, and everything of theirs, but not themselves', async (t) => {
+  await t.test('a superuser can delete others with their papers, but not themselves', async (t) => {
     const bob = await service.person()
     const paper = (await call('POST', '/papers/', { as: bob, body: { title: 'Engine' } })).body
     const remove = (id: string) => call('DELETE', `/users/${id}`, { as: admin })
@@ -192,7 +192,7 @@ void test('users, for superusers', async (t) => {
     isRefused(t, await remove('1'), ['path.user_id'])
   })
 
-  await t.test('fault 12: there is always somebody who can administer', async (t) => {
+  await t.test('fault 12: the last active superuser cannot be demoted or deactivated', async (t) => {
     await rows(sql`delete from users where is_superuser and id <> ${admin.id}`)
     const change = (body: unknown) => call('PATCH', `/users/${admin.id}`, { as: admin, body })
     isAnswer(t, await change({ is_superuser: false }), 403, LAST)

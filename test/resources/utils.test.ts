@@ -16,12 +16,12 @@ void test('utils', async (t) => {
   const mails = () => rows<{ recipient: string }>(sql`select recipient from emails where message = 'test'`)
   const testMail = (query: string, as = admin) => call('POST', `/utils/test-email/${query}`, { as })
 
-  await t.test('anybody may ask whether the service is up', async (t) => {
+  await t.test('GET /utils/health-check/ needs no token', async (t) => {
     for (const path of ['/utils/health-check/', '/utils/health-check'])
       isAnswer(t, await call('GET', path), 200, true, path)
   })
 
-  await t.test('a superuser sees whether mail works', async (t) => {
+  await t.test('a superuser can send a test mail', async (t) => {
     const message = { message: 'Test email sent' }
     isAnswer(t, await testMail('?email_to=ada%2Btest@example.com'), 201, message)
     isAnswer(t, await call('POST', '/utils/test-email?email_to=bob@example.com', { as: admin }), 201, message)
@@ -32,7 +32,7 @@ void test('utils', async (t) => {
     )
   })
 
-  await t.test('others send no mail through the service', async (t) => {
+  await t.test('a test mail is 401 without a token and 403 for other users', async (t) => {
     const { length } = await mails()
     asksForToken(t, await call('POST', '/utils/test-email/?email_to=ada@example.com'))
     asksForToken(t, await call('POST', '/utils/test-email/'), 'whatever the query is')
@@ -41,7 +41,7 @@ void test('utils', async (t) => {
     t.equal((await mails()).length, length, 'and none was queued')
   })
 
-  await t.test('a mail goes to one address or to none', async (t) => {
+  await t.test('a test mail to a malformed address, to several or to none is 422', async (t) => {
     const { length } = await mails()
     const wrong = [
       '',
@@ -62,7 +62,7 @@ void test('utils', async (t) => {
     t.equal((await mails()).length, length)
   })
 
-  await t.test('where mail is off, nothing is made that would wait for ever', async (t) => {
+  await t.test('with mail off, a test mail is 503 and no mail is queued', async (t) => {
     const env = {
       ENVIRONMENT: 'staging',
       DATABASE_URL: 'postgres://127.0.0.1/unused',

@@ -16,12 +16,12 @@ const LONG =
   /accounts[/\\](bearer|chosen|common|hashing|limits|passwords|sign-in-alike)|http[/\\](bodies|deadline|ending|hostile|throttle)|mail[/\\](bounds|outbox|slow)|database[/\\](list-counts|owned-fields|private|quota)|test[/\\](email-address|log-secrets|release|scripts|secrets)/
 /** They ask no database, so that a pooler before it is no matter to them. */
 const WITHOUT_DATABASE =
-  /http[/\\](bodies|deadline|ending|hostile|throttle)|test[/\\](config|docs|email|env|log|network|openapi|release|scripts|supply|version)[^/\\]*$/
+  /http[/\\](bodies|deadline|ending|throttle)|test[/\\](config|docs|email|env|log-secrets|network|openapi|release|scripts|supply|version)[^/\\]*$/
 /** They wait more than they work: alone, and the first, so that others use the cores meanwhile. */
 const WAITING = /processes[/\\](stops|early-stops|kills|start)/
 /** In a process of their own as well: they look at what it loads, holds or compiles, or take long. */
 const ALONE = /http[/\\](tracing|metrics)|secrets|database[/\\]statements|accounts[/\\]limits/
-/** What they measure is time by the clock: the last, in one process, while no other runs. */
+/** What they measure is time by the clock: the last, in one process, while no other runs. `npm test` has hardly any of it. */
 const MEASURING =
   /database[/\\](pool|search)\.|http[/\\](throttle|overload)|resources[/\\]health|accounts[/\\]login-flood|processes[/\\]away/
 
@@ -47,7 +47,10 @@ export function chosenTests(named: string[], part: Part = 'all'): string[] {
   const files = named.flatMap(filesOf)
   const options = named.filter((name) => filesOf(name).length === 0)
   const isMeasuring = (file: string) => MEASURING.test(file)
-  return [...options, ...writeAll(files.filter((file) => !isMeasuring(file)).map(alone), files.filter(isMeasuring).map(alone))]
+  return [
+    ...options,
+    ...writeAll(files.filter((file) => !isMeasuring(file)).map(alone), files.filter(isMeasuring).map(alone)),
+  ]
 }
 
 /** Test files of that name or in that folder. */

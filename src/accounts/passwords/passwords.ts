@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os'
 import { setTimeout as pause } from 'node:timers/promises'
-import type { Piscina } from 'piscina'
+// oxlint-disable-next-line import/no-unassigned-import -- used in threads; where it can't be loaded nothing should start
+import '@node-rs/argon2'
 import { traced } from '../../config/spans.ts'
 import { normalPassword, typedForms } from '../../text/normal-password.ts'
 import { ANYBODY, type Turn, turns } from './turns.ts'
@@ -66,7 +67,10 @@ export interface Passwords {
 export interface HashingLimits {
   /** Parameters of new hashes; lower in tests. */
   readonly cost: HashingCost
-  /** Hashes at a time: half the number of cores, as the lanes of one use two. Twice as many were 8 % slower on two cores. */
+  /**
+   * Hashes at a time: half the number of cores, as the lanes of one use two (twice as many were 8 % slower on two cores), and
+   * four at most, as each takes 64 MiB.
+   */
   readonly running: number
   /** Length of the queue; at about 30 hashes a second on two cores, the last one waits 2 s. */
   readonly waiting: number
@@ -85,32 +89,47 @@ export interface HashingLimits {
 const cores = availableParallelism()
 const defaults: HashingLimits = {
   cost: COST,
-  running: Math.ceil(cores / 2),
+  running: Math.min(4, Math.ceil(cores / 2)),
   waiting: 32 * cores,
   patience: 5_000,
   failing: 400,
 }
 
-let threads: Promise<Piscina> | undefined
+/** Runs a job of hashing-worker.mjs. */
+type InThread = <Result>(name: 'hash' | 'verify', job: object) => Promise<Result>
+
+let threads: Promise<InThread> | undefined
 
 /**
- * Hashes in a thread, which ends after a minute without work. Its priority is lower than that of the event loop: on two
+ * Threads for hashing, which end after a minute without work. Their priority is lower than that of the event loop: on two
  * cores, while somebody signed in again and again, others' slowest percent of lists took 125 ms without that.
  */
-async function inThread<Result>(name: 'hash' | 'verify', job: object): Promise<Result> {
-  threads ??= import('piscina').then(
-    ({ Piscina: Threads }) =>
-      new Threads({
-        filename: new URL('./hashing-worker.mjs', import.meta.url).href,
-        minThreads: 0,
-        maxThreads: defaults.running,
-        idleTimeout: 60_000,
-        niceIncrement: 5,
-        execArgv: [], // or each loads what the process preloads
-      }),
-  )
-  return (await threads).run(job, { name }) as Promise<Result>
+async function startThreads(): Promise<InThread> {
+  const { Piscina: Threads } = await import('piscina')
+  const pool = new Threads({
+    filename: new URL('./hashing-worker.mjs', import.meta.url).href,
+    minThreads: 0,
+    maxThreads: defaults.running,
+    idleTimeout: 60_000,
+    niceIncrement: process.platform === 'linux' ? 5 : 0, // elsewhere it is of the whole process, or no such number
+    // Or each loads what the process preloads.
+    execArgv: [],
+    env: {},
+  })
+  // A thread could not be started: its jobs fail with the reason, and the next one starts another.
+  let reason: Error | undefined
+  pool.on('error', (error: Error) => {
+    reason = error
+    threads = undefined
+    void pool.destroy()
+  })
+  return (name, job) =>
+    pool.run(job, { name }).catch((error: unknown) => {
+      throw reason ?? error
+    })
 }
+
+const inThread: InThread = async (name, job) => (await (threads ??= startThreads()))(name, job)
 
 /** Password hashing off the event loop, in one bounded queue. */
 export function passwords(given: Partial<HashingLimits> = {}): Passwords {
