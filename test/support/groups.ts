@@ -11,9 +11,12 @@ const FOLDER = join('test', '.groups', String(process.pid))
 const GROUPS = 3
 /** Processes that are started, stopped and killed: a script of their own (`npm run test:processes`). */
 const PROCESSES = /test[/\\]processes[/\\]/
-/** Attacks that are tried to their end, passwords that are really hashed, tables of many rows (`npm run test:long`). */
+/**
+ * Attacks that are tried to their end, passwords that are really hashed, tables of many rows, and what needs a process of its
+ * own (`npm run test:long`).
+ */
 const LONG =
-  /accounts[/\\](bearer|chosen|common|hashing|hoarded|limits|passwords|sign-in-alike)|http[/\\](bodies|deadline|ending|hostile|throttle)|mail[/\\](bounds|outbox|slow)|database[/\\](list-counts|owned-fields|private|quota|removal)|test[/\\](email-address|log-secrets|release|scripts|secrets)/
+  /accounts[/\\](bearer|chosen|common|hashing|hoarded|limits|passwords|sign-in-alike)|http[/\\](bodies|deadline|ending|hostile|metrics|throttle|tracing)|mail[/\\](bounds|outbox|slow)|database[/\\](list-counts|owned-fields|private|quota|removal|statements)|test[/\\](email-address|log-secrets|release|scripts|secrets)/
 /** They ask no database, so that a pooler before it is no matter to them. */
 const WITHOUT_DATABASE =
   /http[/\\](bodies|deadline|ending|throttle)|test[/\\](config|docs|email|env|log-secrets|network|openapi|release|scripts|supply|version)[^/\\]*$/
