@@ -84,9 +84,9 @@ const alone = (file: string) => [file]
  * @param serial what it runs after that, one after the other
  */
 function writeAll(side: readonly string[][], serial: readonly string[][]): string[] {
-  const [beside, after] = [side, serial].map((groups) => groups.filter((files) => files.length > 0))
-  const written = [...beside!, ...after!].map(write)
-  return [...written, ...written.slice(beside!.length).map((file) => `--serial=${file}`)]
+  const first = side.filter((files) => files.length > 0)
+  const written = [...first, ...serial.filter((files) => files.length > 0)].map(write)
+  return [...written, ...written.slice(first.length).map((file) => `--serial=${file}`)]
 }
 
 /** As .taprc has it. */

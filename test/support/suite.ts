@@ -42,9 +42,14 @@ export async function runSuite(args: string[], options: SuiteOptions = {}): Prom
     ...(progress !== undefined && { TEST_PROGRESS: progress }),
     ...env,
   }
-  const run = (...tapArgs: string[]) =>
-    exited(spawn(node, [tapBin, ...tapArgs], { stdio: 'inherit', env: environment }))
-  const stopPrinting = progress === undefined ? undefined : printWhatIsAddedTo(progress)
+  const run = async (...tapArgs: string[]) => {
+    const stopPrinting = progress === undefined ? undefined : printWhatIsAddedTo(progress)
+    try {
+      return await exited(spawn(node, [tapBin, ...tapArgs], { stdio: 'inherit', env: environment }))
+    } finally {
+      stopPrinting?.()
+    }
+  }
   try {
     await Promise.all([isBuilt() || run('build'), first])
     buildIfChanged()
@@ -54,14 +59,12 @@ export async function runSuite(args: string[], options: SuiteOptions = {}): Prom
       ...(coverage ? ['--coverage-report=none', '--test-env=TEST_FROM_SOURCE=true'] : ['--disable-coverage']),
       ...args,
     )
-    stopPrinting?.()
     if (!process.stdout.isTTY) console.log() // tap's reporter shows the cursor again, and ends no line
     const tap = existsSync(output) ? readFileSync(output, 'utf8') : ''
     for (const [, figure] of tap.matchAll(/^ *# figure: (.*)$/gm)) console.log(figure)
     const totals = totalsOf(tap)
     return code === 0 ? totals : { ...totals, failed: Math.max(totals.failed, 1) }
   } finally {
-    stopPrinting?.()
     for (const file of [output, `${output}.progress`]) rmSync(file, { force: true })
   }
 }

@@ -21,7 +21,7 @@ const { status: ABORTED } = ClientClosedRequest
 /**
  * Ends every request exactly once, with the one log line that it has. Fastify runs onResponse only for answers that were
  * written completely (fastify#6208): requests whose client hung up before would be missing from metrics, traces and logs, and
- * what is kept for a request would leak. Answers that nobody reads are not serialized.
+ * what is kept for a request would leak.
  *
  * Watches connections, as of several pipelined responses Node emits `close` for the first only.
  */
@@ -57,11 +57,6 @@ export const ending = plugin(
       openRequestsOf(socket).add(reply)
       if (socket.closed) end(reply, ABORTED)
       next()
-    })
-    // A list of 1,000 rows takes 4 ms, which others would wait for.
-    app.addHook('preSerialization', ({ ended }, reply, payload, next) => {
-      if (ended) reply.serializer(() => '')
-      next(null, payload)
     })
     app.addHook('onResponse', (_request, reply, next) => {
       end(reply, reply.statusCode)
