@@ -28,8 +28,12 @@ import { metrics } from './operations/metrics.ts'
 import { preparation } from './operations/preparation.ts'
 import { conditions } from './ownership/conditions.ts'
 import { ownership } from './ownership/plugin.ts'
-import { itemRoutes } from './resources/items/routes.ts'
+import type { DeclaredResource } from './ownership/resource.ts'
+import { itemRoutes } from './resources/items.ts'
 import { utilsPublic, utilsSuperuser } from './resources/utils/routes.ts'
+
+/** Resources, each declared in a file of resources/. */
+export const resources: readonly DeclaredResource[] = [itemRoutes]
 
 /** What a caller may bring instead of having it made. */
 export interface Dependencies {
@@ -52,10 +56,11 @@ export interface Dependencies {
  *   does not hold up the start: see preparation.ts
  */
 export async function buildApp(config: Config, dependencies: Dependencies = {}): Promise<App> {
-  const { connection, hashing, mailAttemptMs, logger, resources = [], stop } = dependencies
+  const { connection, hashing, mailAttemptMs, logger, stop } = dependencies
+  const tables = resources.map(({ table }) => table)
   const app: App = fastify(serverOptions(config, logger)).withTypeProvider<TypeBoxTypeProvider>()
 
-  await app.register(http, { config })
+  await app.register(http, { config, tags: resources.map(({ tag }) => tag) })
   await app.register(database, { config, connection })
   await app.register(rateLimit, { config })
   await app.register(turns, { config })
@@ -63,9 +68,9 @@ export async function buildApp(config: Config, dependencies: Dependencies = {}):
   await app.register(events)
   await app.register(preparation, { config, stop })
   await app.register(conditions, { config })
-  await app.register(ownership)
+  await app.register(ownership, { tables })
   await app.register(mail, { config, attemptMs: mailAttemptMs })
-  await app.register(housekeeping)
+  await app.register(housekeeping, { tables })
   await app.register(metrics, { config })
   await app.register(scopes)
 
@@ -73,7 +78,10 @@ export async function buildApp(config: Config, dependencies: Dependencies = {}):
   const local = config.ENVIRONMENT === 'local'
 
   await app.register(scope('public', [accountsPublic, utilsPublic]), api)
-  await app.register(scope('signed-in', [accountsSignedIn, itemRoutes, ...resources]), api)
+  await app.register(
+    scope('signed-in', [accountsSignedIn, ...resources, ...(dependencies.resources ?? [])]),
+    api,
+  )
   await app.register(scope('superuser', [accountsSuperuser, mailRoutes, utilsSuperuser]), api)
   if (local) await app.register(scope('public', [accountsPrivate]), api)
 

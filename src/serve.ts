@@ -1,9 +1,10 @@
-import { buildApp } from './app.ts'
+import { buildApp, resources } from './app.ts'
 import { banner } from './operations/banner.ts'
 import { buildInfo } from './config/build-info.ts'
 import { type Config, loadConfig } from './config/config.ts'
 import type { App } from './contract/contract.ts'
 import { forgottenMigration } from './database/migrate/forgotten-migration.ts'
+import * as tables from './database/tables.ts'
 import { createLogger, describeError, describeInFull } from './http/observe/logger.ts'
 import { settingDoubts } from './config/setting-doubts.ts'
 import { poolerDoubt } from './operations/pooler.ts'
@@ -47,7 +48,8 @@ export async function serve(onStop: (stop: Stop) => void): Promise<void> {
 async function start(config: Config, onStop: (stop: Stop) => void): Promise<void> {
   const logger = await createLogger(config)
   for (const doubt of settingDoubts(config)) logger.warn(doubt)
-  const forgotten = config.ENVIRONMENT === 'local' ? forgottenMigration() : undefined
+  const all = [...Object.values(tables), ...resources.map(({ table }) => table)]
+  const forgotten = config.ENVIRONMENT === 'local' ? forgottenMigration(all) : undefined
   if (forgotten !== undefined) console.warn(forgotten) // at once: the start may fail for it in a moment
   const told = new AbortController()
   // A database being created or a migration in progress finishes, or is given up after STOP_WITHIN_MS.

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { freePort, startPostgres } from './support/postgres.ts'
 import { followSteps } from './support/resource-steps.ts'
+import { ABOUT_RESOURCES } from './support/resource-tests.ts'
 
 /**
  * `npm run test:smoke`: what somebody new does, in an empty clone with an empty environment: the README's commands,
@@ -126,18 +127,6 @@ async function signIn({ url }: Service) {
   const { access_token } = (await answer.json()) as { access_token: string }
   return { authorization: `Bearer ${access_token}`, 'content-type': 'application/json' }
 }
-
-/** What looks at every resource, or at what one brings with it. */
-const ABOUT_RESOURCES = [
-  'test/openapi.test.ts',
-  'test/matrix.test.ts',
-  'test/samples.test.ts',
-  'test/database/search-index.test.ts',
-  'test/database/list-counts.test.ts',
-  'test/database/upgrade.test.ts',
-  'test/resources/items.test.ts',
-  'test/processes/migrations.test.ts',
-]
 
 /** The walker prints a line for each row of the contract, and its own count last. */
 function walk({ url }: Service, where: string) {

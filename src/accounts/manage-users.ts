@@ -14,7 +14,7 @@ import {
 import { statement } from '../database/statement.ts'
 import { users } from '../database/tables.ts'
 import { byAdministrator, notify, queueMail } from '../mail/queue.ts'
-import { type PageRequest, preparePages } from '../ownership/page.ts'
+import { type PageRequest, preparePages } from '../ownership/list/page.ts'
 import {
   type ProfileValues,
   followAddress,
@@ -39,7 +39,7 @@ type Sort = 'created_at' | 'email' | 'full_name'
 export function listUsers({ db }: SignedInApp) {
   const isDeleted = sql`${users.deleted_at} is not null`
   const search = ['email', 'full_name']
-  const readPage = preparePages<PublicUser, Sort>(db, users, search, undefined, undefined, isDeleted)
+  const readPage = preparePages<PublicUser, Sort>(db, users, { search, hidden: isDeleted })
   return (page: PageRequest<Sort>, request: FastifyRequest) => readPage(page, {}, () => !request.ended)
 }
 

@@ -4,8 +4,8 @@ import type { SignedIn, SignedInApp } from '../contract/contract.ts'
 import { SessionNotFound } from '../contract/errors.ts'
 import { statement } from '../database/statement.ts'
 import { sessions, users } from '../database/tables.ts'
-import { value } from '../ownership/page-sql.ts'
-import { type PageRequest, preparePages } from '../ownership/page.ts'
+import { value } from '../ownership/list/page-sql.ts'
+import { type PageRequest, preparePages } from '../ownership/list/page.ts'
 import { endSessions, keepSession } from './sessions/end-sessions.ts'
 
 type SignedInRequest = FastifyRequest & SignedIn
@@ -71,7 +71,7 @@ type SessionRow = typeof sessions.$inferSelect
 
 /** One's own live sessions, newest first: GET /users/me/sessions. */
 export function listSessions({ db }: SignedInApp) {
-  const read = preparePages<SessionRow>(db, sessions, [], isLive)
+  const read = preparePages<SessionRow>(db, sessions, { where: isLive })
   return async ({ user, query }: SignedInRequest & { query: PageRequest<'created_at'> }) => {
     const page = await read(query, { user: user.id })
     const data = page.data.map((row) => Object.assign(row, { is_current: row.id === user.session_id }))

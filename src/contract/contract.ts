@@ -1,4 +1,3 @@
-import { buildInfo } from '../config/build-info.ts'
 import { type Static, type TObject, type TSchema, type TUnsafe, Type } from '@sinclair/typebox'
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type {
@@ -19,9 +18,6 @@ import type { ApiErrorKind } from './errors.ts'
  * What route contracts are written with. A route's schemas give its types, validation, serialization and its part of
  * openapi.json.
  */
-
-/** Version of the contract in openapi.json: that of the package. */
-export const API_VERSION = buildInfo.version
 
 /** Name of the security scheme, as in the FastAPI template. */
 export const SECURITY_SCHEME = 'OAuth2PasswordBearer'
@@ -212,30 +208,37 @@ const partOfList = (cursorOf: string) => ({
 export const PageQuery = Type.Object(partOfList(''))
 
 /**
- * Query of a list with search and sort.
+ * Query of a list with search, sort and filters.
  *
- * @param searched what `q` searches, in words
+ * @param searched what `q` searches, in words; undefined where there is no search
  * @param columns fields to sort by
+ * @param filters further parameters by name, all optional
  */
-export const listQuery = <const Column extends string>(searched: string, columns: readonly Column[]) => {
-  const { skip, limit, cursor } = partOfList(' with the same `sort` and `q`')
-  return Type.Object({
-    skip,
-    limit,
-    q: Type.Optional(
-      Text(255, 0, { description: `Only rows with this text in ${searched}, whatever its case.` }),
+export const listQuery = <const Column extends string>(
+  searched: string | undefined,
+  columns: readonly Column[],
+  filters: Readonly<Record<string, TSchema>> = {},
+) => {
+  const others = ['`sort`', ...(searched === undefined ? [] : ['`q`'])]
+  if (Object.keys(filters).length > 0) others.push('filters')
+  const { skip, limit, cursor } = partOfList(
+    ` with the same ${others.join(', ').replace(/, (?!.*, )/, ' and ')}`,
+  )
+  const q = Type.Optional(
+    Text(255, 0, { description: `Only rows with this text in ${searched ?? 'them'}, whatever its case.` }),
+  )
+  const sort = Type.Unsafe<Column | `-${Column}`>(
+    Type.Optional(
+      Type.String({
+        enum: columns.flatMap((column) => [column, `-${column}`]),
+        default: '-created_at',
+        description: 'What the rows are in the order of, `-` for descending.',
+      }),
     ),
-    sort: Type.Unsafe<Column | `-${Column}`>(
-      Type.Optional(
-        Type.String({
-          enum: columns.flatMap((column) => [column, `-${column}`]),
-          default: '-created_at',
-          description: 'What the rows are in the order of, `-` for descending.',
-        }),
-      ),
-    ),
-    cursor,
-  })
+  )
+  const properties = { skip, limit, q, sort, cursor }
+  if (searched === undefined) delete (properties as Partial<typeof properties>).q
+  return Type.Object({ ...properties, ...filters })
 }
 
 /** The answer of a list. */

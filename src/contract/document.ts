@@ -25,10 +25,16 @@ export const description = `The backend that a product starts from: accounts, se
 
 **Lists** are newest first where \`sort\` says nothing else, and \`q\` searches them. \`count\` is the number of rows on all pages together. Go on with \`next_cursor\`, which neither repeats nor loses a row while others come and go, or take any page with \`skip\` and \`limit\`.`
 
-export const tags = [
+export interface Tag {
+  readonly name: string
+  readonly description: string
+}
+
+/** Groups of operations, in their order. @param resources groups of the resources, which stand after the accounts */
+export const tagsWith = (resources: readonly Tag[]): readonly Tag[] => [
   { name: 'login', description: 'Signing in, and the way back in for those who lost their password.' },
   { name: 'users', description: "Accounts: one's own, and for superusers everybody's." },
-  { name: 'items', description: 'A resource that belongs to its owner: the pattern for your own.' },
+  ...resources,
   { name: 'mails', description: 'The outbox: what waits, what was sent, what was given up and why.' },
   { name: 'utils', description: 'Is it up, and does mail work.' },
   { name: 'private', description: 'Short cuts for development. They exist only where ENVIRONMENT is local.' },

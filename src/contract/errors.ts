@@ -2,7 +2,7 @@ import type { ValidationError } from './contract.ts'
 
 /**
  * Every error that a client can meet, once: its status, code and text are the contract's.
- * Handlers throw them (`throw new ItemNotFound()`), routes declare them (`errors: [ItemNotFound]`),
+ * Handlers throw them (`throw new UserNotFound()`), routes declare them (`errors: [UserNotFound]`),
  * and http/errors.ts is the one place that turns them into answers.
  */
 
@@ -131,8 +131,7 @@ export const UserToUpdateNotFound = define(
 // Sessions
 export const SessionNotFound = define(404, 'session_not_found', 'Session not found')
 
-// Items, and every other table that has owners
-export const ItemNotFound = define(404, 'item_not_found', 'Item not found')
+// Every table that has owners
 export const NotEnoughPermissions = define(403, 'not_enough_permissions', 'Not enough permissions')
 /** The user has MAX_ROWS_PER_USER rows. */
 export const RowQuotaReached = define(403, 'row_quota_reached', 'The limit of rows for one user is reached')

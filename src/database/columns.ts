@@ -7,7 +7,8 @@ import { PgArray, type PgColumn, PgEnumColumn, PgEnumObjectColumn, type PgTable 
  */
 export const typed = (column: PgColumn, given: SQLWrapper): SQL => sql`${given}::${typeOf(column)}`
 
-function typeOf(column: PgColumn): SQL {
+/** The name of a column's type, without its length. */
+export function typeOf(column: PgColumn): SQL {
   if (is(column, PgArray)) return sql`${typeOf(column.baseColumn)}[]`
   if (is(column, PgEnumColumn) || is(column, PgEnumObjectColumn)) {
     const { schema, enumName } = column.enum

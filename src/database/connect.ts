@@ -6,7 +6,16 @@ import type { Runs } from './statement.ts'
 /**
  * The database, PostgreSQL or embedded: Drizzle, and `run` for statements written as SQL.
  */
-export type Database = PgDatabase<PgQueryResultHKT> & Runs
+export type Database = Omit<PgDatabase<PgQueryResultHKT>, 'transaction'> &
+  Runs & {
+    /**
+     * Runs several statements as one, on a connection of its own: all of them are kept, or none. What it is given runs
+     * statements too, and is what `request.owned(table, transaction)` takes.
+     *
+     * @throws what `work` throws, after a rollback
+     */
+    transaction<T>(work: (transaction: Database) => Promise<T>): Promise<T>
+  }
 
 /** An open database, with what its owner needs. */
 export interface Connection {

@@ -5,7 +5,7 @@ import postgres, { type ParameterOrJSON, type Sql } from 'postgres'
 import { direct, throughPooler } from '../config/session-parameters.ts'
 import { isTracing, traced } from '../config/spans.ts'
 import { Overloaded } from '../contract/errors.ts'
-import type { Connection } from './connect.ts'
+import type { Connection, Database } from './connect.ts'
 import { migrateUnderLock, requireMigrated } from './migrate/migrate.ts'
 import {
   CLOSE_SECONDS,
@@ -73,7 +73,8 @@ export function connectPostgres(options: PostgresOptions): Connection {
     runMs: timeoutMs,
   })
   const long = openPool(connect(longTimeoutMs), { size: longSize, depth: 1, runMs: longTimeoutMs })
-  const db = Object.assign(drizzle(clientOf(long)), {
+  const db: Database = Object.assign(drizzle(clientOf(long)), {
+    transaction: transactionsOf(long),
     async run<Values extends object, Row extends object>(
       { text, isLong, isFirst, bind }: Statement<Values, Row>,
       values: Values,
@@ -92,8 +93,7 @@ export function connectPostgres(options: PostgresOptions): Connection {
     load: () => sumOf(short.load(), long.load()),
     migrate: (waitMs = LOCK_WITHIN_MS) => migrateUnderLock(migrationUrl, waitMs),
     checkMigrated: () => requireMigrated(migrationUrl),
-    check: async () =>
-      checkSettings((await db.execute<Settings & Record<string, unknown>>(sql.raw(SETTINGS)))[0]),
+    check: async () => checkSettings(((await db.execute(sql.raw(SETTINGS))) as Settings[])[0]),
     async close() {
       await Promise.all([short.end(CLOSE_SECONDS), long.end(CLOSE_SECONDS)])
     },
@@ -116,18 +116,39 @@ function clientOf(pool: Pool): Sql {
       then: (...handlers: Parameters<Promise<unknown>['then']>) => run(false).then(...handlers),
     }
   }
-  const begin = (work: (transaction: object) => Promise<unknown>) => {
+  return clientForDrizzle({ unsafe, begin: () => Promise.reject(new Error('Use db.transaction()')) })
+}
+
+/** Transactions on a pool, in which statements and the query builder run. */
+function transactionsOf(pool: Pool): Database['transaction'] {
+  return (work) => {
     // It may wait, and is begun by whoever frees the connection.
-    const inOwnContext = AsyncResource.bind((send: Send) =>
-      work({ unsafe: send, savepoint: savepoints(send) }),
-    )
+    const inOwnContext = AsyncResource.bind((send: Send) => work(databaseOver(send)))
     return inSpan('begin', () =>
       pool.run((connection) =>
         inTransaction(connection.client, () => Number(connection.isClosed), inOwnContext),
       ),
-    )
+    ) as ReturnType<typeof work>
   }
-  return clientForDrizzle({ unsafe, begin })
+}
+
+function databaseOver(send: Send, depth = 1): Database {
+  const begin = savepoints(send, depth)
+  return Object.assign(drizzle(clientForDrizzle({ unsafe: send, begin })), {
+    transaction: <T>(work: (transaction: Database) => Promise<T>) =>
+      begin(() => work(databaseOver(send, depth + 1))),
+    async run<Values extends object, Row extends object>(
+      { text, isLong, bind }: Statement<Values, Row>,
+      values: Values,
+    ) {
+      const parameters = bind(values) as ParameterOrJSON<never>[]
+      try {
+        return rowsOf(await inSpan(text, () => send(text, parameters, { prepare: !isLong }))) as Row[]
+      } catch (error) {
+        throw failed(text, parameters, error)
+      }
+    },
+  })
 }
 
 const inSpan = <T>(text: string, run: () => Promise<T>): Promise<T> =>

@@ -16,8 +16,9 @@ export function sortKey<T extends SQLWrapper>(column: PgColumn, of: T): T | SQL 
   return isLong(column) ? sql`left(${folded}, ${sql.raw(String(KEY_CHARACTERS))})` : folded
 }
 
-/** Whether the SQL type is text: numerics, dates and enums are strings in TypeScript too. */
-export const isText = ({ columnType }: PgColumn) => ['PgText', 'PgVarchar', 'PgChar'].includes(columnType)
+/** Whether the column is free text: numerics, dates and enumerations are strings in TypeScript too. */
+export const isText = ({ columnType, enumValues = [] }: PgColumn) =>
+  ['PgText', 'PgVarchar', 'PgChar'].includes(columnType) && enumValues.length === 0
 
 function isLong(column: PgColumn): boolean {
   const { length } = column as PgColumn & { length?: number }

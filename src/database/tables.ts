@@ -1,9 +1,5 @@
-import { getTableColumns, sql } from 'drizzle-orm'
+import { sql } from 'drizzle-orm'
 import {
-  type ExtraConfigColumn,
-  type IndexBuilder,
-  type PgColumn,
-  type PgColumnBuilderBase,
   bigint,
   boolean,
   index,
@@ -18,12 +14,9 @@ import {
   uuid,
   varchar,
 } from 'drizzle-orm/pg-core'
-import { type ApiErrorKind, ItemNotFound } from '../contract/errors.ts'
-import { conceal } from './owned-table.ts'
-import { isText, mayLackKey, sortKey } from './sort-key.ts'
 
 /**
- * The whole data model. Columns that another program might leave out have a database default, so that rows written by
+ * The data model of accounts, mail and limits; resources declare their own tables (resources/). Columns that another program might leave out have a database default, so that rows written by
  * others are valid. After a change: `npm run db:generate`.
  */
 
@@ -228,87 +221,3 @@ export const rowCounts = pgTable('row_counts', {
   table_name: text().notNull(),
   delta: bigint({ mode: 'number' }).notNull(),
 })
-
-/** Fields that a list can be sorted by, beside newest first, and fields that `q` searches. */
-interface Listing<Field, Sort extends Field> {
-  readonly sort?: readonly Sort[]
-  readonly search?: readonly Field[]
-}
-
-/** Columns whose value the database makes: generated ones, identities, serials. */
-const isFilledIn = ({ generated, generatedIdentity, columnType }: PgColumn) =>
-  generated !== undefined || generatedIdentity !== undefined || /^Pg\w*Serial/.test(columnType)
-
-/** Custom types are allowed, as they may be text (`citext`). */
-const isSearchable = (column: PgColumn) => isText(column) || column.dataType === 'custom'
-
-/** Columns that every owned table has. */
-const GIVEN = ['id', 'owner_id', 'created_at']
-
-/**
- * Declares a table whose rows belong to users. `fields` are written by the owner; id, owner_id and created_at are added.
- * Only `request.owned(table)` can read or write it (database/owned-table.ts).
- */
-export function ownedTable<
-  Name extends string,
-  Fields extends Record<string, PgColumnBuilderBase>,
-  Sort extends keyof Fields & string = never,
->(
-  name: Name,
-  notFound: ApiErrorKind,
-  fields: Fields,
-  { sort = [], search = [] }: Listing<keyof Fields & string, Sort> = {},
-) {
-  const taken = GIVEN.find((field) => field in fields)
-  if (taken !== undefined) throw new TypeError(`${name}: every owned table has its own ${taken}`)
-  const table = pgTable(
-    name,
-    { id: id(), ...fields, owner_id: ofUser().notNull(), created_at: createdAt() },
-    (columns): IndexBuilder[] => {
-      // Those of an index are copies without the length of their type.
-      const typed: Record<string, PgColumn> = getTableColumns(table)
-      const { id, owner_id, ...others } = columns as unknown as Record<string, PgColumn & ExtraConfigColumn>
-      // For an owner's list and the list of all, in both directions.
-      return ['created_at', ...sort].flatMap((field) => {
-        const column = others[field]!
-        const key = sortKey(typed[field]!, column)
-        const indexes = [
-          index(`${name}_owner_id_${field}_id_index`).on(owner_id!, key, id!),
-          index(`${name}_${field}_id_index`).on(key, id!),
-        ]
-        // Nulls are last in both directions, which takes an index for each.
-        const falling = [sql`${key} desc nulls last`, sql`${id!} desc`] as const
-        if (mayLackKey(typed[field]!))
-          indexes.push(
-            index(`${name}_owner_id_${field}_desc_index`).on(owner_id!, ...falling),
-            index(`${name}_${field}_desc_index`).on(...falling),
-          )
-        return indexes
-      })
-    },
-  )
-  const columns: Record<string, PgColumn> = getTableColumns(table)
-  const filledIn = Object.values(columns).find(isFilledIn)
-  if (filledIn)
-    throw new TypeError(
-      `${name}: ${filledIn.name} is written by the database, and so is no field of an owner's`,
-    )
-  const unsearchable = search.find((field) => !isSearchable(columns[field]!))
-  if (unsearchable !== undefined)
-    throw new TypeError(`${name}: ${unsearchable} is no text, which q looks into`)
-  return conceal<typeof table.$inferSelect, keyof Fields & string, 'created_at' | Sort>(table, {
-    fields: Object.keys(fields),
-    search,
-    notFound,
-  })
-}
-
-export const items = ownedTable(
-  'items',
-  ItemNotFound,
-  {
-    title: varchar({ length: 255 }).notNull(),
-    description: varchar({ length: 255 }),
-  },
-  { sort: ['title'], search: ['title', 'description'] },
-)

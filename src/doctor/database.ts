@@ -9,7 +9,7 @@ import { MIGRATION_LOCK_HOLDER } from '../database/migrate/migration-lock.ts'
 import { migrations } from '../database/migrate/migrations.ts'
 import { direct as settings, throughPooler } from '../config/session-parameters.ts'
 import { openPostgres } from '../database/pool/open-postgres.ts'
-import { searchedColumns } from '../database/owned-table.ts'
+import { searchedColumns } from '../ownership/owned-table.ts'
 import { SETTINGS, type Settings, checkDatabase, checkSettings } from '../database/pool/session-settings.ts'
 import * as tables from '../database/tables.ts'
 import { POOLER_FAULT, POOLER_FIX, keepsPreparedStatements, mayBePooled } from '../operations/pooler.ts'
@@ -19,14 +19,17 @@ import { type Finding, doubtful, fine, wrong } from './findings.ts'
 const OLDEST = 15
 const CLOCK_SECONDS = 2
 
-/** Checks that the migrations match tables.ts. */
-export function* schemaFindings(): Generator<Finding> {
-  const forgotten = forgottenMigration()
+/** Checks that the migrations match the tables. @param resources tables beside those of tables.ts */
+export function* schemaFindings(resources: readonly object[]): Generator<Finding> {
+  const forgotten = forgottenMigration([...Object.values(tables), ...resources])
   if (forgotten !== undefined) yield wrong('migrations', forgotten)
 }
 
-/** Checks PostgreSQL. Changes nothing. */
-export async function* databaseFindings(config: Config): AsyncGenerator<Finding> {
+/** Checks PostgreSQL. Changes nothing. @param resources tables beside those of tables.ts */
+export async function* databaseFindings(
+  config: Config,
+  resources: readonly object[],
+): AsyncGenerator<Finding> {
   const { DATABASE_URL: url, MIGRATION_DATABASE_URL: direct = url } = config
   if (url === undefined)
     yield config.ENVIRONMENT === 'local'
@@ -34,7 +37,7 @@ export async function* databaseFindings(config: Config): AsyncGenerator<Finding>
       : wrong('database', 'embedded, which is for local alone', 'set DATABASE_URL')
   else if (isFaulty(url) || isFaulty(direct ?? url))
     return // told above, with the environment
-  else yield* postgresFindings(url, direct ?? url, config)
+  else yield* postgresFindings(url, direct ?? url, config, resources)
 }
 
 function isFaulty(url: string): boolean {
@@ -45,7 +48,12 @@ function isFaulty(url: string): boolean {
   }
 }
 
-async function* postgresFindings(url: string, direct: string, config: Config): AsyncGenerator<Finding> {
+async function* postgresFindings(
+  url: string,
+  direct: string,
+  config: Config,
+  resources: readonly object[],
+): AsyncGenerator<Finding> {
   async function* service(sql: Sql) {
     yield* serverFindings(sql, config)
     await checkDatabase(sql)
@@ -62,7 +70,7 @@ async function* postgresFindings(url: string, direct: string, config: Config): A
     yield* migrationFindings(sql)
     yield* lockFindings(sql)
     yield* privilegeFindings(sql)
-    yield await searchFinding(sql)
+    yield await searchFinding(sql, resources)
   }
   yield* tlsFindings(url, config)
   yield* asking(url, config, 'database', service)
@@ -267,10 +275,9 @@ async function* privilegeFindings(sql: Sql): AsyncGenerator<Finding> {
     yield fine('privileges', `${role} may create and use its tables`)
 }
 
-const searched = new Map([['users', ['email', 'full_name']], ...searchedColumns(tables)])
-
 /** Without pg_trgm the migration skips search indexes, and searches read all rows. */
-async function searchFinding(sql: Sql): Promise<Finding> {
+async function searchFinding(sql: Sql, resources: readonly object[]): Promise<Finding> {
+  const searched = new Map([['users', ['email', 'full_name']], ...searchedColumns(resources)])
   const indexes = Array.from(searched.keys(), (name) => `${name}_search_index`).join()
   const [found] = await sql`
     select exists (select from pg_available_extensions where name = 'pg_trgm') as available,
@@ -284,14 +291,15 @@ async function searchFinding(sql: Sql): Promise<Finding> {
       "install PostgreSQL's contrib package; searches read all rows",
     )
   if (!found.migrated) return fine('search', 'pg_trgm is available')
-  return doubtful('search', 'is not indexed, and reads all rows', MAKE_INDEXES)
+  return doubtful('search', 'is not indexed, and reads all rows', makeIndexes(searched))
 }
 
 /** For a role that may create extensions. */
-const MAKE_INDEXES = [
-  'create extension if not exists pg_trgm',
-  ...Array.from(
-    searched,
-    ([name, columns]) => `select create_search_index('${[name, ...columns].join("', '")}')`,
-  ),
-].join('; ')
+const makeIndexes = (searched: ReadonlyMap<string, readonly string[]>) =>
+  [
+    'create extension if not exists pg_trgm',
+    ...Array.from(
+      searched,
+      ([name, columns]) => `select create_search_index('${[name, ...columns].join("', '")}')`,
+    ),
+  ].join('; ')

@@ -1,5 +1,6 @@
 import plugin from 'fastify-plugin'
 import type { Config } from '../config/config.ts'
+import type { Tag } from '../contract/document.ts'
 import { deadline } from './deadline.ts'
 import { errors } from './errors.ts'
 import { hosts } from './hosts.ts'
@@ -25,7 +26,7 @@ import { stopping } from './stopping.ts'
  * traces and answers it.
  */
 export const http = plugin(
-  async (app, { config }: { config: Config }) => {
+  async (app, { config, tags }: { config: Config; tags: readonly Tag[] }) => {
     await app.register(settings, { config })
 
     // First, so that every request is seen to its end, whatever refuses it.
@@ -51,7 +52,7 @@ export const http = plugin(
     await app.register(bodies)
     await app.register(deadline)
     await app.register(validation)
-    await app.register(openapi, { config })
+    await app.register(openapi, { config, tags })
   },
   { name: 'http' },
 )

@@ -2,14 +2,15 @@ import { isDeepStrictEqual } from 'node:util'
 import plugin from 'fastify-plugin'
 import type { OpenAPIV3_1 } from 'openapi-types'
 import type { Config } from '../config/config.ts'
-import { API_VERSION, SECURITY_SCHEME } from '../contract/contract.ts'
-import { description, documented, tags } from '../contract/document.ts'
+import { buildInfo } from '../config/build-info.ts'
+import { SECURITY_SCHEME } from '../contract/contract.ts'
+import { type Tag, description, documented, tagsWith } from '../contract/document.ts'
 import { isLoopbackUrl } from '../text/text-values.ts'
 import { refusals } from './scopes.ts'
 
 /** Makes the OpenAPI document of the routes' schemas, scopes and errors; pages/docs.ts serves it. */
 export const openapi = plugin(
-  async (app, { config }: { config: Config }) => {
+  async (app, { config, tags }: { config: Config; tags: readonly Tag[] }) => {
     if (!config.DOCS_ENABLED) return
     const { default: swagger } = await import('@fastify/swagger')
     await app.register(swagger, {
@@ -18,12 +19,12 @@ export const openapi = plugin(
         info: {
           title: config.PROJECT_NAME,
           description,
-          version: API_VERSION,
+          version: buildInfo.version,
           contact: { name: config.PROJECT_NAME },
           license: { name: 'MIT', url: 'https://opensource.org/license/mit' },
         },
         servers: [serverAt(serverUrl(config))],
-        tags: tags.filter(({ name }) => name !== 'private' || config.ENVIRONMENT === 'local'),
+        tags: tagsWith(tags).filter(({ name }) => name !== 'private' || config.ENVIRONMENT === 'local'),
         components: {
           securitySchemes: {
             [SECURITY_SCHEME]: {

@@ -1,20 +1,23 @@
 import { type SQL, getTableName, sql } from 'drizzle-orm'
 import { NotEnoughPermissions, PreconditionFailed } from '../contract/errors.ts'
 import type { Database } from '../database/connect.ts'
-import { type OwnedTable, type RevealedTable, reveal } from '../database/owned-table.ts'
-import { type Statement, statement } from '../database/statement.ts'
-import { users } from '../database/tables.ts'
-import { assignment, bodyValues, inputsOfChange } from './body-values.ts'
+import { type Runs, type Statement, statement } from '../database/statement.ts'
+import {
+  type Asker,
+  type AskerParameters,
+  askerParameters,
+  isOwnOrShared,
+  mayChange,
+  ofDeletedUser,
+} from './access.ts'
 import { type Row, VERSION, commaSeparated, rowReader, selected, takeLast, versionOf } from './columns.ts'
-import { rowCreation } from './create.ts'
-import { refusalsOf } from './owned-refusals.ts'
-import { type PageOf, type PageRequest, preparePages } from './page.ts'
-
-/** Who is asking. Superusers see and change every row; others their own. */
-export interface Asker {
-  readonly id: string
-  readonly is_superuser: boolean
-}
+import type { PageOf, PageRequest } from './list/page.ts'
+import { type Condition, type Selection, selections } from './list/selection.ts'
+import { type OwnedTable, type Ownership, type RevealedTable, reveal } from './owned-table.ts'
+import { type Body, assignment, bodyValues, inputsOfChange } from './write/body-values.ts'
+import { rowsCreation } from './write/create-many.ts'
+import { quotaOf, rowCreation } from './write/create.ts'
+import { refusalsOf } from './write/refusals.ts'
 
 /** A row, and which version of it: another one after each write, whoever wrote. */
 export interface Versioned<Row> {
@@ -26,13 +29,17 @@ export interface Versioned<Row> {
  * The only door to an owned table. Each call knows who is asking, is one prepared statement, and decides about
  * permission in the statement that reads or writes, so that nothing can change between check and write.
  * An unknown row is the table's own 404, another's row is 403 `Not enough permissions`.
+ *
+ * The last parameter of each is the transaction that it is part of, where it is part of one.
  */
-export interface OwnedRows<Row, Field extends string, Sort extends string> {
+export interface OwnedRows<Row, Fields, Sort extends string> {
   /** The table's name. */
   readonly table: string
   /** A page, newest first where not asked for otherwise, with the number of all rows that the asker may see. */
   page(asker: Asker, request: PageRequest<Sort>, isWanted?: () => boolean): Promise<PageOf<Row>>
-  get(asker: Asker, id: string): Promise<Versioned<Row>>
+  /** All rows that the asker may read, or those of a condition. */
+  select(asker: Asker, part?: Condition<Row, object>, given?: object, runs?: Runs): Selection<Row, Sort>
+  get(asker: Asker, id: string, runs?: Runs): Promise<Versioned<Row>>
   /**
    * Adds a row of the asker's. With a key that they used before within a day nothing is added, and the row of then is
    * given as it was.
@@ -41,11 +48,9 @@ export interface OwnedRows<Row, Field extends string, Sort extends string> {
    * @throws IdempotencyKeyReused where the key stands for other fields
    * @throws InvalidInput, AlreadyExists where a constraint of the table refuses the fields
    */
-  create(
-    asker: Asker,
-    fields: Partial<Record<Field, unknown>>,
-    idempotencyKey?: string,
-  ): Promise<Versioned<Row>>
+  create(asker: Asker, fields: Fields, idempotencyKey?: string, runs?: Runs): Promise<Versioned<Row>>
+  /** Adds as many, in their order, or none: one statement. Throws as `create` does. */
+  createAll(asker: Asker, bodies: readonly Fields[], idempotencyKey?: string, runs?: Runs): Promise<Row[]>
   /**
    * Writes the fields that are sent; the others stay.
    *
@@ -56,11 +61,12 @@ export interface OwnedRows<Row, Field extends string, Sort extends string> {
   update(
     asker: Asker,
     id: string,
-    fields: Partial<Record<Field, unknown>>,
+    fields: Partial<Fields>,
     versions?: readonly string[],
+    runs?: Runs,
   ): Promise<Versioned<Row>>
   /** @throws PreconditionFailed where the row is none of `versions`, StillReferenced where others need it */
-  delete(asker: Asker, id: string, versions?: readonly string[]): Promise<void>
+  delete(asker: Asker, id: string, versions?: readonly string[], runs?: Runs): Promise<void>
 }
 
 /**
@@ -68,28 +74,28 @@ export interface OwnedRows<Row, Field extends string, Sort extends string> {
  *
  * @param most rows that one owner may have
  */
-export function ownedRows<Row, Field extends string, Sort extends string>(
+export function ownedRows<Row, Fields extends object, Sort extends string>(
   db: Database,
-  owned: OwnedTable<Row, Field, Sort>,
+  owned: OwnedTable<Row, Fields, Sort>,
   most = 100_000,
-): OwnedRows<Row, Field, Sort> {
+): OwnedRows<Row, Fields, Sort> {
   const { table, ownership } = reveal(owned)
-  const { fields, search, notFound } = ownership
-  const ofAsker = sql`${table.owner_id} = ${sql.placeholder('asker')}`
-  const pageOfOwner = preparePages<Row, Sort>(db, table, search, ofAsker)
-  const pageOfAll = preparePages<Row, Sort>(db, table, search, undefined, undefined, ofDeletedUser(table))
-  const getRow = compileGet(table)
-  const updateRow = compileUpdate(table, fields)
+  const { fields, notFound } = ownership
+  const select = selections<Row, Sort>(db, owned)
+  const getRow = compileGet(table, ownership)
+  const updateRow = compileUpdate(table, ownership)
   const deleteRow = compileDelete(table)
-  const create = rowCreation(db, table, fields, most)
+  const creation = { fields, most, quota: quotaOf(db, table, most) }
+  const create = rowCreation(db, table, creation)
+  const createAll = rowsCreation(db, table, creation)
   const changesIn = bodyValues(inputsOfChange(table, fields))
   const readRow = rowReader(table)
   const refusals = refusalsOf(db, table, fields)
 
-  async function get(asker: Asker, id: string) {
-    const [found] = await db.run(getRow, { id })
+  async function get({ id: asker, is_superuser: superuser }: Asker, id: string, runs: Runs = db) {
+    const [found] = await runs.run(getRow, { id, asker, superuser })
     if (!found) throw new notFound()
-    if (found.owner_id !== asker.id && !asker.is_superuser) throw new NotEnoughPermissions()
+    if (!takeLast(found, IS_ALLOWED)) throw new NotEnoughPermissions()
     return versioned(found)
   }
 
@@ -99,10 +105,10 @@ export function ownedRows<Row, Field extends string, Sort extends string>(
     return { row, version } as Versioned<Row>
   }
 
-  /** Runs a write of one row, which says whose the row was, and the row if it was written. */
+  /** Runs a write of one row, which says whether the asker may, and gives the row if it was written. */
   async function write(
     statement: Statement<Target, Found>,
-    { asker, id, versions }: Write,
+    { asker, id, versions, runs = db }: Write,
     changes: Record<string, unknown> = {},
   ) {
     const target: Target = {
@@ -111,35 +117,40 @@ export function ownedRows<Row, Field extends string, Sort extends string>(
       superuser: asker.is_superuser,
       if_match: versions?.filter((version) => /^\d+$/.test(version)).join(',') ?? null,
     }
-    const [found] = await db.run(statement, Object.assign(changes, target))
+    const [found] = await runs.run(statement, Object.assign(changes, target))
     if (!found) throw new notFound()
-    const owner = takeLast(found, OWNER)
+    const isAllowed = takeLast(found, IS_ALLOWED)
     if (found[VERSION] !== null) return versioned(found)
-    if (owner !== asker.id && !asker.is_superuser) throw new NotEnoughPermissions()
+    if (!isAllowed) throw new NotEnoughPermissions()
     if (versions === undefined) throw new notFound()
     // Another version, unless the row is gone meanwhile.
-    await get(asker, id)
+    await get(asker, id, runs)
     throw new PreconditionFailed()
   }
 
   return {
     table: getTableName(table),
-    page: (asker, request, isWanted) =>
-      asker.is_superuser
-        ? pageOfAll(request, {}, isWanted)
-        : pageOfOwner(request, { asker: asker.id }, isWanted),
-    get: (asker, id) => refusals.ofRead(id, get(asker, id), notFound),
-    async create(asker, body, key) {
+    page: (asker, request, isWanted) => select(asker).page(request, isWanted),
+    select,
+    get: (asker, id, runs) => refusals.ofRead(id, get(asker, id, runs), notFound),
+    async create(asker, fields, key, runs) {
+      const body = fields as object as Body
       refusals.refuseTooDeep(body)
-      return (await refusals.ofCreation(body, create(asker.id, body, key))) as Versioned<Row>
+      return (await refusals.ofCreation(body, create(asker, body, key, runs))) as Versioned<Row>
     },
-    async update(asker, id, body, versions) {
+    async createAll(asker, all, key, runs) {
+      const bodies = all as readonly object[] as Body[]
+      for (const body of bodies) refusals.refuseTooDeep(body)
+      return (await refusals.ofCreations(createAll(asker, bodies, key, runs))) as Row[]
+    },
+    async update(asker, id, fields, versions, runs) {
+      const body = fields as object as Body
       refusals.refuseTooDeep(body)
-      const written = write(updateRow, { asker, id, versions }, changesIn(body))
+      const written = write(updateRow, { asker, id, versions, runs }, changesIn(body))
       return refusals.ofChange(id, body, written, notFound)
     },
-    async delete(asker, id, versions) {
-      await refusals.ofDeletion(id, write(deleteRow, { asker, id, versions }), notFound)
+    async delete(asker, id, versions, runs) {
+      await refusals.ofDeletion(id, write(deleteRow, { asker, id, versions, runs }), notFound)
     },
   }
 }
@@ -149,6 +160,7 @@ interface Write {
   readonly asker: Asker
   readonly id: string
   readonly versions: readonly string[] | undefined
+  readonly runs: Runs | undefined
 }
 
 /** The same as parameters of the statement. */
@@ -162,58 +174,58 @@ interface Target {
 
 type Found = Row
 
-/** The owner of the row that a write is about, beside the row's columns, which are null where nothing was written. */
-const OWNER = 'owner of row'
-
-/** Rows of a deleted user are hidden from everybody until they are removed (removal.ts). */
-const ofDeletedUser = (table: RevealedTable): SQL =>
-  sql`${table.owner_id} = any(array(select id from ${users} where deleted_at is not null))`
+/** Whether the asker may do what a statement does, beside the columns of the row. */
+const IS_ALLOWED = 'is allowed'
 
 const isThere = (table: RevealedTable, id: SQL) => sql`${table.id} = ${id} and not (${ofDeletedUser(table)})`
 
-/** Owners write their own rows, superusers any; both only the versions of `If-Match`. */
-const mayWrite = (table: RevealedTable, v: Record<keyof Target, SQL>) => sql`${isThere(table, v.id)}
-        and (${table.owner_id} = ${v.asker} or ${v.superuser}::boolean)
-        and (${v.if_match}::text is null or ${table}.xmin::text = any(string_to_array(${v.if_match}::text, ',')))`
+const isVersion = (table: RevealedTable, ifMatch: SQL) =>
+  sql`(${ifMatch}::text is null or ${table}.xmin::text = any(string_to_array(${ifMatch}::text, ',')))`
+
+/** Owners and superusers, and nobody whom the row is shared with. */
+const mayDelete = (table: RevealedTable, { asker, superuser }: AskerParameters) =>
+  sql`(${table.owner_id} = ${asker} or ${superuser})`
 
 /** A row by its id, whoever asks: another's is 403. */
-const compileGet = (table: RevealedTable) =>
-  statement<{ id: string }, Found>(
+const compileGet = (table: RevealedTable, ownership: Ownership) =>
+  statement<{ id: string; asker: string; superuser: boolean }, Found>(
     `get ${getTableName(table)}`,
     (v) => sql`
-    select ${selected(table, table)}, ${versionOf(table)}
+    select ${selected(table, table)}, ${versionOf(table)},
+      ${isOwnOrShared(table, ownership, askerParameters.asker)} or ${askerParameters.superuser} as ${sql.identifier(IS_ALLOWED)}
     from ${table} where ${isThere(table, v.id)}`,
   )
 
 /** Writes what is sent of the fields. Takes `bodyValues` as well. */
-const compileUpdate = (table: RevealedTable, fields: readonly string[]) =>
-  statement<Target, Found>(
-    `update ${getTableName(table)}`,
-    (v) => sql`
+const compileUpdate = (table: RevealedTable, ownership: Ownership) =>
+  statement<Target, Found>(`update ${getTableName(table)}`, (v) => {
+    const isAllowed = mayChange(table, ownership, askerParameters)
+    return sql`
     with "written row" as (
-      update ${table} set ${commaSeparated(inputsOfChange(table, fields).map(assignment))}
-      where ${mayWrite(table, v)}
+      update ${table} set ${commaSeparated(inputsOfChange(table, ownership.fields).map(assignment))}
+      where ${isThere(table, v.id)} and ${isAllowed} and ${isVersion(table, v.if_match)}
       returning ${selected(table, table)}, ${versionOf(table)}
     )
-    ${writtenWithOwner(table, v.id)}`,
-  )
+    ${writtenIfAllowed(table, v.id, isAllowed)}`
+  })
 
 const compileDelete = (table: RevealedTable) =>
-  statement<Target, Found>(
-    `delete ${getTableName(table)}`,
-    (v) => sql`
+  statement<Target, Found>(`delete ${getTableName(table)}`, (v) => {
+    const isAllowed = mayDelete(table, askerParameters)
+    return sql`
     with "written row" as (
       delete from ${table}
-      where ${mayWrite(table, v)}
+      where ${isThere(table, v.id)} and ${isAllowed} and ${isVersion(table, v.if_match)}
       returning ${selected(table, table)}, ${versionOf(table)}
     )
-    ${writtenWithOwner(table, v.id)}`,
-  )
+    ${writtenIfAllowed(table, v.id, isAllowed)}`
+  })
 
-/** The written row beside the owner of the row as it was, which tells 403 from 404 where nothing was written. */
-const writtenWithOwner = (
+/** The written row, and whether the asker might write the row as it was: tells 403, 404 and 412 apart. */
+const writtenIfAllowed = (
   table: RevealedTable,
   id: SQL,
-) => sql`select "written row".*, ${table.owner_id} as ${sql.identifier(OWNER)}
+  isAllowed: SQL,
+) => sql`select "written row".*, ${isAllowed} as ${sql.identifier(IS_ALLOWED)}
     from ${table} left join "written row" on true
     where ${isThere(table, id)}`

@@ -1,47 +1,65 @@
 import type { FastifyRequest } from 'fastify'
 import plugin from 'fastify-plugin'
-import { type Asker, type OwnedRows, type Versioned, ownedRows } from './owned.ts'
-import { type OwnedTable, isOwned } from '../database/owned-table.ts'
-import * as schema from '../database/tables.ts'
-import type { PageOf, PageRequest } from './page.ts'
+import type { Runs } from '../database/statement.ts'
+import type { Asker } from './access.ts'
+import type { FilterRequest } from './list/filters.ts'
+import type { PageOf, PageRequest } from './list/page.ts'
+import type { Condition, Selection } from './list/selection.ts'
+import { type OwnedRows, type Versioned, ownedRows } from './owned.ts'
+import { type OwnedTable, isOwned } from './owned-table.ts'
 
 declare module '../contract/contract.ts' {
   interface SignedIn {
-    /** Rows of a table with owners, with the permissions of the signed-in user. */
-    owned<Row, Field extends string, Sort extends string>(
-      table: OwnedTable<Row, Field, Sort>,
-    ): OwnedByAsker<Row, Field, Sort>
+    /**
+     * Rows of a table with owners, with the permissions of the signed-in user.
+     *
+     * @param transaction that they are read and written in: `app.db.transaction(async (transaction) => …)`
+     */
+    owned<Row, Body extends object, Sort extends string, Filter extends string>(
+      table: OwnedTable<Row, Body, Sort, Filter>,
+      transaction?: Runs,
+    ): OwnedByAsker<Row, Body, Sort, Filter>
   }
 }
 
 /** `OwnedRows` for one request: who is asking, and `If-Match`, come from it. */
-export interface OwnedByAsker<Row, Field extends string, Sort extends string> {
-  page(request: PageRequest<Sort>): Promise<PageOf<Row>>
+export interface OwnedByAsker<Row, Body, Sort extends string, Filter extends string> extends Omit<
+  Selection<Row, Sort>,
+  'page'
+> {
+  page(request: PageRequest<Sort> & FilterRequest<Filter>): Promise<PageOf<Row>>
   get(id: string): Promise<Row>
-  create(fields: Partial<Record<Field, unknown>>): Promise<Row>
-  update(id: string, fields: Partial<Record<Field, unknown>>): Promise<Row>
+  create(body: Body): Promise<Row>
+  /** All of them, or none. */
+  createAll(bodies: readonly Body[]): Promise<Row[]>
+  update(id: string, body: Partial<Body>): Promise<Row>
   delete(id: string): Promise<void>
+  /** The part of the rows for which a condition holds. */
+  where<Given extends object>(
+    condition: Condition<Row, Given>,
+    ...given: keyof Given extends never ? [] : [Given]
+  ): Selection<Row, Sort>
 }
 
 /** `request.owned(table)`: the only access to a table with owners, always as the signed-in user. */
 export const ownership = plugin(
-  (app, _options, done) => {
-    const tables = new Map<object, unknown>()
-    const rowsOf = <Row, Field extends string, Sort extends string>(table: OwnedTable<Row, Field, Sort>) => {
-      const known = tables.get(table) as OwnedRows<Row, Field, Sort> | undefined
-      const rows = known ?? ownedRows(app.db, table, app.config.MAX_ROWS_PER_USER)
-      tables.set(table, rows)
+  (app, { tables }: { tables: readonly object[] }, done) => {
+    const known = new Map<object, unknown>()
+    const rowsOf = <Row, Body extends object, Sort extends string>(table: OwnedTable<Row, Body, Sort>) => {
+      const found = known.get(table) as OwnedRows<Row, Body, Sort> | undefined
+      const rows = found ?? ownedRows(app.db, table, app.config.MAX_ROWS_PER_USER)
+      known.set(table, rows)
       return rows
     }
     // At the start, so that a table for which no statements can be written stops it.
-    const declared: unknown[] = Object.values(schema)
-    for (const table of declared) if (isOwned(table)) rowsOf(table)
+    for (const table of tables) if (isOwned(table)) rowsOf(table)
     app.decorateRequest('owned', function <
       Row,
-      Field extends string,
+      Body extends object,
       Sort extends string,
-    >(this: FastifyRequest, table: OwnedTable<Row, Field, Sort>) {
-      const rows = rowsOf(table)
+      Filter extends string,
+    >(this: FastifyRequest, table: OwnedTable<Row, Body, Sort, Filter>, transaction?: Runs) {
+      const rows = rowsOf<Row, Body, Sort>(table)
       const asker = this.user as Asker
       const answer = async (found: Promise<Versioned<Row>>) => {
         const { row, version } = await found
@@ -49,17 +67,25 @@ export const ownership = plugin(
         return row
       }
       const toMatch = (id: string) => app.conditions.toMatch(this, { table: rows.table, id })
+      const keyOf = async () => {
+        const key = idempotencyKey(this)
+        if (key !== undefined) await this.limit('idempotency_keys', asker.id)
+        return key
+      }
+      const all = () => rows.select(asker, undefined, {}, transaction)
       return {
         page: (request) => rows.page(asker, request, () => !this.ended),
-        get: (id) => answer(rows.get(asker, id)),
-        create: async (fields) => {
-          const key = idempotencyKey(this)
-          if (key !== undefined) await this.limit('idempotency_keys', asker.id)
-          return answer(rows.create(asker, fields, key))
-        },
-        update: (id, fields) => answer(rows.update(asker, id, fields, toMatch(id))),
-        delete: (id) => rows.delete(asker, id, toMatch(id)),
-      } satisfies OwnedByAsker<Row, Field, Sort>
+        get: (id) => answer(rows.get(asker, id, transaction)),
+        create: async (body) => answer(rows.create(asker, body, await keyOf(), transaction)),
+        createAll: async (bodies) => rows.createAll(asker, bodies, await keyOf(), transaction),
+        update: (id, body) => answer(rows.update(asker, id, body, toMatch(id), transaction)),
+        delete: (id) => rows.delete(asker, id, toMatch(id), transaction),
+        where: (condition, ...[given]) => rows.select(asker, condition, given, transaction),
+        count: () => all().count(),
+        sum: (field) => all().sum(field),
+        min: (field) => all().min(field),
+        max: (field) => all().max(field),
+      } satisfies OwnedByAsker<Row, Body, Sort, Filter>
     })
     done()
   },

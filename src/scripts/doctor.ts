@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util'
+import { resources } from '../app.ts'
 import { examineConfig } from '../config/config.ts'
 import { databaseFindings, schemaFindings } from '../doctor/database.ts'
 import { type Finding, lineOf } from '../doctor/findings.ts'
@@ -15,6 +16,7 @@ import { endOnSignals } from './signals.ts'
 endOnSignals()
 const { values } = parseArgs({ options: { url: { type: 'string' } } })
 const { config, faults } = examineConfig()
+const tables = resources.map(({ table }) => table)
 let inTheWay = 0
 
 function tell(finding: Finding) {
@@ -23,8 +25,8 @@ function tell(finding: Finding) {
 }
 
 for (const finding of settingsFindings(config, faults)) tell(finding)
-for (const finding of schemaFindings()) tell(finding)
-for await (const finding of databaseFindings(config)) tell(finding)
+for (const finding of schemaFindings(tables)) tell(finding)
+for await (const finding of databaseFindings(config, tables)) tell(finding)
 tell(await mailFinding(config))
 if (values.url !== undefined) for await (const finding of instanceFindings(values.url, config)) tell(finding)
 

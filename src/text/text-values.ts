@@ -5,6 +5,8 @@ import type { TSchema } from '@sinclair/typebox'
  * refused by validation. (Ajv's own coercion takes "0x10" and " 5" for numbers.)
  */
 export function readText(schema: TSchema, text: unknown): unknown {
+  // One value of a list, or several with the same name.
+  if (schema.type === 'array') return [text].flat().map((one) => readText(schema.items as TSchema, one))
   if (typeof text !== 'string') return text
   if (schema.type === 'integer' && /^[+-]?\d{1,16}$/.test(text)) return Number(text)
   if (schema.type === 'boolean') return BOOLEANS.get(text.toLowerCase()) ?? text

@@ -104,7 +104,7 @@ void test(
     await open(ada, 1, 25_000)
     await open(ada, 2, 3)
     await open(bob, 1, 5)
-    await reaper(connection.db)()
+    await reaper(connection.db, [])()
     t.same(
       await fill`select user_id, credentials_version, count(*)::int as sessions from sessions
       group by user_id, credentials_version order by credentials_version desc`,

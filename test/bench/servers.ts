@@ -15,6 +15,8 @@ export interface Server {
   cpu(): number
   /** Megabytes that it holds now. */
   rss(): number
+  /** Megabytes that it holds once V8 has collected: when it last did by itself is chance. */
+  collected(): Promise<number>
   /** Megabytes that it held at most. */
   peak(): number
   /** Milliseconds that its event loop was late at the 99th percentile since it was last asked. */
@@ -85,6 +87,11 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     readyAfter: performance.now() - begun,
     cpu: () => cpuOf(child.pid!),
     rss: () => memoryOf(child.pid!, 'VmRSS'),
+    async collected() {
+      child.send('collect')
+      await once(child, 'message')
+      return memoryOf(child.pid!, 'VmRSS')
+    },
     peak: () => memoryOf(child.pid!, 'VmHWM'),
     async loopDelay() {
       child.send('loop delay')

@@ -58,7 +58,7 @@ void test('two replicas at once remove 1,800,000 expired rows and no others', ne
 
   const replica = connectPostgres({ url: pooled(url), migrationUrl: url, poolSize: 2 })
   t.teardown(() => replica.close())
-  const turns = [connection, replica].map(({ db }) => reaper(db))
+  const turns = [connection, replica].map(({ db }) => reaper(db, []))
   const begun = performance.now()
   for (let turn = 0; turn < 10; turn++) {
     await Promise.all(turns.map((reap) => reap()))
@@ -79,7 +79,7 @@ void test(
     const { connection, fill } = await volume(t)
     await connection.migrate()
     await add(fill, EACH, true)
-    const reap = reaper(connection.db)
+    const reap = reaper(connection.db, [])
     const failures: string[] = []
     const turn = () => reap(undefined, (_error, chore) => failures.push(chore))
     await fill.begin(async (holding) => {
@@ -99,7 +99,7 @@ void test('expired rows are found by an index, in every table', needsPostgres, a
   // No row has expired: a sequential scan would read all of them.
   await add(fill, { ...EACH, rate_limits: 100_000, sessions: 100_000, emails: 100_000 }, false)
   await fill`analyze`
-  await reaper(connection.db)()
+  await reaper(connection.db, [])()
   await fill`select pg_stat_clear_snapshot()`
   const [read] = await fill`select sum(seq_tup_read)::int as rows from pg_stat_user_tables`
   t.ok(read!.rows < 100_000, `${read!.rows} rows were read one after another`)

@@ -5,7 +5,7 @@ import { type Test, test } from 'tap'
 import type { Database } from '../../src/database/connect.ts'
 import { statements } from '../../src/database/statement.ts'
 import { ownedRows } from '../../src/ownership/owned.ts'
-import { preparePages } from '../../src/ownership/page.ts'
+import { preparePages } from '../../src/ownership/list/page.ts'
 import { emptyDatabase, freshDatabase } from '../support/database.ts'
 import { migrateUpTo } from '../support/migrate-up-to.ts'
 import { papers } from '../support/papers.ts'
@@ -63,7 +63,7 @@ void test('the count of a list of all rows is estimated above 100,000, and never
 
 void test('the count of a filtered list is exact, however many rows it has', async (t) => {
   const db = await databaseWithBooks(t)
-  const read = preparePages(db, table, [], eq(table.is_hidden, sql`false`))
+  const read = preparePages(db, table, { where: eq(table.is_hidden, sql`false`) })
   await add(db, 200_000)
   await db.execute(sql`analyze books`)
   await add(db, 1)
@@ -72,7 +72,7 @@ void test('the count of a filtered list is exact, however many rows it has', asy
 
 void test('hidden rows are not counted', async (t) => {
   const db = await databaseWithBooks(t)
-  const read = preparePages(db, table, [], undefined, undefined, eq(table.is_hidden, sql`true`))
+  const read = preparePages(db, table, { hidden: eq(table.is_hidden, sql`true`) })
   await add(db, 100_005)
   await db.execute(
     sql`update books set is_hidden = true where id in (select id from books order by created_at limit 10)`,

@@ -27,9 +27,10 @@ import {
 } from 'drizzle-orm/pg-core'
 import { type Test, test } from 'tap'
 import type { Database } from '../../src/database/connect.ts'
-import { type Asker, type OwnedRows, ownedRows } from '../../src/ownership/owned.ts'
-import { conceal } from '../../src/database/owned-table.ts'
-import { ownedTable, users } from '../../src/database/tables.ts'
+import type { Asker } from '../../src/ownership/access.ts'
+import { type OwnedRows, ownedRows } from '../../src/ownership/owned.ts'
+import { conceal, ownedTable } from '../../src/ownership/owned-table.ts'
+import { users } from '../../src/database/tables.ts'
 import {
   AlreadyExists,
   IdempotencyKeyReused,
@@ -57,7 +58,7 @@ async function person(db: Database): Promise<Asker> {
 }
 
 type Row = Record<string, unknown> & { id: string }
-type Rows = OwnedRows<Row, string, string>
+type Rows = OwnedRows<Row, Record<string, unknown>, string>
 const rowsOf = (db: Database, table: object) =>
   ownedRows(db, table as Parameters<typeof ownedRows>[1]) as unknown as Rows
 
@@ -105,7 +106,11 @@ void test('a field may have any name', async (t) => {
     'constructor',
   ]
   const fields: Record<string, PgColumnBuilderBase> = Object.fromEntries(names.map((name) => [name, text()]))
-  const table = ownedTable('anything', PaperNotFound, fields, { sort: ['key'], search: ['pattern', 'first'] })
+  const table = ownedTable('anything', fields, {
+    notFound: PaperNotFound,
+    sort: ['key'],
+    search: ['pattern', 'first'],
+  })
   const db = await databaseWith(t, { table })
   const ada = await person(db)
   const rows = rowsOf(db, table)
@@ -123,7 +128,7 @@ void test('a field may have any name', async (t) => {
     t.equal((await rows.page(ada, { limit: 5, sort, q: 'A PATTERN' })).data.length, 2)
   t.same((await rows.page(ada, { limit: 1, q: 'a first' })).data[0]?.asker, 'a asker')
   t.throws(
-    () => ownedTable('things', PaperNotFound, { owner_id: uuid() }),
+    () => ownedTable('things', { owner_id: uuid() }, { notFound: PaperNotFound }),
     /every owned table has its own owner_id/,
   )
 })
@@ -131,7 +136,7 @@ void test('a field may have any name', async (t) => {
 void test('a table may have a name that the statements themselves use', async (t) => {
   for (const name of ['total', 'page', 'first', 'counted', 'compared', 'made', 'one', 'newest', 'select']) {
     const fields: Record<string, PgColumnBuilderBase> = { title: text() }
-    const table = ownedTable(name, PaperNotFound, fields, { sort: ['title'], search: ['title'] })
+    const table = ownedTable(name, fields, { notFound: PaperNotFound, sort: ['title'], search: ['title'] })
     const db = await databaseWith(t, { table })
     const ada = await person(db)
     const root = { ...ada, is_superuser: true }
@@ -162,7 +167,7 @@ void test('declaring an owned table with a generated column throws a TypeError',
   }
   for (const [name, column] of Object.entries(columns))
     t.throws(
-      () => ownedTable('things', PaperNotFound, { title: text(), [name]: column }),
+      () => ownedTable('things', { title: text(), [name]: column }, { notFound: PaperNotFound }),
       { name: 'TypeError', message: new RegExp(`^things: ${name} is written by the database`) },
       name,
     )
@@ -172,9 +177,8 @@ void test('declaring an owned table with a generated column throws a TypeError',
 void test('a column may have another name than its field', async (t) => {
   const table = ownedTable(
     'renamed',
-    PaperNotFound,
     { dueOn: date('due_on'), text: text('the_text').notNull().default('none'), other: integer('text') },
-    { sort: ['dueOn', 'text'], search: ['text'] },
+    { notFound: PaperNotFound, sort: ['dueOn', 'text'], search: ['text'] },
   )
   const db = await databaseWith(t, { table })
   const ada = await person(db)
@@ -227,9 +231,8 @@ void test('lists are sorted by fields of any type, and lose no row where a field
   const fields = Object.fromEntries(Object.entries(sorts).map(([name, { column }]) => [name, column()]))
   const table = ownedTable(
     'sorted',
-    PaperNotFound,
     { note: text(), ...fields },
-    { sort: Object.keys(fields) as 'note'[], search: ['note'] },
+    { notFound: PaperNotFound, sort: Object.keys(fields) as 'note'[], search: ['note'] },
   )
   const db = await databaseWith(t, { mood, table })
   const ada = await person(db)
@@ -280,9 +283,8 @@ void test('lists are sorted by fields of any type, and lose no row where a field
 void test('lists are sorted by text of any length', async (t) => {
   const table = ownedTable(
     'long',
-    PaperNotFound,
     { words: text().notNull() },
-    { sort: ['words'], search: ['words'] },
+    { notFound: PaperNotFound, sort: ['words'], search: ['words'] },
   )
   const db = await databaseWith(t, { table })
   const ada = await person(db)
@@ -317,16 +319,20 @@ void test('lists are sorted by text of any length', async (t) => {
 
 void test('defaults apply to fields that are not sent, not to null', async (t) => {
   let made = 0
-  const table = ownedTable('defaults', PaperNotFound, {
-    plain: integer().default(7),
-    counted: integer().$default(() => 10 * ++made),
-    sql: text().$defaultFn(() => sql`'of ' || 'SQL'` as never),
-    touched: integer().$onUpdate(() => 10 * ++made),
-    changed_at: timestamp()
-      .notNull()
-      .$onUpdate(() => sql`clock_timestamp()`),
-    required: boolean().notNull().default(true),
-  })
+  const table = ownedTable(
+    'defaults',
+    {
+      plain: integer().default(7),
+      counted: integer().$default(() => 10 * ++made),
+      sql: text().$defaultFn(() => sql`'of ' || 'SQL'` as never),
+      touched: integer().$onUpdate(() => 10 * ++made),
+      changed_at: timestamp()
+        .notNull()
+        .$onUpdate(() => sql`clock_timestamp()`),
+      required: boolean().notNull().default(true),
+    },
+    { notFound: PaperNotFound },
+  )
   const db = await databaseWith(t, { table })
   const ada = await person(db)
   const rows = rowsOf(db, table)
@@ -362,11 +368,15 @@ void test('defaults apply to fields that are not sent, not to null', async (t) =
 })
 
 void test('dates and times are accepted as ISO 8601 text, and refused at their field if invalid', async (t) => {
-  const table = ownedTable('times', PaperNotFound, {
-    due: timestamp({ withTimezone: true }),
-    day: date({ mode: 'date' }),
-    wall: timestamp(),
-  })
+  const table = ownedTable(
+    'times',
+    {
+      due: timestamp({ withTimezone: true }),
+      day: date({ mode: 'date' }),
+      wall: timestamp(),
+    },
+    { notFound: PaperNotFound },
+  )
   const db = await databaseWith(t, { table })
   const ada = await person(db)
   const rows = rowsOf(db, table)
@@ -413,7 +423,7 @@ void test('enums, arrays, bigint, JSON, points and times are written and read ba
   }
   // Some tables have the name of a PostgreSQL type.
   for (const name of ['of_types', 'money', 'path', 'point']) {
-    const table = ownedTable(name, PaperNotFound, columns)
+    const table = ownedTable(name, columns, { notFound: PaperNotFound })
     const db = await databaseWith(t, { mood, state, table })
     const ada = await person(db)
     const rows = rowsOf(db, table)
@@ -444,7 +454,7 @@ void test('enums, arrays, bigint, JSON, points and times are written and read ba
 })
 
 void test('JSON nested more than 500 levels deep is refused at its field', async (t) => {
-  const table = ownedTable('nested', PaperNotFound, { data: jsonb() })
+  const table = ownedTable('nested', { data: jsonb() }, { notFound: PaperNotFound })
   const db = await databaseWith(t, { table })
   const ada = await person(db)
   const rows = rowsOf(db, table)
@@ -463,16 +473,18 @@ void test('JSON nested more than 500 levels deep is refused at its field', async
 void test('declaring a search in a column that is no text throws a TypeError', (t) => {
   const search = { search: ['n'] } as const
   for (const n of [integer(), mood(), text().array(), timestamp()])
-    t.throws(() => ownedTable('things', PaperNotFound, { n }, search), {
+    t.throws(() => ownedTable('things', { n }, { notFound: PaperNotFound, ...search }), {
       name: 'TypeError',
       message: /^things: n is no text/,
     })
-  t.doesNotThrow(() => ownedTable('things', PaperNotFound, { n: char({ length: 3 }) }, search))
+  t.doesNotThrow(() =>
+    ownedTable('things', { n: char({ length: 3 }) }, { notFound: PaperNotFound, ...search }),
+  )
   t.end()
 })
 
 void test('a value that a column or constraint refuses is 422 at its field', async (t) => {
-  const shelves = ownedTable('shelves', PaperNotFound, { title: text() })
+  const shelves = ownedTable('shelves', { title: text() }, { notFound: PaperNotFound })
   const shelfId = () => (shelves as unknown as typeof users).id
   const columns = {
     title: varchar({ length: 10 }).notNull(),
@@ -587,9 +599,13 @@ void test('a value that a column or constraint refuses is 422 at its field', asy
 })
 
 void test('a row that others of its own table refer to cannot be deleted', async (t) => {
-  const table: object = ownedTable('categories', PaperNotFound, {
-    parent_id: uuid().references(() => (table as typeof users).id),
-  })
+  const table: object = ownedTable(
+    'categories',
+    {
+      parent_id: uuid().references(() => (table as typeof users).id),
+    },
+    { notFound: PaperNotFound },
+  )
   const db = await databaseWith(t, { table })
   const ada = await person(db)
   const rows = rowsOf(db, table)
@@ -607,16 +623,20 @@ void test('a row that others of its own table refer to cannot be deleted', async
 })
 
 void test('a value that a hand-written constraint refuses is reported at its field', async (t) => {
-  const projects = ownedTable('projects', PaperNotFound, { title: text() })
+  const projects = ownedTable('projects', { title: text() }, { notFound: PaperNotFound })
   const long = 'a_field_that_has_so_long_a_name_that_its_key_is_cut'
-  const table = ownedTable('tasks', PaperNotFound, {
-    project_id: uuid(),
-    slug: text(),
-    code: text(),
-    start: integer(),
-    start_at: integer(),
-    [long]: uuid().references(() => (projects as unknown as typeof users).id),
-  })
+  const table = ownedTable(
+    'tasks',
+    {
+      project_id: uuid(),
+      slug: text(),
+      code: text(),
+      start: integer(),
+      start_at: integer(),
+      [long]: uuid().references(() => (projects as unknown as typeof users).id),
+    },
+    { notFound: PaperNotFound },
+  )
   const db = await databaseWith(t, { projects, table })
   for (const statement of [
     'alter table projects add unique (owner_id, id)',

@@ -8,9 +8,9 @@ import type { SignedIn } from '../../src/contract/contract.ts'
 import type { Database } from '../../src/database/connect.ts'
 import type { Statement } from '../../src/database/statement.ts'
 import { ownedRows } from '../../src/ownership/owned.ts'
-import type { OwnedTable } from '../../src/database/owned-table.ts'
-import { writeCursor } from '../../src/ownership/cursor.ts'
-import { type PageRequest, preparePages } from '../../src/ownership/page.ts'
+import type { OwnedTable } from '../../src/ownership/owned-table.ts'
+import { writeCursor } from '../../src/ownership/list/cursor.ts'
+import { type PageRequest, preparePages } from '../../src/ownership/list/page.ts'
 import { users } from '../../src/database/tables.ts'
 import { InvalidCredentials, NotEnoughPermissions } from '../../src/contract/errors.ts'
 import { conditions } from '../../src/ownership/conditions.ts'
@@ -30,7 +30,9 @@ async function statementOf(run: (db: Database) => Promise<unknown>): Promise<str
     statement ||= text.replace(/\$(\d+)/g, (_, place: string) => literal(values[Number(place) - 1]))
     return Promise.resolve({ rows: [] })
   }
+  const transaction = () => Promise.reject(new Error('none here'))
   const db: Database = Object.assign(drizzle(ask), {
+    transaction,
     run: async ({ text, bind }: Statement<never, object>, values: object) =>
       (await ask(text, bind(values as never))).rows as never,
   })
@@ -69,10 +71,10 @@ void test('rows with owners', async (t) => {
   const rows = ownedRows(db, papers)
 
   await t.test('ownedRows() refuses a table without owners', async (t) => {
-    const noOwners = users as unknown as OwnedTable<unknown, string>
+    const noOwners = users as unknown as OwnedTable
     const refusal = { name: 'TypeError', message: /^Not an owned table/ }
     t.throws(() => ownedRows(db, noOwners), refusal, 'everybody would read users through it')
-    t.throws(() => ownedRows(db, {} as OwnedTable<unknown, string>), refusal)
+    t.throws(() => ownedRows(db, {} as OwnedTable), refusal)
   })
 
   await t.test('a route without authentication is 500 and reads or changes no rows', async (t) => {
@@ -91,7 +93,7 @@ void test('rows with owners', async (t) => {
       plugin((app, _options, done) => (app.decorateRequest('user', null as never), done()), { name: 'auth' }),
     )
     await app.register(conditions, { config: { SECRET_KEY: 'only for tests' } })
-    await app.register(ownership)
+    await app.register(ownership, { tables: [papers] })
     const { id } = (await rows.create(ada, { title: 'Secret' })).row
     app.get('/page', (request) => signedIn(request).owned(papers).page({ skip: 0, limit: 10 }))
     app.get('/get', (request) => signedIn(request).owned(papers).get(id))
@@ -143,7 +145,7 @@ void test('rows with owners', async (t) => {
     const after = (sort: string, key: string) => ({
       limit,
       sort: sort as 'title',
-      cursor: writeCursor({ sort, q: '' }, { key, id: ada.id }),
+      cursor: writeCursor({ sort, q: '', filter: '' }, { key, id: ada.id }),
     })
     const papersOf = (asker: typeof ada, request: PageRequest<'created_at' | 'title'>) =>
       statementOf((db) => ownedRows(db, papers).page(asker, request))

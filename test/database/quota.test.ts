@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto'
 import { sql } from 'drizzle-orm'
 import { type Test, test } from 'tap'
-import { bodyValues, inputsOfCreation } from '../../src/ownership/body-values.ts'
-import { compileCreate } from '../../src/ownership/create.ts'
-import { reveal } from '../../src/database/owned-table.ts'
+import { bodyValues, inputsOfCreation } from '../../src/ownership/write/body-values.ts'
+import { compileCreate } from '../../src/ownership/write/create.ts'
+import { reveal } from '../../src/ownership/owned-table.ts'
 import { isAnswer } from '../support/answers.ts'
 import { freshDatabase, needsPostgres } from '../support/database.ts'
 import { papers } from '../support/papers.ts'
@@ -76,7 +76,8 @@ void test('a row created in the same millisecond as a count is treated as create
     sql`insert into papers (title, owner_id, created_at) values ('x', ${owner}, '2026-01-01T00:00:00.00145Z')`,
   )
   const given = bodyValues(inputsOfCreation(table, ownership.fields))({ title: 'y' })
-  const added = (counted_at: string) => db.run(create, { ...given, asker: owner, room: 1, counted_at })
+  const added = (counted_at: string) =>
+    db.run(create, { ...given, asker: owner, superuser: false, room: 1, counted_at })
   t.equal((await added('2026-01-01T00:00:00.0014+00:00')).length, 0, 'there was room for that one alone')
   t.equal((await added('2026-01-01T00:00:00.0016+00:00')).length, 1, 'it came before')
 })

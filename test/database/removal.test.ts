@@ -211,7 +211,7 @@ void test('rows of others that refer to a deleted user stay, with the reference 
     { title: 'of the other', owner_id: other, assignee_id: other },
     { title: 'theirs', owner_id: gone, assignee_id: other },
   ])
-  t.equal(await removal(db, { notes }).ofUser(gone, signal), true)
+  t.equal(await removal(db, [notes]).ofUser(gone, signal), true)
   const left = await db
     .select({ title: notes.title, assignee_id: notes.assignee_id })
     .from(notes)
@@ -246,7 +246,7 @@ void test('rows of a deleted user that refer to each other are removed, in any o
     const [step] = await db.insert(steps).values({ owner_id, plan_id: plan!.id }).returning()
     await db.update(plans).set({ first_id: step!.id }).where(eq(plans.id, plan!.id))
   }
-  t.equal(await removal(db, schema).ofUser(gone, signal), true)
+  t.equal(await removal(db, Object.values(schema)).ofUser(gone, signal), true)
   for (const table of Object.values(schema))
     t.strictSame(await db.select({ owner_id: table.owner_id }).from(table), [{ owner_id: other }])
   t.equal(await db.$count(users, eq(users.id, gone)), 0)
@@ -263,7 +263,9 @@ void test('a table whose rows cannot be deleted does not stop the removal from o
   await db.execute(sql`create function refuse() returns trigger language plpgsql as $$
     begin raise exception 'not this one'; end $$`)
   await db.execute(sql`create trigger refuse before delete on first for each row execute function refuse()`)
-  await t.rejects(removal(db, schema).ofUser(gone, signal), { cause: { message: 'not this one' } })
+  await t.rejects(removal(db, Object.values(schema)).ofUser(gone, signal), {
+    cause: { message: 'not this one' },
+  })
   t.strictSame([await db.$count(schema.first), await db.$count(schema.second)], [1, 0])
 })
 
@@ -279,5 +281,5 @@ void test('a foreign key to users without a usable onDelete fails the start', as
     .notNull()
     .references(() => users.id, { onDelete: 'set null' })
   for (const assignee_id of [withoutAction, neverNull])
-    t.throws(() => removal(db, { notes: pgTable('notes', { id: id(), assignee_id }) }), refused)
+    t.throws(() => removal(db, [pgTable('notes', { id: id(), assignee_id })]), refused)
 })

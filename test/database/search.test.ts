@@ -3,7 +3,7 @@ import { sql } from 'drizzle-orm'
 import { pgTable, text, timestamp, uuid, varchar } from 'drizzle-orm/pg-core'
 import { test } from 'tap'
 import type { Database } from '../../src/database/connect.ts'
-import { type PageOf, type PageRequest, preparePages } from '../../src/ownership/page.ts'
+import { type PageOf, type PageRequest, preparePages } from '../../src/ownership/list/page.ts'
 import { connectPostgres } from '../../src/database/postgres.ts'
 import { createDatabase, dropDatabase, freshDatabase, needsPostgres } from '../support/database.ts'
 import { createPapers } from '../support/papers.ts'
@@ -52,11 +52,11 @@ void test('a search that may compare few rows a page still finds every row, in o
       (array[${ada}, ${bob}]::uuid[])[1 + n % 2], '2026-01-01'::timestamptz - n * interval '1 minute'
     from generate_series(1, 5000) n`)
   await db.execute(sql`analyze books`)
-  const all: Read = preparePages<Book, 'title' | 'created_at'>(db, table, ['title', 'note'], undefined, {
-    rows: 1000,
-    bytes: 1e9,
+  const all: Read = preparePages<Book, 'title' | 'created_at'>(db, table, {
+    search: ['title', 'note'],
+    bounds: { rows: 1000, bytes: 1e9 },
   })
-  const whole: Read = preparePages<Book, 'title' | 'created_at'>(db, table, ['title', 'note'])
+  const whole: Read = preparePages<Book, 'title' | 'created_at'>(db, table, { search: ['title', 'note'] })
   const ids = (pages: PageOf<Book>[]) => pages.flatMap(({ data }) => data.map(({ id }) => id))
 
   for (const [q, sort] of [
@@ -83,7 +83,10 @@ void test('a search that may compare few rows a page still finds every row, in o
   t.equal(needles.count, 10, 'what few rows have is counted')
   t.match(needles.data[0], { note: 'A Needle', created_at: Date })
 
-  const mine = preparePages<Book>(db, table, ['title'], sql`${table.owner_id} = ${sql.placeholder('asker')}`)
+  const mine = preparePages<Book>(db, table, {
+    search: ['title'],
+    where: sql`${table.owner_id} = ${sql.placeholder('asker')}`,
+  })
   t.equal((await mine({ q: 'e', limit: 5 }, { asker: ada })).count, 2500, 'and one’s own rows are')
   t.equal((await mine({ q: 'e', limit: 5, skip: 3000 }, { asker: ada })).count, 2500, 'past the end too')
 })

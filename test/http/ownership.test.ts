@@ -6,7 +6,7 @@ import fastify, { type FastifyRequest } from 'fastify'
 import plugin from 'fastify-plugin'
 import { type Test, test } from 'tap'
 import { type SignedIn, Time } from '../../src/contract/contract.ts'
-import { conceal } from '../../src/database/owned-table.ts'
+import { conceal } from '../../src/ownership/owned-table.ts'
 import { conditions } from '../../src/ownership/conditions.ts'
 import { errors } from '../../src/http/errors.ts'
 import { ownership } from '../../src/ownership/plugin.ts'
@@ -21,7 +21,7 @@ function ownedTable(name: string) {
     owner_id: uuid().notNull(),
     created_at: timestamp({ withTimezone: true, precision: 3 }).notNull().defaultNow(),
   })
-  return conceal<typeof table.$inferSelect, 'title', 'created_at'>(table, {
+  return conceal<typeof table.$inferSelect, { title: string }, 'created_at'>(table, {
     fields: ['title'],
     search: [],
     notFound: PaperNotFound,
@@ -57,7 +57,7 @@ async function ownedApp(t: Test) {
   await app.register(errors)
   await app.register(validation)
   await app.register(conditions, { config: { SECRET_KEY: 'only for tests' } })
-  await app.register(ownership)
+  await app.register(ownership, { tables: [shelves, books] })
   return app
 }
 

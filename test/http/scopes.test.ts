@@ -140,7 +140,7 @@ void test('request.user in a public route fails with advice where to list the re
   await app.register(settings, { config })
   await app.register(auth, { config })
   await app.register(conditions, { config })
-  await app.register(ownership)
+  await app.register(ownership, { tables: [papers] })
   const messages: string[] = []
   app.setErrorHandler((error, _request, reply) => {
     messages.push((error as Error).message)

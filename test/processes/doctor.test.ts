@@ -27,7 +27,7 @@ for (const [query, mark, fix] of [
   void test(`the doctor marks a remote database with ${query || 'no sslmode'} as ${mark}`, async (t) => {
     const DATABASE_URL = `postgresql://app:secret@db.example.com/app${query}`
     // The first finding comes before the server is asked, which does not exist.
-    const { value } = await databaseFindings(readConfig({ ...production, DATABASE_URL })).next()
+    const { value } = await databaseFindings(readConfig({ ...production, DATABASE_URL }), []).next()
     t.match(value, { about: 'tls', mark })
     t.equal((value as Finding).fix, fix)
   })

@@ -228,6 +228,7 @@ void test('operation ids, paths and schema names of items stay as generated clie
     .map(lineOf)
   t.same(told.toSorted(), [
     'items-create_item POST /items/ T',
+    'items-create_items POST /items/batch T',
     'items-delete_item DELETE /items/{id} T',
     'items-read_item GET /items/{id} T',
     'items-read_items GET /items/ T',

@@ -6,11 +6,22 @@ export function filledIn(document: Document, { requestBody }: Operation): Json {
   const [mediaType = '', media] = Object.entries(requestBody?.content ?? {})[0] ?? []
   const { examples, properties = {} } = resolved(document, media?.schema ?? {})
   const [example] = (examples as Json[] | undefined) ?? []
-  return example ?? fieldsOf(properties as Record<string, Json>, mediaType.includes('form'))
-}
+  const isForm = mediaType.includes('form')
 
-const fieldsOf = (properties: Record<string, Json>, isForm: boolean): Json =>
-  Object.fromEntries(Object.entries(properties).map(([name, schema]) => [name, valueOf(schema, isForm)]))
+  const fieldsOf = (properties: Record<string, Json>): Json =>
+    Object.fromEntries(Object.entries(properties).map(([name, schema]) => [name, valueOf(schema, isForm)]))
+  /** A list has one element, as in the example of its kind. */
+  const filled = (schema: Json): unknown =>
+    schema.type === 'array'
+      ? [fieldsOf(resolved(document, schema.items as Json).properties as Record<string, Json>)]
+      : valueOf(schema, isForm)
+  return (
+    example ??
+    Object.fromEntries(
+      Object.entries(properties as Record<string, Json>).map(([name, schema]) => [name, filled(schema)]),
+    )
+  )
+}
 
 /** Fields of forms without an example are left empty. */
 const valueOf = ({ examples, default: fallback, type }: Json, isForm: boolean) =>

@@ -31,7 +31,10 @@ export function noDatabase(
   }
   const db = Object.assign(
     drizzle(async (text) => ({ rows: await ask(text) })),
-    { run: async <Row extends object>({ text }: Statement<never, Row>) => (await ask(text)) as never },
+    {
+      transaction: () => Promise.reject(new Error('none here')),
+      run: async <Row extends object>({ text }: Statement<never, Row>) => (await ask(text)) as never,
+    },
   )
   const nothing = () => Promise.resolve()
   return { db, migrate: nothing, close: nothing }

@@ -37,7 +37,7 @@ export function sampleOf(document: Document, schema: Json): unknown {
   }
   if (type === 'boolean') return true
   if (type === 'integer' || type === 'number') return minimum
-  if (type === 'array') return []
+  if (type === 'array') return Number(others.minItems) > 0 ? [sampleOf(document, others.items as Json)] : []
   return Array.isArray(type) ? null : 'text'
 }
 
@@ -85,14 +85,20 @@ export async function requestWithRows(
 ): Promise<Sample> {
   const sample = requestOf(document, operation)
   const { schema = {} } = Object.values(operation.requestBody?.content ?? {})[0] ?? {}
-  const { properties = {} } = resolved(document, schema) as { properties?: Record<string, Json> }
-  for (const [name, property] of Object.entries(properties)) {
-    const maker = refersToRow(resolved(document, property)) ? makerOf(document, name) : undefined
-    // A row that refers to one of its own kind can't need it, or there would be no first one.
-    if (!maker || !sample.body || under.some(({ path }) => path === maker.path)) continue
-    const row = await requestWithRows(document, maker.operation, make, [...under, maker])
-    sample.body[name] = await make(maker, row)
+  async function fill(schema: Json, body: Record<string, unknown>) {
+    const { properties = {} } = resolved(document, schema) as { properties?: Record<string, Json> }
+    for (const [name, property] of Object.entries(properties)) {
+      // Of many at once, each has its own.
+      const elements = Array.isArray(body[name]) ? (body[name] as Record<string, unknown>[]) : []
+      for (const element of elements) await fill(property.items as Json, element)
+      const maker = refersToRow(resolved(document, property)) ? makerOf(document, name) : undefined
+      // A row that refers to one of its own kind can't need it, or there would be no first one.
+      if (!maker || under.some(({ path }) => path === maker.path)) continue
+      const row = await requestWithRows(document, maker.operation, make, [...under, maker])
+      body[name] = await make(maker, row)
+    }
   }
+  if (sample.body) await fill(schema, sample.body)
   return sample
 }
 

@@ -111,7 +111,7 @@ async function startThreads(): Promise<InThread> {
     minThreads: 0,
     maxThreads: defaults.running,
     idleTimeout: 60_000,
-    niceIncrement: process.platform === 'linux' ? 5 : 0, // elsewhere it is of the whole process, or no such number
+    niceIncrement: process.platform === 'linux' ? 10 : 0, // elsewhere it is of the whole process, or no such number
     // Or each loads what the process preloads.
     execArgv: [],
     env: {},

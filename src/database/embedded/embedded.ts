@@ -1,8 +1,8 @@
 import { join, resolve } from 'node:path'
-import type { PGlite, PGliteOptions } from '@electric-sql/pglite'
+import type { PGlite, PGliteOptions, Transaction } from '@electric-sql/pglite'
 import { drizzle } from 'drizzle-orm/pglite'
 import { migrate } from 'drizzle-orm/pglite/migrator'
-import type { Connection } from '../connect.ts'
+import type { Connection, Database } from '../connect.ts'
 import { namingMigrations } from '../migrate/failed-migration.ts'
 import { lockFolder } from './folder-lock.ts'
 import { type Statement, failed } from '../statement.ts'
@@ -64,6 +64,18 @@ const SETTINGS = [
 
 /** A connection over an open PGlite. */
 export function overPglite(client: PGlite, afterClose: () => void = () => undefined): Connection {
+  const db = databaseOver(client)
+  return {
+    db,
+    migrate: () => namingMigrations(() => migrate(drizzle(client), migrations)),
+    async close() {
+      await client.close()
+      afterClose()
+    },
+  }
+}
+
+function databaseOver(client: PGlite | Transaction): Database {
   async function run<Values extends object, Row extends object>(
     { text, bind }: Statement<Values, Row>,
     values: Values,
@@ -75,13 +87,25 @@ export function overPglite(client: PGlite, afterClose: () => void = () => undefi
       throw failed(text, parameters, error)
     }
   }
-  const db = Object.assign(drizzle(client), { run })
-  return {
-    db,
-    migrate: () => namingMigrations(() => migrate(db, migrations)),
-    async close() {
-      await client.close()
-      afterClose()
-    },
+  const database = drizzle(client as PGlite)
+  return Object.assign(database, {
+    run,
+    transaction: <T>(work: (transaction: Database) => Promise<T>) =>
+      'transaction' in client
+        ? client.transaction((transaction) => work(databaseOver(transaction)))
+        : savepoint(client, work),
+  })
+}
+
+/** A transaction within one. */
+async function savepoint<T>(client: Transaction, work: (transaction: Database) => Promise<T>): Promise<T> {
+  await client.exec('savepoint nested')
+  try {
+    const result = await work(databaseOver(client))
+    await client.exec('release savepoint nested')
+    return result
+  } catch (error) {
+    await client.exec('rollback to savepoint nested')
+    throw error
   }
 }

@@ -3,7 +3,6 @@ import { join } from 'node:path'
 import { is } from 'drizzle-orm'
 import { PgTable, getTableConfig, isPgEnum } from 'drizzle-orm/pg-core'
 import { migrations } from './migrations.ts'
-import * as schema from '../tables.ts'
 
 /** drizzle-kit's snapshot of the last migration, as far as it is compared here. */
 interface Snapshot {
@@ -25,14 +24,15 @@ interface SnapshotTable {
 }
 
 /**
- * Detects changes of src/database/tables.ts that no migration makes (`npm run db:generate` was forgotten). Compares names and
+ * Detects changes of tables, in src/database/tables.ts or src/resources, that no migration makes (`npm run db:generate` was forgotten). Compares names and
  * types with the last snapshot, not the expressions of indexes, checks and defaults. Importing drizzle-kit for it would
  * take 1.2 s.
  *
+ * @param tables all of them, and enumerations
  * @returns one line, or undefined
  */
 export function forgottenMigration(
-  tables: Record<string, unknown> = schema,
+  tables: readonly unknown[],
   snapshot: Snapshot | undefined = lastSnapshot(),
 ): string | undefined {
   if (!snapshot) return undefined
@@ -43,7 +43,7 @@ export function forgottenMigration(
   if (differing.length === 0) return undefined
   const names = [...new Set(differing.map((line) => line.split(' ', 1)[0]))]
   const told = names.slice(0, MOST_NAMES).join(', ') + (names.length > MOST_NAMES ? ', …' : '')
-  return `src/database/tables.ts has changes that no migration makes (${told}): run npm run db:generate.`
+  return `The tables have changes that no migration makes (${told}): run npm run db:generate.`
 }
 
 const MOST_NAMES = 5
@@ -73,8 +73,8 @@ function* inSnapshot({ tables, enums }: Snapshot): Generator<string> {
   }
 }
 
-function* inCode(tables: Record<string, unknown>): Generator<string> {
-  for (const table of Object.values(tables)) {
+function* inCode(tables: readonly unknown[]): Generator<string> {
+  for (const table of tables) {
     if (isPgEnum(table)) yield `${table.enumName} ${table.enumValues.join()}`
     if (!is(table, PgTable)) continue
     const { name: owner, columns, indexes, foreignKeys, uniqueConstraints, checks } = getTableConfig(table)

@@ -22,10 +22,14 @@ type OnFailure = (error: unknown, chore: string) => void
  * Deletes expired rows. Each table is a chore by itself: one that fails or takes long stops no other. Any number of
  * processes may do so at once.
  *
+ * @param resources tables beside those of tables.ts
  * @returns a function that does all chores once. Without `onFailure` it throws the first failure when all are done
  */
-export function reaper(db: Database): (signal?: AbortSignal, onFailure?: OnFailure) => Promise<void> {
-  const removing = removal(db)
+export function reaper(
+  db: Database,
+  resources: readonly object[],
+): (signal?: AbortSignal, onFailure?: OnFailure) => Promise<void> {
+  const removing = removal(db, resources)
   const batches = Object.entries(chores(db))
   const never = new AbortController().signal
   return async (signal = never, onFailure) => {

@@ -22,8 +22,8 @@ const ANSWER_WITHIN_MS = 250
 
 /** Deletes expired rows and the rows of deleted users, every minute. Failures are logged, and tried again a minute later. */
 export const housekeeping = plugin(
-  (app, _options, done) => {
-    const [removing, reap] = [removal(app.db), reaper(app.db)]
+  (app, { tables }: { tables: readonly object[] }, done) => {
+    const [removing, reap] = [removal(app.db, tables), reaper(app.db, tables)]
     const closing = new AbortController()
     const running = new Set<Promise<unknown>>()
 

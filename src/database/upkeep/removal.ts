@@ -21,9 +21,12 @@ export interface Removal {
   ofAll(signal: AbortSignal): Promise<void>
 }
 
-/** @throws TypeError where a foreign key would keep users from being removed */
-export function removal(db: Database, schema: Readonly<Record<string, unknown>> = tables): Removal {
-  const references = referencesToUsers(schema)
+/**
+ * @param resources tables beside those of tables.ts
+ * @throws TypeError where a foreign key would keep users from being removed
+ */
+export function removal(db: Database, resources: readonly object[]): Removal {
+  const references = referencesToUsers([...Object.values(tables), ...resources])
 
   async function ofUser(id: string, signal: AbortSignal) {
     const failures: unknown[] = []
@@ -78,8 +81,8 @@ interface Reference {
  * The columns of all tables that refer to users. Mails come first, so that none is sent any more; after them, tables stand
  * before those that they refer to.
  */
-function referencesToUsers(schema: Readonly<Record<string, unknown>>): Reference[] {
-  const references = referringFirst(Object.values(schema).filter((table) => is(table, PgTable)))
+function referencesToUsers(all: readonly unknown[]): Reference[] {
+  const references = referringFirst(all.filter((table) => is(table, PgTable)))
     .flatMap((table) => getTableConfig(table).foreignKeys)
     .filter((key) => getTableName(key.reference().foreignTable) === getTableName(users))
     .flatMap((key) => key.reference().columns.map((column) => ({ column, onDelete: actionOf(key) })))

@@ -31,6 +31,8 @@ type Fault = Pick<ValidationError, 'type' | 'msg'>
 
 const characters = (limit: unknown) => `${String(limit)} character${limit === 1 ? '' : 's'}`
 
+const items = (limit: unknown) => `${String(limit)} item${limit === 1 ? '' : 's'}`
+
 /** `'a', 'b' or 'c'` */
 const alternatives = (values: readonly unknown[]) =>
   values
@@ -60,6 +62,8 @@ const byKeyword: Record<string, (params: Record<string, unknown>) => Fault> = {
     type: 'string_pattern_mismatch',
     msg: `String should match pattern '${String(pattern)}'`,
   }),
+  minItems: ({ limit }) => ({ type: 'too_short', msg: `List should have at least ${items(limit)}` }),
+  maxItems: ({ limit }) => ({ type: 'too_long', msg: `List should have at most ${items(limit)}` }),
   const: ({ allowedValue }) => ({ type: 'literal_error', msg: `Input should be '${String(allowedValue)}'` }),
   enum: ({ allowedValues }) => ({
     type: 'enum',
@@ -73,6 +77,7 @@ const byFormat: Record<string, Fault> = {
   'date-time': { type: 'datetime_parsing', msg: 'Input should be a valid datetime' },
   uuid: { type: 'uuid_parsing', msg: 'Input should be a valid UUID' },
   email: { type: 'value_error', msg: 'Value is not a valid email address' },
+  uri: { type: 'url_parsing', msg: 'Input should be a valid URL' },
 }
 
 const byType: Record<string, Fault> = {
@@ -80,6 +85,7 @@ const byType: Record<string, Fault> = {
   boolean: { type: 'bool_type', msg: 'Input should be a valid boolean' },
   integer: { type: 'int_type', msg: 'Input should be a valid integer' },
   object: { type: 'model_attributes_type', msg: 'Input should be a valid object' },
+  array: { type: 'list_type', msg: 'Input should be a valid list' },
 }
 
 /** Types in query and path, where text is parsed. */

@@ -5,7 +5,7 @@ import plugin from 'fastify-plugin'
 import { components } from '../../contract/contract.ts'
 import { LONGEST_PASSWORD, normalPassword } from '../../text/normal-password.ts'
 import { isEmail, readEmail } from '../../text/email-address.ts'
-import { readText } from '../../text/text-values.ts'
+import { readText, urlOf } from '../../text/text-values.ts'
 
 /**
  * Validation of inputs by their schemas. Bodies are never coerced (Fastify's default turns null into "" and 5 into "5");
@@ -29,6 +29,7 @@ const formats = {
   uuid: /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i,
   date: isDate,
   'date-time': isDateTime,
+  uri: isWebAddress,
 }
 
 /** RFC 3339, 5.6 */
@@ -42,6 +43,11 @@ function isDate(text: string): boolean {
 
 function isDateTime(text: string): boolean {
   return isDate(text.slice(0, 10)) && TIME.test(text.slice(10))
+}
+
+/** http or https. Anything else may run in a browser (`javascript:`), or read files. */
+function isWebAddress(text: string): boolean {
+  return /^https?:\/\/[^\s\\]+$/i.test(text) && urlOf(text) !== undefined
 }
 
 function addFormats(instance: FormatTaker): void {

@@ -3,7 +3,7 @@ import type { App } from '../../contract/contract.ts'
 import { MailNotFound, MailNotParked, ServiceUnavailable } from '../../contract/errors.ts'
 import { statement } from '../../database/statement.ts'
 import { emails } from '../../database/tables.ts'
-import { preparePages } from '../../ownership/page.ts'
+import { preparePages } from '../../ownership/list/page.ts'
 import { readMail, readMails, retryMail } from './schemas.ts'
 
 /** The outbox, for the people who run the service: what waits, what was given up, and why. */
@@ -76,7 +76,8 @@ const retryParked = statement<{ id: string }, Mail>(
 
 /** Each state is found by a partial index where few mails have it. */
 function pagesByState(db: App['db']) {
-  const pages = (condition: SQL) => preparePages<Mail>(db, emails, ['recipient'], condition)
+  const pages = (condition: SQL) =>
+    preparePages<Mail>(db, emails, { search: ['recipient'], where: condition })
   return {
     all: pages(sql`true`), // a condition, so that they are counted exactly
     waiting: pages(sql`${emails.sent_at} is null and ${emails.parked_at} is null`),

@@ -6,13 +6,13 @@ import {
   InvalidCredentials,
   InvalidInput,
   StillReferenced,
-} from '../contract/errors.ts'
-import { driverValueOf, nullRow } from '../database/columns.ts'
-import type { Database } from '../database/connect.ts'
-import { type Refusal, refusalOf } from '../database/faults.ts'
-import type { RevealedTable } from '../database/owned-table.ts'
-import { statement } from '../database/statement.ts'
-import { idempotencyKeys } from '../database/tables.ts'
+} from '../../contract/errors.ts'
+import { driverValueOf, nullRow } from '../../database/columns.ts'
+import type { Database } from '../../database/connect.ts'
+import { type Refusal, refusalOf } from '../../database/faults.ts'
+import type { RevealedTable } from '../owned-table.ts'
+import { statement } from '../../database/statement.ts'
+import { idempotencyKeys } from '../../database/tables.ts'
 import { type Body, givenIn, isTooDeep, jsonOf } from './body-values.ts'
 
 /**
@@ -28,6 +28,16 @@ export function refusalsOf(db: Database, table: RevealedTable, fields: readonly 
   /** Columns of a constraint or unique index, by its name; none where it is another table's. */
   const columnsOf = async (constraint: string) =>
     declared.get(constraint) ?? (await columnsInCatalogue(db, name, constraint))
+
+  /** The same error where the bodies stand; one that no field of the table caused is ours. */
+  function inData(error: Error | undefined, { code }: Refusal): Error | undefined {
+    if (error instanceof InvalidInput) {
+      const { loc, msg, type } = error.fault
+      return new InvalidInput(['body', 'data', ...loc.slice(1)], msg, type)
+    }
+    if (error || !/^(22|54)/.test(code)) return error
+    return new InvalidInput(['body', 'data'], (DATA[code] ?? VALUE).msg, (DATA[code] ?? VALUE).type)
+  }
   const fieldOf = (column: string) => fields.filter((field) => table[field]!.name === column)
 
   /** The asker was deleted meanwhile: the foreign key of the row's owner, or of the Idempotency-Key's, is violated. */
@@ -94,6 +104,11 @@ export function refusalsOf(db: Database, table: RevealedTable, fields: readonly 
     ofCreation: <T>(body: Body, write: Promise<T>) =>
       refusing(write, async (refusal) =>
         (await isOfAsker(refusal)) ? new InvalidCredentials() : toError(refusal, body),
+      ),
+    /** Which of many bodies it was is not known; its field is. */
+    ofCreations: <T>(write: Promise<T>) =>
+      refusing(write, async (refusal) =>
+        (await isOfAsker(refusal)) ? new InvalidCredentials() : inData(await toError(refusal, {}), refusal),
       ),
     ofChange: <T>(id: string, body: Body, write: Promise<T>, notFound: ApiErrorKind) =>
       refusing(write, (refusal) => {

@@ -1,19 +1,22 @@
 import { SQL, is, sql } from 'drizzle-orm'
-import type { PgColumn } from 'drizzle-orm/pg-core'
-import { driverValueOf, typed } from '../database/columns.ts'
-import type { RevealedTable } from '../database/owned-table.ts'
-import { columnsOf } from './columns.ts'
+import type { PgColumn, PgTable } from 'drizzle-orm/pg-core'
+import { driverValueOf, typed } from '../../database/columns.ts'
+import { askerParameters, isSent, targetOf, usableReference } from '../access.ts'
+import { columnsOf } from '../columns.ts'
+import type { RevealedTable } from '../owned-table.ts'
 
 export type Body = Readonly<Record<string, unknown>>
 
 /** A column that a statement writes, and where its value comes from. */
-interface Input {
+export interface Input {
   readonly field: string
   readonly column: PgColumn
   /** Whether a body may give the value. */
   readonly isField: boolean
   /** The default: SQL, or a function that makes a value each time; null where undefined. */
   readonly otherwise: SQL | (() => unknown) | undefined
+  /** The table that a field refers to, owned or users. */
+  readonly target: PgTable | undefined
 }
 
 /** All columns of a new row. Its owner is the parameter `asker`. */
@@ -22,14 +25,16 @@ export const inputsOfCreation = (table: RevealedTable, fields: readonly string[]
     field,
     column,
     isField: fields.includes(field),
-    otherwise: column === table.owner_id ? sql`${sql.placeholder('asker')}::uuid` : defaultOf(column),
+    otherwise: column === table.owner_id ? askerParameters.asker : defaultOf(column),
+    target: column === table.owner_id ? undefined : targetOf(table, column),
   }))
 
 /** The fields of a row that is changed; those that are not sent stay. */
 export const inputsOfChange = (table: RevealedTable, fields: readonly string[]): Input[] =>
   fields.map((field) => {
     const column = table[field]!
-    return { field, column, isField: true, otherwise: sqlOrFunction(column.onUpdateFn) }
+    const otherwise = sqlOrFunction(column.onUpdateFn)
+    return { field, column, isField: true, otherwise, target: targetOf(table, column) }
   })
 
 function defaultOf({ default: fixed, defaultFn, onUpdateFn }: PgColumn): Input['otherwise'] {
@@ -44,20 +49,27 @@ function sqlOrFunction(make: (() => unknown) | undefined): Input['otherwise'] {
   return is(made, SQL) ? made : make
 }
 
-/** Fields may have any name, so the names of their parameters have a space, as no other parameter's has. */
+/** The value that a body has for a field. */
 const given = (field: string) => sql.placeholder(`field ${field}`)
-const isSent = (field: string) => sql`${sql.placeholder(`sent ${field}`)}::boolean`
+
+/** In the place of `given`, what a reference to a row that the asker may not read has been turned into. */
+const usable = (target: PgTable | undefined, given: SQL): SQL =>
+  target ? usableReference(target, given, askerParameters) : given
 
 /** The value of a column in a new row. */
-export function valueOf({ field, column, isField, otherwise }: Input): SQL {
-  const value = typed(column, given(field))
+export function valueOf(input: Input): SQL {
+  const { field, column, isField, otherwise, target } = input
+  const value = usable(target, typed(column, given(field)))
   if (!is(otherwise, SQL)) return value
   return isField ? sql`case when ${isSent(field)} then ${value} else ${otherwise} end` : otherwise
 }
 
 /** `column = …` of an update. PostgreSQL infers the value's type from the column. */
-export const assignment = ({ field, column, otherwise }: Input): SQL =>
-  sql`${sql.identifier(column.name)} = case when ${isSent(field)} then ${given(field)} else ${is(otherwise, SQL) ? otherwise : column} end`
+export function assignment(input: Input): SQL {
+  const { field, column, otherwise, target } = input
+  const value = target ? usable(target, typed(column, given(field))) : given(field)
+  return sql`${sql.identifier(column.name)} = case when ${isSent(field)} then ${value} else ${is(otherwise, SQL) ? otherwise : column} end`
+}
 
 /** @returns a function that makes a statement's values for these inputs from a body: null is a value, undefined is not */
 export function bodyValues(inputs: readonly Input[]) {

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { InvalidInput } from '../contract/errors.ts'
+import { InvalidInput } from '../../contract/errors.ts'
 
 /** Position of the last row of a page: its sort key as text, and its id. */
 export interface Position {
@@ -11,11 +11,14 @@ export interface Position {
 export interface CursorOf {
   readonly sort: string
   readonly q: string
+  /** Its filters, as text; empty without any. */
+  readonly filter: string
 }
 
-/** An opaque text for clients: the position, bound to the order and the search of its list. */
-export function writeCursor({ sort, q }: CursorOf, { key, id }: Position): string {
-  const search = q === '' ? NO_SEARCH : digest(q)
+/** An opaque text for clients: the position, bound to the order, the search and the filters of its list. */
+export function writeCursor({ sort, q, filter }: CursorOf, { key, id }: Position): string {
+  const search =
+    q === '' && filter === '' ? NO_SEARCH : digest(filter === '' ? q : JSON.stringify([q, filter]))
   return Buffer.from(JSON.stringify([sort, search, key, id])).toString('base64url')
 }
 

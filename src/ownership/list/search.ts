@@ -1,8 +1,8 @@
 import { type SQL, getTableColumns, getTableName, ilike, or, sql } from 'drizzle-orm'
 import type { PgColumn } from 'drizzle-orm/pg-core'
-import type { Database } from '../database/connect.ts'
-import { type Statement, statement } from '../database/statement.ts'
-import { type Row, commaSeparated, rowReader, selected } from './columns.ts'
+import type { Database } from '../../database/connect.ts'
+import { type Statement, statement } from '../../database/statement.ts'
+import { type Row, commaSeparated, rowReader, selected } from '../columns.ts'
 import {
   type After,
   KEY,

@@ -1,10 +1,10 @@
-import { type SQL, getTableColumns } from 'drizzle-orm'
-import { ClientClosedRequest } from '../contract/errors.ts'
-import type { Database } from '../database/connect.ts'
-import { isDataException } from '../database/faults.ts'
-import { Recent, oneAtATime } from '../database/one-at-a-time.ts'
-import { mayLackKey } from '../database/sort-key.ts'
-import { rowReader, takeLast } from './columns.ts'
+import { and, getTableColumns } from 'drizzle-orm'
+import { ClientClosedRequest } from '../../contract/errors.ts'
+import type { Database } from '../../database/connect.ts'
+import { isDataException } from '../../database/faults.ts'
+import { Recent, oneAtATime } from '../../database/one-at-a-time.ts'
+import { mayLackKey } from '../../database/sort-key.ts'
+import { rowReader, takeLast } from '../columns.ts'
 import {
   CursorBesideSkip,
   type CursorOf,
@@ -13,9 +13,11 @@ import {
   readCursor,
   writeCursor,
 } from './cursor.ts'
+import type { Filters } from './filters.ts'
 import {
   type After,
   KEY,
+  type ListOf,
   type Listed,
   type PageKind,
   TOTAL,
@@ -47,32 +49,48 @@ export interface PageOf<Row> {
   next_cursor: string | null
 }
 
+/** Which list, and what it can be asked. */
+export interface PagesOf extends Omit<ListOf, 'table'> {
+  /** Fields that `q` searches. */
+  readonly search?: readonly string[]
+  readonly filters?: Filters | undefined
+  /** Of a search; for tests. */
+  readonly bounds?: SearchBounds | undefined
+}
+
 /**
  * The list of a table: page and count in one statement, so in one round trip. Each kind of page (order, cursor, search,
- * size) is compiled when it is first asked for: there are many, and most are never used.
- *
- * @param search fields that `q` searches
- * @param where which rows the list has; may have placeholders, whose values the returned function is given
- * @param bounds of a search, for tests
- * @param hidden as `ListOf` has it
+ * size) is compiled when it is first asked for: there are many, and most are never used. Filters are one text, whichever
+ * are given, and planned for their values.
  */
 export function preparePages<Row, Sort extends string = 'created_at'>(
   db: Database,
   table: Listed,
-  search: readonly string[] = [],
-  where?: SQL,
-  bounds?: SearchBounds,
-  hidden?: SQL,
+  { search = [], filters, bounds, ...others }: PagesOf = {},
 ) {
-  const list = { table, where, hidden }
-  const statements = new Map<string, ReturnType<typeof compilePage>>()
-  const find = search.length > 0 ? searcher(db, list, search, bounds) : undefined
+  const whole = compileList({ table, ...others })
+  const filtered =
+    filters &&
+    compileList({
+      table,
+      ...others,
+      where: and(others.where, filters.condition),
+      name: [others.name, 'filtered'].filter((word) => word !== undefined).join(' '),
+      isPlannedEachTime: true,
+    })
   const readRow = rowReader(table)
-  const pageOfKind = (kind: PageKind) => {
-    const name = nameOf(kind)
-    const page = statements.get(name) ?? compilePage(list, kind)
-    statements.set(name, page)
-    return page
+
+  function compileList(list: ListOf) {
+    const statements = new Map<string, ReturnType<typeof compilePage>>()
+    return {
+      find: search.length > 0 ? searcher(db, list, search, bounds) : undefined,
+      pageOfKind(kind: PageKind) {
+        const name = nameOf(kind)
+        const page = statements.get(name) ?? compilePage(list, kind)
+        statements.set(name, page)
+        return page
+      },
+    }
   }
 
   /**
@@ -81,24 +99,26 @@ export function preparePages<Row, Sort extends string = 'created_at'>(
    */
   async function read(request: PageRequest<Sort>, values: Values): Promise<PageOf<Row>> {
     const { skip = 0, limit, q = '', sort = '-created_at', cursor } = request as PageRequest
-    const ordered = { sort, q }
+    const filter = filters?.read(request)
+    const list = filtered && filter?.key ? filtered : whole
+    const ordered = { sort, q, filter: filter?.key ?? '' }
     const after = cursor === undefined ? undefined : readCursor(cursor, ordered)
     if (after && skip > 0) throw new CursorBesideSkip()
     // One row more than the page has tells whether there is a next one.
-    const given = { ...values, skip, limit: limit + 1, ...after }
+    const given = { ...values, ...filter?.values, skip, limit: limit + 1, ...after }
     const kind = { sort, after: kindOf(after, table, columnOf(sort)) }
-    if (q !== '' && find) {
-      const found = find({ ...kind, values: { ...given, pattern: containing(q) } })
+    if (q !== '' && list.find) {
+      const found = list.find({ ...kind, values: { ...given, pattern: containing(q) } })
       return pageUpTo(limit, await refusingForged(after, found), ordered)
     }
-    const page = pageOfKind({ ...kind, size: skip > 0 ? undefined : sizeFor(given.limit) })
+    const page = list.pageOfKind({ ...kind, size: skip > 0 ? undefined : sizeFor(given.limit) })
     const rows = await refusingForged(after, db.run(page, given))
     const count = Number(rows[0]?.[TOTAL])
     if (rows[0]?.id === null) rows.length = 0 // after the last row: the total alone
     for (const row of rows) readRow(row)
     return pageUpTo(limit, { rows, count, end: undefined }, ordered)
   }
-  return inTurnWhereSlow(read)
+  return inTurnWhereSlow(read, (request) => Boolean(request.q) || Boolean(filters?.read(request).key))
 }
 
 /** Number of an owner's rows, or of skipped rows, from which on a page takes milliseconds. */
@@ -108,18 +128,19 @@ const EVERYBODY = 'everybody'
 const WAITING = { most: 32, ms: 1_000 }
 
 /**
- * Counting, skipping or searching many rows takes PostgreSQL many times as long as a page, and twenty such requests at
+ * Counting, skipping, filtering or searching many rows takes PostgreSQL many times as long as a page, and twenty such requests at
  * once would delay everybody else's. So they run one at a time: for each owner, and for lists of everything.
  */
 function inTurnWhereSlow<Row, Sort extends string>(
   read: (request: PageRequest<Sort>, values: Values) => Promise<PageOf<Row>>,
+  isSelective: (request: PageRequest<Sort>) => boolean,
 ) {
   const largeOwners = new Recent<true>()
   const inTurn = oneAtATime(WAITING)
 
   async function page(request: PageRequest<Sort>, values: Values, owner: string) {
     const found = await read(request, values)
-    if (!request.q) {
+    if (!isSelective(request)) {
       // A list of everything is not counted where it is larger than that.
       const isCounted = owner !== EVERYBODY || found.count <= ESTIMATED
       if (found.count > LARGE && isCounted) largeOwners.set(owner, true)
@@ -134,7 +155,7 @@ function inTurnWhereSlow<Row, Sort extends string>(
    */
   return (request: PageRequest<Sort>, values: Values = {}, isWanted = () => true): Promise<PageOf<Row>> => {
     const { asker: owner = EVERYBODY } = values as { asker?: string }
-    return request.q || largeOwners.has(owner) || (request.skip ?? 0) > LARGE
+    return isSelective(request) || largeOwners.has(owner) || (request.skip ?? 0) > LARGE
       ? inTurn(owner, async () => {
           if (!isWanted()) throw new ClientClosedRequest()
           return page(request, values, owner)

@@ -1,6 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import { RowQuotaReached } from '../contract/errors.ts'
-import { Recent, oneAtATime } from '../database/one-at-a-time.ts'
+import { RowQuotaReached } from '../../contract/errors.ts'
+import { Recent, oneAtATime } from '../../database/one-at-a-time.ts'
 
 /** Limit for the statement that adds a row: it adds none where `room` rows were created at or after `counted_at`. */
 export interface Room {
@@ -13,6 +13,8 @@ export interface Counted {
   readonly count: number
   readonly at: string
 }
+
+export type RowQuota = ReturnType<typeof rowQuota>
 
 /** A statement counts at most so many of the owner's newest rows; an owner with fewer is never counted in full. */
 const LOOKED_AT = 100
@@ -27,6 +29,8 @@ const COUNT_EVERY_MS = 100
  * Exact in one process; each other process may let one more row pass.
  *
  * @param countRows of an owner, no further than `most`
+ * @returns `add`, and `addMany` for what adds many rows at once and counts all of the owner's. Both are given undefined
+ *   where there was no room, and throw RowQuotaReached
  */
 export function rowQuota(most: number, countRows: (owner: string) => Promise<Counted>) {
   const counts = new Recent<Counted & { readonly ms: number }>()
@@ -56,13 +60,20 @@ export function rowQuota(most: number, countRows: (owner: string) => Promise<Cou
     }
   }
 
-  /**
-   * @param add undefined where there was no room
-   * @throws RowQuotaReached
-   */
-  return async function adding<T>(owner: string, add: (room: Room) => Promise<T | undefined>): Promise<T> {
-    const begun = performance.now()
-    const added = left(owner) > EDGE ? await add(roomOf(owner)) : undefined
-    return added ?? inTurn(owner, () => addInTurn(owner, add, begun))
+  return {
+    async add<T>(owner: string, add: (room: Room) => Promise<T | undefined>): Promise<T> {
+      const begun = performance.now()
+      const added = left(owner) > EDGE ? await add(roomOf(owner)) : undefined
+      return added ?? inTurn(owner, () => addInTurn(owner, add, begun))
+    },
+    addMany: <T>(owner: string, add: (room: Room) => Promise<T | undefined>): Promise<T> =>
+      inTurn(owner, () => addCounting(most, add)),
   }
+}
+
+/** Adds where there is room when all rows of the owner are counted, as a transaction does, which may add many. */
+export async function addCounting<T>(most: number, add: (room: Room) => Promise<T | undefined>): Promise<T> {
+  const added = await add({ counted_at: '-infinity', room: most })
+  if (added === undefined) throw new RowQuotaReached()
+  return added
 }

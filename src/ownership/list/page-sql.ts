@@ -1,9 +1,9 @@
 import { type SQL, type SQLWrapper, and, getTableColumns, getTableName, sql } from 'drizzle-orm'
 import { type PgColumn, type PgTable, getTableConfig } from 'drizzle-orm/pg-core'
-import { typed } from '../database/columns.ts'
-import { isWhole, mayLackKey, sortKey } from '../database/sort-key.ts'
-import { statement } from '../database/statement.ts'
-import { type Row, selected } from './columns.ts'
+import { typed } from '../../database/columns.ts'
+import { isWhole, mayLackKey, sortKey } from '../../database/sort-key.ts'
+import { statement } from '../../database/statement.ts'
+import { type Row, selected } from '../columns.ts'
 
 /** A table that can be listed. */
 export type Listed = PgTable & Record<'id' | 'created_at', PgColumn>
@@ -15,6 +15,10 @@ export interface ListOf {
   readonly where?: SQL | undefined
   /** Rows that are no part of the list although they are in the table: few, and found by an index. */
   readonly hidden?: SQL | undefined
+  /** What tells it from other lists of the table, for people. */
+  readonly name?: string | undefined
+  /** Whether how many rows it has depends on its values, so that each page is planned anew. */
+  readonly isPlannedEachTime?: boolean
 }
 
 /** Name of the column with the number of rows on all pages. No field has a name with a space. */
@@ -41,7 +45,8 @@ const SIZES = [101, 1_001]
 export const sizeFor = (limit: number) => SIZES.find((size) => limit <= size)
 
 /** For people. */
-export const nameOfList = ({ table, where }: ListOf) => `${where ? 'some' : 'all'} ${getTableName(table)}`
+export const nameOfList = ({ table, where, name }: ListOf) =>
+  [where ? 'some' : 'all', name, getTableName(table)].filter((word) => word !== undefined).join(' ')
 
 /** Another one for each kind of one list. */
 export const nameOf = ({ sort, after, size }: PageKind) => [sort, after, size].join(' ')
@@ -87,6 +92,7 @@ export function compilePage(list: ListOf, kind: PageKind) {
     from "total of rows"
     left join (${rowsOf(list, kind, order)}) as page on true
     order by ${order.by(key, sql`page.id`)}`,
+    { isLong: list.isPlannedEachTime ?? false },
   )
 }
 
