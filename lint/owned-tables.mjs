@@ -52,6 +52,8 @@ const rule = {
       if (table !== undefined) report(node, table.toLowerCase())
     }
     function checkValue(node) {
+      if (node.type === 'ArrayExpression')
+        return node.elements.forEach((element) => element && checkValue(element))
       const { type, name } = root(node)
       if (type === 'Identifier' && imported.has(name)) report(node, imported.get(name))
     }
