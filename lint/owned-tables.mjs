@@ -52,8 +52,7 @@ const rule = {
       if (table !== undefined) report(node, table.toLowerCase())
     }
     function checkValue(node) {
-      if (node.type === 'ArrayExpression')
-        return node.elements.forEach((element) => element && checkValue(element))
+      for (const element of node.elements ?? []) if (element) checkValue(element)
       const { type, name } = root(node)
       if (type === 'Identifier' && imported.has(name)) report(node, imported.get(name))
     }
