@@ -26,11 +26,11 @@ import { mail } from './mail/plugin.ts'
 import { health } from './operations/health.ts'
 import { metrics } from './operations/metrics.ts'
 import { preparation } from './operations/preparation.ts'
+import { utilsPublic, utilsSuperuser } from './operations/utils.ts'
 import { conditions } from './ownership/conditions.ts'
 import { ownership } from './ownership/plugin.ts'
 import type { DeclaredResource } from './ownership/resource.ts'
 import { itemRoutes } from './resources/items.ts'
-import { utilsPublic, utilsSuperuser } from './resources/utils/routes.ts'
 
 /** Resources, each declared in a file of resources/. */
 export const resources: readonly DeclaredResource[] = [itemRoutes]

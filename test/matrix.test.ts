@@ -1,4 +1,5 @@
 import { test } from 'tap'
+import { resources } from '../src/app.ts'
 import { SUPERUSERS_ONLY } from '../src/contract/document.ts'
 import {
   type ApiErrorKind,
@@ -7,19 +8,30 @@ import {
   NotEnoughPermissions,
   NotEnoughPrivileges,
 } from '../src/contract/errors.ts'
+import { reveal } from '../src/ownership/owned-table.ts'
 import { isAnswer } from './support/answers.ts'
 import { cheapHashing } from './support/cheap-hashing.ts'
 import { type Described, documentOf, operationsOf } from './support/document.ts'
+import { paperRoutes } from './support/papers.ts'
 import { type MakeRow, requestWithRows } from './support/samples.ts'
-import { type Answer, type Person, type Service, startService } from './support/service.ts'
+import type { Answer, Person, Service } from './support/service.ts'
+import { specimenRoutes, startWithSpecimens } from './support/specimens.ts'
 
 /**
  * fault 9: every operation of the document × every role. The expected answer comes from the errors that it declares, the
  * request from its schema, so that a new route is covered by itself.
  */
 
+const declared = [...resources, paperRoutes, ...specimenRoutes]
+
+/** Of the resources of tests, papers and those that are shared: what the others are allowed is the same. */
+const isOfInterest = ({ operation: { tags } }: Described) =>
+  !['drawers', 'specimens', 'fallbacks', 'loans'].some((name) => tags.includes(name))
+
 /** In this order: those who must not change anything come before the owner. */
 const ROLES = ['nobody', 'garbage', 'inactive', 'another', 'owner', 'superuser'] as const
+/** Whom a row is shared with, where its resource shares rows. */
+const SHARED_ROLES = ['reader', 'changer'] as const
 type Role = (typeof ROLES)[number]
 /** The error, 'not found' where a row of others is not even confirmed, or 'let in'. */
 type Expected = ApiErrorKind | 'not found' | 'let in'
@@ -37,6 +49,10 @@ function expected({ operation, path }: Described, role: Role): Expected {
   return [NotEnoughPrivileges, NotEnoughPermissions].find((kind) => declares(operation, kind)) ?? 'not found'
 }
 
+/** What those whom a row is shared with may do with it: read it, and change fields of theirs. */
+const expectedOfShared = (method: Described['method'], role: (typeof SHARED_ROLES)[number]): Expected =>
+  method === 'GET' || (method === 'PUT' && role === 'changer') ? 'let in' : NotEnoughPermissions
+
 const isRefusal = ({ body }: Answer) =>
   [NotEnoughPrivileges, NotEnoughPermissions].some(({ code }) => code === body?.code)
 
@@ -47,6 +63,24 @@ const isLetIn = ({ operation }: Described, answer: Answer) =>
   ![404, 422].includes(answer.status) &&
   (answer.status !== 401 || operation.security.length === 0) &&
   !isRefusal(answer)
+
+interface Sharing {
+  readonly role: (typeof SHARED_ROLES)[number]
+  /** The field that names them. */
+  readonly field: string
+  /** Fields that they may send. */
+  readonly changeable: readonly string[]
+}
+
+/** With whom the rows of an operation's resource are shared by a field; none for an operation that is not about one row. */
+function sharingOf({ operation, path, method }: Described): Sharing[] {
+  const found = declared.find(({ tag }) => operation.tags.includes(tag.name))
+  if (!found || !/^[^{]*\{id\}$/.test(path) || !['GET', 'PUT', 'DELETE'].includes(method)) return []
+  const { readers, changers, changeable } = reveal(found.table).ownership
+  return Object.entries({ reader: readers, changer: changers }).flatMap(([role, who]) =>
+    who?.field === undefined ? [] : [{ role: role as Sharing['role'], field: who.field, changeable }],
+  )
+}
 
 /** New people for each operation, as some operations end sessions or accounts. */
 async function castOf(service: Service): Promise<Record<Role, Person | undefined>> {
@@ -70,7 +104,13 @@ const makeAs =
     (await service.call('POST', path + search, { ...request, as })).body.id as string
 
 /** Fills in the parameter of a path: the owner, or a row of theirs that is created or found in a list. */
-async function pathFor(service: Service, all: Described[], { path }: Described, owner: Person) {
+async function pathFor(
+  service: Service,
+  all: Described[],
+  { path }: Described,
+  owner: Person,
+  more: object = {},
+) {
   const [collection = '', name, rest] = path.split(/[{}]/)
   if (name === undefined) return path
   if (name === 'email') return collection + owner.email + rest
@@ -78,7 +118,8 @@ async function pathFor(service: Service, all: Described[], { path }: Described, 
   const maker = all.find(({ path, method }) => method === 'POST' && path === collection)
   if (maker) {
     const request = await requestWithRows(documentOf(service.app), maker.operation, makeAs(service, owner))
-    return collection + (await makeAs(service, owner)(maker, request)) + rest
+    const row = { ...request, ...(request.body && { body: { ...request.body, ...more } }) }
+    return collection + (await makeAs(service, owner)(maker, row)) + rest
   }
   if (collection.endsWith('/mails/'))
     await service.call('POST', `/utils/test-email/?email_to=${owner.email}`, { as: service.admin })
@@ -88,13 +129,13 @@ async function pathFor(service: Service, all: Described[], { path }: Described, 
 }
 
 void test('fault 9: each operation admits the roles that openapi.json declares, and no others', async (t) => {
-  const service = await startService(t, { RATE_LIMIT_ENABLED: 'false' })
+  const service = await startWithSpecimens(t, { RATE_LIMIT_ENABLED: 'false' }, [paperRoutes])
   cheapHashing(service)
   const document = documentOf(service.app)
   const all = operationsOf(document)
   const cells: Record<string, number> = {}
 
-  for (const described of all) {
+  for (const described of all.filter(isOfInterest)) {
     const { operation, method } = described
     await t.test(operation.operationId, async (t) => {
       const people = await castOf(service)
@@ -124,8 +165,29 @@ void test('fault 9: each operation admits the roles that openapi.json declares, 
         const told = typeof what === 'string' ? what : String(what.status)
         cells[told] = (cells[told] ?? 0) + 1
       }
+
+      for (const { role, field, changeable } of sharingOf(described)) {
+        const person = await service.person()
+        const at = await pathFor(service, all, described, people.owner!, { [field]: person.id })
+        const { body = {}, ...request } = await requestWithRows(document, operation, makeAs(service, person))
+        const own = Object.fromEntries(Object.entries(body).filter(([name]) => changeable.includes(name)))
+        const before = (await service.call('GET', at, { as: service.admin })).body as unknown
+        const ask = async (sent: object) =>
+          service.call(method, at, { ...request, ...(method === 'PUT' && { body: sent }), as: person })
+        const message = `${role} at ${method} ${described.path}`
+        const what = expectedOfShared(method, role)
+        if (method === 'PUT' || what !== 'let in') {
+          isAnswer(t, await ask(body), 403, NotEnoughPermissions.detail, `${message}, with all fields`)
+          t.strictSame((await service.call('GET', at, { as: service.admin })).body, before, 'changes nothing')
+        }
+        if (what === 'let in') t.equal((await ask(own)).status, 200, `${message} is let in`)
+        const told = `${role} ${what === 'let in' ? what : '403'}`
+        cells[told] = (cells[told] ?? 0) + 1
+      }
     })
   }
   const counts = Object.entries(cells).map(([told, count]) => `${told} ${count}`)
-  t.comment(`figure: the matrix: ${all.length} operations × ${ROLES.length}: ${counts.join(', ')}`)
+  t.comment(
+    `figure: the matrix: ${all.filter(isOfInterest).length} operations × ${ROLES.length}: ${counts.join(', ')}`,
+  )
 })

@@ -1,18 +1,18 @@
 /** Names in the contract, derived from the name of a table. Names are in snake_case, and their last word is what counts. */
 
-const IRREGULAR: Readonly<Record<string, string>> = {
-  people: 'person',
-  children: 'child',
-  men: 'man',
-  women: 'woman',
-  movies: 'movie',
-  cookies: 'cookie',
-  caches: 'cache',
-  shoes: 'shoe',
-  series: 'series',
-  species: 'species',
-  news: 'news',
-}
+const IRREGULAR = new Map([
+  ['people', 'person'],
+  ['children', 'child'],
+  ['men', 'man'],
+  ['women', 'woman'],
+  ['movies', 'movie'],
+  ['cookies', 'cookie'],
+  ['caches', 'cache'],
+  ['shoes', 'shoe'],
+  ['series', 'series'],
+  ['species', 'species'],
+  ['news', 'news'],
+])
 
 /** Endings of plurals, and what stands for them in the singular; the first that fits. */
 const ENDINGS: readonly [plural: RegExp, singular: string][] = [
@@ -27,7 +27,7 @@ export function singular(name: string): string {
   const at = name.lastIndexOf('_') + 1
   const word = name.slice(at)
   const ending = ENDINGS.find(([plural]) => plural.test(word))
-  const one = IRREGULAR[word] ?? (ending ? word.replace(...ending) : word)
+  const one = IRREGULAR.get(word) ?? (ending ? word.replace(...ending) : word)
   return name.slice(0, at) + one
 }
 

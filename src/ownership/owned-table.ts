@@ -37,7 +37,11 @@ export interface OwnedTable<
 }
 
 /** Whether somebody has a right to the row, in SQL. */
-export type Who = (row: RevealedTable, asker: SQL) => SQL
+export interface Who {
+  (row: RevealedTable, asker: SQL): SQL
+  /** The field that names them, where that is all. */
+  readonly field?: string
+}
 
 /** Properties of an owned table beside its columns. */
 export interface Ownership {
@@ -217,7 +221,9 @@ const ANY = {} as Field['schema']
 const isField = (value: Field | PgColumnBuilderBase): value is Field => 'isSortable' in value
 
 const whoIs = (who: string | Who | undefined): Who | undefined =>
-  typeof who === 'string' ? (row, asker) => sql`${row[who]!} = ${asker}` : who
+  typeof who === 'string'
+    ? Object.assign((row: RevealedTable, asker: SQL) => sql`${row[who]!} = ${asker}`, { field: who })
+    : who
 
 function makeTable(
   name: string,

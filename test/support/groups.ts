@@ -34,6 +34,8 @@ const parts = {
   short: (file: string) => !PROCESSES.test(file) && !LONG.test(file),
   long: (file: string) => LONG.test(file),
   processes: (file: string) => PROCESSES.test(file),
+  /** What takes long is tried on one version of Node. */
+  otherNode: (file: string) => !LONG.test(file),
   database: (file: string) => !WITHOUT_DATABASE.test(file),
 }
 
