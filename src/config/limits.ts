@@ -41,6 +41,9 @@ export const limits = {
 
 export type LimitName = keyof typeof limits
 
+/** Default limit of a body, in bytes: ten times the largest useful one. */
+export const BODY_LIMIT = 32 * 1024
+
 /**
  * All requests of one network, per process: a burst, and a rate per second. So that no single client overloads the service
  * for others (ASVS 2.4.1).

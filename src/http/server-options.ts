@@ -3,6 +3,7 @@ import type { Socket } from 'node:net'
 import { type FastifyHttpOptions, LogController } from 'fastify'
 import type { Logger } from 'pino'
 import type { Config } from '../config/config.ts'
+import { BODY_LIMIT } from '../config/limits.ts'
 import { BadRequest, HeadersTooLarge, RequestTimeout } from '../contract/errors.ts'
 import { forwardedFor, trustOf } from '../text/network.ts'
 import { READ_WITHIN_MS } from './deadline.ts'
@@ -13,9 +14,6 @@ import { requestIds } from './observe/request-id.ts'
 import { buildSerializer } from './serialization.ts'
 
 type Options = FastifyHttpOptions<Server>
-
-/** Default limit of a body, in bytes: ten times the largest useful one. */
-const BODY_LIMIT = 32 * 1024
 
 /** Requests are logged by observe/ending.ts, aborted ones too. */
 export const requestLines = new LogController({ disableRequestLogging: true })

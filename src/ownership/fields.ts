@@ -49,6 +49,8 @@ export interface Field<Value = unknown, Sent = unknown, Needed extends boolean =
   readonly check?: (column: SQLWrapper) => SQL
   readonly checkEach?: (column: SQLWrapper) => SQL
   readonly reference?: Reference
+  /** A whole column of Drizzle's own, which says itself whether it may be null. */
+  readonly isWhole?: true
   /** Type only. */
   readonly __types?: { readonly value: Value; readonly sent: Sent; readonly needed: Needed }
 }
@@ -303,8 +305,13 @@ export const column = <T extends TSchema>(
   filter: 'none',
 })
 
+/** A field, whether it is declared as one or as a column of Drizzle's, which has no schema. */
+export const asField = (declared: Field | PgColumnBuilderBase): Field =>
+  'isSortable' in declared ? declared : { ...column(Type.Unknown(), () => declared), isWhole: true }
+
 /** The column of a field, as it stands in the table. */
-export function columnOf({ column, isNullable, default: value, fill }: Field): PgColumnBuilderBase {
+export function columnOf({ column, isNullable, isWhole, default: value, fill }: Field): PgColumnBuilderBase {
+  if (isWhole) return column()
   const built = isNullable ? column() : column().notNull()
   const otherwise = value ?? fill
   return otherwise === undefined ? built : built.default(otherwise)

@@ -47,7 +47,7 @@ export const inWords = (name: string) => name.replaceAll('_', ' ')
 export const capitalized = (text: string) => text.slice(0, 1).toUpperCase() + text.slice(1)
 
 /** The vowel is silent, or sounds like "you" or "won": a user, a unit, a one-off. */
-const CONSONANT_SOUND = /^(?:uni(?!n)|us[aeu]|ut[ei]|u[rk]i|uu|eu|ewe|one\b|once)/
+const CONSONANT_SOUND = /^(?:uni(?!n)|us[aeu]|ut[ei]|ur[il]|uu|eu|ewe|one(?![a-z])|once)/
 const SILENT_H = /^(?:hour|hono|heir)/
 
 /** `item` → `an` */

@@ -1,22 +1,10 @@
 import { type SQL, getTableColumns, getTableName, sql } from 'drizzle-orm'
-import {
-  type ExtraConfigColumn,
-  type IndexBuilder,
-  type PgColumn,
-  type PgColumnBuilderBase,
-  type PgTable,
-  type CheckBuilder,
-  check,
-  index,
-  pgTable,
-  timestamp,
-  uniqueIndex,
-  uuid,
-} from 'drizzle-orm/pg-core'
+import type { PgColumn, PgColumnBuilderBase, PgTable } from 'drizzle-orm/pg-core'
 import { type ApiErrorKind, define } from '../contract/errors.ts'
-import { isText, mayLackKey, sortKey } from '../database/sort-key.ts'
+import { isText } from '../database/sort-key.ts'
 import { users } from '../database/tables.ts'
-import { type Field, column, columnOf } from './fields.ts'
+import { type Field, asField } from './fields.ts'
+import { makeTable } from './make-table.ts'
 import { capitalized, inWords, singular } from './names.ts'
 
 /**
@@ -166,8 +154,6 @@ interface Listing<Name extends string, Sort extends Name, Filter extends Name> {
   readonly unique?: readonly Name[]
 }
 
-/** Columns that every owned table has. */
-const GIVEN = ['id', 'owner_id', 'created_at']
 /** What a list's query has beside its filters. */
 const OF_LISTS = new Set(['q', 'sort', 'skip', 'limit', 'cursor'])
 
@@ -190,13 +176,10 @@ export function ownedTable<
   const { sort = [], search = [], filter = [], unique = [], one = singular(name), ...others } = listing
   const { readers, changers, changeable = Object.keys(fields) } = others
   const declared = Object.fromEntries(
-    Object.entries(fields).map(([field, value]) => [
-      field,
-      isField(value) ? value : column(ANY, () => value),
-    ]),
+    Object.entries<Field | PgColumnBuilderBase>(fields).map(([field, value]) => [field, asField(value)]),
   )
   const isShared = [readers, changers].filter((who) => typeof who === 'string')
-  const table = makeTable(name, declared, fields, { sort, filter, unique, readers: isShared })
+  const table = makeTable(name, declared, { sort, filter, unique, readers: isShared })
   const fault = faultOf(table, declared, { sort, search, filter, readers: isShared })
   if (fault !== undefined) throw new TypeError(`${name}: ${fault}`)
   const notFound =
@@ -216,100 +199,10 @@ export function ownedTable<
   })
 }
 
-const ANY = {} as Field['schema']
-
-const isField = (value: Field | PgColumnBuilderBase): value is Field => 'isSortable' in value
-
 const whoIs = (who: string | Who | undefined): Who | undefined =>
   typeof who === 'string'
     ? Object.assign((row: RevealedTable, asker: SQL) => sql`${row[who]!} = ${asker}`, { field: who })
     : who
-
-function makeTable(
-  name: string,
-  declared: Readonly<Record<string, Field>>,
-  given: Fields,
-  { sort, filter, unique, readers }: Record<'sort' | 'filter' | 'unique' | 'readers', readonly string[]>,
-): RevealedTable {
-  const taken = GIVEN.find((field) => field in declared)
-  if (taken !== undefined) throw new TypeError(`${name}: every owned table has its own ${taken}`)
-  const columns = Object.entries(declared).map(([field, declaration]) => {
-    const builder = isField(given[field]!) ? columnOf(declaration) : given[field]!
-    return [field, referring(builder, declaration)]
-  })
-  const table = pgTable(
-    name,
-    {
-      id: uuid().primaryKey().defaultRandom(),
-      ...(Object.fromEntries(columns) as Record<string, PgColumnBuilderBase>),
-      owner_id: uuid()
-        .notNull()
-        .references(() => users.id, { onDelete: 'cascade' }),
-      created_at: timestamp({ withTimezone: true, precision: 3 }).notNull().defaultNow(),
-    },
-    (columns): (IndexBuilder | CheckBuilder)[] => {
-      // Those of an index are copies without the length of their type.
-      const typed: Record<string, PgColumn> = getTableColumns(table)
-      const copies = columns as unknown as Record<string, PgColumn & ExtraConfigColumn>
-      return [
-        ...['created_at', ...sort].flatMap((field) => sortIndexes(name, field, typed[field]!, copies)),
-        ...filter
-          .filter((field) => isText(typed[field]!) || !sort.includes(field))
-          .flatMap((field) => filterIndexes(name, field, copies)),
-        ...Object.entries(declared)
-          .filter(([field, { reference }]) => reference !== undefined || readers.includes(field))
-          .filter(([field]) => !filter.includes(field) && !sort.includes(field))
-          .map(([field]) => index(`${name}_${field}_index`).on(copies[field]!)),
-        ...unique.map((field) =>
-          uniqueIndex(`${name}_owner_id_${field}_unique`).on(copies.owner_id!, copies[field]!),
-        ),
-        ...Object.entries(declared).flatMap(([field, declaration]) =>
-          declaration.check
-            ? [check(`${name}_${field}_check`, declaration.check(sql.identifier(typed[field]!.name)))]
-            : [],
-        ),
-      ]
-    },
-  )
-  return table as unknown as RevealedTable
-}
-
-interface Referring {
-  references(column: () => PgColumn, actions: object): PgColumnBuilderBase
-}
-
-function referring(builder: PgColumnBuilderBase, { reference }: Field): PgColumnBuilderBase {
-  if (!reference) return builder
-  const { table, onDelete } = reference
-  // The id of any table, owned or not.
-  const id = () => (table() as RevealedTable).id
-  return (builder as PgColumnBuilderBase & Referring).references(id, { onDelete })
-}
-
-type Copies = Record<string, PgColumn & ExtraConfigColumn>
-
-/** For an owner's list and the list of all, in both directions. */
-function sortIndexes(name: string, field: string, column: PgColumn, copies: Copies): IndexBuilder[] {
-  const { id, owner_id } = copies
-  const key = sortKey(column, copies[field]!)
-  const indexes = [
-    index(`${name}_owner_id_${field}_id_index`).on(owner_id!, key, id!),
-    index(`${name}_${field}_id_index`).on(key, id!),
-  ]
-  if (!mayLackKey(column)) return indexes
-  // Nulls are last in both directions, which takes an index for each.
-  const falling = [sql`${key} desc nulls last`, sql`${id!} desc`] as const
-  return [
-    ...indexes,
-    index(`${name}_owner_id_${field}_desc_index`).on(owner_id!, ...falling),
-    index(`${name}_${field}_desc_index`).on(...falling),
-  ]
-}
-
-const filterIndexes = (name: string, field: string, { owner_id, ...copies }: Copies): IndexBuilder[] => [
-  index(`${name}_owner_id_${field}_filter_index`).on(owner_id!, copies[field]!),
-  index(`${name}_${field}_filter_index`).on(copies[field]!),
-]
 
 /** Columns whose value the database makes: generated ones, identities, serials. */
 const isFilledIn = ({ generated, generatedIdentity, columnType }: PgColumn) =>
@@ -320,7 +213,7 @@ const isSearchable = (column: PgColumn) => isText(column) || column.dataType ===
 
 /** What is wrong with a declaration, in words. */
 function faultOf(
-  table: RevealedTable,
+  table: PgTable,
   declared: Readonly<Record<string, Field>>,
   listing: Record<'sort' | 'search' | 'filter' | 'readers', readonly string[]>,
 ): string | undefined {

@@ -14,7 +14,7 @@ import { type Row, VERSION, commaSeparated, rowReader, selected, takeLast, versi
 import type { PageOf, PageRequest } from './list/page.ts'
 import { type Condition, type Selection, selections } from './list/selection.ts'
 import { type OwnedTable, type Ownership, type RevealedTable, reveal } from './owned-table.ts'
-import { type Body, assignment, bodyValues, inputsOfChange } from './write/body-values.ts'
+import { assignment, bodyValues, inputsOfChange } from './write/body-values.ts'
 import { rowsCreation } from './write/create-many.ts'
 import { quotaOf, rowCreation } from './write/create.ts'
 import { refusalsOf } from './write/refusals.ts'
@@ -133,18 +133,15 @@ export function ownedRows<Row, Fields extends object, Sort extends string>(
     page: (asker, request, isWanted) => select(asker).page(request, isWanted),
     select,
     get: (asker, id, runs) => refusals.ofRead(id, get(asker, id, runs), notFound),
-    async create(asker, fields, key, runs) {
-      const body = fields as object as Body
+    async create(asker, body, key, runs) {
       refusals.refuseTooDeep(body)
       return (await refusals.ofCreation(body, create(asker, body, key, runs))) as Versioned<Row>
     },
-    async createAll(asker, all, key, runs) {
-      const bodies = all as readonly object[] as Body[]
+    async createAll(asker, bodies, key, runs) {
       for (const body of bodies) refusals.refuseTooDeep(body)
       return (await refusals.ofCreations(createAll(asker, bodies, key, runs))) as Row[]
     },
-    async update(asker, id, fields, versions, runs) {
-      const body = fields as object as Body
+    async update(asker, id, body, versions, runs) {
       refusals.refuseTooDeep(body)
       const written = write(updateRow, { asker, id, versions, runs }, changesIn(body))
       return refusals.ofChange(id, body, written, notFound)

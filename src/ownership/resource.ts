@@ -23,8 +23,8 @@ import {
   StillReferenced,
 } from '../contract/errors.ts'
 import { answered, sent } from './fields.ts'
-import { type FilterRequest, filterQuery } from './list/filters.ts'
-import type { PageOf, PageRequest } from './list/page.ts'
+import { filterQuery } from './list/filters.ts'
+import type { PageOf } from './list/page.ts'
 import { article, capitalized, inWords, pascalCase } from './names.ts'
 import {
   type OwnedTable,
@@ -52,34 +52,37 @@ interface ResourceOptions<Filter extends string> {
 }
 
 /** Components of the document: a row, the bodies of a creation and a change, and a page. */
-interface Schemas<Row, Body> {
+interface Schemas<Row extends object, Body extends object> {
   readonly Public: TUnsafe<Row>
   readonly Create: TUnsafe<Body>
   readonly Update: TUnsafe<Partial<Body>>
   readonly Page: TUnsafe<PageOf<Row>>
+  /** Of many at once. */
+  readonly CreateMany: TUnsafe<{ data: Body[] }>
+  readonly Created: TUnsafe<{ data: Row[] }>
 }
 
 /** A function that adds the routes to the signed-in scope, and what it adds. */
-export interface DeclaredResource<Row = unknown, Body = unknown> {
+export interface DeclaredResource<Row extends object = object, Body extends object = object> {
   (app: SignedInApp): void
   readonly table: object
   readonly tag: { readonly name: string; readonly description: string }
   readonly schemas: Schemas<Row, Body>
   /** Contracts, for operations written by hand: `operation({ ...noteRoutes.operations.update, summary: '…' })`. */
-  readonly operations: ReturnType<typeof operationsOf>
+  readonly operations: ReturnType<typeof operationsOf<Row, Body>>
 }
 
 const MOST_CREATED = 1_000
 /** Of a thousand rows with a few hundred characters each. */
 const BATCH_BYTES = 1024 * 1024
 
-export function resource<Row, Body extends object, Sort extends string, Filter extends string>(
+export function resource<Row extends object, Body extends object, Sort extends string, Filter extends string>(
   owned: OwnedTable<Row, Body, Sort, Filter>,
   { description, without = [], under = [] }: ResourceOptions<Filter>,
 ): DeclaredResource<Row, Body> {
   const { table, ownership } = reveal(owned)
   const name = getTableName(table)
-  const schemas = schemasOf(name, ownership)
+  const schemas = schemasOf<Row, Body>(name, ownership)
   const operations = operationsOf(table, ownership, schemas)
   const stray = under.find(
     (field) => !ownership.filter.includes(field) || !ownership.declared[field]?.reference,
@@ -90,11 +93,11 @@ export function resource<Row, Body extends object, Sort extends string, Filter e
   function routes(app: SignedInApp) {
     const has = (action: Action) => !without.includes(action)
     const path = `/${pathOf(name)}/`
-    const rows = (request: SignedIn) => request.owned(owned as unknown as OwnedTable)
-    const { list, create, createMany, read, update, delete: remove } = operations
+    const rows = (request: SignedIn) => request.owned<object, object, string, string>(owned)
+    const contracts: ReturnType<typeof operationsOf<object, object>> = operations
+    const { list, create, createMany, read, update, delete: remove } = contracts
 
-    if (has('list'))
-      app.get(path, { schema: list }, (request) => rows(request).page(request.query as object as Query))
+    if (has('list')) app.get(path, { schema: list }, (request) => rows(request).page(request.query))
     if (has('create')) app.post(path, { schema: create }, (request) => rows(request).create(request.body))
     if (has('createMany'))
       app.post(`${path}batch`, { schema: createMany }, async (request) => {
@@ -119,48 +122,58 @@ export function resource<Row, Body extends object, Sort extends string, Filter e
       app.get(`${own}${path.slice(1)}`, { schema }, async (request) => {
         const { id } = request.params
         await request.owned(parent).get(id)
-        return rows(request).page({ ...(request.query as object as Query), [field]: [id] })
+        return rows(request).page({ ...request.query, [field]: [id] })
       })
     }
   }
 
-  const added = { table: owned, tag: { name, description }, schemas: schemas as object as Schemas<Row, Body> }
+  const added = { table: owned, tag: { name, description }, schemas }
   return Object.assign(routes, added, { operations })
 }
-
-type Query = PageRequest & FilterRequest<string>
 
 const pathOf = (name: string) => name.replaceAll('_', '-')
 const deleted = ({ one }: Ownership) => `${capitalized(inWords(one))} deleted successfully`
 
 /** `NotePublic`, `NoteCreate`, `NoteUpdate` and `NotesPublic`; `NotesCreate` and `NotesCreated` for many at once. */
-function schemasOf(name: string, { declared, one }: Ownership) {
+function schemasOf<Row extends object, Body extends object>(
+  name: string,
+  { declared, one }: Ownership,
+): Schemas<Row, Body> {
   const fields = Object.entries(declared)
   const each = (schema: (field: (typeof fields)[number][1]) => TSchema) =>
     Object.fromEntries(fields.map(([field, declaration]) => [field, schema(declaration)]))
   const [One, Many] = [pascalCase(one), pascalCase(name)]
   const Public = component(
     `${One}Public`,
-    Type.Unsafe<object>(Type.Object({ id: Id, ...each(answered), owner_id: Id, created_at: Time })),
+    Type.Unsafe<Row>(Type.Object({ id: Id, ...each(answered), owner_id: Id, created_at: Time })),
   )
-  const Page = component(`${Many}Public`, pageOf(Public))
+  const Page = component(`${Many}Public`, Type.Unsafe<PageOf<Row>>(pageOf(Public)))
   const Create = component(
     `${One}Create`,
-    Type.Unsafe<object>(Type.Object(each((field) => sent(field).created))),
+    Type.Unsafe<Body>(Type.Object(each((field) => sent(field).created))),
   )
   const Update = component(
     `${One}Update`,
-    Type.Unsafe<object>(Type.Partial(Type.Object(each((field) => sent(field).changed)))),
+    Type.Unsafe<Partial<Body>>(Type.Partial(Type.Object(each((field) => sent(field).changed)))),
   )
   const CreateMany = component(
     `${Many}Create`,
-    Type.Object({ data: Type.Array(Create, { minItems: 1, maxItems: MOST_CREATED }) }),
+    Type.Unsafe<{ data: Body[] }>(
+      Type.Object({ data: Type.Array(Create, { minItems: 1, maxItems: MOST_CREATED }) }),
+    ),
   )
-  const Created = component(`${Many}Created`, Type.Object({ data: Type.Array(Public) }))
+  const Created = component(
+    `${Many}Created`,
+    Type.Unsafe<{ data: Row[] }>(Type.Object({ data: Type.Array(Public) })),
+  )
   return { Public, Page, Create, Update, CreateMany, Created }
 }
 
-function operationsOf(table: RevealedTable, ownership: Ownership, schemas: ReturnType<typeof schemasOf>) {
+function operationsOf<Row extends object, Body extends object>(
+  table: RevealedTable,
+  ownership: Ownership,
+  schemas: Schemas<Row, Body>,
+) {
   const { one, sort, search, notFound, readers, changers, unique } = ownership
   const name = getTableName(table)
   const [singular, plural] = [inWords(one), inWords(name)]
@@ -268,7 +281,7 @@ function listUnder(parent: OwnedTable, field: string, list: ReturnType<typeof op
       summary: `List the ${inWords(name)} of ${article(singular)} ${singular}`,
       description: `${capitalized(inWords(name))} of that ${singular}, as far as one may read them.`,
       params: idOf(singular),
-      querystring: Type.Object(Object.fromEntries(properties)),
+      querystring: Type.Object(Object.fromEntries(properties)) as typeof list.querystring,
       errors: [ownership.notFound, NotEnoughPermissions],
     }),
   }

@@ -137,6 +137,29 @@ export const fallbacks = ownedTable('fallbacks', {
   url_or_null: optional(url({ default: DEFAULTS.url })),
 })
 
+const Circle = Type.Object({ kind: Type.Literal('circle'), radius: Type.Integer() })
+const Square = Type.Object({ kind: Type.Literal('square'), side: Type.Integer() })
+
+/** Lists of every kind, and JSON of every shape. */
+export const collections = ownedTable('collections', {
+  texts: optional(list(text(20))),
+  ints: optional(list(int({ min: -10, max: 1000 }))),
+  decimals: optional(list(decimal(12, 4))),
+  flags: optional(list(flag())),
+  times: optional(list(time())),
+  days: optional(list(day())),
+  choices: optional(list(oneOf(STATES))),
+  uuids: optional(list(uuid())),
+  emails: optional(list(email())),
+  urls: optional(list(url())),
+  shapes: optional(list(json(Shape))),
+  either: optional(json(Type.Union([Circle, Square]))),
+  counts: optional(json(Type.Record(Type.String(), Type.Integer()))),
+  anything: optional(json(Type.Unknown())),
+  words: optional(json(Type.String())),
+  numbers: optional(json(Type.Array(Type.Number()))),
+})
+
 /** A specimen can't be deleted as long as it is lent. */
 export const loans = ownedTable('loans', {
   specimen_id: reference(() => specimens, { onDelete: 'restrict' }),
@@ -192,6 +215,7 @@ export const specimenRoutes = [
   resource(drawers, { description }),
   resource(specimens, { description, under: ['drawer_id'] }),
   resource(fallbacks, { description }),
+  resource(collections, { description }),
   resource(loans, { description }),
   resource(projects, { description }),
   resource(members, { description }),
@@ -199,7 +223,7 @@ export const specimenRoutes = [
   resource(letters, { description }),
 ]
 
-const tables = { drawers, specimens, fallbacks, loans, projects, members, tasks, letters }
+export const tables = { drawers, specimens, fallbacks, collections, loans, projects, members, tasks, letters }
 
 /** The service with these resources, on a database of its own. */
 export async function startWithSpecimens(

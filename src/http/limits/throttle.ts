@@ -2,7 +2,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify'
 import plugin from 'fastify-plugin'
 import type { Config } from '../../config/config.ts'
 import { ClientClosedRequest, TooManyRequests } from '../../contract/errors.ts'
-import { SITE_ROOM, refusalDelay, throttle as limit } from '../../config/limits.ts'
+import { BODY_LIMIT, SITE_ROOM, refusalDelay, throttle as limit } from '../../config/limits.ts'
 import { networkOf, siteOf } from '../../text/network.ts'
 
 declare module 'fastify' {
@@ -41,7 +41,8 @@ export const throttle = plugin(
     app.addHook('onRequest', (request, _reply, next) => {
       // Read now: a closed connection has no address.
       request.network = networkOf(request.ip)
-      const wait = config.RATE_LIMIT_ENABLED ? secondsToWait(request.network, performance.now()) : 0
+      const { network } = request
+      const wait = config.RATE_LIMIT_ENABLED ? secondsToWait(network, performance.now(), unitsOf(request)) : 0
       if (wait > 0 && request.routeOptions.config.probe !== true) refuse(request, next, wait)
       else next()
     })
@@ -51,13 +52,21 @@ export const throttle = plugin(
   { name: 'throttle', dependencies: ['ending', 'security'] },
 )
 
+/** A body that only few routes take counts as often as an ordinary one fits in it: to read and check it costs as much. */
+function unitsOf({ headers, routeOptions: { bodyLimit = BODY_LIMIT } }: FastifyRequest): number {
+  if (bodyLimit <= BODY_LIMIT) return 1
+  const length =
+    headers['transfer-encoding'] === undefined ? Number(headers['content-length'] ?? 0) : bodyLimit
+  return Math.max(1, Math.ceil(Math.min(length, bodyLimit) / BODY_LIMIT) || 1)
+}
+
 /** `meter` by network and by the /48 around it. Refused requests of a network do not count for its /48. */
-export function networkMeter(): (network: string, now: number) => number {
+export function networkMeter(): (network: string, now: number, units?: number) => number {
   const ofNetwork = meter()
   const ofSite = meter({ burst: limit.burst * SITE_ROOM, perSecond: limit.perSecond * SITE_ROOM })
-  return (network, now) => {
+  return (network, now, units) => {
     const site = siteOf(network)
-    return ofNetwork(network, now) || (site === undefined ? 0 : ofSite(site, now))
+    return ofNetwork(network, now, units) || (site === undefined ? 0 : ofSite(site, now, units))
   }
 }
 
@@ -83,16 +92,20 @@ const SWEEP_EVERY_MS = 1_000
  *
  * @returns a function that counts a request, and says how many seconds to wait where it is too much, else 0
  */
-export function meter({ burst, perSecond } = limit): (network: string, now: number) => number {
+export function meter({ burst, perSecond } = limit): (
+  network: string,
+  now: number,
+  units?: number,
+) => number {
   const cost = 1000 / perSecond
   const zeroAt = new Map<string, number>()
   let sweptAt = 0
-  return (network, now) => {
+  return (network, now, units = 1) => {
     if (now - sweptAt >= SWEEP_EVERY_MS) {
       for (const [counted, time] of zeroAt) if (time <= now) zeroAt.delete(counted)
       sweptAt = now
     }
-    const next = Math.max(zeroAt.get(network) ?? 0, now) + cost
+    const next = Math.max(zeroAt.get(network) ?? 0, now) + cost * units
     const wait = next - now - burst * cost
     if (wait > 0) return Math.ceil(wait / 1000)
     zeroAt.set(network, next)

@@ -1,4 +1,5 @@
 import { type SQL, and, getTableName, sql } from 'drizzle-orm'
+import type { PgColumn } from 'drizzle-orm/pg-core'
 import type { Database } from '../../database/connect.ts'
 import { type Runs, type Statement, statement } from '../../database/statement.ts'
 import { type Asker, askerParameters, isOwnOrShared, ofDeletedUser } from '../access.ts'
@@ -34,10 +35,10 @@ export type Given<Values extends object> = { readonly [name in keyof Values]: SQ
 export function condition<Row, Values extends object>(
   table: OwnedTable<Row>,
   name: string,
-  write: (row: { readonly [field in keyof Row]: SQL }, given: Given<Values>) => SQL,
+  write: (row: { readonly [field in keyof Row]: PgColumn }, given: Given<Values>) => SQL,
 ): Condition<Row, Values> {
   const { table: columns } = reveal(table)
-  const row = columns as unknown as { readonly [field in keyof Row]: SQL }
+  const row = columns as { readonly [field in keyof Row]: PgColumn }
   return { table, name, where: sql`(${write(row, parameters as Given<Values>)})` }
 }
 

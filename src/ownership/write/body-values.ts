@@ -5,7 +5,8 @@ import { askerParameters, isSent, targetOf, usableReference } from '../access.ts
 import { columnsOf } from '../columns.ts'
 import type { RevealedTable } from '../owned-table.ts'
 
-export type Body = Readonly<Record<string, unknown>>
+/** Fields by name, as a body has them. */
+export type Body = object
 
 /** A column that a statement writes, and where its value comes from. */
 export interface Input {
@@ -87,7 +88,7 @@ export function bodyValues(inputs: readonly Input[]) {
 
 /** A field may be named as something that every object has (`constructor`). */
 export const givenIn = (body: Body, field: string): unknown =>
-  Object.hasOwn(body, field) ? body[field] : undefined
+  Object.hasOwn(body, field) ? (body as Readonly<Record<string, unknown>>)[field] : undefined
 
 /** JSON has no bigint. */
 export const jsonOf = (value: unknown): string =>
