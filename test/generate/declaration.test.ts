@@ -1,6 +1,11 @@
 import { format } from 'prettier'
 import { test } from 'tap'
-import { fieldNames, namesInOption, withField, withOption } from '../../src/scripts/generate/edits/declaration.ts'
+import {
+  fieldNames,
+  namesInOption,
+  withField,
+  withOption,
+} from '../../src/scripts/generate/edits/declaration.ts'
 import { declarationOf } from '../../src/scripts/generate/source/declaration.ts'
 import { readField } from '../../src/scripts/generate/grammar/fields.ts'
 import { namesOf } from '../../src/scripts/generate/source/names.ts'
@@ -49,7 +54,9 @@ void test('a declaration imports what it refers to, and says the name of one and
     ['projects', { constant: 'projects', module: './projects.ts' }],
     ['users', { constant: 'users', module: '../database/tables.ts' }],
   ])
-  const fields = ['project_id:reference(projects)', 'friend_id:reference(users,set null)?', 'more:json'].map(readField)
+  const fields = ['project_id:reference(projects)', 'friend_id:reference(users,set null)?', 'more:json'].map(
+    readField,
+  )
   const names = namesOf('staff', 'person')
   const source = declarationOf(names, fields, { ...nothing, readers: 'friend_id' }, targets)
   t.equal(
@@ -117,7 +124,10 @@ void test('comments, nested braces and texts with brackets are no obstacle', asy
 
 void test('a declaration of another shape is refused with what to do', async (t) => {
   const elsewhere = "const fields = { text: text(5) }\nexport const notes = ownedTable('notes', fields)\n"
-  t.throws(() => withField(elsewhere, notes, 'due: day()'), /src\/resources\/notes\.ts has no ownedTable.* by hand/)
+  t.throws(
+    () => withField(elsewhere, notes, 'due: day()'),
+    /src\/resources\/notes\.ts has no ownedTable.* by hand/,
+  )
   const options = "export const notes = ownedTable('notes', { text: text(5) }, lists)\n"
   t.throws(() => withOption(options, notes, 'sort', 'text'), /has no \{ … \} behind the fields: .* by hand/)
   const list = "export const notes = ownedTable('notes', { text: text(5) }, { sort: SORTED })\n"

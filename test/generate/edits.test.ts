@@ -40,7 +40,10 @@ void test('a resource is imported and listed in app.ts, and leaves nothing when 
 })
 
 void test('an app.ts without the list is refused', async (t) => {
-  t.throws(() => withResource('const resources = []\n', notes), /src\/app\.ts has no "export const resources = \["/)
+  t.throws(
+    () => withResource('const resources = []\n', notes),
+    /src\/app\.ts has no "export const resources = \["/,
+  )
 })
 
 void test('an import is added to those of its module, or stands in the order of paths', async (t) => {
@@ -48,7 +51,10 @@ void test('an import is added to those of its module, or stands in the order of 
   t.equal(withImport(source, 'a', '../b.ts'), source.replace('{ b }', '{ a, b }'))
   t.equal(withImport(source, 'b', '../b.ts'), source, 'once is enough')
   t.equal(withImport(source, 'w', '../d.ts'), source.replace(/\{\n[^}]*\}/, '{ w, x, y }'))
-  t.equal(withImport(source, 'c', '../c.ts'), source.replace('import {\n', "import { c } from '../c.ts'\nimport {\n"))
+  t.equal(
+    withImport(source, 'c', '../c.ts'),
+    source.replace('import {\n', "import { c } from '../c.ts'\nimport {\n"),
+  )
   t.equal(withImport(source, 'e', './a.ts'), source.replace('\n\n', "\nimport { e } from './a.ts'\n\n"))
   t.equal(withImport(source, 'p', 'package'), `import { p } from 'package'\n${source}`)
 })
@@ -103,9 +109,7 @@ void test('a migration of a table with rows waits for nobody', async (t) => {
   ].join('\n')
   t.equal(
     withoutWaits(made),
-    made
-      .replace('cascade;', 'cascade NOT VALID;')
-      .replace('CREATE INDEX "', 'CREATE INDEX IF NOT EXISTS "'),
+    made.replace('cascade;', 'cascade NOT VALID;').replace('CREATE INDEX "', 'CREATE INDEX IF NOT EXISTS "'),
   )
 })
 

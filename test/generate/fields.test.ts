@@ -111,7 +111,10 @@ void test('a default that is no value of the type is refused with what is expect
 
 void test('a fill is a value of the type, too', async (t) => {
   const field = readField('colour:oneOf(red,blue)')
-  t.equal(fieldSource(withFill(field, 'red'), names, targets), 'colour: oneOf(["red","blue"], { fill: "red" })')
+  t.equal(
+    fieldSource(withFill(field, 'red'), names, targets),
+    'colour: oneOf(["red","blue"], { fill: "red" })',
+  )
   t.throws(() => withFill(field, 'green'), /colour: the fill "green" should be one of red, blue/)
 })
 

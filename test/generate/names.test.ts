@@ -33,7 +33,16 @@ void test('names are written as constants, components and words', async (t) => {
 })
 
 void test('the article of a word follows its sound', async (t) => {
-  const words = { item: 'an', note: 'a', user: 'a', unit: 'a', update: 'an', hour: 'an', url: 'a', one_off: 'a' }
+  const words = {
+    item: 'an',
+    note: 'a',
+    user: 'a',
+    unit: 'a',
+    update: 'an',
+    hour: 'an',
+    url: 'a',
+    one_off: 'a',
+  }
   t.strictSame(Object.fromEntries(Object.keys(words).map((word) => [word, article(word)])), words)
 })
 
