@@ -53,7 +53,7 @@ export const throttle = plugin(
 )
 
 /** A body that only few routes take counts as often as an ordinary one fits in it: to read and check it costs as much. */
-function unitsOf({ headers, routeOptions: { bodyLimit = BODY_LIMIT } }: FastifyRequest): number {
+function unitsOf({ headers, routeOptions: { bodyLimit } }: FastifyRequest): number {
   if (bodyLimit <= BODY_LIMIT) return 1
   const length =
     headers['transfer-encoding'] === undefined ? Number(headers['content-length'] ?? 0) : bodyLimit
