@@ -26,7 +26,7 @@ const declared = [...resources, paperRoutes, ...specimenRoutes]
 
 /** Of the resources of tests, papers and those that are shared: what the others are allowed is the same. */
 const isOfInterest = ({ operation: { tags } }: Described) =>
-  !['drawers', 'specimens', 'fallbacks', 'loans'].some((name) => tags.includes(name))
+  !['drawers', 'specimens', 'fallbacks', 'borrowings', 'assortments'].some((name) => tags.includes(name))
 
 /** In this order: those who must not change anything come before the owner. */
 const ROLES = ['nobody', 'garbage', 'inactive', 'another', 'owner', 'superuser'] as const

@@ -54,3 +54,7 @@ function isTime(text: string): boolean {
     year >= 1 && year <= 9999 && !Number.isNaN(midnight.getTime()) && midnight.toISOString().startsWith(day)
   )
 }
+
+/** An array as PostgreSQL writes it. */
+export const arrayOf = (values: readonly unknown[]): string =>
+  `{${values.map((value) => `"${String(value).replaceAll(/["\\]/g, String.raw`\$&`)}"`).join(',')}}`

@@ -15,7 +15,11 @@ export type Database = Omit<PgDatabase<PgQueryResultHKT>, 'transaction'> &
      * @throws what `work` throws, after a rollback
      */
     transaction<T>(work: (transaction: Database) => Promise<T>): Promise<T>
+    /** Set in what `work` is given. */
+    readonly isTransaction?: true
   }
+
+export const isTransaction = (runs: Runs): runs is Database => 'isTransaction' in runs
 
 /** An open database, with what its owner needs. */
 export interface Connection {

@@ -54,8 +54,9 @@ export function refusalOf(error: unknown): Refusal | undefined {
   }
 }
 
-/** Foreign key violation. */
-export const isForeignKeyViolation = (error: unknown): boolean => driverError(error).code === '23503'
+/** Foreign key violation; `on delete restrict` has a code of its own from PostgreSQL 18 on. */
+export const isForeignKeyViolation = (error: unknown): boolean =>
+  ['23503', '23001'].includes(driverError(error).code ?? '')
 
 /** SQLSTATE class 22, data exception: a value is invalid for its type. */
 export const isDataException = (error: unknown): boolean => /^22\w{3}$/.test(driverError(error).code ?? '')

@@ -18,7 +18,7 @@ import {
 import { type Pool, type PoolLoad, openPool } from './pool/pool.ts'
 import { SETTINGS, type Settings, checkSettings } from './pool/session-settings.ts'
 import { type Send, inTransaction, savepoints } from './pool/transaction.ts'
-import { type Statement, failed } from './statement.ts'
+import { type Statement, failed, readTime } from './statement.ts'
 
 export interface PostgresOptions {
   readonly url: string
@@ -135,6 +135,7 @@ function transactionsOf(pool: Pool): Database['transaction'] {
 function databaseOver(send: Send, depth = 1): Database {
   const begin = savepoints(send, depth)
   return Object.assign(drizzle(clientForDrizzle({ unsafe: send, begin })), {
+    isTransaction: true as const,
     transaction: <T>(work: (transaction: Database) => Promise<T>) =>
       begin(() => work(databaseOver(send, depth + 1))),
     async run<Values extends object, Row extends object>(
@@ -168,7 +169,7 @@ function rowsOf(result: unknown): Record<string, unknown>[] {
   const { columns = [] } = result as { columns?: readonly { readonly name: string; readonly type: number }[] }
   const times = columns.filter(({ type }) => type === TIMESTAMPTZ)
   return Array.from(result as Record<string, unknown>[], (row) => {
-    for (const { name } of times) if (row[name] !== null) row[name] = new Date(row[name] as string)
+    for (const { name } of times) if (row[name] !== null) row[name] = readTime(row[name] as string)
     return row
   })
 }

@@ -78,6 +78,10 @@ export function statement<Values extends object, Row extends object = Record<str
 /** A placeholder for any name. */
 const parameters = new Proxy({}, { get: (_target, name) => sql`${sql.placeholder(String(name))}` })
 
+/** A `timestamptz` as PostgreSQL writes it; JavaScript takes years before 100 for those of today. */
+export const readTime = (text: string): Date =>
+  new Date(text.startsWith('00') ? text.replace(' ', 'T').replace(/([+-]\d\d)$/, '$1:00') : text)
+
 /** A driver's error with its statement, in the form of the query builder's errors. */
 export const failed = (text: string, parameters: unknown[], error: unknown) =>
   new DrizzleQueryError(text, parameters, error as Error)

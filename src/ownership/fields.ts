@@ -13,6 +13,7 @@ import {
   varchar,
 } from 'drizzle-orm/pg-core'
 import { Id, Text, Time } from '../contract/contract.ts'
+import { arrayOf } from '../database/columns.ts'
 
 /**
  * Fields of a resource. One declaration gives the column of a table, the schema of bodies and answers, and what lists can
@@ -225,11 +226,17 @@ export function list<Value, Sent, O extends Options<NoInfer<Sent>[]> & { readonl
 }
 const MOST_LISTED = 100
 
-/** JSON that fits the schema. */
+/**
+ * JSON that fits the schema.
+ *
+ * @throws TypeError for alternatives of objects: validation removes what is not in the first of them
+ */
 export function json<T extends TSchema, O extends Options<Static<T>>>(
   schema: T,
   options?: O,
 ): Field<Static<T>, Static<T>, Needed<O>> {
+  if (/"(?:anyOf|oneOf|allOf)":\[.*"type":"object"/.test(JSON.stringify(schema)))
+    throw new TypeError('json(): give one object with optional properties, not alternatives of objects')
   return {
     schema: Type.Unsafe<Static<T>>({ ...schema, ...inSchema(options ?? {}) }),
     column: () => jsonb(),
@@ -314,7 +321,13 @@ export function columnOf({ column, isNullable, isWhole, default: value, fill }: 
   if (isWhole) return column()
   const built = isNullable ? column() : column().notNull()
   const otherwise = value ?? fill
-  return otherwise === undefined ? built : built.default(otherwise)
+  return otherwise === undefined ? built : built.default(asDefault(otherwise))
+}
+
+/** drizzle-kit writes arrays and JSON into a migration without escaping what is in them. */
+function asDefault(value: unknown): unknown {
+  if (Array.isArray(value)) return sql.raw(literal(arrayOf(value)))
+  return typeof value === 'object' ? sql.raw(literal(JSON.stringify(value))) : value
 }
 
 /** Schema of the field in answers. */

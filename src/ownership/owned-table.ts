@@ -96,11 +96,18 @@ export function reveal(table: object): Revealed {
   return found
 }
 
-/** Whether a row of the table may not be deleted as long as rows of another one refer to it. */
-export const refersWithRestrict = (table: RevealedTable): boolean =>
-  [...revealed.values()]
-    .flatMap(({ ownership }) => Object.values(ownership.declared))
-    .some(({ reference }) => reference?.onDelete === 'restrict' && reference.table() === table)
+/** Whether rows of other tables may keep a row of this one, or one that goes with it, from being deleted. */
+export function isNeeded(table: object, seen = new Set<object>()): boolean {
+  if (seen.has(table)) return false
+  seen.add(table)
+  return [...revealed].some(([other, { ownership }]) =>
+    Object.values(ownership.declared).some(
+      ({ reference }) =>
+        reference?.table() === table &&
+        (reference.onDelete === 'restrict' || (reference.onDelete === 'cascade' && isNeeded(other, seen))),
+    ),
+  )
+}
 
 /** Searched columns of owned tables, by table. */
 export const searchedColumns = (tables: readonly object[]): Map<string, string[]> =>
@@ -180,7 +187,7 @@ export function ownedTable<
   )
   const isShared = [readers, changers].filter((who) => typeof who === 'string')
   const table = makeTable(name, declared, { sort, filter, unique, readers: isShared })
-  const fault = faultOf(table, declared, { sort, search, filter, readers: isShared })
+  const fault = faultOf(table, declared, one, { sort, search, filter, readers: isShared })
   if (fault !== undefined) throw new TypeError(`${name}: ${fault}`)
   const notFound =
     others.notFound ?? define(404, `${one}_not_found`, `${capitalized(inWords(one))} not found`)
@@ -215,9 +222,11 @@ const isSearchable = (column: PgColumn) => isText(column) || column.dataType ===
 function faultOf(
   table: PgTable,
   declared: Readonly<Record<string, Field>>,
+  one: string,
   listing: Record<'sort' | 'search' | 'filter' | 'readers', readonly string[]>,
 ): string | undefined {
   const columns: Record<string, PgColumn> = getTableColumns(table)
+  if (one === getTableName(table)) return `one row can't be called ${one} as well: give { one: '…' }`
   const filledIn = Object.values(columns).find(isFilledIn)
   if (filledIn) return `${filledIn.name} is written by the database, and so is no field of an owner's`
   const unsearchable = listing.search.find((field) => !isSearchable(columns[field]!))
@@ -229,6 +238,10 @@ function faultOf(
     return `lists can't be filtered by ${unfiltered}: it is a list, JSON, or too long for an index`
   const reserved = listing.filter.find((field) => OF_LISTS.has(field))
   if (reserved !== undefined) return `a filter can't be named ${reserved}, which every list has`
+  const full = Object.entries(declared).find(
+    ([, { reference, isNullable }]) => reference?.onDelete === 'set null' && !isNullable,
+  )
+  if (full) return `${full[0]} can't be set to null: optional(reference(…))`
   const stranger = listing.readers.find((field) => declared[field]?.reference?.table() !== users)
   return stranger === undefined ? undefined : `${stranger} names no user: reference(() => users)`
 }

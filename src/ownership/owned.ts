@@ -1,6 +1,6 @@
 import { type SQL, getTableName, sql } from 'drizzle-orm'
 import { NotEnoughPermissions, PreconditionFailed } from '../contract/errors.ts'
-import type { Database } from '../database/connect.ts'
+import { type Database, isTransaction } from '../database/connect.ts'
 import { type Runs, type Statement, statement } from '../database/statement.ts'
 import {
   type Asker,
@@ -36,7 +36,7 @@ export interface OwnedRows<Row, Fields, Sort extends string> {
   /** The table's name. */
   readonly table: string
   /** A page, newest first where not asked for otherwise, with the number of all rows that the asker may see. */
-  page(asker: Asker, request: PageRequest<Sort>, isWanted?: () => boolean): Promise<PageOf<Row>>
+  page(asker: Asker, request: PageRequest<Sort>, isWanted?: () => boolean, runs?: Runs): Promise<PageOf<Row>>
   /** All rows that the asker may read, or those of a condition. */
   select(asker: Asker, part?: Condition<Row, object>, given?: object, runs?: Runs): Selection<Row, Sort>
   get(asker: Asker, id: string, runs?: Runs): Promise<Versioned<Row>>
@@ -90,7 +90,7 @@ export function ownedRows<Row, Fields extends object, Sort extends string>(
   const createAll = rowsCreation(db, table, creation)
   const changesIn = bodyValues(inputsOfChange(table, fields))
   const readRow = rowReader(table)
-  const refusals = refusalsOf(db, table, fields)
+  const refusals = refusalsOf(table, fields)
 
   async function get({ id: asker, is_superuser: superuser }: Asker, id: string, runs: Runs = db) {
     const [found] = await runs.run(getRow, { id, asker, superuser })
@@ -108,7 +108,7 @@ export function ownedRows<Row, Fields extends object, Sort extends string>(
   /** Runs a write of one row, which says whether the asker may, and gives the row if it was written. */
   async function write(
     statement: Statement<Target, Found>,
-    { asker, id, versions, runs = db }: Write,
+    { asker, id, versions, runs }: Write,
     changes: Record<string, unknown> = {},
   ) {
     const target: Target = {
@@ -122,32 +122,39 @@ export function ownedRows<Row, Fields extends object, Sort extends string>(
     const isAllowed = takeLast(found, IS_ALLOWED)
     if (found[VERSION] !== null) return versioned(found)
     if (!isAllowed) throw new NotEnoughPermissions()
-    if (versions === undefined) throw new notFound()
-    // Another version, unless the row is gone meanwhile.
+    // Another version, unless the row is gone meanwhile, or is no longer shared.
     await get(asker, id, runs)
-    throw new PreconditionFailed()
+    throw versions === undefined ? new NotEnoughPermissions() : new PreconditionFailed()
   }
+
+  /** A statement that fails within a transaction is taken back alone, so that the transaction can go on. */
+  const within = <T>(runs: Runs, write: (runs: Runs) => Promise<T>): Promise<T> =>
+    isTransaction(runs) ? runs.transaction(write) : write(runs)
 
   return {
     table: getTableName(table),
-    page: (asker, request, isWanted) => select(asker).page(request, isWanted),
+    page: (asker, request, isWanted, runs) => select(asker, undefined, {}, runs).page(request, isWanted),
     select,
-    get: (asker, id, runs) => refusals.ofRead(id, get(asker, id, runs), notFound),
-    async create(asker, body, key, runs) {
+    get: (asker, id, runs = db) => refusals.ofRead(runs, id, get(asker, id, runs), notFound),
+    async create(asker, body, key, runs = db) {
       refusals.refuseTooDeep(body)
-      return (await refusals.ofCreation(body, create(asker, body, key, runs))) as Versioned<Row>
+      const created = within(runs, (inner) => create(asker, body, key, inner))
+      return (await refusals.ofCreation(runs, body, created)) as Versioned<Row>
     },
-    async createAll(asker, bodies, key, runs) {
+    async createAll(asker, bodies, key, runs = db) {
       for (const body of bodies) refusals.refuseTooDeep(body)
-      return (await refusals.ofCreations(createAll(asker, bodies, key, runs))) as Row[]
+      const created = within(runs, (inner) => createAll(asker, bodies, key, inner))
+      return (await refusals.ofCreations(runs, created)) as Row[]
     },
-    async update(asker, id, body, versions, runs) {
+    async update(asker, id, body, versions, runs = db) {
       refusals.refuseTooDeep(body)
-      const written = write(updateRow, { asker, id, versions, runs }, changesIn(body))
-      return refusals.ofChange(id, body, written, notFound)
+      const changes = changesIn(body)
+      const written = within(runs, (inner) => write(updateRow, { asker, id, versions, runs: inner }, changes))
+      return refusals.ofChange(runs, id, body, written, notFound)
     },
-    async delete(asker, id, versions, runs) {
-      await refusals.ofDeletion(id, write(deleteRow, { asker, id, versions, runs }), notFound)
+    async delete(asker, id, versions, runs = db) {
+      const deleted = within(runs, (inner) => write(deleteRow, { asker, id, versions, runs: inner }))
+      await refusals.ofDeletion(runs, id, deleted, notFound)
     },
   }
 }
@@ -157,7 +164,7 @@ interface Write {
   readonly asker: Asker
   readonly id: string
   readonly versions: readonly string[] | undefined
-  readonly runs: Runs | undefined
+  readonly runs: Runs
 }
 
 /** The same as parameters of the statement. */

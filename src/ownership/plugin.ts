@@ -69,12 +69,13 @@ export const ownership = plugin(
       const toMatch = (id: string) => app.conditions.toMatch(this, { table: rows.table, id })
       const keyOf = async () => {
         const key = idempotencyKey(this)
-        if (key !== undefined) await this.limit('idempotency_keys', asker.id)
+        // Counted on another connection, of which the embedded database has none beside a transaction.
+        if (key !== undefined && !transaction) await this.limit('idempotency_keys', asker.id)
         return key
       }
       const all = () => rows.select(asker, undefined, {}, transaction)
       return {
-        page: (request) => rows.page(asker, request, () => !this.ended),
+        page: (request) => rows.page(asker, request, () => !this.ended, transaction),
         get: (id) => answer(rows.get(asker, id, transaction)),
         create: async (body) => answer(rows.create(asker, body, await keyOf(), transaction)),
         createAll: async (bodies) => rows.createAll(asker, bodies, await keyOf(), transaction),

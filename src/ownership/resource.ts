@@ -26,13 +26,7 @@ import { answered, sent } from './fields.ts'
 import { filterQuery } from './list/filters.ts'
 import type { PageOf } from './list/page.ts'
 import { article, capitalized, inWords, pascalCase } from './names.ts'
-import {
-  type OwnedTable,
-  type Ownership,
-  type RevealedTable,
-  refersWithRestrict,
-  reveal,
-} from './owned-table.ts'
+import { type OwnedTable, type Ownership, type RevealedTable, isNeeded, reveal } from './owned-table.ts'
 
 /**
  * The routes of an owned table, from its declaration: a list, creation of one and of many, reading, changing and deleting,
@@ -63,13 +57,17 @@ interface Schemas<Row extends object, Body extends object> {
 }
 
 /** A function that adds the routes to the signed-in scope, and what it adds. */
-export interface DeclaredResource<Row extends object = object, Body extends object = object> {
+export interface DeclaredResource<
+  Row extends object = object,
+  Body extends object = object,
+  Sort extends string = string,
+> {
   (app: SignedInApp): void
   readonly table: object
   readonly tag: { readonly name: string; readonly description: string }
   readonly schemas: Schemas<Row, Body>
   /** Contracts, for operations written by hand: `operation({ ...noteRoutes.operations.update, summary: '…' })`. */
-  readonly operations: ReturnType<typeof operationsOf<Row, Body>>
+  readonly operations: ReturnType<typeof operationsOf<Row, Body, Sort>>
 }
 
 const MOST_CREATED = 1_000
@@ -79,11 +77,11 @@ const BATCH_BYTES = 1024 * 1024
 export function resource<Row extends object, Body extends object, Sort extends string, Filter extends string>(
   owned: OwnedTable<Row, Body, Sort, Filter>,
   { description, without = [], under = [] }: ResourceOptions<Filter>,
-): DeclaredResource<Row, Body> {
+): DeclaredResource<Row, Body, Sort> {
   const { table, ownership } = reveal(owned)
   const name = getTableName(table)
   const schemas = schemasOf<Row, Body>(name, ownership)
-  const operations = operationsOf(table, ownership, schemas)
+  const operations = operationsOf<Row, Body, Sort>(table, ownership, schemas)
   const stray = under.find(
     (field) => !ownership.filter.includes(field) || !ownership.declared[field]?.reference,
   )
@@ -94,7 +92,7 @@ export function resource<Row extends object, Body extends object, Sort extends s
     const has = (action: Action) => !without.includes(action)
     const path = `/${pathOf(name)}/`
     const rows = (request: SignedIn) => request.owned<object, object, string, string>(owned)
-    const contracts: ReturnType<typeof operationsOf<object, object>> = operations
+    const contracts: ReturnType<typeof operationsOf<object, object, string>> = operations
     const { list, create, createMany, read, update, delete: remove } = contracts
 
     if (has('list')) app.get(path, { schema: list }, (request) => rows(request).page(request.query))
@@ -110,7 +108,7 @@ export function resource<Row extends object, Body extends object, Sort extends s
         rows(request).update(request.params.id, request.body),
       )
     if (has('delete')) {
-      const errors = refersWithRestrict(table) ? [...remove.errors, StillReferenced] : remove.errors
+      const errors = isNeeded(owned) ? [...remove.errors, StillReferenced] : remove.errors
       app.delete(`${path}:id`, { schema: { ...remove, errors } }, async (request) => {
         await rows(request).delete(request.params.id)
         return { message: deleted(ownership) }
@@ -169,7 +167,7 @@ function schemasOf<Row extends object, Body extends object>(
   return { Public, Page, Create, Update, CreateMany, Created }
 }
 
-function operationsOf<Row extends object, Body extends object>(
+function operationsOf<Row extends object, Body extends object, Sort extends string>(
   table: RevealedTable,
   ownership: Ownership,
   schemas: Schemas<Row, Body>,
@@ -189,7 +187,7 @@ function operationsOf<Row extends object, Body extends object>(
       description: `One's own ${plural}${isShared ? ' and those shared with one' : ''}, newest first where not asked for otherwise. Superusers see everybody's.`,
       querystring: listQuery(
         search.length > 0 ? inAList(search) : undefined,
-        ['created_at', ...sort],
+        ['created_at', ...sort] as Sort[],
         filterQuery(table, ownership),
       ),
       response: { 200: schemas.Page },

@@ -8,7 +8,7 @@ interface Report {
   readonly complete: boolean
   readonly seed: number
   readonly running_time: number
-  readonly operations: { readonly total: number; readonly tested: number; readonly skipped: number }
+  readonly operations: Readonly<Record<'total' | 'selected' | 'tested' | 'skipped', number>>
   readonly phases: Readonly<Record<string, { readonly status: string }>>
   readonly test_cases: { readonly unique_failures: number; readonly errored: number }
 }
@@ -26,8 +26,13 @@ interface Sent {
 
 const read = (file: string) => JSON.parse(readFileSync(file, 'utf8')) as unknown
 
-/** Says what a run was. @returns the operations that were tried, and why that is not enough, where it is not. */
-export function tell(role: string, reportFile: string, figuresFile: string) {
+/**
+ * Says what a run was.
+ *
+ * @param isPart whether operations were chosen by an option
+ * @returns the operations that were tried, and why that is not enough, where it is not
+ */
+export function tell(role: string, reportFile: string, figuresFile: string, isPart: boolean) {
   const report = read(reportFile) as Report
   const { checks, operations } = read(figuresFile) as Figures
   const all = Object.entries(operations)
@@ -39,7 +44,10 @@ export function tell(role: string, reportFile: string, figuresFile: string) {
   )
   console.log(`  with input: ${spread(withInput)}`)
   console.log(`  without, so that few can differ: ${spread(others)}`)
-  return { operations: report.operations.tested, wrong: [...gaps(report), ...withInput.flatMap(tooFew)] }
+  return {
+    operations: report.operations.tested,
+    wrong: [...gaps(report, isPart), ...withInput.flatMap(tooFew)],
+  }
 }
 
 type Named = [name: string, sent: Sent]
@@ -58,11 +66,12 @@ function spread(some: Named[]): string {
 const tooFew = ([name, { sent }]: Named) =>
   sent < FEWEST ? [`${name} was sent ${sent} examples of ${FEWEST}`] : []
 
-function gaps({ complete, operations, phases, test_cases }: Report): string[] {
+function gaps({ complete, operations, phases, test_cases }: Report, isPart: boolean): string[] {
+  const wanted = isPart ? operations.selected : operations.total
   const undone = Object.entries(phases).filter(([, { status }]) => status !== 'success')
   return [
     ...(complete ? [] : ['the run was broken off']),
-    ...(operations.tested < operations.total || operations.skipped > 0 ? ['operations were left out'] : []),
+    ...(operations.tested < wanted || operations.skipped > 0 ? ['operations were left out'] : []),
     ...undone.map(([name, { status }]) => `the phase ${name}: ${status}`),
     ...(test_cases.errored > 0 ? [`${test_cases.errored} examples could not be tried`] : []),
     ...(test_cases.unique_failures > 0 ? [`${test_cases.unique_failures} failures`] : []),

@@ -10,11 +10,11 @@ export function filledIn(document: Document, { requestBody }: Operation): Json {
 
   const fieldsOf = (properties: Record<string, Json>): Json =>
     Object.fromEntries(Object.entries(properties).map(([name, schema]) => [name, valueOf(schema, isForm)]))
-  /** A list has one element, as in the example of its kind. */
-  const filled = (schema: Json): unknown =>
-    schema.type === 'array'
-      ? [fieldsOf(resolved(document, schema.items as Json).properties as Record<string, Json>)]
-      : valueOf(schema, isForm)
+  /** A list of objects has one, as in the example of its kind. */
+  const filled = (schema: Json): unknown => {
+    const { properties: own } = resolved(document, (schema.items ?? {}) as Json)
+    return own ? [fieldsOf(own as Record<string, Json>)] : valueOf(schema, isForm)
+  }
   return (
     example ??
     Object.fromEntries(
@@ -24,5 +24,24 @@ export function filledIn(document: Document, { requestBody }: Operation): Json {
 }
 
 /** Fields of forms without an example are left empty. */
-const valueOf = ({ examples, default: fallback, type }: Json, isForm: boolean) =>
-  (examples as unknown[] | undefined)?.[0] ?? fallback ?? (isForm ? '' : type === 'boolean' ? true : 'string')
+function valueOf(
+  { examples, default: fallback, enum: values, items, type, ...others }: Json,
+  isForm: boolean,
+): unknown {
+  const [example = fallback ?? (values as unknown[] | undefined)?.[0]] = (examples ?? []) as unknown[]
+  if (example !== undefined) return example
+  if (isForm) return ''
+  if (items !== undefined) return [valueOf(items as Json, isForm)]
+  return (
+    VALUES[String([type].flat()[0])] ??
+    FORMATS[String(others.format)] ??
+    'string'.slice(0, others.maxLength as number | undefined)
+  )
+}
+
+const VALUES: Json = { boolean: true, integer: 0, number: 0, undefined: {} }
+const FORMATS: Json = {
+  uuid: '3fa85f64-5717-4562-b3fc-2c963f66afa6',
+  'date-time': '2026-11-23T10:15:00.000Z',
+  date: '2026-11-23',
+}

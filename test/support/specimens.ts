@@ -137,11 +137,8 @@ export const fallbacks = ownedTable('fallbacks', {
   url_or_null: optional(url({ default: DEFAULTS.url })),
 })
 
-const Circle = Type.Object({ kind: Type.Literal('circle'), radius: Type.Integer() })
-const Square = Type.Object({ kind: Type.Literal('square'), side: Type.Integer() })
-
 /** Lists of every kind, and JSON of every shape. */
-export const collections = ownedTable('collections', {
+export const assortments = ownedTable('assortments', {
   texts: optional(list(text(20))),
   ints: optional(list(int({ min: -10, max: 1000 }))),
   decimals: optional(list(decimal(12, 4))),
@@ -153,7 +150,6 @@ export const collections = ownedTable('collections', {
   emails: optional(list(email())),
   urls: optional(list(url())),
   shapes: optional(list(json(Shape))),
-  either: optional(json(Type.Union([Circle, Square]))),
   counts: optional(json(Type.Record(Type.String(), Type.Integer()))),
   anything: optional(json(Type.Unknown())),
   words: optional(json(Type.String())),
@@ -161,42 +157,42 @@ export const collections = ownedTable('collections', {
 })
 
 /** A specimen can't be deleted as long as it is lent. */
-export const loans = ownedTable('loans', {
+export const borrowings = ownedTable('borrowings', {
   specimen_id: reference(() => specimens, { onDelete: 'restrict' }),
 })
 
-/** Shared with its members, to be read. */
-export const projects = ownedTable(
-  'projects',
+/** Shared with its companions, to be read. */
+export const expeditions = ownedTable(
+  'expeditions',
   { title: text(100) },
   {
     sort: ['title'],
-    readers: (project, asker) =>
-      sql`exists (select from members where members.project_id = ${project.id} and members.user_id = ${asker})`,
+    readers: (expedition, asker) =>
+      sql`exists (select from companions where companions.expedition_id = ${expedition.id} and companions.user_id = ${asker})`,
   },
 )
 
-export const members = ownedTable('members', {
-  project_id: reference(() => projects),
+export const companions = ownedTable('companions', {
+  expedition_id: reference(() => expeditions),
   user_id: reference(() => users),
 })
 
 /** Shared with its assignee, who may say that it is done. */
-export const tasks = ownedTable(
-  'tasks',
+export const chores = ownedTable(
+  'chores',
   {
     title: text(100, { min: 1 }),
     done: flag({ default: false }),
-    project_id: optional(reference(() => projects)),
-    parent_id: optional(reference((): object => tasks, { onDelete: 'restrict' })),
-    blocker_id: optional(reference((): object => tasks, { onDelete: 'set null' })),
+    expedition_id: optional(reference(() => expeditions)),
+    parent_id: optional(reference((): object => chores, { onDelete: 'restrict' })),
+    blocker_id: optional(reference((): object => chores, { onDelete: 'set null' })),
     assignee_id: optional(reference(() => users, { onDelete: 'set null' })),
     code: optional(text(20)),
   },
   {
     sort: ['title'],
     search: ['title'],
-    filter: ['project_id', 'done', 'assignee_id'],
+    filter: ['expedition_id', 'done', 'assignee_id'],
     changers: 'assignee_id',
     changeable: ['done'],
     unique: ['code'],
@@ -204,8 +200,8 @@ export const tasks = ownedTable(
 )
 
 /** Shared with its recipient, to be read. */
-export const letters = ownedTable(
-  'letters',
+export const telegrams = ownedTable(
+  'telegrams',
   { text: text(100), recipient_id: optional(reference(() => users, { onDelete: 'set null' })) },
   { sort: ['text'], filter: ['text'], readers: 'recipient_id' },
 )
@@ -215,15 +211,25 @@ export const specimenRoutes = [
   resource(drawers, { description }),
   resource(specimens, { description, under: ['drawer_id'] }),
   resource(fallbacks, { description }),
-  resource(collections, { description }),
-  resource(loans, { description }),
-  resource(projects, { description }),
-  resource(members, { description }),
-  resource(tasks, { description, under: ['project_id'] }),
-  resource(letters, { description }),
+  resource(assortments, { description }),
+  resource(borrowings, { description }),
+  resource(expeditions, { description }),
+  resource(companions, { description }),
+  resource(chores, { description, under: ['expedition_id'] }),
+  resource(telegrams, { description }),
 ]
 
-export const tables = { drawers, specimens, fallbacks, collections, loans, projects, members, tasks, letters }
+export const tables = {
+  drawers,
+  specimens,
+  fallbacks,
+  assortments,
+  borrowings,
+  expeditions,
+  companions,
+  chores,
+  telegrams,
+}
 
 /** The service with these resources, on a database of its own. */
 export async function startWithSpecimens(

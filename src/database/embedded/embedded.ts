@@ -5,7 +5,7 @@ import { migrate } from 'drizzle-orm/pglite/migrator'
 import type { Connection, Database } from '../connect.ts'
 import { namingMigrations } from '../migrate/failed-migration.ts'
 import { lockFolder } from './folder-lock.ts'
-import { type Statement, failed } from '../statement.ts'
+import { type Statement, failed, readTime } from '../statement.ts'
 import { migrations } from '../migrate/migrations.ts'
 import { keepPrivate } from './private-folder.ts'
 
@@ -52,8 +52,15 @@ export async function createPglite(options: PGliteOptions = {}): Promise<PGlite>
     import('@electric-sql/pglite/contrib/pg_trgm'),
   ])
   const startParams = [...PGlite.defaultStartParams, ...SETTINGS.flatMap((setting) => ['-c', setting])]
-  return PGlite.create({ ...options, extensions: { pg_trgm }, startParams })
+  return PGlite.create({
+    ...options,
+    extensions: { pg_trgm },
+    startParams,
+    parsers: { [TIMESTAMPTZ]: readTime },
+  })
 }
+
+const TIMESTAMPTZ = 1184
 
 const SETTINGS = [
   // The default of 128 MB is written at each start: 150 ms and 130 MB of memory.
@@ -75,7 +82,7 @@ export function overPglite(client: PGlite, afterClose: () => void = () => undefi
   }
 }
 
-function databaseOver(client: PGlite | Transaction): Database {
+function databaseOver(client: PGlite | Transaction, depth = 1): Database {
   async function run<Values extends object, Row extends object>(
     { text, bind }: Statement<Values, Row>,
     values: Values,
@@ -89,23 +96,29 @@ function databaseOver(client: PGlite | Transaction): Database {
   }
   const database = drizzle(client as PGlite)
   return Object.assign(database, {
+    ...(!('transaction' in client) && { isTransaction: true as const }),
     run,
     transaction: <T>(work: (transaction: Database) => Promise<T>) =>
       'transaction' in client
         ? client.transaction((transaction) => work(databaseOver(transaction)))
-        : savepoint(client, work),
+        : savepoint(client, depth, work),
   })
 }
 
 /** A transaction within one. */
-async function savepoint<T>(client: Transaction, work: (transaction: Database) => Promise<T>): Promise<T> {
-  await client.exec('savepoint nested')
+async function savepoint<T>(
+  client: Transaction,
+  depth: number,
+  work: (transaction: Database) => Promise<T>,
+): Promise<T> {
+  const name = `nested_${depth}`
+  await client.exec(`savepoint ${name}`)
   try {
-    const result = await work(databaseOver(client))
-    await client.exec('release savepoint nested')
+    const result = await work(databaseOver(client, depth + 1))
+    await client.exec(`release savepoint ${name}`)
     return result
   } catch (error) {
-    await client.exec('rollback to savepoint nested')
+    await client.exec(`rollback to savepoint ${name}`)
     throw error
   }
 }

@@ -30,13 +30,15 @@ export function removal(db: Database, resources: readonly object[]): Removal {
 
   async function ofUser(id: string, signal: AbortSignal) {
     const failures: unknown[] = []
-    for (const { column, onDelete } of references) {
+    for (const { column, onDelete, needing } of references) {
       const isOfUser = sql`${column} = ${id}`
       const batch =
         onDelete === 'cascade'
           ? deletion(db, column.table, isOfUser)
           : changing(db, column.table, isOfUser, (rows) => setNull(column, rows))
       try {
+        for (const other of needing)
+          if (!(await inBatches(releasing(db, other, column, isOfUser), signal))) return false
         if (!(await inBatches(batch, signal))) return false
       } catch (error) {
         // Rows of tables that refer to each other can't go in batches: they go with the user, in one statement.
@@ -75,6 +77,8 @@ interface Reference {
   readonly column: PgColumn & { table: PgTable }
   /** Whether rows are deleted with their user, or stay without one. */
   readonly onDelete: 'cascade' | 'set null'
+  /** Columns of any table that need those rows (`on delete restrict`). */
+  readonly needing: readonly Reference['column'][]
 }
 
 /**
@@ -82,10 +86,18 @@ interface Reference {
  * before those that they refer to.
  */
 function referencesToUsers(all: readonly unknown[]): Reference[] {
-  const references = referringFirst(all.filter((table) => is(table, PgTable)))
+  const known = all.filter((table) => is(table, PgTable))
+  const needing = ({ table }: ForeignKey) =>
+    known
+      .flatMap((other) => getTableConfig(other).foreignKeys)
+      .filter((key) => key.onDelete === 'restrict' && key.reference().foreignTable === table)
+      .flatMap((key) => key.reference().columns)
+  const references = referringFirst(known)
     .flatMap((table) => getTableConfig(table).foreignKeys)
     .filter((key) => getTableName(key.reference().foreignTable) === getTableName(users))
-    .flatMap((key) => key.reference().columns.map((column) => ({ column, onDelete: actionOf(key) })))
+    .flatMap((key) =>
+      key.reference().columns.map((column) => ({ column, onDelete: actionOf(key), needing: needing(key) })),
+    )
   return references.toSorted(
     (a, b) => Number(b.column.table === tables.emails) - Number(a.column.table === tables.emails),
   )
@@ -115,6 +127,17 @@ function actionOf(key: ForeignKey): Reference['onDelete'] {
   throw new TypeError(
     `${key.getName()}: what refers to users needs onDelete 'cascade', or 'set null' where it may be null`,
   )
+}
+
+/**
+ * Rows that need rows of a user who is removed lose their reference, or go as well: nobody keeps somebody else's account
+ * from being deleted.
+ */
+function releasing(db: Database, other: Reference['column'], { table }: Reference['column'], isOfUser: SQL) {
+  const needs = sql`${other} in (select id from ${table} where ${isOfUser})`
+  return other.notNull
+    ? deletion(db, other.table, needs)
+    : changing(db, other.table, needs, (rows) => setNull(other, rows))
 }
 
 const setNull = ({ table, name }: Reference['column'], rows: SQL) =>

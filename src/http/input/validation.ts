@@ -68,11 +68,10 @@ export const validation = plugin(
       const isHeaders = httpPart === 'headers'
       const used = isHeaders ? inLowerCase(schema as TObject) : schema
       const read = reader(used as TObject, httpPart)
-      const emails = emailsOf(used as TObject)
+      const readEmails = emailsOf(used)
       const validate = compile({ schema: used })
       return (input: unknown) => {
-        const data = read(input)
-        readEmails(data, emails)
+        const data = readEmails ? readEmails(read(input)) : read(input)
         const faults = validate(data) ? [] : (validate.errors ?? [])
         if (faults.length > 0 || !isFlatAndStorable(data)) {
           const all = [...faults, ...textFaults(data, new Set(faults.map((fault) => fault.instancePath)))]
@@ -91,21 +90,32 @@ interface FormatTaker {
   addFormat(name: string, format: RegExp | ((text: string) => boolean)): unknown
 }
 
-/** Names of the fields with format email. */
-function emailsOf(schema: TObject): string[] {
-  const named = typeof schema.$ref === 'string' ? components.get(schema.$ref.replace(/#$/, '')) : schema
-  const properties = (named as Partial<TObject> | undefined)?.properties ?? {}
-  return Object.entries(properties).flatMap(([name, { format }]) => (format === 'email' ? [name] : []))
-}
+/** Brings the addresses within a value into the form in which they are stored. */
+type ReadEmails = (value: unknown) => unknown
 
-function readEmails(data: unknown, names: readonly string[]): void {
-  if (names.length === 0 || typeof data !== 'object' || data === null) return
-  const values = data as Record<string, unknown>
-  for (const name of names) {
-    const text = Object.hasOwn(values, name) ? values[name] : undefined
-    if (typeof text === 'string') values[name] = readEmail(text)
+/** @returns undefined where the schema has none */
+function emailsOf(schema: TSchema): ReadEmails | undefined {
+  const named = componentOf(schema)
+  if (named.format === 'email') return (value) => (typeof value === 'string' ? readEmail(value) : value)
+  if (named.items !== undefined) {
+    const read = emailsOf(named.items as TSchema)
+    return read && ((value) => (Array.isArray(value) ? value.map(read) : value))
+  }
+  const fields = Object.entries((named as Partial<TObject>).properties ?? {}).flatMap(([name, property]) => {
+    const read = emailsOf(property)
+    return read ? [{ name, read }] : []
+  })
+  if (fields.length === 0) return undefined
+  return (value) => {
+    if (typeof value !== 'object' || value === null) return value
+    const values = value as Record<string, unknown>
+    for (const { name, read } of fields) if (Object.hasOwn(values, name)) values[name] = read(values[name])
+    return values
   }
 }
+
+const componentOf = (schema: TSchema): TSchema =>
+  (typeof schema.$ref === 'string' ? components.get(schema.$ref.replace(/#$/, '')) : schema) ?? schema
 
 /** Makes the value that is validated from a part of a request. */
 function reader(schema: TObject, part: string | undefined): (input: unknown) => unknown {

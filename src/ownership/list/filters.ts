@@ -1,7 +1,8 @@
 import { type TSchema, Type } from '@sinclair/typebox'
 import { type SQL, and, sql } from 'drizzle-orm'
 import type { PgColumn } from 'drizzle-orm/pg-core'
-import { driverValueOf, typeOf } from '../../database/columns.ts'
+import { InvalidInput } from '../../contract/errors.ts'
+import { arrayOf, driverValueOf, typeOf } from '../../database/columns.ts'
 import type { Field } from '../fields.ts'
 import type { Ownership, RevealedTable } from '../owned-table.ts'
 
@@ -81,7 +82,13 @@ function filtersOfField(field: string, column: PgColumn, declared: Field): Filte
   const { examples: _examples, description: _description, default: _default, ...value } = declared.schema
   const given = (name: string) => sql`${sql.placeholder(parameterOf(name))}::text`
   const unless = (name: string, condition: SQL) => sql`(${given(name)} is null or ${condition})`
-  const written = (one: unknown) => String(driverValueOf(column, one))
+  /** @throws InvalidInput for a time that PostgreSQL does not take */
+  const written = (name: string) => (one: unknown) => {
+    const value = String(driverValueOf(column, one))
+    if (column.dataType === 'date' && value === '')
+      throw new InvalidInput(['query', name], 'Input should be a valid datetime', 'datetime_parsing')
+    return value
+  }
 
   const values: Filter = {
     name: field,
@@ -91,7 +98,7 @@ function filtersOfField(field: string, column: PgColumn, declared: Field): Filte
       description: `Only rows with this \`${field}\`, or with one of several.`,
     }),
     condition: unless(field, sql`${column} = any(${given(field)}::${typeOf(column)}[])`),
-    encode: (all) => arrayOf([all].flat().map(written)),
+    encode: (all) => arrayOf([...new Set([all].flat().map(written(field)))].toSorted()),
   }
   const ranges = Object.entries(RANGES).map(([operator, { sign, words }]): Filter => {
     const name = `${field}[${operator}]`
@@ -99,7 +106,7 @@ function filtersOfField(field: string, column: PgColumn, declared: Field): Filte
       name,
       schema: { ...(value as TSchema), description: `Only rows whose \`${field}\` is ${words}.` },
       condition: unless(name, sql`${column} ${sql.raw(sign)} ${given(name)}::${typeOf(column)}`),
-      encode: written,
+      encode: written(name),
     }
   })
   const name = `${field}[null]`
@@ -112,10 +119,3 @@ function filtersOfField(field: string, column: PgColumn, declared: Field): Filte
   }
   return [values, ...(declared.filter === 'range' ? ranges : []), ...(declared.isNullable ? [nulls] : [])]
 }
-
-/** An array as PostgreSQL writes it, each value once. */
-const arrayOf = (values: readonly string[]): string =>
-  `{${[...new Set(values)]
-    .toSorted()
-    .map((value) => `"${value.replaceAll(/["\\]/g, String.raw`\$&`)}"`)
-    .join(',')}}`

@@ -19,6 +19,8 @@ export interface ListOf {
   readonly name?: string | undefined
   /** Whether how many rows it has depends on its values, so that each page is planned anew. */
   readonly isPlannedEachTime?: boolean
+  /** Whether `where` is a filter of all rows. */
+  readonly isOfAll?: boolean
 }
 
 /** Name of the column with the number of rows on all pages. No field has a name with a space. */
@@ -45,8 +47,8 @@ const SIZES = [101, 1_001]
 export const sizeFor = (limit: number) => SIZES.find((size) => limit <= size)
 
 /** For people. */
-export const nameOfList = ({ table, where, name }: ListOf) =>
-  [where ? 'some' : 'all', name, getTableName(table)].filter((word) => word !== undefined).join(' ')
+export const nameOfList = ({ table, where, name, isOfAll = where === undefined }: ListOf) =>
+  [isOfAll ? 'all' : 'some', name, getTableName(table)].filter((word) => word !== undefined).join(' ')
 
 /** Another one for each kind of one list. */
 export const nameOf = ({ sort, after, size }: PageKind) => [sort, after, size].join(' ')

@@ -1,6 +1,7 @@
 import { and, getTableColumns } from 'drizzle-orm'
 import { ClientClosedRequest } from '../../contract/errors.ts'
 import type { Database } from '../../database/connect.ts'
+import type { Runs } from '../../database/statement.ts'
 import { isDataException } from '../../database/faults.ts'
 import { Recent, oneAtATime } from '../../database/one-at-a-time.ts'
 import { mayLackKey } from '../../database/sort-key.ts'
@@ -76,6 +77,7 @@ export function preparePages<Row, Sort extends string = 'created_at'>(
       ...others,
       where: and(others.where, filters.condition),
       name: [others.name, 'filtered'].filter((word) => word !== undefined).join(' '),
+      isOfAll: others.where === undefined,
       isPlannedEachTime: true,
     })
   const readRow = rowReader(table)
@@ -83,7 +85,7 @@ export function preparePages<Row, Sort extends string = 'created_at'>(
   function compileList(list: ListOf) {
     const statements = new Map<string, ReturnType<typeof compilePage>>()
     return {
-      find: search.length > 0 ? searcher(db, list, search, bounds) : undefined,
+      find: search.length > 0 ? searcher(list, search, bounds) : undefined,
       pageOfKind(kind: PageKind) {
         const name = nameOf(kind)
         const page = statements.get(name) ?? compilePage(list, kind)
@@ -97,7 +99,7 @@ export function preparePages<Row, Sort extends string = 'created_at'>(
    * @throws InvalidCursor where the cursor is of another list, or forged
    * @throws CursorBesideSkip where both are given; `skip=0` is allowed, as some generated clients always send it
    */
-  async function read(request: PageRequest<Sort>, values: Values): Promise<PageOf<Row>> {
+  async function read(request: PageRequest<Sort>, values: Values, runs: Runs): Promise<PageOf<Row>> {
     const { skip = 0, limit, q = '', sort = '-created_at', cursor } = request as PageRequest
     const filter = filters?.read(request)
     const list = filtered && filter?.key ? filtered : whole
@@ -108,17 +110,17 @@ export function preparePages<Row, Sort extends string = 'created_at'>(
     const given = { ...values, ...filter?.values, skip, limit: limit + 1, ...after }
     const kind = { sort, after: kindOf(after, table, columnOf(sort)) }
     if (q !== '' && list.find) {
-      const found = list.find({ ...kind, values: { ...given, pattern: containing(q) } })
+      const found = list.find(runs, { ...kind, values: { ...given, pattern: containing(q) } })
       return pageUpTo(limit, await refusingForged(after, found), ordered)
     }
     const page = list.pageOfKind({ ...kind, size: skip > 0 ? undefined : sizeFor(given.limit) })
-    const rows = await refusingForged(after, db.run(page, given))
+    const rows = await refusingForged(after, runs.run(page, given))
     const count = Number(rows[0]?.[TOTAL])
     if (rows[0]?.id === null) rows.length = 0 // after the last row: the total alone
     for (const row of rows) readRow(row)
     return pageUpTo(limit, { rows, count, end: undefined }, ordered)
   }
-  return inTurnWhereSlow(read, (request) => Boolean(request.q) || Boolean(filters?.read(request).key))
+  return inTurnWhereSlow(db, read, (request) => Boolean(request.q) || Boolean(filters?.read(request).key))
 }
 
 /** Number of an owner's rows, or of skipped rows, from which on a page takes milliseconds. */
@@ -132,14 +134,15 @@ const WAITING = { most: 32, ms: 1_000 }
  * once would delay everybody else's. So they run one at a time: for each owner, and for lists of everything.
  */
 function inTurnWhereSlow<Row, Sort extends string>(
-  read: (request: PageRequest<Sort>, values: Values) => Promise<PageOf<Row>>,
+  db: Database,
+  read: (request: PageRequest<Sort>, values: Values, runs: Runs) => Promise<PageOf<Row>>,
   isSelective: (request: PageRequest<Sort>) => boolean,
 ) {
   const largeOwners = new Recent<true>()
   const inTurn = oneAtATime(WAITING)
 
-  async function page(request: PageRequest<Sort>, values: Values, owner: string) {
-    const found = await read(request, values)
+  async function page(request: PageRequest<Sort>, values: Values, owner: string, runs: Runs) {
+    const found = await read(request, values, runs)
     if (!isSelective(request)) {
       // A list of everything is not counted where it is larger than that.
       const isCounted = owner !== EVERYBODY || found.count <= ESTIMATED
@@ -151,16 +154,22 @@ function inTurnWhereSlow<Row, Sort extends string>(
 
   /**
    * @param isWanted whether the client still waits, asked when its turn has come
+   * @param runs the database, or a transaction
    * @throws TooManyRequests where too many slow pages wait
    */
-  return (request: PageRequest<Sort>, values: Values = {}, isWanted = () => true): Promise<PageOf<Row>> => {
+  return (
+    request: PageRequest<Sort>,
+    values: Values = {},
+    isWanted = () => true,
+    runs: Runs = db,
+  ): Promise<PageOf<Row>> => {
     const { asker: owner = EVERYBODY } = values as { asker?: string }
     return isSelective(request) || largeOwners.has(owner) || (request.skip ?? 0) > LARGE
       ? inTurn(owner, async () => {
           if (!isWanted()) throw new ClientClosedRequest()
-          return page(request, values, owner)
+          return page(request, values, owner, runs)
         })
-      : page(request, values, owner)
+      : page(request, values, owner, runs)
   }
 }
 

@@ -1,7 +1,6 @@
 import { type SQL, getTableColumns, getTableName, ilike, or, sql } from 'drizzle-orm'
 import type { PgColumn } from 'drizzle-orm/pg-core'
-import type { Database } from '../../database/connect.ts'
-import { type Statement, statement } from '../../database/statement.ts'
+import { type Runs, type Statement, statement } from '../../database/statement.ts'
 import { type Row, commaSeparated, rowReader, selected } from '../columns.ts'
 import {
   type After,
@@ -61,7 +60,7 @@ const LEAST_ROWS = 1_000
 const UNBOUNDED_WIDTH = 500
 
 /** @param search names of the columns that are looked into */
-export function searcher(db: Database, listOf: ListOf, search: readonly string[], bounds = BOUNDS) {
+export function searcher(listOf: ListOf, search: readonly string[], bounds = BOUNDS) {
   const { table } = listOf
   const columns = search.map((name) => getTableColumns(table)[name]!)
   const found = or(...columns.map((column) => ilike(column, value('pattern'))))!
@@ -72,42 +71,52 @@ export function searcher(db: Database, listOf: ListOf, search: readonly string[]
   const mostOf = (width: number) =>
     Math.min(bounds.rows, Math.max(LEAST_ROWS, Math.floor(bounds.bytes / Math.max(1, width, leastWidth))))
 
-  async function run(way: Way, { sort, after, values }: SearchRequest, most: number): Promise<Row[]> {
+  async function run(
+    runs: Runs,
+    way: Way,
+    { sort, after, values }: SearchRequest,
+    most: number,
+  ): Promise<Row[]> {
     const name = `search of ${nameOfList(listOf)} by ${way}: ${sort} ${after}`
     const search =
       statements.get(name) ??
       longStatement(name, ways[way]({ listOf, found, order: orderOf(table, { sort, after }) }))
     statements.set(name, search)
-    const rows = await db.run(search, { ...values, most })
+    const rows = await runs.run(search, { ...values, most })
     for (const row of rows) if (row.id !== null) readRow(row)
     return rows
   }
 
   /** Page and count of all that match, unless there was more to look at than may be. */
-  async function whole(way: 'list' | 'index', request: SearchRequest, most: number) {
-    const rows = await run(way, request, most)
+  async function whole(runs: Runs, way: 'list' | 'index', request: SearchRequest, most: number) {
+    const rows = await run(runs, way, request, most)
     if (rows[0]![IS_CUT]) return undefined
     return { rows: rows[0]!.id === null ? [] : rows, count: Number(rows[0]![TOTAL]), end: undefined }
   }
 
-  async function inOrder(request: SearchRequest, most: number, expected: number): Promise<SearchPage> {
-    const found = await run('order', request, most)
+  async function inOrder(
+    runs: Runs,
+    request: SearchRequest,
+    most: number,
+    expected: number,
+  ): Promise<SearchPage> {
+    const found = await run(runs, 'order', request, most)
     const rows = found.filter((row) => row[IS_MATCH])
     const end = found.find((row) => row[IS_END])
     const atLeast = request.after === 'nothing' ? request.values.skip + rows.length : rows.length
     return { rows, count: Math.max(expected, atLeast), end }
   }
 
-  return async function find(request: SearchRequest): Promise<SearchPage> {
+  return async function find(runs: Runs, request: SearchRequest): Promise<SearchPage> {
     const { listed, matching, byIndex, width } = readPlan(
-      await db.run(estimate, request.values),
+      await runs.run(estimate, request.values),
       getTableName(table),
     )
     const most = mostOf(width)
     return (
-      (byIndex && matching <= most && (await whole('index', request, most))) ||
-      (listed <= most * 2 && (await whole('list', request, most))) ||
-      inOrder(request, Math.max(LEAST_ROWS, Math.ceil(most * SHARE_IN_ORDER)), matching)
+      (byIndex && matching <= most && (await whole(runs, 'index', request, most))) ||
+      (listed <= most * 2 && (await whole(runs, 'list', request, most))) ||
+      inOrder(runs, request, Math.max(LEAST_ROWS, Math.ceil(most * SHARE_IN_ORDER)), matching)
     )
   }
 }

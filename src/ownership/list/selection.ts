@@ -74,14 +74,17 @@ const AGGREGATES = {
 export function selections<Row, Sort extends string>(db: Database, owned: object) {
   const { table, ownership } = reveal(owned)
   const ofAsker = isOwnOrShared(table, ownership, askerParameters.asker)
+  const isShared = ownership.readers !== undefined || ownership.changers !== undefined
+  const hidden = ofDeletedUser(table)
   const filters = filtersOf(table, ownership)
   const compiled = new Map<object, ReturnType<typeof compile>>()
 
   /** Of the asker's rows, and of all for superusers. Pages and numbers are compiled when they are first asked for. */
   function compile(part?: Condition<Row, object>) {
     const lists = {
-      own: { where: and(ofAsker, part?.where), name: part?.name },
-      all: { where: part?.where, hidden: ofDeletedUser(table), name: part?.name },
+      // Nobody asks for their own rows once they are deleted.
+      own: { where: and(ofAsker, part?.where), name: part?.name, ...(isShared && { hidden }) },
+      all: { where: part?.where, name: part?.name, hidden },
     }
     const prepare = (list: (typeof lists)['own' | 'all']) =>
       preparePages<Row, Sort>(db, table, { ...list, search: ownership.search, filters })
@@ -111,7 +114,7 @@ export function selections<Row, Sort extends string>(db: Database, owned: object
     return known
   }
 
-  /** @param runs the database, or a transaction. Pages are read from the database */
+  /** @param runs the database, or a transaction */
   return (
     asker: Asker,
     part?: Condition<Row, object>,
@@ -127,7 +130,7 @@ export function selections<Row, Sort extends string>(db: Database, owned: object
       return found!.number
     }
     return {
-      page: (request, isWanted) => pages[whose](request, values, isWanted),
+      page: (request, isWanted) => pages[whose](request, values, isWanted, runs),
       count: async () => Number(await aggregate('count', 'id')),
       sum: async (field) => (await aggregate('sum', field))!,
       min: (field) => aggregate('min', field),

@@ -23,14 +23,15 @@ export function rowsCreation(db: Database, table: RevealedTable, { fields, most,
   const createOnce = compileCreateManyOnce(table, inputs)
   const readRow = rowReader(table)
 
-  return (asker: Asker, bodies: readonly Body[], key?: string, runs: Runs = db): Promise<Row[]> => {
+  return async (asker: Asker, bodies: readonly Body[], key?: string, runs: Runs = db): Promise<Row[]> => {
+    if (bodies.length === 0) return []
     const rows = jsonOf(bodies.map((body) => elementOf(inputs, body)))
     const values = { rows, asker: asker.id, superuser: asker.is_superuser }
     const once =
       key === undefined
         ? undefined
         : keyValues(
-            table,
+            `${getTableName(table)}/batch`,
             key,
             bodies.map((body) => sentOf(table, fields, body)),
           )

@@ -57,7 +57,8 @@ export function rowCreation(db: Database, table: RevealedTable, { fields, most, 
   /** @param runs the database, or a transaction */
   return (asker: Asker, body: Body, key?: string, runs: Runs = db) => {
     const values = { ...valuesOf(body), asker: asker.id, superuser: asker.is_superuser }
-    const once = key === undefined ? undefined : keyValues(table, key, sentOf(table, fields, body))
+    const once =
+      key === undefined ? undefined : keyValues(getTableName(table), key, sentOf(table, fields, body))
     const add = async (room: Room) => {
       if (!once) {
         const [row] = await runs.run(create, { ...values, ...room })
@@ -81,8 +82,9 @@ export const sentOf = (table: RevealedTable, fields: readonly string[], body: Bo
   })
 
 /** A key as it is stored: hashed, as clients may put anything in it. The same key for another table is another one. */
-export const keyValues = (table: RevealedTable, key: string, body: readonly unknown[]) => ({
-  idempotency_key: hash(`${getTableName(table)} ${key}`),
+/** @param what what the key is of: rows, or batches of them */
+export const keyValues = (what: string, key: string, body: readonly unknown[]) => ({
+  idempotency_key: hash(`${what} ${key}`),
   idempotency_body: hash(jsonOf(body)),
 })
 

@@ -8,10 +8,10 @@ import {
   StillReferenced,
 } from '../../contract/errors.ts'
 import { driverValueOf, nullRow } from '../../database/columns.ts'
-import type { Database } from '../../database/connect.ts'
+import { isTransaction } from '../../database/connect.ts'
 import { type Refusal, refusalOf } from '../../database/faults.ts'
 import type { RevealedTable } from '../owned-table.ts'
-import { statement } from '../../database/statement.ts'
+import { type Runs, type Statement, statement } from '../../database/statement.ts'
 import { idempotencyKeys } from '../../database/tables.ts'
 import { type Body, givenIn, isTooDeep, jsonOf } from './body-values.ts'
 
@@ -19,15 +19,15 @@ import { type Body, givenIn, isTooDeep, jsonOf } from './body-values.ts'
  * Turns what the types and constraints of a table refuse into an error at the field that caused it: 422, or 409 where
  * another row conflicts. A body that the schema let through must not become a 500; an error that no field caused is one.
  */
-export function refusalsOf(db: Database, table: RevealedTable, fields: readonly string[]) {
+export function refusalsOf(table: RevealedTable, fields: readonly string[]) {
   const name = getTableName(table)
   const declared = constraintsOf(table)
   const trials = new Map(fields.map((field) => [field, compileTrial(table, table[field]!)]))
   const ofJson = fields.filter((field) => table[field]!.dataType === 'json')
 
   /** Columns of a constraint or unique index, by its name; none where it is another table's. */
-  const columnsOf = async (constraint: string) =>
-    declared.get(constraint) ?? (await columnsInCatalogue(db, name, constraint))
+  const columnsOf = async (runs: Runs, constraint: string) =>
+    declared.get(constraint) ?? (await columnsInCatalogue(runs, name, constraint))
 
   /** The same error where the bodies stand; one that no field of the table caused is ours. */
   function inData(error: Error | undefined, { code }: Refusal): Error | undefined {
@@ -41,33 +41,33 @@ export function refusalsOf(db: Database, table: RevealedTable, fields: readonly 
   const fieldOf = (column: string) => fields.filter((field) => table[field]!.name === column)
 
   /** The asker was deleted meanwhile: the foreign key of the row's owner, or of the Idempotency-Key's, is violated. */
-  async function isOfAsker({ code, table: refusing, constraint }: Refusal): Promise<boolean> {
+  async function isOfAsker(runs: Runs, { code, table: refusing, constraint }: Refusal): Promise<boolean> {
     if (code !== '23503') return false
     if (refusing === getTableName(idempotencyKeys)) return true
-    const columns = await columnsOf(constraint)
+    const columns = await columnsOf(runs, constraint)
     return columns.length === 1 && columns[0] === table.owner_id.name
   }
 
-  async function toError(refusal: Refusal, body: Body): Promise<Error | undefined> {
+  async function toError(runs: Runs, refusal: Refusal, body: Body): Promise<Error | undefined> {
     const { code, constraint, column } = refusal
     if (code.startsWith('23')) {
-      const among = (code === '23502' ? [column] : await columnsOf(constraint)).flatMap(fieldOf)
+      const among = (code === '23502' ? [column] : await columnsOf(runs, constraint)).flatMap(fieldOf)
       if (code === '23505' || code === '23P01') return new AlreadyExists(...among)
       return invalid(among[0], CONSTRAINTS[code] ?? CONSTRAINTS['23514']!)
     }
-    const field = await culprit(body)
+    const field = await culprit(runs, body)
     return field === undefined && code !== '54000' ? undefined : invalid(field, DATA[code] ?? VALUE)
   }
 
   /** PostgreSQL does not name the column of a value that does not fit, so each value is tried alone. */
-  async function culprit(body: Body): Promise<string | undefined> {
+  async function culprit(runs: Runs, body: Body): Promise<string | undefined> {
     for (const field of fields) {
       const given = givenIn(body, field) ?? null
       if (given === null) continue
       const column = table[field]!
       const written = column.dataType === 'json' ? given : driverValueOf(column, given)
       try {
-        await db.run(trials.get(field)!, { row: jsonOf({ [column.name]: written }) })
+        await tried(runs, trials.get(field)!, jsonOf({ [column.name]: written }))
       } catch (error) {
         if (refusalOf(error)) return field
         throw error
@@ -99,29 +99,31 @@ export function refusalsOf(db: Database, table: RevealedTable, fields: readonly 
 
   return {
     refuseTooDeep,
-    ofRead: <T>(id: string, read: Promise<T>, notFound: ApiErrorKind) =>
-      refusing(read, (refusal) => (isNoId(refusal, id) ? new notFound() : toError(refusal, {}))),
-    ofCreation: <T>(body: Body, write: Promise<T>) =>
+    ofRead: <T>(runs: Runs, id: string, read: Promise<T>, notFound: ApiErrorKind) =>
+      refusing(read, (refusal) => (isNoId(refusal, id) ? new notFound() : toError(runs, refusal, {}))),
+    ofCreation: <T>(runs: Runs, body: Body, write: Promise<T>) =>
       refusing(write, async (refusal) =>
-        (await isOfAsker(refusal)) ? new InvalidCredentials() : toError(refusal, body),
+        (await isOfAsker(runs, refusal)) ? new InvalidCredentials() : toError(runs, refusal, body),
       ),
     /** Which of many bodies it was is not known; its field is. */
-    ofCreations: <T>(write: Promise<T>) =>
+    ofCreations: <T>(runs: Runs, write: Promise<T>) =>
       refusing(write, async (refusal) =>
-        (await isOfAsker(refusal)) ? new InvalidCredentials() : inData(await toError(refusal, {}), refusal),
+        (await isOfAsker(runs, refusal))
+          ? new InvalidCredentials()
+          : inData(await toError(runs, refusal, {}), refusal),
       ),
-    ofChange: <T>(id: string, body: Body, write: Promise<T>, notFound: ApiErrorKind) =>
+    ofChange: <T>(runs: Runs, id: string, body: Body, write: Promise<T>, notFound: ApiErrorKind) =>
       refusing(write, (refusal) => {
         if (isNoId(refusal, id)) return new notFound()
         const isOfOthers = refusal.code === '23001' || (refusal.code === '23503' && refusal.table !== name)
-        return isOfOthers ? new StillReferenced() : toError(refusal, body)
+        return isOfOthers ? new StillReferenced() : toError(runs, refusal, body)
       }),
     /** A foreign key that is violated is one that refers to the row, maybe from its own table. */
-    ofDeletion: (id: string, write: Promise<unknown>, notFound: ApiErrorKind) =>
+    ofDeletion: (runs: Runs, id: string, write: Promise<unknown>, notFound: ApiErrorKind) =>
       refusing(write, (refusal) => {
         if (isNoId(refusal, id)) return new notFound()
         const isReferenced = refusal.code === '23001' || refusal.code === '23503'
-        return isReferenced ? new StillReferenced() : toError(refusal, {})
+        return isReferenced ? new StillReferenced() : toError(runs, refusal, {})
       }),
   }
 }
@@ -185,9 +187,15 @@ const findColumns = statement<{ table: string; constraint: string }, { name: str
     order by array_position(c.conkey, a.attnum), a.attnum`,
 )
 
-async function columnsInCatalogue(db: Database, table: string, constraint: string): Promise<string[]> {
-  const found = await db.run(findColumns, { table, constraint })
+async function columnsInCatalogue(runs: Runs, table: string, constraint: string): Promise<string[]> {
+  const found = await runs.run(findColumns, { table, constraint })
   return found.map(({ name }) => name)
+}
+
+/** Runs a trial, which fails on purpose: within a transaction it is taken back alone. */
+async function tried(runs: Runs, trial: Statement<{ row: string }, object>, row: string): Promise<void> {
+  const run = (inner: Runs) => inner.run(trial, { row })
+  await (isTransaction(runs) ? runs.transaction(run) : run(runs))
 }
 
 /** The table's own column: an index has copies. */

@@ -117,7 +117,7 @@ void test('many rows at once', async (t) => {
     const first = await batch(owner, titled(30), headers)
     const again = await batch(owner, titled(30), headers)
     t.equal(first.status, 200)
-    t.equal(again.text, first.text, 'to the letter')
+    t.equal(again.text, first.text, 'to the telegram')
     t.same(
       titlesIn(again.body),
       titled(30).map(({ title }) => title),

@@ -6,7 +6,7 @@ import { type Given, condition } from '../../../src/ownership/list/selection.ts'
 import { isAnswer, isRefused } from '../../support/answers.ts'
 import { openDoor } from '../../support/door.ts'
 import type { Person } from '../../support/service.ts'
-import { SPECIMEN, created, drawers, specimens, startWithSpecimens, tasks } from '../../support/specimens.ts'
+import { SPECIMEN, created, drawers, specimens, startWithSpecimens, chores } from '../../support/specimens.ts'
 
 const titled = condition(
   drawers,
@@ -25,7 +25,7 @@ const dear = condition(
   'dear',
   (specimen, v: Given<{ from: string }>) => sql`${specimen.decimal} >= ${v.from}::numeric`,
 )
-const undone = condition(tasks, 'undone', (task) => sql`not ${task.done}`)
+const undone = condition(chores, 'undone', (chore) => sql`not ${chore.done}`)
 
 const door = openDoor()
 /** A service with a limit of rows, and people. */
@@ -163,14 +163,14 @@ void test('parts of a table by a condition', async (t) => {
   })
 
   await t.test('a shared row is part of it', async (t) => {
-    await created(service, '/tasks/', other, { title: 'x', assignee_id: owner.id })
-    const { result } = await pass(owner, (request) => request.owned(tasks).where(undone).count())
+    await created(service, '/chores/', other, { title: 'x', assignee_id: owner.id })
+    const { result } = await pass(owner, (request) => request.owned(chores).where(undone).count())
     t.equal(result, 1)
   })
 
   await t.test("another table's condition is a TypeError", async (t) => {
     const { answer } = await pass(owner, async (request) => {
-      t.throws(() => request.owned(tasks).where(flagged as never), TypeError)
+      t.throws(() => request.owned(chores).where(flagged as never), TypeError)
     })
     t.equal(answer.status, 200)
   })

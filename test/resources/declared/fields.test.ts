@@ -263,7 +263,7 @@ void test('declared fields', async (t) => {
     },
   )
 
-  await t.test('a time of the first century stays in it, in small letters too', async (t) => {
+  await t.test('a time of the first century stays in it, in small telegrams too', async (t) => {
     for (const time of ['0001-01-01T00:00:00Z', '0001-01-01t00:00:00z', '0099-12-31t23:59:59.999z'])
       t.equal((await post({ ...whole, time })).body.time?.slice(0, 4), time.slice(0, 4), time)
   })

@@ -92,27 +92,28 @@ void test('references', async (t) => {
   })
 
   await t.test('a user who is there can be referred to, and one who is not is 422', async (t) => {
-    const task = await make('/tasks/', { title: 'x', assignee_id: other.id })
-    t.equal(task.assignee_id, other.id)
+    const chore = await make('/chores/', { title: 'x', assignee_id: other.id })
+    t.equal(chore.assignee_id, other.id)
     const gone = await service.person()
     await rows(sql`update users set deleted_at = now() where id = ${gone.id}`)
     for (const assignee_id of [gone.id, randomUUID()]) {
-      isRefused(t, await call('POST', '/tasks/', { as: owner, body: { title: 'x', assignee_id } }), [
+      isRefused(t, await call('POST', '/chores/', { as: owner, body: { title: 'x', assignee_id } }), [
         'body.assignee_id',
       ])
-      isRefused(t, await call('PUT', `/tasks/${task.id}`, { as: owner, body: { assignee_id } }), [
+      isRefused(t, await call('PUT', `/chores/${chore.id}`, { as: owner, body: { assignee_id } }), [
         'body.assignee_id',
       ])
     }
   })
 
-  await t.test('rows that a project is shared with may refer to it', async (t) => {
+  await t.test('rows that a expedition is shared with may refer to it', async (t) => {
     const reader = await service.person()
-    const project = await make('/projects/', { title: 'Shared' })
-    const refer = () => call('POST', '/tasks/', { as: reader, body: { title: 'x', project_id: project.id } })
-    isRefused(t, await refer(), ['body.project_id'])
-    await make('/members/', { project_id: project.id, user_id: reader.id })
-    t.match((await refer()).body, { project_id: project.id, owner_id: reader.id })
+    const expedition = await make('/expeditions/', { title: 'Shared' })
+    const refer = () =>
+      call('POST', '/chores/', { as: reader, body: { title: 'x', expedition_id: expedition.id } })
+    isRefused(t, await refer(), ['body.expedition_id'])
+    await make('/companions/', { expedition_id: expedition.id, user_id: reader.id })
+    t.match((await refer()).body, { expedition_id: expedition.id, owner_id: reader.id })
   })
 
   await t.test(
@@ -148,41 +149,41 @@ void test('references', async (t) => {
   await t.test('deleting a row makes references null that may be', async (t) => {
     const { id } = await make('/drawers/', { title: 'x' })
     const row = await make('/specimens/', { ...specimen, drawer_id_or_null: id })
-    const task = await make('/tasks/', { title: 'blocker' })
-    const blocked = await make('/tasks/', { title: 'blocked', blocker_id: task.id })
+    const chore = await make('/chores/', { title: 'blocker' })
+    const blocked = await make('/chores/', { title: 'blocked', blocker_id: chore.id })
     t.equal((await call('DELETE', `/drawers/${id}`, { as: owner })).status, 200)
-    t.equal((await call('DELETE', `/tasks/${task.id}`, { as: owner })).status, 200)
+    t.equal((await call('DELETE', `/chores/${chore.id}`, { as: owner })).status, 200)
     t.strictSame(await read(`/specimens/${row.id}`), { ...row, drawer_id_or_null: null })
-    t.strictSame(await read(`/tasks/${blocked.id}`), { ...blocked, blocker_id: null })
+    t.strictSame(await read(`/chores/${blocked.id}`), { ...blocked, blocker_id: null })
   })
 
   await t.test('a row that others need is 409 to delete, until they are gone', async (t) => {
     const row = await make('/specimens/', specimen)
-    const loan = await make('/loans/', { specimen_id: row.id })
+    const borrowing = await make('/borrowings/', { specimen_id: row.id })
     const remove = () => call('DELETE', `/specimens/${row.id}`, { as: owner })
     isAnswer(t, await remove(), 409, STILL_REFERENCED)
     t.strictSame(await read(`/specimens/${row.id}`), row, 'it is still there')
     isAnswer(t, await call('DELETE', `/specimens/${row.id}`, { as: other }), 403, 'Not enough permissions')
-    await call('DELETE', `/loans/${loan.id}`, { as: owner })
+    await call('DELETE', `/borrowings/${borrowing.id}`, { as: owner })
     t.equal((await remove()).status, 200)
 
-    const parent = await make('/tasks/', { title: 'parent' })
-    const child = await make('/tasks/', { title: 'child', parent_id: parent.id })
+    const parent = await make('/chores/', { title: 'parent' })
+    const child = await make('/chores/', { title: 'child', parent_id: parent.id })
     isAnswer(
       t,
-      await call('DELETE', `/tasks/${parent.id}`, { as: owner }),
+      await call('DELETE', `/chores/${parent.id}`, { as: owner }),
       409,
       STILL_REFERENCED,
       'of its own table',
     )
-    await call('PUT', `/tasks/${child.id}`, { as: owner, body: { parent_id: null } })
-    t.equal((await call('DELETE', `/tasks/${parent.id}`, { as: owner })).status, 200)
+    await call('PUT', `/chores/${child.id}`, { as: owner, body: { parent_id: null } })
+    t.equal((await call('DELETE', `/chores/${parent.id}`, { as: owner })).status, 200)
   })
 
   await t.test('a row whose own rows others need is 409 to delete', async (t) => {
     const { id } = await make('/drawers/', { title: 'x' })
     const row = await make('/specimens/', { ...specimen, drawer_id: id })
-    await make('/loans/', { specimen_id: row.id })
+    await make('/borrowings/', { specimen_id: row.id })
     isAnswer(t, await call('DELETE', `/drawers/${id}`, { as: owner }), 409, STILL_REFERENCED)
     t.strictSame(await read(`/specimens/${row.id}`), row)
   })
@@ -192,7 +193,7 @@ void test('references', async (t) => {
       .filter(
         ({ method, path }) =>
           method === 'DELETE' &&
-          /^\/api\/v1\/(drawers|specimens|loans|projects|members|tasks|letters|fallbacks|papers)\//.test(
+          /^\/api\/v1\/(drawers|specimens|borrowings|expeditions|companions|chores|telegrams|fallbacks|papers)\//.test(
             path,
           ),
       )
@@ -200,7 +201,7 @@ void test('references', async (t) => {
         JSON.stringify(operation.responses['409'] ?? '').includes('still_referenced'),
       )
       .map(({ path }) => path.split('/')[3]!)
-    const expected = new Set(['drawers', 'projects', 'specimens', 'tasks'])
+    const expected = new Set(['drawers', 'expeditions', 'specimens', 'chores'])
     t.same(new Set(refusing), expected, 'also where it is those of its own rows')
     t.end()
   })
@@ -209,10 +210,10 @@ void test('references', async (t) => {
     const gone = await service.person()
     const { id } = await make('/drawers/', { title: 'x' }, gone)
     const row = await make('/specimens/', { ...specimen, drawer_id: id }, gone)
-    await make('/loans/', { specimen_id: row.id }, gone)
-    const parent = await make('/tasks/', { title: 'parent' }, gone)
-    await make('/tasks/', { title: 'child', parent_id: parent.id }, gone)
-    await call('DELETE', '/users/me', { as: gone })
+    await make('/borrowings/', { specimen_id: row.id }, gone)
+    const parent = await make('/chores/', { title: 'parent' }, gone)
+    await make('/chores/', { title: 'child', parent_id: parent.id }, gone)
+    await rows(sql`update users set deleted_at = now() where id = ${gone.id}`)
     await removal(service.app.db, Object.values(tables)).ofUser(gone.id, new AbortController().signal)
     t.same(await rows(sql`select id from users where id = ${gone.id}`), [])
   })
@@ -224,8 +225,8 @@ void test('references', async (t) => {
         select 1 as n, gen_random_uuid() as id, null::uuid as parent
         union all select n + 1, gen_random_uuid(), id from made where n < 1500
       )
-      insert into tasks (id, title, parent_id, owner_id) select id, 'x', parent, ${gone.id}::uuid from made order by n`)
-    await call('DELETE', '/users/me', { as: gone })
+      insert into chores (id, title, parent_id, owner_id) select id, 'x', parent, ${gone.id}::uuid from made order by n`)
+    await rows(sql`update users set deleted_at = now() where id = ${gone.id}`)
     await removal(service.app.db, Object.values(tables)).ofUser(gone.id, new AbortController().signal)
     t.same(await rows(sql`select id from users where id = ${gone.id}`), [])
   })
@@ -234,25 +235,25 @@ void test('references', async (t) => {
     const gone = await service.person()
     const { id } = await make('/drawers/', { title: 'x' }, gone)
     const row = await make('/specimens/', { ...specimen, drawer_id: id }, gone)
-    await make('/loans/', { specimen_id: row.id }, admin)
-    await call('DELETE', '/users/me', { as: gone })
+    await make('/borrowings/', { specimen_id: row.id }, admin)
+    await rows(sql`update users set deleted_at = now() where id = ${gone.id}`)
     await removal(service.app.db, Object.values(tables)).ofUser(gone.id, new AbortController().signal)
     t.same(await rows(sql`select id from users where id = ${gone.id}`), [])
   })
 
   await t.test('the list of a parent has its rows alone', async (t) => {
-    const [project, second] = [
-      await make('/projects/', { title: 'a' }),
-      await make('/projects/', { title: 'b' }),
+    const [expedition, second] = [
+      await make('/expeditions/', { title: 'a' }),
+      await make('/expeditions/', { title: 'b' }),
     ]
-    const task = (title: string, project_id: string, more: object = {}) =>
-      make('/tasks/', { title, project_id, ...more })
+    const chore = (title: string, expedition_id: string, more: object = {}) =>
+      make('/chores/', { title, expedition_id, ...more })
     for (const title of ['Paint', 'polish', 'oil', 'Pack'])
-      await task(title, project.id, { done: title === 'oil' })
-    await task('elsewhere', second.id)
-    await make('/tasks/', { title: 'nowhere' })
+      await chore(title, expedition.id, { done: title === 'oil' })
+    await chore('elsewhere', second.id)
+    await make('/chores/', { title: 'nowhere' })
     const list = async (query = '', as: Person = owner) =>
-      (await call('GET', `/projects/${project.id}/tasks/${query}`, { as })).body
+      (await call('GET', `/expeditions/${expedition.id}/chores/${query}`, { as })).body
     const titles = ({ data }: { data: { title: string }[] }) => data.map(({ title }) => title)
 
     t.same(titles(await list('?sort=title')), ['oil', 'Pack', 'Paint', 'polish'])
@@ -265,15 +266,18 @@ void test('references', async (t) => {
     t.same([...titles(first), ...titles(next)], ['oil', 'Pack', 'Paint', 'polish'])
     t.equal(next.next_cursor, null)
     t.same(
-      titles(await list(`?project_id=${second.id}&sort=title`)),
+      titles(await list(`?expedition_id=${second.id}&sort=title`)),
       ['oil', 'Pack', 'Paint', 'polish'],
       'whatever is asked for beside',
     )
     t.same(titles(await list('?sort=title', admin)), ['oil', 'Pack', 'Paint', 'polish'], 'for superusers too')
-    t.equal((await call('GET', `/projects/${project.id.toUpperCase()}/tasks`, { as: owner })).body.count, 4)
+    t.equal(
+      (await call('GET', `/expeditions/${expedition.id.toUpperCase()}/chores`, { as: owner })).body.count,
+      4,
+    )
     isRefused(
       t,
-      await call('GET', `/projects/${second.id}/tasks/?sort=title&cursor=${first.next_cursor}`, {
+      await call('GET', `/expeditions/${second.id}/chores/?sort=title&cursor=${first.next_cursor}`, {
         as: owner,
       }),
       ['query.cursor'],
@@ -282,21 +286,21 @@ void test('references', async (t) => {
   })
 
   await t.test("the list of another's parent is 403, and of one that is not there 404", async (t) => {
-    const project = await make('/projects/', { title: 'a' })
+    const expedition = await make('/expeditions/', { title: 'a' })
     isAnswer(
       t,
-      await call('GET', `/projects/${project.id}/tasks/`, { as: other }),
+      await call('GET', `/expeditions/${expedition.id}/chores/`, { as: other }),
       403,
       'Not enough permissions',
     )
     isAnswer(
       t,
-      await call('GET', `/projects/${randomUUID()}/tasks/`, { as: other }),
+      await call('GET', `/expeditions/${randomUUID()}/chores/`, { as: other }),
       404,
-      'Project not found',
+      'Expedition not found',
     )
-    isRefused(t, await call('GET', '/projects/x/tasks/', { as: other }), ['path.id'])
-    t.equal((await call('GET', `/projects/${project.id}/tasks/`)).status, 401)
+    isRefused(t, await call('GET', '/expeditions/x/chores/', { as: other }), ['path.id'])
+    t.equal((await call('GET', `/expeditions/${expedition.id}/chores/`)).status, 401)
     t.equal((await call('GET', `/drawers/${drawer.id}/specimens/?limit=1`, { as: owner })).status, 200)
     isAnswer(
       t,
@@ -308,13 +312,13 @@ void test('references', async (t) => {
 
   await t.test("a shared parent's list has the rows that one may read", async (t) => {
     const reader = await service.person()
-    const project = await make('/projects/', { title: 'Shared' })
-    await make('/members/', { project_id: project.id, user_id: reader.id })
-    await make('/tasks/', { title: 'hidden', project_id: project.id })
-    await make('/tasks/', { title: 'assigned', project_id: project.id, assignee_id: reader.id })
-    await make('/tasks/', { title: 'own', project_id: project.id }, reader)
+    const expedition = await make('/expeditions/', { title: 'Shared' })
+    await make('/companions/', { expedition_id: expedition.id, user_id: reader.id })
+    await make('/chores/', { title: 'hidden', expedition_id: expedition.id })
+    await make('/chores/', { title: 'assigned', expedition_id: expedition.id, assignee_id: reader.id })
+    await make('/chores/', { title: 'own', expedition_id: expedition.id }, reader)
     const list = async (as: Person) =>
-      (await call('GET', `/projects/${project.id}/tasks/?sort=title`, { as })).body
+      (await call('GET', `/expeditions/${expedition.id}/chores/?sort=title`, { as })).body
     t.match(await list(reader), { data: [{ title: 'assigned' }, { title: 'own' }], count: 2 })
     t.match(await list(owner), { data: [{ title: 'assigned' }, { title: 'hidden' }], count: 2 })
     t.match(await list(admin), { count: 3 })
