@@ -187,7 +187,7 @@ export function ownedTable<
   )
   const isShared = [readers, changers].filter((who) => typeof who === 'string')
   const table = makeTable(name, declared, { sort, filter, unique, readers: isShared })
-  const fault = faultOf(table, declared, one, { sort, search, filter, readers: isShared })
+  const fault = faultOf(table, declared, { sort, search, filter, readers: isShared })
   if (fault !== undefined) throw new TypeError(`${name}: ${fault}`)
   const notFound =
     others.notFound ?? define(404, `${one}_not_found`, `${capitalized(inWords(one))} not found`)
@@ -222,11 +222,9 @@ const isSearchable = (column: PgColumn) => isText(column) || column.dataType ===
 function faultOf(
   table: PgTable,
   declared: Readonly<Record<string, Field>>,
-  one: string,
   listing: Record<'sort' | 'search' | 'filter' | 'readers', readonly string[]>,
 ): string | undefined {
   const columns: Record<string, PgColumn> = getTableColumns(table)
-  if (one === getTableName(table)) return `one row can't be called ${one} as well: give { one: '…' }`
   const filledIn = Object.values(columns).find(isFilledIn)
   if (filledIn) return `${filledIn.name} is written by the database, and so is no field of an owner's`
   const unsearchable = listing.search.find((field) => !isSearchable(columns[field]!))

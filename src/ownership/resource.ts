@@ -80,6 +80,8 @@ export function resource<Row extends object, Body extends object, Sort extends s
 ): DeclaredResource<Row, Body, Sort> {
   const { table, ownership } = reveal(owned)
   const name = getTableName(table)
+  if (ownership.one === name)
+    throw new TypeError(`${name}: one row can't be called so as well: give ownedTable() { one: '…' }`)
   const schemas = schemasOf<Row, Body>(name, ownership)
   const operations = operationsOf<Row, Body, Sort>(table, ownership, schemas)
   const stray = under.find(

@@ -12,11 +12,11 @@ const GROUPS = 3
 /** Processes that are started, stopped and killed: a script of their own (`npm run test:processes`). */
 const PROCESSES = /test[/\\]processes[/\\]/
 /**
- * Attacks that are tried to their end, passwords that are really hashed, tables of many rows, and what needs a process of its
- * own (`npm run test:long`).
+ * Attacks that are tried to their end, passwords that are really hashed, tables of many rows, every field and filter, and what
+ * needs a process of its own (`npm run test:long`).
  */
 const LONG =
-  /accounts[/\\](bearer|chosen|common|hashing|hoarded|limits|passwords|sign-in-alike)|http[/\\](bodies|deadline|ending|hostile|metrics|throttle|tracing)|mail[/\\](bounds|outbox|slow)|database[/\\](list-counts|owned-fields|private|quota|removal|statements)|test[/\\](email-address|log-secrets|release|scripts|secrets)/
+  /accounts[/\\](bearer|chosen|common|first|hashing|hoarded|limits|one-time|passwords|revocation|sign-in-alike|verification)|http[/\\](bodies|deadline|ending|hostile|metrics|throttle|tracing)|mail[/\\](bounds|outbox|slow|transport)|database[/\\](list-counts|owned-fields|private|quota|removal|statements)|resources[/\\](addresses|declared|docs-of|pages|path)|test[/\\](email-address|log-secrets|release|scripts|secrets)/
 /** They ask no database, so that a pooler before it is no matter to them. */
 const WITHOUT_DATABASE =
   /http[/\\](bodies|deadline|ending|throttle)|test[/\\](config|docs|email|env|log-secrets|network|openapi|release|scripts|supply|version)[^/\\]*$/
