@@ -26,7 +26,7 @@ export const limits = {
   /** By network, over all accounts: credential stuffing (ASVS 6.3.1). An office behind one address stays below. */
   login_network: { burst: 100, every: 36, pause: 36, counts: 'failures' },
   /** By account, from anywhere: each takes CPU for a hash. Enough for a script that signs in before every call. */
-  sign_ins: { burst: 300, every: 12, pause: 12, counts: 'successes' },
+  sign_ins: { burst: 150, every: 12, pause: 12, counts: 'successes' },
   /** By user: guesses at the current password from an unlocked device (ASVS 6.2.3). */
   password_change: { burst: 5, every: 1800, pause: 30, counts: 'failures' },
   /** By user: changes of the password, each of which takes two hashes. */

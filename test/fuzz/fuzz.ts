@@ -19,8 +19,9 @@ import { tell } from './report.ts'
  */
 
 const ROLES = ['superuser', 'user', 'nobody']
-/** In the phase that makes up examples; a third of them are alike, as small ones are tried first. */
-const EXAMPLES = '300'
+/** FUZZ_EXAMPLES; in the phase that makes up examples. A third of them are alike, as small ones are tried first. */
+const EXAMPLES = process.env.FUZZ_EXAMPLES ?? '300'
+const FEWEST = Math.floor((Number(EXAMPLES) * 2) / 3)
 const here = resolve('test/fuzz')
 const PROGRAM = ['-m', 'schemathesis.cli', '--config-file', join(here, 'schemathesis.toml')]
 /** `--include-tag notes` and its like: chosen operations alone. */
@@ -50,7 +51,7 @@ async function fuzz(role: string, { url }: Built, packages: string): Promise<Tot
   if (code !== 0) console.log(`✗ ${role}:\n${out}${err}`)
   // 1 is a failure that was found; anything else leaves no report.
   if (code !== 0 && code !== 1) return { passed: 0, failed: 1 }
-  const { operations, wrong } = tell(role, report, figures, IS_PART)
+  const { operations, wrong } = tell(role, { report, figures, isPart: IS_PART, fewest: FEWEST })
   for (const what of wrong) console.log(`  ✗ ${what}`)
   return { passed: wrong.length > 0 ? 0 : operations, failed: wrong.length + (code === 0 ? 0 : 1) }
 }

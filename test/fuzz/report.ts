@@ -1,8 +1,5 @@
 import { readFileSync } from 'node:fs'
 
-/** Each operation that takes input is to be sent so many examples. */
-export const FEWEST = 200
-
 /** What is read of Schemathesis' own report. */
 interface Report {
   readonly complete: boolean
@@ -26,15 +23,24 @@ interface Sent {
 
 const read = (file: string) => JSON.parse(readFileSync(file, 'utf8')) as unknown
 
+interface Run {
+  /** Files of Schemathesis' own report, and of what figures.py counted. */
+  readonly report: string
+  readonly figures: string
+  /** Whether operations were chosen by an option. */
+  readonly isPart: boolean
+  /** Each operation that takes input is to be sent so many examples. */
+  readonly fewest: number
+}
+
 /**
  * Says what a run was.
  *
- * @param isPart whether operations were chosen by an option
  * @returns the operations that were tried, and why that is not enough, where it is not
  */
-export function tell(role: string, reportFile: string, figuresFile: string, isPart: boolean) {
+export function tell(role: string, { report: reportFile, figures, isPart, fewest }: Run) {
   const report = read(reportFile) as Report
-  const { checks, operations } = read(figuresFile) as Figures
+  const { checks, operations } = read(figures) as Figures
   const all = Object.entries(operations)
   const withInput = all.filter(([, { hasInput }]) => hasInput)
   const others = all.filter(([, { hasInput }]) => !hasInput)
@@ -46,7 +52,7 @@ export function tell(role: string, reportFile: string, figuresFile: string, isPa
   console.log(`  without, so that few can differ: ${spread(others)}`)
   return {
     operations: report.operations.tested,
-    wrong: [...gaps(report, isPart), ...withInput.flatMap(tooFew)],
+    wrong: [...gaps(report, isPart), ...withInput.flatMap((one) => tooFew(one, fewest))],
   }
 }
 
@@ -63,8 +69,8 @@ function spread(some: Named[]): string {
   return `${some.length} operations, examples each: ${of('sent')}; different ones: ${of('distinct')}`
 }
 
-const tooFew = ([name, { sent }]: Named) =>
-  sent < FEWEST ? [`${name} was sent ${sent} examples of ${FEWEST}`] : []
+const tooFew = ([name, { sent }]: Named, fewest: number) =>
+  sent < fewest ? [`${name} was sent ${sent} examples of ${fewest}`] : []
 
 function gaps({ complete, operations, phases, test_cases }: Report, isPart: boolean): string[] {
   const wanted = isPart ? operations.selected : operations.total

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { type Test, test } from 'tap'
 import { resources } from '../../src/app.ts'
+import { reveal } from '../../src/ownership/owned-table.ts'
 import type { DeclaredResource } from '../../src/ownership/resource.ts'
 import { isRefused } from '../support/answers.ts'
 import { cheapHashing } from '../support/cheap-hashing.ts'
@@ -18,6 +19,8 @@ import { type Person, type Service, startService } from '../support/service.ts'
 type Row = Record<string, unknown> & { id: string }
 
 interface Tried {
+  /** Fields whose values an owner has once. */
+  readonly unique: readonly string[]
   readonly service: Service
   readonly document: Document
   readonly create: Described
@@ -30,7 +33,7 @@ interface Tried {
   add(body: object): Promise<Row>
 }
 
-async function tried(t: Test, { tag }: DeclaredResource): Promise<Tried | undefined> {
+async function tried(t: Test, { table, tag }: DeclaredResource): Promise<Tried | undefined> {
   const service = await startService(t)
   cheapHashing(service)
   const document = documentOf(service.app)
@@ -43,18 +46,29 @@ async function tried(t: Test, { tag }: DeclaredResource): Promise<Tried | undefi
   const owner = await service.person()
   const makeAs =
     (as: Person): MakeRow =>
-    async ({ path }, { search, ...request }) =>
-      (await service.call('POST', path + search, { ...request, as })).body.id as string
+    async ({ path }, { search, ...request }) => {
+      const made = await service.call('POST', path + search, { ...request, as })
+      // One with the same unique value was made before.
+      if (made.status === 409) return (await service.call('GET', path, { as })).body.data[0].id as string
+      return made.body.id as string
+    }
   const { schema } = Object.values(create.operation.requestBody!.content)[0]!
+  const { unique } = reveal(table).ownership
+  let made = 0
+  /** Values of unique fields that no row has. */
+  const unused = () => Object.fromEntries(unique.map((field) => [field, String((made += 1))]))
   return {
+    unique,
     service,
     document,
     create,
     list,
     fields: resolved(document, schema).properties as Record<string, Json>,
     owner,
-    body: async (as = owner) =>
-      (await requestWithRows(document, create.operation, makeAs(as))).body as Record<string, unknown>,
+    async body(as = owner) {
+      const { body } = await requestWithRows(document, create.operation, makeAs(as))
+      return { ...body, ...unused() }
+    },
     async add(body) {
       const answer = await service.call('POST', path, { as: owner, body })
       if (answer.status !== 200) throw new Error(`${path}: ${answer.text}`)
@@ -85,7 +99,7 @@ function each(says: string, run: (t: Test, known: Tried) => Promise<void>) {
 each('values within the bounds of a field are kept, others are 422 at it', async (t, known) => {
   const { service, create, fields, owner } = known
   for (const [field, schema] of Object.entries(fields)) {
-    if (isReference(field, schema)) continue
+    if (isReference(field, schema) || known.unique.includes(field)) continue
     const { good, bad } = fieldValues(schema)
     for (const value of good) {
       const row = await known.add({ ...(await known.body()), [field]: value })
@@ -135,7 +149,8 @@ each('by each sort, pages neither lose nor repeat a row, and what is null comes 
         as: known.owner,
       })
     ).body as { data: Row[]; next_cursor: string | null }
-  const sorts = known.list.operation.parameters!.find(({ name }) => name === 'sort')!.schema.enum as string[]
+  const sort = known.list.operation.parameters?.find(({ name }) => name === 'sort')
+  const sorts = (sort?.schema.enum ?? []) as string[]
   for (const sort of sorts) {
     const field = sort.replace('-', '')
     const met: Row[] = []
@@ -190,7 +205,8 @@ async function varied(known: Tried): Promise<Row[]> {
     const body = await known.body()
     for (const [field, schema] of Object.entries(known.fields)) {
       const { good } = fieldValues(schema)
-      if (!isReference(field, schema) && good.length > 0) body[field] = good[(n * 3) % good.length]
+      if (!isReference(field, schema) && good.length > 0 && !known.unique.includes(field))
+        body[field] = good[(n * 3) % good.length]
     }
     rows.push(await known.add(body))
   }

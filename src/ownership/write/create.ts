@@ -56,15 +56,15 @@ export function rowCreation(db: Database, table: RevealedTable, { fields, most, 
 
   /** @param runs the database, or a transaction */
   return (asker: Asker, body: Body, key?: string, runs: Runs = db) => {
-    const values = { ...valuesOf(body), asker: asker.id, superuser: asker.is_superuser }
+    const values = Object.assign(valuesOf(body), { asker: asker.id, superuser: asker.is_superuser })
     const once =
       key === undefined ? undefined : keyValues(getTableName(table), key, sentOf(table, fields, body))
     const add = async (room: Room) => {
       if (!once) {
-        const [row] = await runs.run(create, { ...values, ...room })
+        const [row] = await runs.run(create, Object.assign(values, room))
         return row && made(row)
       }
-      const [row] = await runs.run(createOnce, { ...values, ...room, ...once })
+      const [row] = await runs.run(createOnce, Object.assign(values, room, once))
       if (row && !takeLast(row, IS_SAME_BODY)) throw new IdempotencyKeyReused()
       return row && made(row)
     }
