@@ -74,7 +74,8 @@ export function connectPostgres(options: PostgresOptions): Connection {
   })
   const long = openPool(connect(longTimeoutMs), { size: longSize, depth: 1, runMs: longTimeoutMs })
   const db: Database = Object.assign(drizzle(clientOf(long)), {
-    transaction: transactionsOf(long),
+    transaction: <T>(work: (transaction: Database) => Promise<T>) =>
+      begun(long, (send) => work(databaseOver(send))),
     async run<Values extends object, Row extends object>(
       { text, isLong, isFirst, bind }: Statement<Values, Row>,
       values: Values,
@@ -116,20 +117,19 @@ function clientOf(pool: Pool): Sql {
       then: (...handlers: Parameters<Promise<unknown>['then']>) => run(false).then(...handlers),
     }
   }
-  return clientForDrizzle({ unsafe, begin: () => Promise.reject(new Error('Use db.transaction()')) })
+  const begin = (work: (transaction: object) => Promise<unknown>) =>
+    begun(pool, (send) => work({ unsafe: send, savepoint: savepoints(send) }))
+  return clientForDrizzle({ unsafe, begin })
 }
 
-/** Transactions on a pool, in which statements and the query builder run. */
-function transactionsOf(pool: Pool): Database['transaction'] {
-  return (work) => {
-    // It may wait, and is begun by whoever frees the connection.
-    const inOwnContext = AsyncResource.bind((send: Send) => work(databaseOver(send)))
-    return inSpan('begin', () =>
-      pool.run((connection) =>
-        inTransaction(connection.client, () => Number(connection.isClosed), inOwnContext),
-      ),
-    ) as ReturnType<typeof work>
-  }
+/** A transaction on a connection of the pool. It may wait, and is begun by whoever frees the connection. */
+function begun<T>(pool: Pool, work: (send: Send) => Promise<T>): Promise<T> {
+  const inOwnContext = AsyncResource.bind(work)
+  return inSpan('begin', () =>
+    pool.run((connection) =>
+      inTransaction(connection.client, () => Number(connection.isClosed), inOwnContext),
+    ),
+  ) as Promise<T>
 }
 
 function databaseOver(send: Send, depth = 1): Database {

@@ -84,7 +84,7 @@ void test('a first start creates what it needs, and the next one uses it', async
   )
 })
 
-void test('a change of tables.ts without a migration is reported by a start in local and by the doctor', async (t) => {
+void test('a change of a table without a migration is reported by a start in local and by the doctor', async (t) => {
   const project = temporaryFolder(t)
   for (const part of ['dist', 'migrations']) cpSync(part, join(project, part), { recursive: true })
   for (const part of ['node_modules', 'package.json', 'emails'])
@@ -100,6 +100,6 @@ void test('a change of tables.ts without a migration is reported by a start in l
   t.equal(await doctor.exited, 1)
   t.match(
     doctor.output(),
-    /^✗ migrations +src\/database\/tables\.ts has changes .*users\.nickname.*npm run db:generate\.$/m,
+    /^✗ migrations +The tables have changes .*users\.nickname.*npm run db:generate\.$/m,
   )
 })
