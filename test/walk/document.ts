@@ -77,6 +77,7 @@ function checkOperation(
 
 const headers: Record<string, string> = {
   'items-create_item': 'Idempotency-Key',
+  'items-create_items': 'Idempotency-Key',
   'items-read_item': 'If-None-Match',
   'items-update_item': 'If-Match',
   'items-delete_item': 'If-Match',

@@ -86,4 +86,28 @@ export const items: Row[] = [
       await bodyRules(context, 'POST', '/items/', ada)
     },
   },
+  {
+    operation: 'items-create_items',
+    async walk(context) {
+      const { api, cast, check } = context
+      const ada = await cast.person()
+      const batch = (data: unknown) => api('POST', '/items/batch', { as: ada, json: { data } })
+      await guard(context, 'user', 'POST', '/items/batch', { json: { data: 5 } })
+      const titles = ['one', 'two', 'three']
+      const made = await batch(titles.map((title) => ({ title })))
+      check.equal(
+        'all of them, in their order',
+        (made.body as { data?: { title: string }[] }).data?.map(({ title }) => title),
+        titles,
+      )
+      check.faults(
+        '422 at the place of a fault',
+        await batch([{ title: 'four' }, { title: '' }]),
+        'body.data.1.title',
+      )
+      check.faults('422 without a row', await batch([]), 'body.data')
+      const all = await api('GET', '/items/', { as: ada })
+      check.shape('and nothing of what was refused', all, itemsPublic, { count: 3 })
+    },
+  },
 ]

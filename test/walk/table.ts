@@ -36,6 +36,7 @@ users-update_user                   PATCH  /users/{user_id}                     
 users-delete_user                   DELETE /users/{user_id}                       S - Message 401 403 404 422
 items-read_items                    GET    /items/                                U - ItemsPublic 401 422
 items-create_item                   POST   /items/                                U ItemCreate ItemPublic 401 422
+items-create_items                  POST   /items/batch                           U ItemsCreate ItemsCreated 401 422
 items-read_item                     GET    /items/{id}                            U - ItemPublic 401 403 404 422
 items-update_item                   PUT    /items/{id}                            U ItemUpdate ItemPublic 401 403 404 422
 items-delete_item                   DELETE /items/{id}                            U - Message 401 403 404 422
@@ -72,6 +73,8 @@ export const components: Record<string, string> = {
   ItemPublic: 'id title description owner_id created_at',
   ItemCreate: 'title description?',
   ItemUpdate: 'title? description?',
+  ItemsCreate: 'data',
+  ItemsCreated: 'data',
   SessionPublic: 'id created_at last_used_at expires_at user_agent ip_address is_current',
   SessionsPublic: 'data count next_cursor',
   RefreshToken: 'refresh_token',
