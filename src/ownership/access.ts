@@ -26,6 +26,10 @@ export const askerParameters: AskerParameters = {
 export const ofDeletedUser = (table: RevealedTable): SQL =>
   sql`${table.owner_id} = any(array(select id from ${users} where deleted_at is not null))`
 
+/** Whether rows of the table may be others' than the asker's. */
+export const isShared = ({ readers, changers }: Ownership): boolean =>
+  readers !== undefined || changers !== undefined
+
 /** Whether the row is the asker's, or shared with them. */
 export function isOwnOrShared(table: RevealedTable, { readers, changers }: Ownership, asker: SQL): SQL {
   const others = [readers, changers].flatMap((who) => (who ? [who(table, asker)] : []))

@@ -81,7 +81,16 @@ const inSchema = ({ example, description }: Options<unknown>) => ({
   ...(description !== undefined && { description }),
 })
 
-const given = ({ default: value, fill }: Options<unknown>) => ({
+/** What a field has by itself; `lists` says what lists can do with it. */
+const field = <Value, Sent, O = undefined>(
+  { schema, column, lists = 'values' }: Pick<Field, 'schema' | 'column'> & { lists?: FilterKind | 'nothing' },
+  { default: value, fill }: Options<unknown> = {},
+): Field<Value, Sent, Needed<O>> => ({
+  schema,
+  column,
+  isNullable: false,
+  isSortable: lists !== 'nothing',
+  filter: lists === 'nothing' ? 'none' : lists,
   ...(value !== undefined && { default: value }),
   ...(fill !== undefined && { fill }),
 })
@@ -92,15 +101,15 @@ export function text<O extends Options<string> & { readonly min?: number }>(
   options?: O,
 ): Field<string, string, Needed<O>> {
   const { min = 0, ...others } = options ?? { min: 0 }
-  return {
-    schema: Text(max, min, inSchema(others)),
-    column: () => varchar({ length: max }),
-    isNullable: false,
-    isSortable: true,
-    // An index entry has room for 2,700 bytes.
-    filter: max <= LONGEST_FILTERED ? 'values' : 'none',
-    ...given(others),
-  }
+  return field<string, string, O>(
+    {
+      schema: Text(max, min, inSchema(others)),
+      column: () => varchar({ length: max }),
+      // An index entry has room for 2,700 bytes.
+      lists: max <= LONGEST_FILTERED ? 'values' : 'none',
+    },
+    others,
+  )
 }
 const LONGEST_FILTERED = 500
 
@@ -113,17 +122,13 @@ export function int<O extends Options<number> & { readonly min?: number; readonl
   const { min = INT.minimum, max = INT.maximum, ...others }: Partial<O> = options ?? {}
   const isBounded = min > INT.minimum || max < INT.maximum
   const [least, most] = [sql.raw(String(min)), sql.raw(String(max))]
+  const schema = Type.Integer({ minimum: min, maximum: max, ...inSchema(others) })
   return {
-    schema: Type.Integer({ minimum: min, maximum: max, ...inSchema(others) }),
-    column: () => integer(),
-    isNullable: false,
-    isSortable: true,
-    filter: 'range',
+    ...field<number, number, O>({ schema, column: () => integer(), lists: 'range' }, others),
     ...(isBounded && {
-      check: (column) => sql`${column} between ${least} and ${most}`,
-      checkEach: (column) => sql`${least} <= all(${column}) and ${most} >= all(${column})`,
+      check: (column: SQLWrapper) => sql`${column} between ${least} and ${most}`,
+      checkEach: (column: SQLWrapper) => sql`${least} <= all(${column}) and ${most} >= all(${column})`,
     }),
-    ...given(others),
   }
 }
 
@@ -136,55 +141,36 @@ export function decimal<O extends Options<string>>(
   const whole = precision > scale ? String.raw`\d{1,${precision - scale}}` : '0'
   const pattern = scale > 0 ? String.raw`^-?${whole}(\.\d{1,${scale}})?$` : `^-?${whole}$`
   const example = scale > 0 ? `1.${'0'.repeat(scale)}` : '1'
-  return {
-    schema: Type.String({
-      pattern,
-      ...inSchema({ example: precision > scale ? example : '0', ...options }),
-    }),
-    column: () => numeric({ precision, scale }),
-    isNullable: false,
-    isSortable: true,
-    filter: 'range',
-    ...given(options ?? {}),
-  }
+  const schema = Type.String({
+    pattern,
+    ...inSchema({ example: precision > scale ? example : '0', ...options }),
+  })
+  const column = () => numeric({ precision, scale })
+  return field<string, string, O>({ schema, column, lists: 'range' }, options)
 }
 
 /** True or false. */
 export function flag<O extends Options<boolean>>(options?: O): Field<boolean, boolean, Needed<O>> {
-  return {
-    schema: Type.Boolean(inSchema(options ?? {})),
-    column: () => boolean(),
-    isNullable: false,
-    isSortable: true,
-    filter: 'values',
-    ...given(options ?? {}),
-  }
+  const schema = Type.Boolean(inSchema(options ?? {}))
+  return field<boolean, boolean, O>({ schema, column: () => boolean() }, options)
 }
 
 /** A moment: RFC 3339 with any offset in a body, UTC in answers, exact to the millisecond. */
 export function time<O extends Options<string>>(options?: O): Field<Date, string, Needed<O>> {
   const said = inSchema(options ?? {})
+  const schema = Type.String({ format: 'date-time', examples: ['2026-11-23T10:15:00.000Z'], ...said })
+  const column = () => timestamp({ withTimezone: true, precision: 3 })
   return {
-    schema: Type.String({ format: 'date-time', examples: ['2026-11-23T10:15:00.000Z'], ...said }),
+    ...field<Date, string, O>({ schema, column, lists: 'range' }, options),
     answer: Type.Unsafe<Date>({ ...Time, ...said }),
-    column: () => timestamp({ withTimezone: true, precision: 3 }),
-    isNullable: false,
-    isSortable: true,
-    filter: 'range',
-    ...given(options ?? {}),
   }
 }
 
 /** A day of the calendar, such as `"2026-11-23"`. */
 export function day<O extends Options<string>>(options?: O): Field<string, string, Needed<O>> {
-  return {
-    schema: Type.String({ format: 'date', ...inSchema({ example: '2026-11-23', ...options }) }),
-    column: () => date({ mode: 'string' }),
-    isNullable: false,
-    isSortable: true,
-    filter: 'range',
-    ...given(options ?? {}),
-  }
+  const schema = Type.String({ format: 'date', ...inSchema({ example: '2026-11-23', ...options }) })
+  const column = () => date({ mode: 'string' })
+  return field<string, string, O>({ schema, column, lists: 'range' }, options)
 }
 
 /** One of these texts. To add one later is a migration of the constraint alone. */
@@ -192,15 +178,13 @@ export function oneOf<const Value extends string, O extends Options<NoInfer<Valu
   values: readonly [Value, ...Value[]],
   options?: O,
 ): Field<Value, Value, Needed<O>> {
+  const allowed = sql.raw(values.map(literal).join(', '))
+  const schema = Type.Unsafe<Value>({ type: 'string', enum: values, ...inSchema(options ?? {}) })
+  const column = () => unboundedText({ enum: [...values] as [string, ...string[]] })
   return {
-    schema: Type.Unsafe<Value>({ type: 'string', enum: values, ...inSchema(options ?? {}) }),
-    column: () => unboundedText({ enum: values as readonly [string, ...string[]] as [string, ...string[]] }),
-    isNullable: false,
-    isSortable: true,
-    filter: 'values',
-    check: (column) => sql`${column} in (${sql.raw(values.map(literal).join(', '))})`,
-    checkEach: (column) => sql`${column} <@ array[${sql.raw(values.map(literal).join(', '))}]::text[]`,
-    ...given(options ?? {}),
+    ...field<Value, Value, O>({ schema, column }, options),
+    check: (column: SQLWrapper) => sql`${column} in (${allowed})`,
+    checkEach: (column: SQLWrapper) => sql`${column} <@ array[${allowed}]::text[]`,
   }
 }
 
@@ -214,14 +198,12 @@ export function list<Value, Sent, O extends Options<NoInfer<Sent>[]> & { readonl
   const { max = MOST_LISTED, ...others } = options ?? { max: MOST_LISTED }
   const array = (items: TSchema) => Type.Array(items, { maxItems: max, ...inSchema(others) })
   return {
-    schema: array(of.schema),
+    ...field<Value[], Sent[], O>(
+      { schema: array(of.schema), column: () => of.column().array(), lists: 'nothing' },
+      others,
+    ),
     ...(of.answer && { answer: array(of.answer) }),
-    column: () => of.column().array(),
-    isNullable: false,
-    isSortable: false,
-    filter: 'none',
     ...(of.checkEach && { check: of.checkEach }),
-    ...given(others),
   }
 }
 const MOST_LISTED = 100
@@ -235,28 +217,29 @@ export function json<T extends TSchema, O extends Options<Static<T>>>(
   schema: T,
   options?: O,
 ): Field<Static<T>, Static<T>, Needed<O>> {
-  if (/"(?:anyOf|oneOf|allOf)":\[.*"type":"object"/.test(JSON.stringify(schema)))
+  if (hasAlternativesOfObjects(schema))
     throw new TypeError('json(): give one object with optional properties, not alternatives of objects')
-  return {
-    schema: Type.Unsafe<Static<T>>({ ...schema, ...inSchema(options ?? {}) }),
-    column: () => jsonb(),
-    isNullable: false,
-    isSortable: false,
-    filter: 'none',
-    ...given(options ?? {}),
-  }
+  const said = Type.Unsafe<Static<T>>({ ...schema, ...inSchema(options ?? {}) })
+  return field<Static<T>, Static<T>, O>({ schema: said, column: () => jsonb(), lists: 'nothing' }, options)
 }
+
+const ALTERNATIVES = new Set(['anyOf', 'oneOf', 'allOf'])
+
+const hasAlternativesOfObjects = (part: unknown): boolean =>
+  typeof part === 'object' &&
+  part !== null &&
+  Object.entries(part).some(
+    ([name, inner]) =>
+      (ALTERNATIVES.has(name) && Array.isArray(inner) && inner.filter(mayLose).length > 1) ||
+      hasAlternativesOfObjects(inner),
+  )
+
+const mayLose = ({ type }: TSchema) => type === 'object' || type === 'array'
 
 /** A UUID that refers to nothing here. */
 export function uuid<O extends Options<string>>(options?: O): Field<string, string, Needed<O>> {
-  return {
-    schema: Type.String({ format: 'uuid', ...inSchema(options ?? {}) }),
-    column: () => uuidColumn(),
-    isNullable: false,
-    isSortable: true,
-    filter: 'values',
-    ...given(options ?? {}),
-  }
+  const schema = Type.String({ format: 'uuid', ...inSchema(options ?? {}) })
+  return field<string, string, O>({ schema, column: () => uuidColumn() }, options)
 }
 
 /** A mail address. */
@@ -270,8 +253,8 @@ export function url<O extends Options<string>>(options?: O): Field<string, strin
 }
 
 function formatted<O extends Options<string>>(format: string, max: number, options: O) {
-  const field = text<O>(max, options)
-  return { ...field, schema: { ...(field.schema as TString), format } }
+  const made = text<O>(max, options)
+  return { ...made, schema: { ...(made.schema as TString), format } }
 }
 
 /**
@@ -284,31 +267,26 @@ export function reference(
   table: () => object,
   options?: { readonly onDelete?: OnDelete; readonly description?: string },
 ): Field<string, string, true> {
+  const { onDelete = 'cascade', ...others } = options ?? {}
+  const schema = { ...Id, ...inSchema(others) }
   return {
-    schema: { ...Id, ...inSchema(options ?? {}) },
-    column: () => uuidColumn(),
-    isNullable: false,
-    isSortable: true,
-    filter: 'values',
-    reference: { table, onDelete: options?.onDelete ?? 'cascade' },
+    ...field<string, string>({ schema, column: () => uuidColumn() }),
+    reference: { table, onDelete },
   }
 }
 
 /** The field may be null, and left out. */
 export const optional = <Value, Sent, N extends boolean>(
-  field: Field<Value, Sent, N>,
+  declared: Field<Value, Sent, N>,
 ): Field<Value | null, Sent | null, false> =>
-  ({ ...field, isNullable: true }) as Field<Value | null, Sent | null, false>
+  ({ ...declared, isNullable: true }) as Field<Value | null, Sent | null, false>
 
 /** A column of Drizzle's own, for types that have no field here, with the schema of its values. */
 export const column = <T extends TSchema>(
   schema: T,
   build: () => PgColumnBuilderBase,
 ): Field<Static<T>, Static<T>, true> => ({
-  schema,
-  column: build as () => Builder,
-  isNullable: false,
-  isSortable: true,
+  ...field<Static<T>, Static<T>>({ schema, column: build as () => Builder }),
   filter: 'none',
 })
 

@@ -40,6 +40,9 @@ export const camelCase = (name: string) => {
   return first + others.map(capitalized).join('')
 }
 
+/** `order_lines` → `order-lines`, as in paths and file names */
+export const slug = (name: string) => name.replaceAll('_', '-')
+
 /** `order_line` → `order line` */
 export const inWords = (name: string) => name.replaceAll('_', ' ')
 

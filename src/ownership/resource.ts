@@ -25,7 +25,8 @@ import {
 import { answered, sent } from './fields.ts'
 import { filterQuery } from './list/filters.ts'
 import type { PageOf } from './list/page.ts'
-import { article, capitalized, inWords, pascalCase } from './names.ts'
+import { isShared } from './access.ts'
+import { article, capitalized, inWords, pascalCase, slug } from './names.ts'
 import { type OwnedTable, type Ownership, type RevealedTable, isNeeded, reveal } from './owned-table.ts'
 
 /**
@@ -92,7 +93,7 @@ export function resource<Row extends object, Body extends object, Sort extends s
 
   function routes(app: SignedInApp) {
     const has = (action: Action) => !without.includes(action)
-    const path = `/${pathOf(name)}/`
+    const path = `/${slug(name)}/`
     const rows = (request: SignedIn) => request.owned<object, object, string, string>(owned)
     const contracts: ReturnType<typeof operationsOf<object, object, string>> = operations
     const { list, create, createMany, read, update, delete: remove } = contracts
@@ -131,7 +132,6 @@ export function resource<Row extends object, Body extends object, Sort extends s
   return Object.assign(routes, added, { operations })
 }
 
-const pathOf = (name: string) => name.replaceAll('_', '-')
 const deleted = ({ one }: Ownership) => `${capitalized(inWords(one))} deleted successfully`
 
 /** `NotePublic`, `NoteCreate`, `NoteUpdate` and `NotesPublic`; `NotesCreate` and `NotesCreated` for many at once. */
@@ -174,10 +174,10 @@ function operationsOf<Row extends object, Body extends object, Sort extends stri
   ownership: Ownership,
   schemas: Schemas<Row, Body>,
 ) {
-  const { one, sort, search, notFound, readers, changers, unique } = ownership
+  const { one, sort, search, notFound, unique } = ownership
   const name = getTableName(table)
   const [singular, plural] = [inWords(one), inWords(name)]
-  const isShared = readers !== undefined || changers !== undefined
+  const shared = isShared(ownership)
   const taken = unique.length > 0 ? [AlreadyExists] : []
   const params = idOf(singular)
   const errors: ApiErrorKind[] = [notFound, NotEnoughPermissions]
@@ -186,7 +186,7 @@ function operationsOf<Row extends object, Body extends object, Sort extends stri
     list: operation({
       operationId: `${name}-read_${name}`,
       summary: `List ${plural}`,
-      description: `One's own ${plural}${isShared ? ' and those shared with one' : ''}, newest first where not asked for otherwise. Superusers see everybody's.`,
+      description: `One's own ${plural}${shared ? ' and those shared with one' : ''}, newest first where not asked for otherwise. Superusers see everybody's.`,
       querystring: listQuery(
         search.length > 0 ? inAList(search) : undefined,
         ['created_at', ...sort] as Sort[],
@@ -217,7 +217,7 @@ function operationsOf<Row extends object, Body extends object, Sort extends stri
     read: operation({
       operationId: `${name}-read_${one}`,
       summary: `Read ${a}`,
-      description: isShared
+      description: shared
         ? "One's own or one shared with one, or for superusers any."
         : "One's own, or for superusers any.",
       params,
@@ -274,7 +274,7 @@ function listUnder(parent: OwnedTable, field: string, list: ReturnType<typeof op
   )
   const singular = inWords(ownership.one)
   return {
-    path: `/${pathOf(getTableName(table))}/:id/`,
+    path: `/${slug(getTableName(table))}/:id/`,
     schema: operation({
       ...list,
       operationId: `${name}-read_${ownership.one}_${name}`,

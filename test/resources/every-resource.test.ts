@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { type Test, test } from 'tap'
 import { resources } from '../../src/app.ts'
+import { slug } from '../../src/ownership/names.ts'
 import { reveal } from '../../src/ownership/owned-table.ts'
 import type { DeclaredResource } from '../../src/ownership/resource.ts'
 import { isRefused } from '../support/answers.ts'
@@ -38,7 +39,7 @@ async function tried(t: Test, { table, tag }: DeclaredResource): Promise<Tried |
   cheapHashing(service)
   const document = documentOf(service.app)
   const own = operationsOf(document).filter(({ operation }) => operation.tags.includes(tag.name))
-  const path = `/api/v1/${tag.name.replaceAll('_', '-')}/`
+  const path = `/api/v1/${slug(tag.name)}/`
   const [create, list] = ['POST', 'GET'].map((method) =>
     own.find((one) => one.method === method && one.path === path),
   )

@@ -95,13 +95,15 @@ export function preparePages<Row, Sort extends string = 'created_at'>(
     }
   }
 
-  /**
-   * @throws InvalidCursor where the cursor is of another list, or forged
-   * @throws CursorBesideSkip where both are given; `skip=0` is allowed, as some generated clients always send it
-   */
-  async function read(request: PageRequest<Sort>, values: Values, runs: Runs): Promise<PageOf<Row>> {
-    const { skip = 0, limit, q = '', sort = '-created_at', cursor } = request as PageRequest
-    const filter = filters?.read(request)
+  type Filter = ReturnType<Filters['read']> | undefined
+
+  async function read(
+    request: PageRequest,
+    filter: Filter,
+    values: Values,
+    runs: Runs,
+  ): Promise<PageOf<Row>> {
+    const { skip = 0, limit, q = '', sort = '-created_at', cursor } = request
     const list = filtered && filter?.key ? filtered : whole
     const ordered = { sort, q, filter: filter?.key ?? '' }
     const after = cursor === undefined ? undefined : readCursor(cursor, ordered)
@@ -120,7 +122,27 @@ export function preparePages<Row, Sort extends string = 'created_at'>(
     for (const row of rows) readRow(row)
     return pageUpTo(limit, { rows, count, end: undefined }, ordered)
   }
-  return inTurnWhereSlow(db, read, (request) => Boolean(request.q) || Boolean(filters?.read(request).key))
+  const inTurn = inTurnWhereSlow()
+  /**
+   * @param isWanted whether the client still waits, asked when its turn has come
+   * @param runs the database, or a transaction
+   * @throws InvalidCursor where the cursor is of another list, or forged
+   * @throws CursorBesideSkip where both are given; `skip=0` is allowed, as some generated clients always send it
+   * @throws TooManyRequests where too many slow pages wait
+   */
+  return (
+    request: PageRequest<Sort>,
+    values: Values = {},
+    isWanted = () => true,
+    runs: Runs = db,
+  ): Promise<PageOf<Row>> => {
+    const filter = filters?.read(request)
+    const { asker: owner = EVERYBODY } = values as { asker?: string }
+    const isSelective = Boolean(request.q) || Boolean(filter?.key)
+    return inTurn({ owner, isSelective, skip: request.skip ?? 0, isWanted }, () =>
+      read(request as PageRequest, filter, values, runs),
+    )
+  }
 }
 
 /** Number of an owner's rows, or of skipped rows, from which on a page takes milliseconds. */
@@ -133,17 +155,17 @@ const WAITING = { most: 32, ms: 1_000 }
  * Counting, skipping, filtering or searching many rows takes PostgreSQL many times as long as a page, and twenty such requests at
  * once would delay everybody else's. So they run one at a time: for each owner, and for lists of everything.
  */
-function inTurnWhereSlow<Row, Sort extends string>(
-  db: Database,
-  read: (request: PageRequest<Sort>, values: Values, runs: Runs) => Promise<PageOf<Row>>,
-  isSelective: (request: PageRequest<Sort>) => boolean,
-) {
+function inTurnWhereSlow() {
   const largeOwners = new Recent<true>()
   const inTurn = oneAtATime(WAITING)
 
-  async function page(request: PageRequest<Sort>, values: Values, owner: string, runs: Runs) {
-    const found = await read(request, values, runs)
-    if (!isSelective(request)) {
+  /** Reads a page, and notes from a list of all that somebody may read whether it is a large one. */
+  async function noting<Page extends { count: number }>(
+    { owner, isSelective }: Asked,
+    read: () => Promise<Page>,
+  ) {
+    const found = await read()
+    if (!isSelective) {
       // A list of everything is not counted where it is larger than that.
       const isCounted = owner !== EVERYBODY || found.count <= ESTIMATED
       if (found.count > LARGE && isCounted) largeOwners.set(owner, true)
@@ -152,25 +174,25 @@ function inTurnWhereSlow<Row, Sort extends string>(
     return found
   }
 
-  /**
-   * @param isWanted whether the client still waits, asked when its turn has come
-   * @param runs the database, or a transaction
-   * @throws TooManyRequests where too many slow pages wait
-   */
-  return (
-    request: PageRequest<Sort>,
-    values: Values = {},
-    isWanted = () => true,
-    runs: Runs = db,
-  ): Promise<PageOf<Row>> => {
-    const { asker: owner = EVERYBODY } = values as { asker?: string }
-    return isSelective(request) || largeOwners.has(owner) || (request.skip ?? 0) > LARGE
+  return <Page extends { count: number }>(asked: Asked, read: () => Promise<Page>): Promise<Page> => {
+    const { owner, isSelective, skip, isWanted } = asked
+    return isSelective || largeOwners.has(owner) || skip > LARGE
       ? inTurn(owner, async () => {
           if (!isWanted()) throw new ClientClosedRequest()
-          return page(request, values, owner, runs)
+          return noting(asked, read)
         })
-      : page(request, values, owner, runs)
+      : noting(asked, read)
   }
+}
+
+/** A page that is asked for. */
+interface Asked {
+  /** Who reads their own rows, or everybody. */
+  readonly owner: string
+  /** Whether it is searched or filtered. */
+  readonly isSelective: boolean
+  readonly skip: number
+  readonly isWanted: () => boolean
 }
 
 /** @param rows one more than `limit` where there is a next page; cut to the page in place */

@@ -2,7 +2,7 @@ import { type SQL, and, getTableName, sql } from 'drizzle-orm'
 import type { PgColumn } from 'drizzle-orm/pg-core'
 import type { Database } from '../../database/connect.ts'
 import { type Runs, type Statement, statement } from '../../database/statement.ts'
-import { type Asker, askerParameters, isOwnOrShared, ofDeletedUser } from '../access.ts'
+import { type Asker, askerParameters, isOwnOrShared, isShared, ofDeletedUser } from '../access.ts'
 import { type OwnedTable, reveal } from '../owned-table.ts'
 import { filtersOf } from './filters.ts'
 import { type PageOf, type PageRequest, preparePages } from './page.ts'
@@ -31,7 +31,10 @@ export type Given<Values extends object> = { readonly [name in keyof Values]: SQ
   readonly __values?: Values
 }
 
-/** @param name for `npm run sql`, and for people */
+/** Those of each table. */
+const conditions = new Map<object, Condition<unknown, object>[]>()
+
+/** @param name its statements have, in `npm run sql` */
 export function condition<Row, Values extends object>(
   table: OwnedTable<Row>,
   name: string,
@@ -39,7 +42,9 @@ export function condition<Row, Values extends object>(
 ): Condition<Row, Values> {
   const { table: columns } = reveal(table)
   const row = columns as { readonly [field in keyof Row]: PgColumn }
-  return { table, name, where: sql`(${write(row, parameters as Given<Values>)})` }
+  const made = { table, name, where: sql`(${write(row, parameters as Given<Values>)})` }
+  conditions.set(table, [...(conditions.get(table) ?? []), made])
+  return made
 }
 
 const parameterOf = (name: string) => `given ${name}`
@@ -74,16 +79,15 @@ const AGGREGATES = {
 export function selections<Row, Sort extends string>(db: Database, owned: object) {
   const { table, ownership } = reveal(owned)
   const ofAsker = isOwnOrShared(table, ownership, askerParameters.asker)
-  const isShared = ownership.readers !== undefined || ownership.changers !== undefined
   const hidden = ofDeletedUser(table)
   const filters = filtersOf(table, ownership)
   const compiled = new Map<object, ReturnType<typeof compile>>()
 
-  /** Of the asker's rows, and of all for superusers. Pages and numbers are compiled when they are first asked for. */
-  function compile(part?: Condition<Row, object>) {
+  /** Of the asker's rows, and of all for superusers. Pages and most numbers are compiled when they are first asked for. */
+  function compile(part?: Condition<unknown, object>) {
     const lists = {
       // Nobody asks for their own rows once they are deleted.
-      own: { where: and(ofAsker, part?.where), name: part?.name, ...(isShared && { hidden }) },
+      own: { where: and(ofAsker, part?.where), name: part?.name, ...(isShared(ownership) && { hidden }) },
       all: { where: part?.where, name: part?.name, hidden },
     }
     const prepare = (list: (typeof lists)['own' | 'all']) =>
@@ -104,15 +108,19 @@ export function selections<Row, Sort extends string>(db: Database, owned: object
       numbers.set(name, known)
       return known
     }
+    for (const whose of ['own', 'all'] as const) numberOf(whose, 'count', 'id')
     return { pages, numberOf }
   }
 
-  function compiledFor(part?: Condition<Row, object>) {
+  function compiledFor(part?: Condition<unknown, object>) {
     const key = part ?? owned
     const known = compiled.get(key) ?? compile(part)
     compiled.set(key, known)
     return known
   }
+
+  // At the start, so that a condition for which no statement can be written stops it.
+  for (const part of [undefined, ...(conditions.get(owned) ?? [])]) compiledFor(part)
 
   /** @param runs the database, or a transaction */
   return (

@@ -2,6 +2,8 @@ import { randomUUID } from 'node:crypto'
 import { setTimeout as pause } from 'node:timers/promises'
 import { sql } from 'drizzle-orm'
 import { type Test, test } from 'tap'
+import { statements } from '../../../src/database/statement.ts'
+import { ownedRows } from '../../../src/ownership/owned.ts'
 import { type Given, condition } from '../../../src/ownership/list/selection.ts'
 import { isAnswer, isRefused } from '../../support/answers.ts'
 import { openDoor } from '../../support/door.ts'
@@ -37,6 +39,13 @@ async function start(t: Test, env: Record<string, string> = {}) {
     service.rows<{ title: string }>(sql`select title from drawers where owner_id = ${id} order by title`)
   return { service, owner, other, pass, drawersOf }
 }
+
+void test('the statements of a condition are compiled with those of its table, and npm run sql prints them', async (t) => {
+  const { app } = await startWithSpecimens(t)
+  ownedRows(app.db, specimens)
+  for (const whose of ['own', 'all'])
+    t.match(statements.get(`count of ${whose} flagged specimens id`)?.text, /"flag"/)
+})
 
 void test('parts of a table by a condition', async (t) => {
   const { service, owner, other, pass } = await start(t)

@@ -161,5 +161,10 @@ void test('JSON that is one object or another is refused where it is declared', 
   )
   t.throws(() => json(Type.Union([circle!, square!])), /one object with optional properties/)
   t.doesNotThrow(() => json(Type.Union([Type.String(), Type.Integer()])))
+  t.doesNotThrow(
+    () => json(Type.Object({ a: Type.Union([Type.String(), Type.Null()]), b: circle! })),
+    'beside each other',
+  )
+  t.doesNotThrow(() => json(Type.Union([circle!, Type.Null()])), 'or nothing')
   t.end()
 })

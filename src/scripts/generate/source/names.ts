@@ -1,4 +1,4 @@
-import { camelCase, singular } from '../../../ownership/names.ts'
+import { camelCase, singular, slug } from '../../../ownership/names.ts'
 
 /** What a resource is called in each place. */
 export interface Names {
@@ -15,15 +15,15 @@ export interface Names {
 }
 
 export function namesOf(table: string, one = singular(table)): Names {
-  const slug = table.replaceAll('_', '-')
+  const name = slug(table)
   return {
     table,
     one,
     constant: camelCase(table),
     routes: `${camelCase(one)}Routes`,
-    file: `src/resources/${slug}.ts`,
-    test: `test/resources/${slug}.test.ts`,
-    module: `./resources/${slug}.ts`,
-    path: `/api/v1/${slug}/`,
+    file: `src/resources/${name}.ts`,
+    test: `test/resources/${name}.test.ts`,
+    module: `./resources/${name}.ts`,
+    path: `/api/v1/${name}/`,
   }
 }
