@@ -86,6 +86,9 @@ export const NotEnoughPrivileges = define(
   "The user doesn't have enough privileges",
 )
 
+/** The session's user showed who they are longer than REAUTHENTICATION_MINUTES ago. */
+export const RecentSignInRequired = define(403, 'recent_sign_in_required', 'Recent sign-in required')
+
 // Login and recovery
 export const IncorrectEmailOrPassword = define(
   400,
@@ -179,6 +182,8 @@ export const HeadersTooLarge = define(
 )
 /** The client hung up. Status of nginx; never sent. */
 export const ClientClosedRequest = define(499, 'client_closed_request', 'Client Closed Request')
+/** Shared: nobody reads it, and there may be any number. */
+export const CLIENT_CLOSED = new ClientClosedRequest()
 export const InternalServerError = define(500, 'internal_server_error', 'Internal Server Error')
 /** Overloaded, or a dependency is away. Retry after a second. */
 export const ServiceUnavailable = define(503, 'service_unavailable', 'Service Unavailable', {

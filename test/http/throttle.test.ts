@@ -158,3 +158,19 @@ void test('fault 23: the count of a network survives 5,001 other networks', (t) 
   t.equal(spend('192.0.2.1', 1_000_000), 10, 'in the end all is forgotten')
   t.end()
 })
+
+void test('a long page counts as often as pages of the usual length fit in it', async (t) => {
+  const app = await startWithoutData(t, limited)
+  /** Whether a network is refused before it has asked for as many as half of its burst. */
+  const isRefused = async (path: string) => {
+    const from = freshNetwork()
+    for (let asked = 0; asked < throttle.burst / 2; asked++)
+      if ((await ask(app, { url: `/api/v1${path}`, remoteAddress: from })).status === 429) return true
+    return false
+  }
+  t.equal(await isRefused('/items/?limit=1000'), true)
+  t.equal(await isRefused('/items/?limit=1e99'), true, 'however much is asked for')
+  for (const path of ['/items/', '/items/?limit=100', '/items/?limit=x', '/items/?limit=1&limit=1000'])
+    t.equal(await isRefused(path), false, path)
+  t.equal(await isRefused('/users/me?limit=1000'), false, 'where there are no pages it says nothing')
+})

@@ -1,7 +1,8 @@
+import type { TObject } from '@sinclair/typebox'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import plugin from 'fastify-plugin'
 import type { Config } from '../../config/config.ts'
-import { ClientClosedRequest, TooManyRequests } from '../../contract/errors.ts'
+import { CLIENT_CLOSED, TooManyRequests } from '../../contract/errors.ts'
 import { BODY_LIMIT, SITE_ROOM, refusalDelay, throttle as limit } from '../../config/limits.ts'
 import { networkOf, siteOf } from '../../text/network.ts'
 
@@ -32,7 +33,7 @@ export const throttle = plugin(
       setTimeout(
         () => {
           delayed -= 1
-          next(request.ended ? new ClientClosedRequest() : error)
+          next(request.ended ? CLIENT_CLOSED : error)
         },
         refusalDelay.ms * (0.5 + Math.random()),
       )
@@ -52,8 +53,21 @@ export const throttle = plugin(
   { name: 'throttle', dependencies: ['ending', 'security'] },
 )
 
-/** A body that only few routes take counts as often as an ordinary one fits in it: to read and check it costs as much. */
-function unitsOf({ headers, routeOptions: { bodyLimit } }: FastifyRequest): number {
+/** A request that costs as much as several counts as often. */
+const unitsOf = (request: FastifyRequest) => Math.max(unitsOfBody(request), unitsOfPage(request))
+
+/** A page of more rows than one has that asks for no number. */
+function unitsOfPage({ query, routeOptions: { schema } }: FastifyRequest): number {
+  const { limit } = query as { limit?: unknown }
+  const asked =
+    limit === undefined ? undefined : (schema?.querystring as Partial<TObject> | undefined)?.properties?.limit
+  return asked
+    ? Math.max(1, Math.ceil(Math.min(Number(limit), Number(asked.maximum)) / Number(asked.default)) || 1)
+    : 1
+}
+
+/** A body that only few routes take: as often as an ordinary one fits in it. */
+function unitsOfBody({ headers, routeOptions: { bodyLimit } }: FastifyRequest): number {
   if (bodyLimit <= BODY_LIMIT) return 1
   const length =
     headers['transfer-encoding'] === undefined ? Number(headers['content-length'] ?? 0) : bodyLimit

@@ -1,5 +1,5 @@
 import { and, getTableColumns } from 'drizzle-orm'
-import { ClientClosedRequest } from '../../contract/errors.ts'
+import { CLIENT_CLOSED } from '../../contract/errors.ts'
 import type { Database } from '../../database/connect.ts'
 import type { Runs } from '../../database/statement.ts'
 import { isDataException } from '../../database/faults.ts'
@@ -178,8 +178,10 @@ function inTurnWhereSlow() {
     const { owner, isSelective, skip, isWanted } = asked
     return isSelective || largeOwners.has(owner) || skip > LARGE
       ? inTurn(owner, async () => {
-          if (!isWanted()) throw new ClientClosedRequest()
-          return noting(asked, read)
+          if (!isWanted()) throw CLIENT_CLOSED
+          const page = await noting(asked, read)
+          if (!isWanted()) throw CLIENT_CLOSED
+          return page
         })
       : noting(asked, read)
   }
