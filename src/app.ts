@@ -3,6 +3,7 @@ import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { Logger } from 'pino'
 import { recoverPasswordPage, resendVerificationPage } from './accounts/pages/ask-for-link.ts'
 import { resetPasswordPage } from './accounts/pages/reset-password.ts'
+import { undoEmailChangePage } from './accounts/pages/undo-email-change.ts'
 import { verifyEmailPage } from './accounts/pages/verify-email.ts'
 import type { HashingLimits } from './accounts/passwords/passwords.ts'
 import { turns } from './accounts/passwords/plugin.ts'
@@ -89,7 +90,13 @@ export async function buildApp(config: Config, dependencies: Dependencies = {}):
   if (config.DOCS_ENABLED) await app.register(scope('public', [docs]))
   if (config.mail === 'inbox') await app.register(scope('public', [inbox]))
   if (config.mail !== 'off' && config.FRONTEND_HOST === undefined) {
-    const pages = [resetPasswordPage, verifyEmailPage, recoverPasswordPage, resendVerificationPage]
+    const pages = [
+      resetPasswordPage,
+      verifyEmailPage,
+      undoEmailChangePage,
+      recoverPasswordPage,
+      resendVerificationPage,
+    ]
     await app.register(scope('public', pages))
   }
   await app.register(scope('public', [fixedPaths]))

@@ -4,20 +4,21 @@ import type { SignedIn, SignedInApp } from '../contract/contract.ts'
 import { InvalidCredentials, LastSuperuser, SuperuserDeletesSelf, UserNotFound } from '../contract/errors.ts'
 import { statement } from '../database/statement.ts'
 import { users } from '../database/tables.ts'
-import { lockSuperusers, othersRemain, userExists } from './users/last-superuser.ts'
+import { stillHas } from './sessions/end-sessions.ts'
+import { isSuperuser, lockSuperusers, othersRemain, userExists } from './users/last-superuser.ts'
 
 /**
  * Deletes one's own account: DELETE /users/me.
  *
- * @returns what does so. @throws SuperuserDeletesSelf; InvalidCredentials where it was deleted meanwhile
+ * @returns what does so. @throws SuperuserDeletesSelf; InvalidCredentials where the session ended meanwhile
  */
 export function deleteOwnAccount({ db, removeRowsOf }: SignedInApp) {
   return async (request: FastifyRequest & SignedIn) => {
-    const { id, is_superuser } = request.user
+    const { id, is_superuser, session_id: session } = request.user
     if (is_superuser) throw new SuperuserDeletesSelf()
-    const [deleted] = await db.run(deleteOwn, { id })
-    // Made a superuser, or deleted, since the request was authenticated.
-    if (!deleted) throw (await userExists(db, id)) ? new SuperuserDeletesSelf() : new InvalidCredentials()
+    const [deleted] = await db.run(deleteOwn, { id, session })
+    // Since the request was authenticated, the user was deleted or made a superuser, or the session ended.
+    if (!deleted) throw (await isSuperuser(db, id)) ? new SuperuserDeletesSelf() : new InvalidCredentials()
 
     request.record('user_deleted')
     await removeRowsOf(id)
@@ -49,12 +50,12 @@ const asDeleted = sql`deleted_at = now(), email = 'deleted:' || ${users.id}, ful
       claimed_password_hash = null, registered_from = null, is_active = false, is_superuser = false,
       credentials_version = credentials_version + 1`
 
-/** No row where the user is a superuser. */
-const deleteOwn = statement<{ id: string }, { id: string }>(
+/** No row where the user is a superuser, or the session has ended. */
+const deleteOwn = statement<{ id: string; session: string }, { id: string }>(
   'delete own account',
   (v) => sql`
     update ${users} set ${asDeleted}
-    where id = ${v.id} and deleted_at is null and not is_superuser
+    where id = ${v.id} and deleted_at is null and not is_superuser and ${stillHas(v.session)}
     returning id`,
 )
 

@@ -17,11 +17,11 @@ import { byAdministrator, notify, queueMail } from '../mail/queue.ts'
 import { type PageRequest, preparePages } from '../ownership/list/page.ts'
 import {
   type ProfileValues,
-  followAddress,
   profileValues,
   refuseTakenEmail,
   setProfile,
 } from './change-profile.ts'
+import { askToConfirm, leaveAddressByAdministrator } from './change-address.ts'
 import { endSessions } from './sessions/end-sessions.ts'
 import { lockSuperusers, othersRemain, userExists } from './users/last-superuser.ts'
 import { isGuessable } from './passwords/common-passwords.ts'
@@ -265,7 +265,11 @@ function compileChange(config: Config) {
       where was_never_active and is_active and not ${setsPassword} and lower(email) = lower(old_email)
     ),
     ${welcome('activated', config)},
-    ${followAddress(config, byAdministrator, setsPassword)}
+    moved as (
+      select * from account where lower(email) <> lower(old_email)
+    ),
+    ${askToConfirm(config, 'moved')},
+    ${leaveAddressByAdministrator(config, 'moved', 'account', setsPassword, byAdministrator)}
     select ${publicColumns}, changed from account`
   })
 }

@@ -15,7 +15,7 @@ import {
   issueTokens,
   refreshTokens,
 } from './sessions/session-tokens.ts'
-import { type CurrentUser, type Sessions, sessionGuard } from './sessions/guard.ts'
+import { type CurrentUser, type Sessions, requireFresh, sessionGuard } from './sessions/guard.ts'
 import { type OneTimeTokens, tokenStore } from './tokens.ts'
 
 declare module 'fastify' {
@@ -59,6 +59,7 @@ interface Auth {
   tokens(session: Session): Tokens
   /** The guard of scopes. */
   readonly authenticate: Sessions['authenticate']
+  readonly requireFresh: typeof requireFresh
 }
 
 export interface AuthOptions {
@@ -83,6 +84,7 @@ export const auth = plugin(
       passwords: passwords(hashing),
       sessions,
       authenticate: sessions.authenticate,
+      requireFresh,
       refreshTokens: refreshTexts,
       tokens: issueTokens(app, config, refreshTexts),
       accounts: accounts(app.db),

@@ -3,6 +3,7 @@ import { changePassword } from './change-password.ts'
 import { changeProfile } from './change-profile.ts'
 import { deleteOwnAccount, deleteUser } from './delete-account.ts'
 import { changeUser, createUser, listUsers, readUser } from './manage-users.ts'
+import { reauthenticate } from './reauthenticate.ts'
 import { recoverPassword, showRecoveryMail } from './recover-password.ts'
 import { refresh } from './refresh.ts'
 import { resetPassword } from './reset-password.ts'
@@ -13,6 +14,7 @@ import * as users from './schemas/users.ts'
 import { signIn } from './sign-in.ts'
 import { endOtherSessions, endOwnSession, listSessions, signOut } from './sign-out.ts'
 import { createPrivately, signUp } from './sign-up.ts'
+import { undoEmailChange } from './undo-email-change.ts'
 import { resendVerification, verifyEmail } from './verify-email.ts'
 
 /**
@@ -65,6 +67,12 @@ export function accountsPublic(app: App) {
     return { message: 'Email verified successfully' }
   })
 
+  const undo = undoEmailChange(app)
+  app.post('/undo-email-change/', { schema: login.undoEmailChange, config: byToken }, async (request) => {
+    await undo(request.body.token, request)
+    return { message: 'Email address restored' }
+  })
+
   const resend = resendVerification(app)
   app.post('/verify-email/resend', { schema: login.resendVerification, config: byMail }, async (request) => {
     await resend(request.body.email, request)
@@ -94,6 +102,13 @@ export function accountsSignedIn(app: SignedInApp) {
   app.delete('/users/me', { schema: users.deleteUserMe }, async (request) => {
     await deleteOwn(request)
     return { message: 'User deleted successfully' }
+  })
+
+  const again = reauthenticate(app)
+  const reauthentication = { schema: login.reauthenticate, config: { limit: 'login_network' } } as const
+  app.post('/login/reauthenticate', reauthentication, async (request, reply) => {
+    await again(request.body.password, request, reply)
+    return { message: 'Reauthenticated' }
   })
 
   const end = signOut(app)

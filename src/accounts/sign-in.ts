@@ -1,4 +1,4 @@
-import { type SQL, sql } from 'drizzle-orm'
+import { sql } from 'drizzle-orm'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { App } from '../contract/contract.ts'
 import {
@@ -8,14 +8,14 @@ import {
   IncorrectEmailOrPassword,
 } from '../contract/errors.ts'
 import { statement } from '../database/statement.ts'
-import { sessions, users } from '../database/tables.ts'
+import { users } from '../database/tables.ts'
 import { readEmail } from '../text/email-address.ts'
 import { isTooLong } from '../text/normal-password.ts'
 import type { SigningIn } from './users/find-user.ts'
-import { rememberNetwork } from './sessions/known-networks.ts'
 import type { Session } from './sessions/session-tokens.ts'
 import { type Client, clientOf } from './sessions/client.ts'
-import { sessionEnd } from './sessions/guard.ts'
+import { guessLimits } from './sessions/guess-limits.ts'
+import { openSession } from './sessions/open-session.ts'
 
 interface Credentials {
   readonly username: string
@@ -34,6 +34,7 @@ export function signIn(app: App) {
   const { accounts, knownNetworks, passwords } = auth
   const open = compileOpen(config)
   const renewAndOpen = compileRenewAndOpen(config)
+  const limitGuesses = guessLimits(app)
 
   /** Undefined where the stored hash was replaced since it was read. */
   async function attempt({ username, password }: Credentials, request: FastifyRequest, reply: FastifyReply) {
@@ -60,26 +61,6 @@ export function signIn(app: App) {
       ? await db.run(renewAndOpen, { ...values, renewed_hash: await passwords.renew(password, turn) })
       : await db.run(open, values)
     return session
-  }
-
-  /**
-   * Checks the limits on guesses at an account, whether it exists or not. A network that the account knows has a limit of its
-   * own only: neither strangers nor somebody who guesses in the same office lock the owner out.
-   *
-   * @returns for whom the password is hashed, in the queue for hashing
-   */
-  async function limitGuesses(username: string, user: SigningIn | undefined, request: FastifyRequest) {
-    const { network } = request
-    // By address, not by id: what was counted before a sign-up counts after it, or it would show who has an account.
-    const account = (user?.email ?? readEmail(username)).toLowerCase()
-    const isKnown = user?.known_networks.includes(knownNetworks.nameOf(user.id, network))
-    if (!isKnown) await request.limitNetwork('login_network')
-    await request.guess(
-      ['login', account, network],
-      ...(isKnown ? [] : [['login_by_strangers', account] as const]),
-      ['sign_ins', account],
-    )
-    return JSON.stringify(isKnown ? [account, network] : [account])
   }
 
   /**
@@ -130,7 +111,7 @@ const compileOpen = (config: App['config']) =>
       where id = ${v.user_id} and hashed_password = ${v.verified_hash} and is_active
       for key share
     ),
-    ${insertSession(v, config)}`,
+    ${openSession(v, config, ['pwd'])}`,
   )
 
 /** The same where the hash is outdated: replaces it in the same statement. */
@@ -143,14 +124,5 @@ const compileRenewAndOpen = (config: App['config']) =>
       where id = ${v.user_id} and hashed_password = ${v.verified_hash} and is_active
       returning id, credentials_version
     ),
-    ${insertSession(v, config)}`,
+    ${openSession(v, config, ['pwd'])}`,
   )
-
-/** A session for the user in `account`, who is known to sign in from that network from now on. */
-const insertSession = (
-  v: Record<'user_agent' | 'ip_address' | 'network', SQL>,
-  config: App['config'],
-): SQL => sql`${rememberNetwork('account', v.network)}
-    insert into ${sessions} (user_id, credentials_version, user_agent, ip_address, expires_at)
-    select id, credentials_version, ${v.user_agent}, ${v.ip_address}, ${sessionEnd(config)} from account
-    returning id, user_id, generation`

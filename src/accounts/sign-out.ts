@@ -6,7 +6,7 @@ import { statement } from '../database/statement.ts'
 import { sessions, users } from '../database/tables.ts'
 import { value } from '../ownership/list/page-sql.ts'
 import { type PageRequest, preparePages } from '../ownership/list/page.ts'
-import { endSessions, keepSession } from './sessions/end-sessions.ts'
+import { endSessions, keepSession, stillHas } from './sessions/end-sessions.ts'
 
 type SignedInRequest = FastifyRequest & SignedIn
 
@@ -56,10 +56,7 @@ const endOthers = statement<{ user: string; current: string }, { id: string }>(
   (v) => sql`
     with owner as (
       update ${users} set credentials_version = credentials_version + 1
-      where id = ${v.user} and exists (
-        select from ${sessions} where ${sessions.id} = ${v.current} and ${sessions.user_id} = ${users.id}
-          and ${sessions.credentials_version} = ${users.credentials_version}
-      )
+      where id = ${v.user} and ${stillHas(v.current)}
       returning id, credentials_version
     ),
     ${keepSession('owner', v.current)},
@@ -74,7 +71,11 @@ export function listSessions({ db }: SignedInApp) {
   const read = preparePages<SessionRow>(db, sessions, { where: isLive })
   return async ({ user, query }: SignedInRequest & { query: PageRequest<'created_at'> }) => {
     const page = await read(query, { user: user.id })
-    const data = page.data.map((row) => Object.assign(row, { is_current: row.id === user.session_id }))
+    const data = page.data.map((row) => ({
+      ...row,
+      authenticated_at: row.authenticated_at ?? row.created_at,
+      is_current: row.id === user.session_id,
+    }))
     return { ...page, data }
   }
 }

@@ -1,9 +1,9 @@
-import { type SQL, sql } from 'drizzle-orm'
+import { type SQL, type SQLWrapper, sql } from 'drizzle-orm'
 import type { Config } from '../config/config.ts'
 import { signedIds } from '../config/signed-ids.ts'
 import type { Database } from '../database/connect.ts'
 import { statement } from '../database/statement.ts'
-import { type TokenPurpose, oneTimeTokens, users } from '../database/tables.ts'
+import { type LinkPurpose, type TokenPurpose, oneTimeTokens, users } from '../database/tables.ts'
 
 /**
  * One-time tokens: the right to do one thing once, mailed in a link as `id.mac`. The row is no secret; the MAC is never
@@ -12,7 +12,9 @@ import { type TokenPurpose, oneTimeTokens, users } from '../database/tables.ts'
  */
 export interface OneTimeTokens {
   /** The text that is mailed. */
-  sign(purpose: TokenPurpose, id: string): string
+  sign(purpose: LinkPurpose, id: string): string
+  /** The id in a text; undefined where it is forged, or of another purpose. */
+  open(purpose: LinkPurpose, text: string): string | undefined
   /** The row behind a text, its user's state beside it. Undefined where forged, of another purpose, used, or expired. */
   find(purpose: TokenPurpose, text: string): Promise<FoundToken | undefined>
 }
@@ -20,27 +22,35 @@ export interface OneTimeTokens {
 export interface FoundToken {
   readonly id: string
   readonly user_id: string
+  /** Address that it was mailed to. */
   readonly email: string
   readonly user_is_active: boolean
 }
 
+/** Condition: the address is the one that its user asked to have instead (EMAIL_CHANGE=confirmed). */
+export const isOfPending = (email: SQLWrapper): SQL =>
+  sql`coalesce(lower(${email}) = lower(${users.pending_email}), false)`
+
 const findToken = statement<{ id: string; purpose: TokenPurpose }, FoundToken>(
   'find one-time token',
   (v) => sql`
-    select ${oneTimeTokens.id}, ${oneTimeTokens.user_id}, ${users.email}, ${users.is_active} as user_is_active
+    select ${oneTimeTokens.id}, ${oneTimeTokens.user_id}, ${oneTimeTokens.email}, ${users.is_active} as user_is_active
     from ${oneTimeTokens} join ${users} on ${users.id} = ${oneTimeTokens.user_id}
     where ${oneTimeTokens.id} = ${v.id} and ${oneTimeTokens.purpose} = ${v.purpose}
-      and lower(${oneTimeTokens.email}) = lower(${users.email}) and ${oneTimeTokens.expires_at} > now()`,
+      and (lower(${oneTimeTokens.email}) = lower(${users.email}) or ${isOfPending(oneTimeTokens.email)})
+      and ${oneTimeTokens.expires_at} > now()`,
 )
 
 export function tokenStore(db: Database, config: Pick<Config, 'SECRET_KEY'>): OneTimeTokens {
   const keys = {
     reset_password: signedIds(config.SECRET_KEY, 'one-time-token/reset_password'),
     verify_email: signedIds(config.SECRET_KEY, 'one-time-token/verify_email'),
-  } satisfies Record<TokenPurpose, unknown>
+    undo_email_change: signedIds(config.SECRET_KEY, 'one-time-token/undo_email_change'),
+  } satisfies Record<LinkPurpose, unknown>
 
   return {
     sign: (purpose, id) => keys[purpose].sign(id),
+    open: (purpose, text) => keys[purpose].open(text),
     async find(purpose, text) {
       const id = keys[purpose].open(text)
       if (id === undefined) return undefined
@@ -69,7 +79,7 @@ export const newToken = (name: string, purpose: TokenPurpose, from: string, minu
  */
 export const useToken = (token: SQL, user: SQL, condition = sql`true`): SQL => sql`
   locked as (
-    select id from ${users} where id = ${user} and ${condition} for no key update
+    select id, email, is_verified from ${users} where id = ${user} and ${condition} for no key update
   ),
   used as (
     delete from ${oneTimeTokens}

@@ -5,26 +5,36 @@ import type { App } from '../contract/contract.ts'
 import { InvalidToken } from '../contract/errors.ts'
 import { statement } from '../database/statement.ts'
 import { oneTimeTokens, users } from '../database/tables.ts'
-import { limitLinks, queueMail } from '../mail/queue.ts'
+import { cause, limitLinks, queueMail } from '../mail/queue.ts'
+import { leaveAddress } from './change-address.ts'
+import { refuseTakenEmail } from './change-profile.ts'
 import { type Recipient, requestMail } from './request-mail.ts'
-import { newToken, useToken } from './tokens.ts'
+import { type Client, clientOf } from './sessions/client.ts'
+import { isOfPending, newToken, useToken } from './tokens.ts'
 import { isUserOf } from './users/find-user.ts'
 
 /**
- * Verifies an address with the token of a mailed link: POST /verify-email/, and the page of that name.
+ * Verifies an address with the token of a mailed link: POST /verify-email/, and the page of that name. Where the account is to
+ * have it (EMAIL_CHANGE=confirmed), it is the account's from then on.
  *
- * @returns what does so, and gives the address. @throws InvalidToken
+ * @returns what does so, and gives the address. @throws InvalidToken; EmailTakenAtChange where somebody else has it by now
  */
 export function verifyEmail(app: App) {
-  const { auth, db } = app
+  const { auth, config, db } = app
+  const verify = compileVerify(config)
 
   return async (text: string, request: FastifyRequest) => {
     const token = await auth.oneTimeTokens.find('verify_email', text)
     if (!token) throw new InvalidToken()
     const { id, user_id, email } = token
-    const [account] = await db.run(verify, { token: id, user: user_id })
+    const values = { token: id, user: user_id, ...clientOf(request) }
+    const [account] = await refuseTakenEmail(db.run(verify, values))
     if (!account) throw new InvalidToken() // used or expired since it was found
     request.record('address_verified', { user_id })
+    if (account.is_moved) {
+      request.record('address_changed', { user_id })
+      app.mail.wake()
+    }
     return email
   }
 }
@@ -52,24 +62,33 @@ export const verifies = ({ mail, EMAIL_VERIFICATION }: Pick<Config, 'mail' | 'EM
   mail !== 'off' && EMAIL_VERIFICATION !== 'off'
 
 /**
- * Uses the token up, verifies the address, and ends the other tokens for it. No row where the token was used or expired, or
- * the user has another address.
+ * Uses the token up, verifies the address, and ends the other tokens for it. One that the account was to have is the account's,
+ * with all that this causes. No row where the token was used or expired, or the user has another address.
  */
-const verify = statement<{ token: string; user: string }, { id: string }>(
-  'verify email',
-  (v) => sql`
+const compileVerify = (config: App['config']) =>
+  statement<Client & { token: string; user: string }, { id: string; is_moved: boolean }>(
+    'verify email',
+    (v) => sql`
     with ${useToken(v.token, v.user)},
     account as (
-      update ${users} set is_verified = true, claimed_password_hash = null
-      from used where ${users.id} = used.user_id and lower(${users.email}) = lower(used.email)
-      returning ${users.id}
+      update ${users} set is_verified = true, claimed_password_hash = null,
+        email = case when ${isOfPending(sql`used.email`)} then ${users.pending_email} else ${users.email} end,
+        pending_email = case when ${isOfPending(sql`used.email`)} then null else ${users.pending_email} end
+      from used join locked on locked.id = used.user_id
+      where ${users.id} = used.user_id
+        and (lower(${users.email}) = lower(used.email) or ${isOfPending(sql`used.email`)})
+      returning ${users.id}, ${users.email}, locked.email as old_email, locked.is_verified as was_verified
     ),
-    dead as (
+    verified as (
       delete from ${oneTimeTokens}
       where user_id in (select id from account) and purpose = 'verify_email' and id <> ${v.token}
-    )
-    select id from account`,
-)
+    ),
+    moved as (
+      select * from account where lower(email) <> lower(old_email)
+    ),
+    ${leaveAddress(config, 'moved', cause(v))}
+    select id, lower(email) <> lower(old_email) as is_moved from account`,
+  )
 
 /**
  * Queues the mail with a token of its own; it says when and from where the account was made. No row where nobody active and

@@ -57,6 +57,13 @@ export function* environmentFaults(named: Named, env: Readonly<NodeJS.Dict<strin
   )
     yield 'EMAIL_VERIFICATION: required needs mail; set SMTP_HOST'
 
+  if (
+    named.EMAIL_CHANGE === 'confirmed' &&
+    named.ENVIRONMENT !== 'local' &&
+    named.SMTP_HOST === undefined
+  )
+    yield 'EMAIL_CHANGE: confirmed needs mail; set SMTP_HOST'
+
   if (named.ENVIRONMENT === 'local') {
     // Behind a proxy on the same machine, only PUBLIC_URL tells the public address.
     if (env.ENVIRONMENT === undefined && isReachable({ HOST: hostOf(named), PUBLIC_URL: named.PUBLIC_URL }))

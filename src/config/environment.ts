@@ -61,6 +61,7 @@ export const Environment = Type.Object({
   FIRST_SUPERUSER_PASSWORD: Setting('its password at first, needed only then; changethis in local'),
   ACCESS_TOKEN_EXPIRE_MINUTES: Count('life of an access token', 60, 527_040),
   REFRESH_TOKEN_EXPIRE_DAYS: Count('a session ends that long after its last refresh', 30, 180),
+  REAUTHENTICATION_MINUTES: Count('after that, changes of account and users need the password again', 60, 527_040),
   EMAIL_RESET_TOKEN_EXPIRE_HOURS: Count('life of a recovery link', 1, 8784),
   EMAIL_VERIFY_TOKEN_EXPIRE_HOURS: Count('life of a verification or welcome link', 48, 8784),
   EMAIL_VERIFICATION: Type.Union(
@@ -70,6 +71,10 @@ export const Environment = Type.Object({
       default: 'optional',
     },
   ),
+  EMAIL_CHANGE: Type.Union([Type.Literal('immediate'), Type.Literal('confirmed')], {
+    description: 'immediate: a new address counts at once; confirmed: once a link mailed to it is used',
+    default: 'immediate',
+  }),
   SMTP_HOST: Setting('mail server; unset: local keeps mails to itself, elsewhere mail is off'),
   SMTP_PORT: Count('its port', 587, 65_535),
   SMTP_USER: Setting('its user'),

@@ -28,6 +28,8 @@ declare module 'fastify' {
     errors?: readonly ApiErrorKind[]
     /** 2xx answers are a row, with its version in `ETag`. */
     versioned?: boolean
+    /** Refuses a session whose user did not show recently who they are. */
+    fresh?: boolean
     /** Limit of the body in bytes; 32 KiB by default. */
     bodyLimit?: number
     /** Accepts its form as multipart/form-data, too. */
@@ -123,6 +125,11 @@ interface Operation {
   errors?: ApiErrorKind[]
   /** 2xx answers are a row, with its version in `ETag`. */
   versioned?: true
+  /**
+   * Refuses a session whose user did not show who they are within REAUTHENTICATION_MINUTES: for what a stolen access token
+   * must not do. The guard of the scope does (http/scopes.ts).
+   */
+  fresh?: true
   /** Limit of the body in bytes; 32 KiB by default. */
   bodyLimit?: number
 }

@@ -8,6 +8,7 @@ import {
   NotEnoughPrivileges,
   UnreadableBody,
   PayloadTooLarge,
+  RecentSignInRequired,
   ServiceUnavailable,
   TooManyRequests,
   UnsupportedMediaType,
@@ -42,6 +43,8 @@ export const tagsWith = (resources: readonly Tag[]): readonly Tag[] => [
 
 /** Prefix of descriptions in the superuser scope. */
 export const SUPERUSERS_ONLY = 'Superusers only.'
+/** Suffix of descriptions of what is refused without one. */
+export const NEEDS_RECENT_SIGN_IN = 'Needs a recent sign-in.'
 
 /** The tag of an operation: the part of its id before the dash. */
 export const tagOf = (operationId: string) => operationId.slice(0, operationId.indexOf('-'))
@@ -52,11 +55,16 @@ export const tagOf = (operationId: string) => operationId.slice(0, operationId.i
  * @param refusals errors of its scope's guard; none in the public scope
  */
 export function documented(schema: FastifySchema, refusals: readonly ApiErrorKind[]): FastifySchema {
-  const errors = [...refusals, ...bodyErrors(schema), ...(schema.errors ?? []), ...anywhere]
-  const description = schema.description ?? ''
+  const stale = schema.fresh ? [RecentSignInRequired] : []
+  const errors = [...refusals, ...stale, ...bodyErrors(schema), ...(schema.errors ?? []), ...anywhere]
+  const sentences = [
+    ...(refusals.includes(NotEnoughPrivileges) ? [SUPERUSERS_ONLY] : []),
+    schema.description ?? '',
+    ...(schema.fresh ? [NEEDS_RECENT_SIGN_IN] : []),
+  ]
   return {
     ...schema,
-    description: refusals.includes(NotEnoughPrivileges) ? `${SUPERUSERS_ONLY} ${description}` : description,
+    description: sentences.join(' '),
     tags: [tagOf(schema.operationId ?? '')],
     security: refusals.length > 0 ? [{ [SECURITY_SCHEME]: [] }] : [],
     response: {

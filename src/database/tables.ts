@@ -34,6 +34,8 @@ export const users = pgTable(
     is_superuser: boolean().notNull().default(false),
     is_verified: boolean().notNull().default(false),
     full_name: varchar({ length: 255 }),
+    // Where EMAIL_CHANGE is confirmed: the address that was asked for, until a link mailed to it is used.
+    pending_email: varchar({ length: 255 }),
     hashed_password: text().notNull(),
     // Password of the latest sign-up with this address, although it is in use (EMAIL_VERIFICATION=required). It opens
     // nothing: a sign-in with it is answered `Email not verified`, so that nobody learns which addresses are in use.
@@ -67,6 +69,9 @@ export const users = pgTable(
   ],
 )
 
+/** How somebody showed who they are; the first two are names of RFC 8176. */
+export type Method = 'pwd' | 'otp' | 'recovery' | 'passkey' | 'oidc' | 'link'
+
 /**
  * A sign-in. Access tokens name it as `sid`, and are valid only while the row is. A trigger (migrations) deletes the oldest
  * of more than a hundred.
@@ -81,6 +86,10 @@ export const sessions = pgTable(
     generation: integer().notNull().default(0),
     // The newest generation whose access token was used; null for sessions from before this column.
     seen_generation: integer().default(0),
+    // When its user last showed who they are; null for sessions from before this column, which did when they were created.
+    authenticated_at: time().defaultNow(),
+    // All ways in which they did. The default is what versions before 0.3 mean, which may still run.
+    methods: text().array().$type<Method[]>().notNull().default(['pwd']),
     user_agent: text(),
     ip_address: text(),
     created_at: createdAt(),
@@ -96,6 +105,8 @@ export const sessions = pgTable(
 )
 
 export type TokenPurpose = 'reset_password' | 'verify_email'
+/** What the link of a mail is for. */
+export type LinkPurpose = TokenPurpose | 'undo_email_change'
 
 /** One-time tokens, mailed in links. The row is no secret: the MAC in the link is, and it is not stored. */
 export const oneTimeTokens = pgTable(
@@ -114,6 +125,29 @@ export const oneTimeTokens = pgTable(
   (table) => [
     uniqueIndex('one_time_tokens_slot_unique').on(table.user_id, table.purpose, table.slot),
     index('one_time_tokens_expires_at_index').on(table.expires_at),
+  ],
+)
+
+/**
+ * Changes of address that whoever reads mails at the address before can take back. Apart from one-time tokens, as these
+ * outlive a change of password: whoever stole an account makes one.
+ */
+export const addressChanges = pgTable(
+  'address_changes',
+  {
+    id: id(),
+    user_id: ofUser().notNull(),
+    // In the order of the changes: one that is taken back takes later ones along, and leaves earlier ones.
+    number: bigint({ mode: 'number' }).notNull().generatedAlwaysAsIdentity(),
+    // The address before, and whether it was verified.
+    email: varchar({ length: 255 }).notNull(),
+    was_verified: boolean().notNull(),
+    created_at: createdAt(),
+    expires_at: time().notNull(),
+  },
+  (table) => [
+    index('address_changes_user_id_index').on(table.user_id),
+    index('address_changes_expires_at_index').on(table.expires_at),
   ],
 )
 
@@ -156,7 +190,9 @@ export type MessageName =
   | 'account_exists' // to the owner, when somebody signs up with their address
   | 'account_unconfirmed' // the same, where nobody confirmed the address yet
   | 'password_changed'
-  | 'address_changed' // to the old one
+  | 'address_changed' // to the old one, by a superuser
+  | 'own_address_changed' // to the old one, with a link that takes it back
+  | 'address_restored' // with a link to choose a password
   | 'session_ended' // an old refresh token was used
   | 'recovery_link_shown' // to a superuser
   | 'test'

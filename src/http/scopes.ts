@@ -43,6 +43,7 @@ export function scope(
 ): FastifyPluginAsync {
   return async (app) => {
     app.addHook('onRoute', (route) => {
+      if (access === 'public' && route.schema?.fresh) throw new NobodyToBeFresh(route)
       route.config = { ...route.config, access }
     })
     if (access !== 'public') {
@@ -50,6 +51,7 @@ export function scope(
         const user = await app.auth.authenticate(request)
         request.currentUser = user // before the refusal, which is logged with who it was
         if (access === 'superuser' && !user.is_superuser) throw new NotEnoughPrivileges()
+        if (request.routeOptions.schema?.fresh) app.auth.requireFresh(user)
       })
       // After the answer. A failure is harmless: the next request notes the use.
       app.addHook('onResponse', ({ currentUser }, _reply, done) => {
@@ -75,6 +77,13 @@ export const scopes = plugin(
   },
   { name: 'scopes', dependencies: ['auth'] },
 )
+
+class NobodyToBeFresh extends Error {
+  constructor({ method, url }: RouteOptions) {
+    super(`${String(method)} ${url} is public, so it has no session that could be fresh`)
+    this.name = 'NobodyToBeFresh'
+  }
+}
 
 class RouteOutsideScopes extends Error {
   constructor({ method, url }: RouteOptions) {

@@ -1,4 +1,4 @@
-import type { MessageName, TokenPurpose } from '../database/tables.ts'
+import type { LinkPurpose, MessageName } from '../database/tables.ts'
 import { type BrandConfig, brandOf } from './brand.ts'
 import { type MailParams, causeOf, readable } from './cause.ts'
 import { type RenderedMail, render, renderWithoutLink } from './templates.ts'
@@ -24,12 +24,14 @@ export class DeadLink extends Error {
 }
 
 /** Path and purpose of each message's link. Other messages have none. */
-const links: Partial<Record<MessageName, { path: string; purpose: TokenPurpose }>> = {
+const links: Partial<Record<MessageName, { path: string; purpose: LinkPurpose }>> = {
   welcome: { path: '/reset-password', purpose: 'reset_password' },
   recovery: { path: '/reset-password', purpose: 'reset_password' },
   account_unconfirmed: { path: '/reset-password', purpose: 'reset_password' },
   verification: { path: '/verify-email', purpose: 'verify_email' },
   new_address: { path: '/verify-email', purpose: 'verify_email' },
+  own_address_changed: { path: '/undo-email-change', purpose: 'undo_email_change' },
+  address_restored: { path: '/reset-password', purpose: 'reset_password' },
 }
 
 /** Whether it was sent with a link that was used or revoked, or has expired since. */
@@ -41,7 +43,7 @@ export const pathOfLink = (message: MessageName) => links[message]?.path
 
 interface TokenSigner {
   /** The text of a one-time token from its id. */
-  sign(purpose: TokenPurpose, id: string): string
+  sign(purpose: LinkPurpose, id: string): string
 }
 
 export interface Messages {

@@ -1,7 +1,7 @@
 import { type SQL, sql } from 'drizzle-orm'
 import type { Database } from '../database/connect.ts'
 import { statement } from '../database/statement.ts'
-import { type MessageName, emails, oneTimeTokens } from '../database/tables.ts'
+import { type MessageName, addressChanges, emails, oneTimeTokens } from '../database/tables.ts'
 import type { MailParams } from './cause.ts'
 
 /**
@@ -82,6 +82,9 @@ export const mailColumns = sql`${emails.id}, ${emails.message}, ${emails.recipie
       ${emails.created_at}, ${emails.token_id}, (
         select expires_at from ${oneTimeTokens}
         where ${oneTimeTokens.id} = ${emails.token_id} and expires_at > now()
+        union all
+        select expires_at from ${addressChanges}
+        where ${addressChanges.id} = ${emails.token_id} and expires_at > now()
       ) as valid_until`
 
 const isWaiting = sql`sent_at is null and parked_at is null`

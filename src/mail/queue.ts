@@ -86,7 +86,20 @@ export function limitLinks(kind: LinkKind, from: string, config: QueueConfig, is
 }
 
 /** Mails about what happened to an account (OWASP ASVS 6.3.7). */
-type Notice = 'password_changed' | 'address_changed' | 'session_ended' | 'recovery_link_shown'
+type Notice =
+  | 'password_changed'
+  | 'address_changed'
+  | 'own_address_changed'
+  | 'session_ended'
+  | 'recovery_link_shown'
+
+/** The link of a notice. */
+interface NoticeLink {
+  /** Name of the CTE that `token` makes, whose `id` is that of the link's token. */
+  readonly name: string
+  /** Makes it for whoever is in `from` (as in `notify`): the notice is due, or waits. */
+  readonly token: (from: string) => SQL
+}
 
 /**
  * `mail_<message>`: a mail that tells whoever is in `from` (`id`, `email`, `is_verified`). A verified address is told every
@@ -95,8 +108,14 @@ type Notice = 'password_changed' | 'address_changed' | 'session_ended' | 'recove
  *
  * @param params an expression of JSON: what it says of its cause
  */
-export function notify(message: Notice, from: string, config: QueueConfig, params: SQL): SQL {
-  const [told, due] = [`told_${message}`, `due_${message}`]
+export function notify(
+  message: Notice,
+  from: string,
+  config: QueueConfig,
+  params: SQL,
+  link?: NoticeLink,
+): SQL {
+  const [told, due, linked] = [`told_${message}`, `due_${message}`, `linked_${message}`]
   const isOn = config.mail === 'off' ? sql`false` : sql`true`
   const { apart, unverified } = mailBounds.notice
   return sql`${sql.raw(told)} as (
@@ -106,7 +125,8 @@ export function notify(message: Notice, from: string, config: QueueConfig, param
     from ${sql.raw(from)} where ${isOn}
   ),
   ${sql.raw(due)} as (${config.RATE_LIMIT_ENABLED ? limitNotice(sql.raw(told)) : sql`select now() as due from ${sql.raw(told)}`}),
-  ${queueMail(message, told, { params, due })}`
+  ${link ? sql`${sql.raw(linked)} as (select ${sql.raw(from)}.* from ${sql.raw(from)}, ${sql.raw(due)}), ${link.token(linked)},` : sql``}
+  ${queueMail(message, told, { params, due, ...(link && { token: link.name }) })}`
 }
 
 /** When it is due; no row where another one is due already, or an unverified address was told. */

@@ -13,14 +13,24 @@ const values = {
   email: 'ada@example.com',
 } as const
 const names = Object.keys(await loadTemplates())
-const withLink = ['account_unconfirmed', 'new_address', 'recovery', 'verification', 'welcome']
+const withLink = [
+  'account_unconfirmed',
+  'address_restored',
+  'new_address',
+  'own_address_changed',
+  'recovery',
+  'verification',
+  'welcome',
+]
 
 /** Placeholders that the reader of a message needs to act, beyond those that every message has. */
 const told: Record<MessageName, readonly (keyof typeof samples)[]> = {
   account_exists: ['at', 'from', 'recover_link'],
   account_unconfirmed: ['at', 'from', 'made_at', 'made_how', 'link', 'valid_until'],
   address_changed: ['at', 'how', 'support_email'],
+  address_restored: ['link', 'valid_until'],
   new_address: ['valid_until'],
+  own_address_changed: ['at', 'how', 'link', 'valid_until'],
   password_changed: ['at', 'how', 'recover_link'],
   recovery: ['valid_until'],
   recovery_link_shown: ['at', 'recover_link'],
@@ -52,7 +62,7 @@ void t.test('fault 6: the verification mail tells its reader how to take the acc
 })
 
 void t.test('a notice reads well whoever made the change', async (t) => {
-  for (const name of ['password_changed', 'address_changed'])
+  for (const name of ['password_changed', 'address_changed', 'own_address_changed'])
     for (const how of ['from the network address 203.0.113.7', 'by an administrator']) {
       const { text } = await render(name, { ...values, how })
       t.match(text.replaceAll('\n', ' '), `on 23 November 2026 at 10:15 UTC, ${how}.`)

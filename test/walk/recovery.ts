@@ -119,4 +119,20 @@ export const recovery: Row[] = [
       await bodyRules(context, 'POST', path)
     },
   },
+  {
+    operation: 'login-undo_email_change',
+    async walk(context) {
+      const { api, cast, check } = context
+      const path = '/undo-email-change/'
+      const post = async (token: string) => api('POST', path, { json: { token } })
+      const ada = await cast.person()
+      const tokens = { unknown: 'unknown', 'of another kind': ada.token, 'of a reset': await cast.resetToken(ada.email) }
+      for (const [what, one] of Object.entries(tokens))
+        check.error(`400 for a token ${what}`, await post(one), 400, 'Invalid token')
+      check.shape('nothing changes', await api('GET', '/users/me', { as: ada }), userPublic)
+      const right = { token: 'unknown' }
+      await fieldRules(context, { method: 'POST', path, right }, { token: wrong.token })
+      await bodyRules(context, 'POST', path)
+    },
+  },
 ]

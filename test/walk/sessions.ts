@@ -53,6 +53,21 @@ export const sessions: Row[] = [
     },
   },
   {
+    operation: 'login-reauthenticate',
+    async walk(context) {
+      const { api, cast, check } = context
+      const path = '/login/reauthenticate'
+      await guard(context, 'user', 'POST', path)
+      const ada = await cast.person()
+      const again = async (password: unknown) => api('POST', path, { as: ada, json: { password } })
+      check.error('400 for a wrong password', await again(cast.password()), 400, 'Incorrect password')
+      check.message('with the right one', await again(ada.password), 'Reauthenticated')
+      const right = { password: ada.password }
+      await fieldRules(context, { method: 'POST', path, right, as: ada }, { password: wrong.token })
+      await bodyRules(context, 'POST', path, ada)
+    },
+  },
+  {
     operation: 'users-read_sessions_me',
     async walk(context) {
       const { api, cast, check } = context

@@ -38,6 +38,8 @@ const sessionPublic: Shape = {
   created_at: isTime,
   last_used_at: isTime,
   expires_at: isTime,
+  authenticated_at: isTime,
+  methods: (value) => Array.isArray(value) && value.every(isText),
   user_agent: isTextOrNull,
   ip_address: isTextOrNull,
   is_current: isFlag,

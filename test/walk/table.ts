@@ -15,17 +15,19 @@ const lines = `
 login-login_access_token            POST   /login/access-token                    P Body_login-login_access_token Token 400 422
 login-test_token                    POST   /login/test-token                      U - UserPublic 401
 login-refresh_token                 POST   /login/refresh-token                   P RefreshToken Token 401 422
+login-reauthenticate                POST   /login/reauthenticate                  U Reauthenticate Message 400 401 422
 login-logout                        POST   /login/logout                          U - Message 401
 login-recover_password              POST   /password-recovery/{email}             P - Message 422
 login-recover_password_html_content POST   /password-recovery-html-content/{email} S - text/html 401 403 404 422
 login-reset_password                POST   /reset-password/                       P NewPassword Message 400 422
-login-verify_email                  POST   /verify-email/                         P VerifyEmail Message 400 422
+login-verify_email                  POST   /verify-email/                         P VerifyEmail Message 400 409 422
+login-undo_email_change             POST   /undo-email-change/                    P UndoEmailChange Message 400 409 422
 login-resend_verification           POST   /verify-email/resend                   P ResendVerification Message 422
 users-read_users                    GET    /users/                                S - UsersPublic 401 403 422
 users-create_user                   POST   /users/                                S UserCreate UserPublic 400 401 403 422
 users-register_user                 POST   /users/signup                          P UserRegister UserPublic 400 422
 users-read_user_me                  GET    /users/me                              U - UserPublic 401
-users-update_user_me                PATCH  /users/me                              U UserUpdateMe UserPublic 401 409 422
+users-update_user_me                PATCH  /users/me                              U UserUpdateMe UserPublic 401 403 409 422
 users-update_password_me            PATCH  /users/me/password                     U UpdatePassword Message 400 401 422
 users-delete_user_me                DELETE /users/me                              U - Message 401 403
 users-read_sessions_me              GET    /users/me/sessions                     U - SessionsPublic 401 422
@@ -75,10 +77,12 @@ export const components: Record<string, string> = {
   ItemUpdate: 'title? description?',
   ItemsCreate: 'data',
   ItemsCreated: 'data',
-  SessionPublic: 'id created_at last_used_at expires_at user_agent ip_address is_current',
+  SessionPublic: 'id created_at last_used_at expires_at authenticated_at methods user_agent ip_address is_current',
   SessionsPublic: 'data count next_cursor',
   RefreshToken: 'refresh_token',
   VerifyEmail: 'token',
+  UndoEmailChange: 'token',
+  Reauthenticate: 'password',
   ResendVerification: 'email',
   MailPublic: 'id message recipient state tries last_error created_at next_try_at sent_at',
   MailsPublic: 'data count next_cursor',

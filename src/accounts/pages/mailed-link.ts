@@ -71,6 +71,12 @@ export const deadLinkPage = (help: Html): WebPage => ({
     ${help}`,
 })
 
+export const deactivatedPage: WebPage = {
+  title: 'This account is deactivated',
+  main: html`<h1>This account is deactivated</h1>
+    <p>It can’t be changed. Ask those who run the service.</p>`,
+}
+
 export const faultPage: WebPage = {
   title: 'Something went wrong',
   main: html`<h1>Something went wrong</h1>

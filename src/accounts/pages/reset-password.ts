@@ -8,6 +8,7 @@ import type { WebPage } from '../../http/pages/layout.ts'
 import { type ErrorBody, answerWithPages } from '../../http/pages/web-page.ts'
 import { resetPassword } from '../reset-password.ts'
 import {
+  deactivatedPage,
   deadLinkPage,
   faultPage,
   formRoute,
@@ -116,9 +117,3 @@ const deadLink = ({ publicPath }: Config) =>
     html`<p>Ask for a password recovery again. The link in the new mail will work.</p>
       <p><a class="button" href="${publicPath}/recover-password">Ask for a new link</a></p>`,
   )
-
-const deactivatedPage: WebPage = {
-  title: 'This account is deactivated',
-  main: html`<h1>This account is deactivated</h1>
-    <p>Its password can’t be changed. Ask those who run the service.</p>`,
-}

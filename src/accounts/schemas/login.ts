@@ -3,6 +3,7 @@ import {
   Email,
   Message,
   NewPasswordText,
+  PasswordText,
   UserPublic,
   component,
   email,
@@ -10,8 +11,10 @@ import {
 } from '../../contract/contract.ts'
 import {
   EmailNotVerified,
+  EmailTakenAtChange,
   InactiveUser,
   IncorrectEmailOrPassword,
+  IncorrectPassword,
   InvalidCredentials,
   InvalidToken,
   UnknownUsername,
@@ -56,6 +59,11 @@ export const VerifyEmail = component(
   'VerifyEmail',
   Type.Object({ token: Type.String({ description: 'From the link in the mail.' }) }),
 )
+export const Reauthenticate = component('Reauthenticate', Type.Object({ password: PasswordText }))
+export const UndoEmailChange = component(
+  'UndoEmailChange',
+  Type.Object({ token: Type.String({ description: 'From the link in the mail.' }) }),
+)
 export const ResendVerification = component('ResendVerification', Type.Object({ email: Email }))
 
 export const accessToken = operation({
@@ -90,6 +98,15 @@ export const logout = operation({
   description: 'Ends this session: its access and refresh tokens stop working at once.',
   response: { 200: Message },
 })
+export const reauthenticate = operation({
+  operationId: 'login-reauthenticate',
+  summary: 'Show again who I am',
+  description:
+    'With the password. For an hour or what the service sets (REAUTHENTICATION_MINUTES), this session may do what needs a recent sign-in.',
+  body: Reauthenticate,
+  response: { 200: Message },
+  errors: [IncorrectPassword],
+})
 const params = Type.Object({
   email: { ...email('admin@example.com'), description: 'Whose account it is.' },
 })
@@ -107,6 +124,7 @@ export const recoverPasswordHtml = operation({
     'The mail as it would be sent, with a link that works. It is not sent; its owner is told that it was seen.',
   params,
   produces: ['text/html'],
+  fresh: true,
   response: { 200: Type.String() },
   errors: [UnknownUsername],
 })
@@ -124,7 +142,16 @@ export const verifyEmail = operation({
   description: 'With the token of a mailed link. Works signed in or not.',
   body: VerifyEmail,
   response: { 200: Message },
-  errors: [InvalidToken],
+  errors: [InvalidToken, EmailTakenAtChange],
+})
+export const undoEmailChange = operation({
+  operationId: 'login-undo_email_change',
+  summary: 'Take back a change of address',
+  description:
+    'With the token that was mailed to the address before, within 72 hours. Ends every session and the password; a link to choose another one is mailed.',
+  body: UndoEmailChange,
+  response: { 200: Message },
+  errors: [InvalidToken, InactiveUser, EmailTakenAtChange],
 })
 export const resendVerification = operation({
   operationId: 'login-resend_verification',

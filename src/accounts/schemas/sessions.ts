@@ -12,6 +12,14 @@ export const SessionPublic = component(
     created_at: Time,
     last_used_at: Time,
     expires_at: Time,
+    authenticated_at: {
+      ...Time,
+      description: 'When its user last showed who they are: at the sign-in, or by POST /login/reauthenticate.',
+    },
+    methods: Type.Array(Type.String(), {
+      description: 'How: `pwd`, `otp`, `recovery`, `passkey`, `oidc` or `link`; more may come.',
+      examples: [['pwd']],
+    }),
     user_agent: nullable('As the program that signed in named itself.', 'Mozilla/5.0 (X11; Linux x86_64)'),
     ip_address: nullable('The network address that signed in.', '203.0.113.7'),
     is_current: Type.Boolean({ description: 'Whether the access token of the request is of this session.' }),

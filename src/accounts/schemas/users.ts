@@ -20,6 +20,7 @@ import {
   IncorrectPassword,
   LastSuperuser,
   NotEnoughPrivileges,
+  RecentSignInRequired,
   SamePassword,
   SuperuserDeletesSelf,
   UserNotFound,
@@ -84,10 +85,11 @@ export const readUserMe = operation({
 export const updateUserMe = operation({
   operationId: 'users-update_user_me',
   summary: 'Change my account',
-  description: 'Fields that are not sent stay as they are. A changed address is no longer verified.',
+  description:
+    'Fields that are not sent stay as they are. Another address needs a recent sign-in, and is not verified; the one before is mailed a link that takes it back.',
   body: UserUpdateMe,
   response: { 200: UserPublic },
-  errors: [EmailTakenAtChange],
+  errors: [RecentSignInRequired, EmailTakenAtChange],
 })
 export const updatePasswordMe = operation({
   operationId: 'users-update_password_me',
@@ -101,6 +103,7 @@ export const deleteUserMe = operation({
   operationId: 'users-delete_user_me',
   summary: 'Delete my account',
   description: 'And everything that belongs to it, at once and for good.',
+  fresh: true,
   response: { 200: Message },
   errors: [SuperuserDeletesSelf],
 })
@@ -125,6 +128,7 @@ export const createUser = operation({
   description:
     'Mails them a welcome with a link to choose a password of their own; never the password. Who is not active yet gets it when they are activated.',
   body: UserCreate,
+  fresh: true,
   response: { 200: UserPublic },
   errors: [EmailTakenAtCreation],
 })
@@ -135,6 +139,7 @@ export const updateUser = operation({
     "Fields that are not sent stay as they are. A new password, deactivation or demotion ends the user's sessions.",
   params,
   body: UserUpdate,
+  fresh: true,
   response: { 200: UserPublic },
   errors: [UserToUpdateNotFound, LastSuperuser, EmailTakenAtChange],
 })
@@ -143,6 +148,7 @@ export const deleteUser = operation({
   summary: 'Delete a user',
   description: 'And everything that belongs to them, at once and for good.',
   params,
+  fresh: true,
   response: { 200: Message },
   errors: [UserNotFound, SuperuserDeletesSelf, LastSuperuser],
 })

@@ -1,5 +1,5 @@
 import { type SQL, sql } from 'drizzle-orm'
-import { sessions } from '../../database/tables.ts'
+import { sessions, users } from '../../database/tables.ts'
 
 /** Ten times as many as a user can have (MOST_SESSIONS); only users of older versions have more. */
 const AT_ONCE = 1_000
@@ -15,6 +15,15 @@ export const endSessions = (condition: SQL): SQL => sql`ended as (
     ))
     returning id
   )`
+
+/**
+ * Condition on a row of `users`: the session is theirs, and has not ended since the request was authenticated. What waited for
+ * the row sees the version that it has by then.
+ */
+export const stillHas = (session: SQL): SQL => sql`exists (
+      select from ${sessions} where ${sessions.id} = ${session} and ${sessions.user_id} = ${users.id}
+        and ${sessions.credentials_version} = ${users.credentials_version}
+    )`
 
 /**
  * CTE `kept`: takes one session along to the new `credentials_version` of its user, so that it stays.

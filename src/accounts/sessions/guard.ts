@@ -1,7 +1,7 @@
 import { type SQL, sql } from 'drizzle-orm'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { Config } from '../../config/config.ts'
-import { InvalidCredentials, NotAuthenticated } from '../../contract/errors.ts'
+import { InvalidCredentials, NotAuthenticated, RecentSignInRequired } from '../../contract/errors.ts'
 import { statement } from '../../database/statement.ts'
 import { sessions, users } from '../../database/tables.ts'
 import { type AccessClaims, isAccessClaims } from './session-tokens.ts'
@@ -18,6 +18,8 @@ export interface CurrentUser {
   readonly session_id: string
   /** Whether to write down that the session is in use (`touch`): a minute after the last time, or for a newer access token. */
   readonly session_unnoted: boolean
+  /** Whether its user showed who they are within REAUTHENTICATION_MINUTES. */
+  readonly session_fresh: boolean
   /** Of the access token; -1 where it has none. */
   readonly generation: number
 }
@@ -39,11 +41,12 @@ const NO_GENERATION = -1
 
 export function sessionGuard(
   app: Pick<FastifyInstance, 'db' | 'jwt'>,
-  { EMAIL_VERIFICATION }: Pick<Config, 'EMAIL_VERIFICATION'>,
+  config: Pick<Config, 'EMAIL_VERIFICATION' | 'REAUTHENTICATION_MINUTES'>,
 ): Sessions {
   const { db } = app
+  const findUser = compileFindUser(config)
   // Where verification is required, an unverified account can't use a session that is open already, either.
-  const needs_verified = EMAIL_VERIFICATION === 'required'
+  const needs_verified = config.EMAIL_VERIFICATION === 'required'
 
   return {
     async authenticate(request) {
@@ -58,10 +61,20 @@ export function sessionGuard(
   }
 }
 
-const findUser = statement<
-  { user: string; session: string; generation: number; needs_verified: boolean },
-  CurrentUser
->(
+/** @throws RecentSignInRequired where the user of the session did not show who they are within REAUTHENTICATION_MINUTES */
+export function requireFresh({ session_fresh }: Pick<CurrentUser, 'session_fresh'>): void {
+  if (!session_fresh) throw new RecentSignInRequired()
+}
+
+interface Claimed {
+  readonly user: string
+  readonly session: string
+  readonly generation: number
+  readonly needs_verified: boolean
+}
+
+const compileFindUser = ({ REAUTHENTICATION_MINUTES: minutes }: Pick<Config, 'REAUTHENTICATION_MINUTES'>) =>
+  statement<Claimed, CurrentUser>(
   'find user of a session',
   (v) => sql`
     select ${users.id}, ${users.email}, ${users.is_active}, ${users.is_superuser}, ${users.is_verified},
@@ -70,6 +83,8 @@ const findUser = statement<
         ${sessions.last_used_at} < now() - interval '1 minute'
         or coalesce(${sessions.seen_generation} < ${v.generation}::integer, false)
       ) as session_unnoted,
+      coalesce(${sessions.authenticated_at}, ${sessions.created_at}) > now() - interval '${sql.raw(String(minutes))} minutes'
+        as session_fresh,
       ${v.generation}::integer as generation
     from ${sessions} join ${users} on ${users.id} = ${sessions.user_id}
     where ${sessions.id} = ${v.session} and ${users.id} = ${v.user} and ${users.is_active}

@@ -20,10 +20,14 @@ export const lockSuperusers = sql`superusers as (
  */
 export const othersRemain = sql`(select count(*) from superusers where superusers.id <> ${users.id}) > 0`
 
-const findId = statement<{ id: string }, { id: string }>(
+const findUser = statement<{ id: string }, { is_superuser: boolean }>(
   'does user exist',
-  (v) => sql`select id from ${users} where id = ${v.id} and deleted_at is null`,
+  (v) => sql`select is_superuser from ${users} where id = ${v.id} and deleted_at is null`,
 )
 
 /** For when a write changed no row: was it refused, or is the user gone? */
-export const userExists = async (db: Database, id: string) => (await db.run(findId, { id })).length > 0
+export const userExists = async (db: Database, id: string) => (await db.run(findUser, { id })).length > 0
+
+/** The same for what superusers may not do to themselves. */
+export const isSuperuser = async (db: Database, id: string) =>
+  (await db.run(findUser, { id }))[0]?.is_superuser === true

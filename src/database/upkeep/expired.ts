@@ -4,6 +4,7 @@ import { type Batch, changing, deletion, inBatches, literal, rowsOf } from './ba
 import type { Database } from '../connect.ts'
 import { removal } from './removal.ts'
 import {
+  addressChanges,
   emails,
   idempotencyKeys,
   knownNetworks,
@@ -55,6 +56,7 @@ function chores(db: Database): Record<string, Batch> {
   return {
     sessions: deletion(db, sessions, sql`expires_at < now()`),
     'one-time tokens': deletion(db, oneTimeTokens, sql`expires_at < now()`),
+    'changes of address': deletion(db, addressChanges, sql`expires_at < now()`),
     limits: deletion(db, rateLimits, sql`greatest(forgotten_at, resumes_at) < now()`),
     'sent mails': deletion(db, emails, sql`sent_at < ${daysAgo(retention.sentMailDays)}`),
     // Parked or never sent: their links have expired, and superusers had the time to look at them.
