@@ -71,7 +71,7 @@ export async function buildApp(config: Config, dependencies: Dependencies = {}):
   await app.register(conditions, { config })
   await app.register(ownership, { tables })
   await app.register(mail, { config, attemptMs: mailAttemptMs })
-  await app.register(housekeeping, { tables })
+  await app.register(housekeeping, { config, tables })
   await app.register(metrics, { config })
   await app.register(scopes)
 

@@ -12,6 +12,9 @@ void test('without settings, the environment is local and the service listens on
   const { SECRET_KEY, ...config } = readConfig({ DATA_DIR })
   t.match(SECRET_KEY, /^.{32,}$/)
   t.strictSame(config, {
+    REAUTHENTICATION_MINUTES: 60,
+    EMAIL_CHANGE: 'immediate',
+    AUDIT_RETENTION_DAYS: 365,
     ENVIRONMENT: 'local',
     PROJECT_NAME: 'Groundwork',
     PROJECT_COLOR: '#0f6b5c',

@@ -1,9 +1,10 @@
 import { type SQL, sql } from 'drizzle-orm'
 import type { Config } from '../config/config.ts'
+import { EmailTakenAtChange } from '../contract/errors.ts'
+import { uniqueViolation } from '../database/faults.ts'
 import { addressChanges, oneTimeTokens } from '../database/tables.ts'
 import { limitLinks, notify, queueMail } from '../mail/queue.ts'
 import { newToken } from './tokens.ts'
-import { verifies } from './verify-email.ts'
 
 /**
  * CTEs of statements that change an address: what that causes. `from` is the name of a CTE with none or one row, the user
@@ -12,11 +13,7 @@ import { verifies } from './verify-email.ts'
 
 type AddressConfig = Pick<
   Config,
-  | 'mail'
-  | 'RATE_LIMIT_ENABLED'
-  | 'EMAIL_CHANGE'
-  | 'EMAIL_VERIFICATION'
-  | 'EMAIL_VERIFY_TOKEN_EXPIRE_HOURS'
+  'mail' | 'RATE_LIMIT_ENABLED' | 'EMAIL_CHANGE' | 'EMAIL_VERIFICATION' | 'EMAIL_VERIFY_TOKEN_EXPIRE_HOURS'
 >
 
 /** How long a change can be taken back. */
@@ -81,3 +78,17 @@ const deadTokens = (from: string, isDead: SQL) => sql`dead as (
       delete from ${oneTimeTokens} using ${sql.raw(from)}
       where ${oneTimeTokens.user_id} = ${sql.raw(from)}.id and ${isDead}
     )`
+
+/** Whether addresses are verified by mail. */
+export const verifies = ({ mail, EMAIL_VERIFICATION }: Pick<Config, 'mail' | 'EMAIL_VERIFICATION'>) =>
+  mail !== 'off' && EMAIL_VERIFICATION !== 'off'
+
+/** @throws EmailTakenAtChange where the statement would give two users one address */
+export async function refuseTakenEmail<T>(change: Promise<T>): Promise<T> {
+  try {
+    return await change
+  } catch (error) {
+    if (uniqueViolation(error) === 'users_email_unique') throw new EmailTakenAtChange()
+    throw error
+  }
+}

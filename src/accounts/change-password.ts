@@ -7,7 +7,7 @@ import { statement } from '../database/statement.ts'
 import { oneTimeTokens, users } from '../database/tables.ts'
 import { cause, notify } from '../mail/queue.ts'
 import { normalPassword } from '../text/normal-password.ts'
-import { type Client, clientOf } from './sessions/client.ts'
+import { type Trail, audit, auditFailures, trailOf } from './audit/audit.ts'
 import { endSessions, keepSession } from './sessions/end-sessions.ts'
 import { isGuessable } from './passwords/common-passwords.ts'
 import type { UpdatePassword } from './schemas/users.ts'
@@ -21,6 +21,7 @@ import type { UpdatePassword } from './schemas/users.ts'
 export function changePassword(app: SignedInApp) {
   const { auth, config, db } = app
   const change = compileChange(config)
+  const fail = auditFailures(app)
 
   return async (
     { current_password, new_password }: Static<typeof UpdatePassword>,
@@ -36,7 +37,7 @@ export function changePassword(app: SignedInApp) {
       const settle = (isRight: boolean) => request.settle(isRight)
       const { matches } = await auth.passwords.verify(user?.hashed_password, current_password, settle, turn)
       if (!user || !matches) {
-        request.record('password_changed', { reason: 'password' })
+        await fail('password_changed', { reason: 'password' }, request)
         throw new IncorrectPassword()
       }
       if (normalPassword(current_password) === new_password) throw new SamePassword()
@@ -45,7 +46,7 @@ export function changePassword(app: SignedInApp) {
 
       const hashed_password = await auth.passwords.renew(new_password, turn)
       const { hashed_password: verified_hash } = user
-      const values = { id, session_id, verified_hash, hashed_password, ...clientOf(request) }
+      const values = { id, session_id, verified_hash, hashed_password, ...trailOf(request) }
       return (await db.run(change, values)).length > 0
     }
 
@@ -63,7 +64,7 @@ const findHash = statement<{ id: string }, { hashed_password: string }>(
   (v) => sql`select hashed_password from ${users} where id = ${v.id} and deleted_at is null`,
 )
 
-interface Change extends Client {
+interface Change extends Trail {
   readonly id: string
   readonly session_id: string
   readonly verified_hash: string
@@ -88,6 +89,7 @@ const compileChange = (config: SignedInApp['config']) =>
     dead as (
       delete from ${oneTimeTokens} where user_id in (select id from account)
     ),
+    ${audit('password_changed', 'account', v)},
     ${notify('password_changed', 'account', config, cause(v))}
     select id from account`,
   )

@@ -3,13 +3,12 @@ import { type SQL, sql } from 'drizzle-orm'
 import type { FastifyRequest } from 'fastify'
 import type { SignedIn, SignedInApp } from '../contract/contract.ts'
 import { EmailTakenAtChange, InvalidCredentials } from '../contract/errors.ts'
-import { uniqueViolation } from '../database/faults.ts'
 import { statement } from '../database/statement.ts'
 import { users } from '../database/tables.ts'
 import { cause } from '../mail/queue.ts'
 import { isSameEmail } from '../text/email-address.ts'
-import { askToConfirm, leaveAddress } from './change-address.ts'
-import { type Client, clientOf } from './sessions/client.ts'
+import { type Trail, audit, trailOf } from './audit/audit.ts'
+import { askToConfirm, leaveAddress, refuseTakenEmail } from './change-address.ts'
 import { stillHas } from './sessions/end-sessions.ts'
 import { type PublicUser, publicColumns } from './users/public-user.ts'
 import type { UserUpdateMe } from './schemas/users.ts'
@@ -36,11 +35,12 @@ export function changeProfile(app: SignedInApp) {
       if (isConfirmedFirst(config) && (await auth.accounts.findByEmail(email))) throw new EmailTakenAtChange()
     }
 
-    const values = { id, session, ...clientOf(request), ...profileValues({ ...changes, email }) }
+    const values = { id, session, ...trailOf(request), ...profileValues({ ...changes, email }) }
     const [account] = await refuseTakenEmail(db.run(change, values))
     if (!account) throw new InvalidCredentials()
 
     if (!isSameEmail(account.email, oldEmail)) request.record('address_changed')
+    else if (moves) request.record('address_change_requested')
     if (moves) app.mail.wake()
     return account
   }
@@ -50,7 +50,7 @@ export function changeProfile(app: SignedInApp) {
 const isConfirmedFirst = ({ EMAIL_CHANGE }: Pick<SignedInApp['config'], 'EMAIL_CHANGE'>) =>
   EMAIL_CHANGE === 'confirmed'
 
-type Values = ProfileValues & Client & { readonly id: string; readonly session: string }
+type Values = ProfileValues & Trail & { readonly id: string; readonly session: string }
 
 const compileChange = (config: SignedInApp['config']) =>
   isConfirmedFirst(config) ? compileConfirmedChange(config) : compileImmediateChange(config)
@@ -61,17 +61,19 @@ const compileImmediateChange = (config: SignedInApp['config']) =>
     'change profile',
     (v) => sql`
     with before as (
-      select id, email as old_email, is_verified as was_verified
+      select id, email as old_email, full_name as old_full_name, is_verified as was_verified
       from ${users} where id = ${v.id} and deleted_at is null and ${stillHas(v.session)} for no key update
     ),
     account as (
       update ${users} set ${setProfile(v)}
       from before where ${users.id} = before.id
-      returning ${users}.*, before.old_email, before.was_verified
+      returning ${users}.*, before.old_email, before.old_full_name, before.was_verified
     ),
     moved as (
       select * from account where lower(email) <> lower(old_email)
     ),
+    ${auditRenamed(v)},
+    ${audit('address_changed', 'moved', v)},
     ${askToConfirm(config, 'moved')},
     ${leaveAddress(config, 'moved', cause(v))}
     select ${publicColumns} from account`,
@@ -83,21 +85,32 @@ const compileConfirmedChange = (config: SignedInApp['config']) =>
     const email = sql`${v.email}::text`
     const moves = sql`(${v.sets_email}::boolean and lower(${email}) <> lower(${users.email}))`
     return sql`
-    with account as (
+    with before as (
+      select id, full_name as old_full_name
+      from ${users} where id = ${v.id} and deleted_at is null and ${stillHas(v.session)} for no key update
+    ),
+    account as (
       update ${users} set
         email = case when ${v.sets_email}::boolean and not ${moves} then ${email} else ${users.email} end,
         pending_email = case when ${moves} then ${email} when ${v.sets_email}::boolean then null else pending_email end,
         ${setName(v)}
-      where id = ${v.id} and deleted_at is null and ${stillHas(v.session)}
-      returning *
+      from before where ${users.id} = before.id
+      returning ${users}.*, before.old_full_name
     ),
     pending as (
       select id, pending_email as email, is_verified, registered_from, created_at from account
       where ${v.sets_email}::boolean and pending_email is not null
     ),
+    ${auditRenamed(v)},
+    ${audit('address_change_requested', 'pending', v)},
     ${askToConfirm(config, 'pending')}
     select ${publicColumns} from account`
   })
+
+const auditRenamed = (v: Readonly<Record<keyof Trail, SQL>>) => sql`renamed as (
+      select id from account where full_name is distinct from old_full_name
+    ),
+    ${audit('profile_changed', 'renamed', v, { details: sql`'{"changed": ["full_name"]}'::jsonb` })}`
 
 /** Fields of a profile as values of a statement: whether each is sent, as null is a name too. */
 export interface ProfileValues {
@@ -139,13 +152,3 @@ export function setProfile(v: Readonly<Record<keyof ProfileValues, SQL>>, forget
 
 const setName = (v: Readonly<Record<'sets_full_name' | 'full_name', SQL>>): SQL =>
   sql`full_name = case when ${v.sets_full_name}::boolean then ${v.full_name} else ${users.full_name} end`
-
-/** @throws EmailTakenAtChange where the statement would give two users one address */
-export async function refuseTakenEmail<T>(change: Promise<T>): Promise<T> {
-  try {
-    return await change
-  } catch (error) {
-    if (uniqueViolation(error) === 'users_email_unique') throw new EmailTakenAtChange()
-    throw error
-  }
-}

@@ -4,6 +4,7 @@ import type { SignedIn, SignedInApp } from '../contract/contract.ts'
 import { InvalidCredentials, LastSuperuser, SuperuserDeletesSelf, UserNotFound } from '../contract/errors.ts'
 import { statement } from '../database/statement.ts'
 import { users } from '../database/tables.ts'
+import { type Trail, audit, trailOf } from './audit/audit.ts'
 import { stillHas } from './sessions/end-sessions.ts'
 import { isSuperuser, lockSuperusers, othersRemain, userExists } from './users/last-superuser.ts'
 
@@ -16,7 +17,7 @@ export function deleteOwnAccount({ db, removeRowsOf }: SignedInApp) {
   return async (request: FastifyRequest & SignedIn) => {
     const { id, is_superuser, session_id: session } = request.user
     if (is_superuser) throw new SuperuserDeletesSelf()
-    const [deleted] = await db.run(deleteOwn, { id, session })
+    const [deleted] = await db.run(deleteOwn, { id, session, ...trailOf(request) })
     // Since the request was authenticated, the user was deleted or made a superuser, or the session ended.
     if (!deleted) throw (await isSuperuser(db, id)) ? new SuperuserDeletesSelf() : new InvalidCredentials()
 
@@ -34,7 +35,7 @@ export function deleteUser({ db, removeRowsOf }: SignedInApp) {
   return async (userId: string, request: FastifyRequest & SignedIn) => {
     const id = userId.toLowerCase()
     if (id === request.user.id) throw new SuperuserDeletesSelf()
-    const [deleted] = await db.run(deleteAny, { id })
+    const [deleted] = await db.run(deleteAny, { id, ...trailOf(request) })
     if (!deleted) throw (await userExists(db, id)) ? new LastSuperuser() : new UserNotFound()
 
     request.record('user_deleted', { user_id: id })
@@ -51,16 +52,20 @@ const asDeleted = sql`deleted_at = now(), email = 'deleted:' || ${users.id}, ful
       credentials_version = credentials_version + 1`
 
 /** No row where the user is a superuser, or the session has ended. */
-const deleteOwn = statement<{ id: string; session: string }, { id: string }>(
+const deleteOwn = statement<Trail & { id: string; session: string }, { id: string }>(
   'delete own account',
   (v) => sql`
-    update ${users} set ${asDeleted}
-    where id = ${v.id} and deleted_at is null and not is_superuser and ${stillHas(v.session)}
-    returning id`,
+    with deleted as (
+      update ${users} set ${asDeleted}
+      where id = ${v.id} and deleted_at is null and not is_superuser and ${stillHas(v.session)}
+      returning id
+    ),
+    ${audit('user_deleted', 'deleted', v)}
+    select id from deleted`,
 )
 
 /** No row where the user is the last active superuser. */
-const deleteAny = statement<{ id: string }, { id: string }>(
+const deleteAny = statement<Trail & { id: string }, { id: string }>(
   'delete user',
   (v) => sql`
     with ${lockSuperusers},
@@ -69,6 +74,7 @@ const deleteAny = statement<{ id: string }, { id: string }>(
       where id = ${v.id} and deleted_at is null
         and (not (is_superuser and is_active) or ${othersRemain})
       returning id
-    )
+    ),
+    ${audit('user_deleted', 'deleted', v)}
     select id from deleted`,
 )

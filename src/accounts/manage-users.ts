@@ -15,13 +15,9 @@ import { statement } from '../database/statement.ts'
 import { users } from '../database/tables.ts'
 import { byAdministrator, notify, queueMail } from '../mail/queue.ts'
 import { type PageRequest, preparePages } from '../ownership/list/page.ts'
-import {
-  type ProfileValues,
-  profileValues,
-  refuseTakenEmail,
-  setProfile,
-} from './change-profile.ts'
-import { askToConfirm, leaveAddressByAdministrator } from './change-address.ts'
+import { type ProfileValues, profileValues, setProfile } from './change-profile.ts'
+import { type Trail, audit, trailOf } from './audit/audit.ts'
+import { askToConfirm, leaveAddressByAdministrator, refuseTakenEmail } from './change-address.ts'
 import { endSessions } from './sessions/end-sessions.ts'
 import { lockSuperusers, othersRemain, userExists } from './users/last-superuser.ts'
 import { isGuessable } from './passwords/common-passwords.ts'
@@ -83,7 +79,11 @@ export function createUser(app: SignedInApp) {
 
     const hashed_password = await auth.passwords.hash(password, reply.turn(request.user.id))
     const values = { hashed_password, full_name, is_active, is_superuser }
-    const [user] = await db.run(create, { ...values, email: await auth.accounts.spelling(email) })
+    const [user] = await db.run(create, {
+      ...values,
+      ...trailOf(request),
+      email: await auth.accounts.spelling(email),
+    })
     if (!user) throw new EmailTakenAtCreation()
     request.record('user_created', { user_id: user.id })
     app.mail.wake()
@@ -91,7 +91,7 @@ export function createUser(app: SignedInApp) {
   }
 }
 
-interface NewUser {
+interface NewUser extends Trail {
   readonly email: string
   readonly hashed_password: string
   readonly full_name: string | null
@@ -113,6 +113,7 @@ const compileCreate = (config: Config) =>
     active as (
       select id, email from account where is_active
     ),
+    ${audit('user_created', 'account', v)},
     ${welcome('active', config)}
     select ${publicColumns} from account`,
   )
@@ -154,6 +155,7 @@ export function changeUser(app: SignedInApp) {
     const turn = reply.turn(request.user.id)
     const values = {
       id,
+      ...trailOf(request),
       ...profileValues({ email, full_name }),
       sets_password: password !== undefined,
       hashed_password: password === undefined ? null : await auth.passwords.hash(password, turn),
@@ -205,7 +207,7 @@ const findUserToChange = statement<{ id: string }, { id: string; email: string; 
     from ${users} where id = ${v.id} and deleted_at is null`,
 )
 
-interface Change extends ProfileValues {
+interface Change extends ProfileValues, Trail {
   readonly id: string
   readonly sets_password: boolean
   readonly hashed_password: string | null
@@ -256,6 +258,7 @@ function compileChange(config: Config) {
     ),
     ${endSessions(sql`user_id in (select id from account)
         and credentials_version <> (select account.credentials_version from account)`)},
+    ${audit('user_updated', 'account', v, { details: sql`jsonb_build_object('changed', string_to_array(changed, ','))` })},
     password_set as (
       select id, email, is_verified from account where ${setsPassword}
     ),

@@ -5,6 +5,7 @@ import { IncorrectPassword, InvalidCredentials } from '../contract/errors.ts'
 import { statement } from '../database/statement.ts'
 import { sessions, users } from '../database/tables.ts'
 import { isTooLong } from '../text/normal-password.ts'
+import { type Trail, audit, auditFailures, trailOf } from './audit/audit.ts'
 import { guessLimits } from './sessions/guess-limits.ts'
 import { authenticatedBy } from './sessions/open-session.ts'
 
@@ -18,6 +19,7 @@ import { authenticatedBy } from './sessions/open-session.ts'
 export function reauthenticate(app: SignedInApp) {
   const { auth, db } = app
   const limitGuesses = guessLimits(app)
+  const fail = auditFailures(app)
 
   return async (password: string, request: FastifyRequest & SignedIn, reply: FastifyReply) => {
     const { id, email, session_id } = request.user
@@ -28,10 +30,11 @@ export function reauthenticate(app: SignedInApp) {
       ? { matches: false }
       : await auth.passwords.verify(user?.hashed_password, password, settle, turn)
     if (!user || user.id !== id || !matches) {
-      request.record('reauthenticated', { reason: 'password' })
+      await fail('reauthenticated', { reason: 'password' }, request)
       throw new IncorrectPassword()
     }
-    const values = { user: id, session: session_id, verified_hash: user.hashed_password }
+    const { hashed_password: verified_hash } = user
+    const values = { user: id, session: session_id, verified_hash, ...trailOf(request) }
     const [session] = await db.run(renew, values)
     if (!session) throw new InvalidCredentials() // the password was changed, or the session ended
     request.record('reauthenticated', { session_id })
@@ -39,13 +42,17 @@ export function reauthenticate(app: SignedInApp) {
 }
 
 /** No row where the session has ended, or its user has another hash than the one that the password was compared with. */
-const renew = statement<{ user: string; session: string; verified_hash: string }, { id: string }>(
+const renew = statement<Trail & { user: string; session: string; verified_hash: string }, { id: string }>(
   'reauthenticate session',
   (v) => sql`
-    update ${sessions} set ${authenticatedBy('pwd')}
-    from ${users}
-    where ${sessions.id} = ${v.session} and ${sessions.user_id} = ${v.user} and ${users.id} = ${v.user}
-      and ${users.hashed_password} = ${v.verified_hash} and ${users.is_active}
-      and ${sessions.credentials_version} = ${users.credentials_version}
-    returning ${sessions.id}`,
+    with renewed as (
+      update ${sessions} set ${authenticatedBy('pwd')}
+      from ${users}
+      where ${sessions.id} = ${v.session} and ${sessions.user_id} = ${v.user} and ${users.id} = ${v.user}
+        and ${users.hashed_password} = ${v.verified_hash} and ${users.is_active}
+        and ${sessions.credentials_version} = ${users.credentials_version}
+      returning ${sessions.id}, ${sessions.user_id}
+    ),
+    ${audit('reauthenticated', 'renewed', v, { subject: sql`user_id` })}
+    select id from renewed`,
 )

@@ -6,6 +6,7 @@ import { UnknownUsername } from '../contract/errors.ts'
 import { statement } from '../database/statement.ts'
 import { users } from '../database/tables.ts'
 import { byAdministrator, limitLinks, notify, queueMail } from '../mail/queue.ts'
+import { type Trail, audit, trailOf } from './audit/audit.ts'
 import { type Recipient, requestMail } from './request-mail.ts'
 import { newToken } from './tokens.ts'
 import { isUserOf } from './users/find-user.ts'
@@ -39,7 +40,10 @@ export function showRecoveryMail(app: Pick<App, 'auth' | 'config' | 'db' | 'mail
   const issueLink = compileIssue(config)
 
   return async (address: string, request: FastifyRequest) => {
-    const [issued] = await db.run(issueLink, { email: await auth.accounts.spelling(address) })
+    const [issued] = await db.run(issueLink, {
+      email: await auth.accounts.spelling(address),
+      ...trailOf(request),
+    })
     if (!issued) throw new UnknownUsername()
     const { user_id, email, token_id, valid_until } = issued
     request.record('recovery_link_shown', { user_id })
@@ -55,7 +59,7 @@ type RecoveryConfig = Pick<Config, 'mail' | 'RATE_LIMIT_ENABLED' | 'EMAIL_RESET_
 
 /** Queues the mail with a token of its own. No row where nobody active has the address, or they had too many. */
 const compileQueue = (config: RecoveryConfig) =>
-  statement<Recipient, { id: string }>(
+  statement<Recipient & Trail, { id: string }>(
     'queue recovery mail',
     (v) => sql`
     with account as (
@@ -64,6 +68,7 @@ const compileQueue = (config: RecoveryConfig) =>
       for key share
     ),
     ${limitLinks('recovery', 'account', config, sql`${v.is_known}::boolean`)},
+    ${audit('recovery_requested', 'allowed_recovery', v)},
     ${newToken('token', 'reset_password', 'allowed_recovery', minutes(config))},
     ${queueMail('recovery', 'allowed_recovery', { token: 'token' })}
     select id from mail_recovery`,
@@ -78,7 +83,7 @@ interface Issued {
 
 /** Makes a token for whoever has the address, active or not, and mails them a notice. No row where nobody has it. */
 const compileIssue = (config: RecoveryConfig) =>
-  statement<{ email: string }, Issued>(
+  statement<Trail & { email: string }, Issued>(
     'issue recovery link',
     (v) => sql`
     with account as (
@@ -87,6 +92,7 @@ const compileIssue = (config: RecoveryConfig) =>
       for key share
     ),
     ${newToken('token', 'reset_password', 'account', minutes(config))},
+    ${audit('recovery_link_shown', 'account', v)},
     ${notify('recovery_link_shown', 'account', config, byAdministrator)}
     select account.id as user_id, account.email, token.id as token_id, token.expires_at as valid_until
     from account, token`,

@@ -6,7 +6,7 @@ import { InvalidCredentials } from '../contract/errors.ts'
 import { statement } from '../database/statement.ts'
 import { sessions, users } from '../database/tables.ts'
 import { cause, notify } from '../mail/queue.ts'
-import { type Client, clientOf } from './sessions/client.ts'
+import { type Trail, audit, trailOf } from './audit/audit.ts'
 import { sessionEnd } from './sessions/guard.ts'
 
 /**
@@ -24,7 +24,7 @@ export function refresh(app: App) {
   return async (token: string, request: FastifyRequest) => {
     const named = auth.refreshTokens.open(token)
     if (!named) throw new InvalidCredentials() // no query for what was not issued by us
-    const [session] = await db.run(rotate, { ...named, ...clientOf(request) })
+    const [session] = await db.run(rotate, { ...named, ...trailOf(request) })
     if (!session) throw new InvalidCredentials()
     const { id, user_id, generation, is_reused } = session
     if (is_reused) {
@@ -52,7 +52,7 @@ interface Rotated {
  * newest, 1 the one before it; negative after a backup was restored.
  */
 const compileRotate = (config: App['config']) =>
-  statement<Client & { id: string; generation: number }, Rotated>('rotate refresh token', (v) => {
+  statement<Trail & { id: string; generation: number }, Rotated>('rotate refresh token', (v) => {
     const ofSession = sql`(
       select jsonb_build_object('session_device', user_agent, 'session_from', ip_address, 'session_at', created_at)
       from ended
@@ -91,6 +91,7 @@ const compileRotate = (config: App['config']) =>
       returning session.user_id as id, session.email, session.is_verified,
         ${sessions.user_agent}, ${sessions.ip_address}, ${sessions.created_at}
     ),
+    ${audit('refresh_reuse', 'ended', v, { session: v.id, reason: 'old refresh token' })},
     ${notify('session_ended', 'ended', config, sql`${cause(v)} || ${ofSession}`)}
     select session.id, session.user_id, ended.id is not null as is_reused,
       coalesce(

@@ -1,5 +1,6 @@
 import type { FastifyRequest } from 'fastify'
 import type { App } from '../contract/contract.ts'
+import { type Trail, trailOf } from './audit/audit.ts'
 
 /** Whom a mail with a link is asked for. */
 export interface Recipient {
@@ -17,7 +18,7 @@ export interface Recipient {
  * @param queue queues the mail, if there is such an account and it had not too many (limitLinks)
  * @returns what does so for a request. @throws TooManyRequests
  */
-export function requestMail(app: App, queue: (recipient: Recipient) => Promise<unknown>) {
+export function requestMail(app: App, queue: (recipient: Recipient & Trail) => Promise<unknown>) {
   const { accounts, knownNetworks, level } = app.auth
 
   return async (address: string, request: FastifyRequest) => {
@@ -26,7 +27,7 @@ export function requestMail(app: App, queue: (recipient: Recipient) => Promise<u
       const user = await accounts.findForSignIn(email)
       const is_known =
         user !== undefined && user.known_networks.includes(knownNetworks.nameOf(user.id, request.network))
-      if (is_known || !request.tooMany) await queue({ email, is_known })
+      if (is_known || !request.tooMany) await queue({ email, is_known, ...trailOf(request) })
       app.mail.wake()
     })
     if (request.tooMany) throw request.tooMany

@@ -5,7 +5,7 @@ import { CommonPassword, InactiveUser, InvalidToken } from '../contract/errors.t
 import { statement } from '../database/statement.ts'
 import { oneTimeTokens, users } from '../database/tables.ts'
 import { cause, notify } from '../mail/queue.ts'
-import { type Client, clientOf } from './sessions/client.ts'
+import { type Trail, audit, trailOf } from './audit/audit.ts'
 import { endSessions } from './sessions/end-sessions.ts'
 import { isGuessable } from './passwords/common-passwords.ts'
 import { useToken } from './tokens.ts'
@@ -34,7 +34,7 @@ export function resetPassword(app: App) {
       throw new CommonPassword('new_password')
 
     const hashed_password = await auth.passwords.hash(new_password, reply.turn(user_id))
-    const values = { token: id, user: user_id, hashed_password, ...clientOf(request) }
+    const values = { token: id, user: user_id, hashed_password, ...trailOf(request) }
     const [account] = await db.run(reset, values)
     if (!account) throw new InvalidToken() // used or expired since it was found
 
@@ -54,7 +54,7 @@ export function resetPassword(app: App) {
  * No row where the token was used or expired, or the user went inactive or has another address.
  */
 const compileReset = (config: App['config']) =>
-  statement<Client & { token: string; user: string; hashed_password: string }, { id: string }>(
+  statement<Trail & { token: string; user: string; hashed_password: string }, { id: string }>(
     'reset password',
     (v) => sql`
     with ${useToken(v.token, v.user, sql`is_active`)},
@@ -68,6 +68,7 @@ const compileReset = (config: App['config']) =>
     dead as (
       delete from ${oneTimeTokens} where user_id in (select id from account) and id <> ${v.token}
     ),
+    ${audit('password_changed', 'account', v, { details: sql`'{"by": "link"}'::jsonb` })},
     ${notify('password_changed', 'account', config, cause(v))}
     select id from account`,
   )

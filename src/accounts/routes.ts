@@ -1,4 +1,5 @@
 import type { App, SignedInApp } from '../contract/contract.ts'
+import { readActivity, readAudit } from './audit/read-audit.ts'
 import { changePassword } from './change-password.ts'
 import { changeProfile } from './change-profile.ts'
 import { deleteOwnAccount, deleteUser } from './delete-account.ts'
@@ -7,6 +8,7 @@ import { reauthenticate } from './reauthenticate.ts'
 import { recoverPassword, showRecoveryMail } from './recover-password.ts'
 import { refresh } from './refresh.ts'
 import { resetPassword } from './reset-password.ts'
+import * as audits from './schemas/audit.ts'
 import * as login from './schemas/login.ts'
 import * as development from './schemas/private.ts'
 import * as sessions from './schemas/sessions.ts'
@@ -117,6 +119,11 @@ export function accountsSignedIn(app: SignedInApp) {
     return { message: 'Signed out' }
   })
 
+  const activity = readActivity(app)
+  app.get('/users/me/activity', { schema: audits.readActivity }, (request) =>
+    activity(request.query, request),
+  )
+
   app.get('/users/me/sessions', { schema: sessions.readSessions }, listSessions(app))
 
   const endOthers = endOtherSessions(app)
@@ -133,6 +140,9 @@ export function accountsSignedIn(app: SignedInApp) {
 }
 
 export function accountsSuperuser(app: SignedInApp) {
+  const audit = readAudit(app)
+  app.get('/audit/', { schema: audits.readAudit }, (request) => audit(request.query))
+
   const list = listUsers(app)
   app.get('/users/', { schema: users.readUsers }, (request) => list(request.query, request))
 
@@ -162,5 +172,5 @@ export function accountsSuperuser(app: SignedInApp) {
 export function accountsPrivate(app: App) {
   const create = createPrivately(app)
   const options = { schema: development.createUser, config: { limit: false } } as const
-  app.post('/private/users/', options, (request, reply) => create(request.body, reply))
+  app.post('/private/users/', options, (request, reply) => create(request.body, request, reply))
 }

@@ -11,9 +11,9 @@ import { statement } from '../database/statement.ts'
 import { users } from '../database/tables.ts'
 import { readEmail } from '../text/email-address.ts'
 import { isTooLong } from '../text/normal-password.ts'
+import { type Trail, auditFailures, trailOf } from './audit/audit.ts'
 import type { SigningIn } from './users/find-user.ts'
 import type { Session } from './sessions/session-tokens.ts'
-import { type Client, clientOf } from './sessions/client.ts'
 import { guessLimits } from './sessions/guess-limits.ts'
 import { openSession } from './sessions/open-session.ts'
 
@@ -35,6 +35,7 @@ export function signIn(app: App) {
   const open = compileOpen(config)
   const renewAndOpen = compileRenewAndOpen(config)
   const limitGuesses = guessLimits(app)
+  const fail = auditFailures(app)
 
   /** Undefined where the stored hash was replaced since it was read. */
   async function attempt({ username, password }: Credentials, request: FastifyRequest, reply: FastifyReply) {
@@ -43,18 +44,18 @@ export function signIn(app: App) {
     const { real, claimed } = hashesOf(user)
     const settle = (isRight: boolean) => request.settle(isRight)
     const { matches, isClaimed, outdated } = await passwords.verify(real, password, settle, turn, claimed)
-    const refuse = (refusal: ApiErrorKind, reason: string) => {
-      request.record('sign_in', { user_id: user?.id, reason })
+    const refuse = async (refusal: ApiErrorKind, reason: string) => {
+      await fail('sign_in', { user_id: user?.id, reason }, request)
       return new refusal()
     }
-    if (isClaimed) throw refuse(EmailNotVerified, user?.is_verified ? 'claimed' : 'unverified')
-    if (!user || !matches) throw refuse(IncorrectEmailOrPassword, user ? 'password' : 'address')
-    if (!user.is_active) throw refuse(InactiveUser, 'inactive')
+    if (isClaimed) throw await refuse(EmailNotVerified, user?.is_verified ? 'claimed' : 'unverified')
+    if (!user || !matches) throw await refuse(IncorrectEmailOrPassword, user ? 'password' : 'address')
+    if (!user.is_active) throw await refuse(InactiveUser, 'inactive')
 
     const values = {
       user_id: user.id,
       verified_hash: user.hashed_password,
-      ...clientOf(request),
+      ...trailOf(request),
       network: knownNetworks.nameOf(user.id, request.network),
     }
     const [session] = outdated
@@ -76,25 +77,25 @@ export function signIn(app: App) {
   }
 
   return async (credentials: Credentials, request: FastifyRequest, reply: FastifyReply) => {
-    const wrongPassword = () => {
-      request.record('sign_in', { reason: 'password' })
+    const wrongPassword = async () => {
+      await fail('sign_in', { reason: 'password' }, request)
       return new IncorrectEmailOrPassword()
     }
     if (isTooLong(credentials.password)) {
       await request.limitNetwork('login_network')
-      throw wrongPassword()
+      throw await wrongPassword()
     }
     passwords.admit(reply.turn())
     // Where another device renewed the hash meanwhile, the password is still right, and the second attempt says so.
     const session =
       (await attempt(credentials, request, reply)) ?? (await attempt(credentials, request, reply))
-    if (!session) throw wrongPassword()
+    if (!session) throw await wrongPassword()
     request.record('sign_in', { user_id: session.user_id, session_id: session.id })
     return auth.tokens(session)
   }
 }
 
-interface NewSession extends Client {
+interface NewSession extends Trail {
   readonly user_id: string
   /** The hash that the password was compared with: no session where the user has another by now. */
   readonly verified_hash: string

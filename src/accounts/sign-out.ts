@@ -6,6 +6,7 @@ import { statement } from '../database/statement.ts'
 import { sessions, users } from '../database/tables.ts'
 import { value } from '../ownership/list/page-sql.ts'
 import { type PageRequest, preparePages } from '../ownership/list/page.ts'
+import { type Trail, audit, trailOf } from './audit/audit.ts'
 import { endSessions, keepSession, stillHas } from './sessions/end-sessions.ts'
 
 type SignedInRequest = FastifyRequest & SignedIn
@@ -14,7 +15,7 @@ type SignedInRequest = FastifyRequest & SignedIn
 export function signOut({ db }: SignedInApp) {
   return async (request: SignedInRequest) => {
     const { id: user, session_id: session } = request.user
-    await db.run(endSession, { user, session })
+    await db.run(leaveSession, { user, session, ...trailOf(request) })
     request.record('sign_out', { session_id: session })
   }
 }
@@ -26,22 +27,30 @@ export function signOut({ db }: SignedInApp) {
  */
 export function endOwnSession({ db }: SignedInApp) {
   return async (session: string, request: SignedInRequest) => {
-    const [ended] = await db.run(endSession, { user: request.user.id, session })
+    const [ended] = await db.run(endSession, { user: request.user.id, session, ...trailOf(request) })
     if (!ended) throw new SessionNotFound()
     request.record('session_ended', { session_id: session })
   }
 }
 
-const endSession = statement<{ user: string; session: string }, { id: string }>(
-  'end session',
-  (v) => sql`delete from ${sessions} where user_id = ${v.user} and id = ${v.session} returning id`,
-)
+const compileEnd = (event: 'sign_out' | 'session_ended') =>
+  statement<Trail & { user: string; session: string }, { id: string }>(
+    `end session: ${event}`,
+    (v) => sql`
+    with ended as (
+      delete from ${sessions} where user_id = ${v.user} and id = ${v.session} returning id, user_id
+    ),
+    ${audit(event, 'ended', v, { subject: sql`user_id`, session: sql`id` })}
+    select id from ended`,
+  )
+
+const [leaveSession, endSession] = [compileEnd('sign_out'), compileEnd('session_ended')]
 
 /** Ends one's own sessions except the one of the request: DELETE /users/me/sessions. */
 export function endOtherSessions(app: SignedInApp) {
   return async (request: SignedInRequest) => {
     const { id: user, session_id: current } = request.user
-    await app.db.run(endOthers, { user, current })
+    await app.db.run(endOthers, { user, current, ...trailOf(request) })
     app.removeEndedSessionsOf(user)
     request.record('session_ended')
   }
@@ -51,7 +60,7 @@ export function endOtherSessions(app: SignedInApp) {
  * The user's row is locked first, as in every statement that ends several sessions: two at once wait for each other there.
  * A session that was ended meanwhile ends no others.
  */
-const endOthers = statement<{ user: string; current: string }, { id: string }>(
+const endOthers = statement<Trail & { user: string; current: string }, { id: string }>(
   'end other sessions',
   (v) => sql`
     with owner as (
@@ -60,7 +69,8 @@ const endOthers = statement<{ user: string; current: string }, { id: string }>(
       returning id, credentials_version
     ),
     ${keepSession('owner', v.current)},
-    ${endSessions(sql`user_id in (select id from owner) and id <> ${v.current}`)}
+    ${endSessions(sql`user_id in (select id from owner) and id <> ${v.current}`)},
+    ${audit('session_ended', 'owner', v, { details: sql`'{"all_others": true}'::jsonb` })}
     select id from owner`,
 )
 

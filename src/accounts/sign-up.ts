@@ -6,12 +6,12 @@ import { CommonPassword, EmailTakenAtSignup } from '../contract/errors.ts'
 import { statement } from '../database/statement.ts'
 import { users } from '../database/tables.ts'
 import { cause, limitLinks, queueMail } from '../mail/queue.ts'
-import { type Client, clientOf } from './sessions/client.ts'
+import { type Trail, audit, trailOf } from './audit/audit.ts'
 import { isUserOf } from './users/find-user.ts'
 import { isGuessable } from './passwords/common-passwords.ts'
 import { type PublicUser, publicColumns } from './users/public-user.ts'
 import { newToken } from './tokens.ts'
-import { verifies } from './verify-email.ts'
+import { verifies } from './change-address.ts'
 
 interface SignUp {
   readonly email: string
@@ -45,7 +45,7 @@ export function signUp(app: App) {
     const attempt = async () => {
       const hashed_password = await auth.passwords.hash(password, reply.turn(email.toLowerCase()))
       const stored = await auth.accounts.spelling(email)
-      const values = { email: stored, hashed_password, full_name, ...clientOf(request) }
+      const values = { email: stored, hashed_password, full_name, ...trailOf(request) }
       const [row] = await db.run(create, values)
       // Of two sign-ups at the same moment, the second doesn't see the row of the first yet: its second try does.
       return row ?? (isHidden ? (await db.run(create, values))[0] : undefined)
@@ -73,7 +73,7 @@ const madeUp = (email: string, full_name: string | null): PublicUser => ({
   created_at: new Date(),
 })
 
-interface Values extends Client {
+interface Values extends Trail {
   readonly email: string
   readonly hashed_password: string
   readonly full_name: string | null
@@ -95,7 +95,8 @@ const compileSignUp = (config: App['config']) =>
       values (${v.email}, ${v.hashed_password}, ${v.full_name}, ${v.ip_address})
       on conflict do nothing
       returning ${publicColumns}
-    )${mailLink(v, config)}${tellOwner(v, config)}
+    ),
+    ${audit('user_registered', 'account', v, { actor: sql`id` })}${mailLink(v, config)}${tellOwner(v, config)}
     select account.* from account ${hidesAccounts(config) ? sql`full join owner on true` : sql``}`,
   )
 
@@ -148,9 +149,9 @@ interface PrivateUser extends SignUp {
  * @returns what does so. @throws EmailTakenAtSignup
  */
 export function createPrivately({ auth }: App) {
-  return async ({ password, ...account }: PrivateUser, reply: FastifyReply) => {
+  return async ({ password, ...account }: PrivateUser, request: FastifyRequest, reply: FastifyReply) => {
     const hashed_password = await auth.passwords.hash(password, reply.turn())
-    const user = await auth.accounts.create({ ...account, hashed_password })
+    const user = await auth.accounts.create({ ...account, hashed_password }, trailOf(request))
     if (!user) throw new EmailTakenAtSignup()
     return user
   }

@@ -5,7 +5,8 @@ import { InactiveUser, InvalidToken } from '../contract/errors.ts'
 import { statement } from '../database/statement.ts'
 import { addressChanges, oneTimeTokens, users } from '../database/tables.ts'
 import { queueMail } from '../mail/queue.ts'
-import { refuseTakenEmail } from './change-profile.ts'
+import { type Trail, audit, trailOf } from './audit/audit.ts'
+import { refuseTakenEmail } from './change-address.ts'
 import { endSessions } from './sessions/end-sessions.ts'
 import { type FoundToken, newToken } from './tokens.ts'
 
@@ -26,7 +27,7 @@ export function undoEmailChange(app: App) {
     if (!change) throw new InvalidToken()
     const { id, user_id, email } = change
     if (!change.user_is_active) throw new InactiveUser()
-    const [account] = await refuseTakenEmail(db.run(undo, { change: id, user: user_id }))
+    const [account] = await refuseTakenEmail(db.run(undo, { change: id, user: user_id, ...trailOf(request) }))
     if (!account) throw new InvalidToken() // used or expired since it was found
     app.removeEndedSessionsOf(user_id)
     request.record('address_restored', { user_id })
@@ -66,7 +67,7 @@ const findChange = statement<{ id: string }, FoundToken>(
  * taken back already, or the user went inactive.
  */
 const compileUndo = (config: App['config']) =>
-  statement<{ change: string; user: string }, { id: string }>(
+  statement<Trail & { change: string; user: string }, { id: string }>(
     'undo change of address',
     (v) => sql`
     with locked as (
@@ -93,6 +94,7 @@ const compileUndo = (config: App['config']) =>
       delete from ${oneTimeTokens} where user_id in (select id from account)
     ),
     ${newToken('token', 'reset_password', 'account', config.EMAIL_RESET_TOKEN_EXPIRE_HOURS * 60)},
+    ${audit('address_restored', 'account', v)},
     ${queueMail('address_restored', 'account', { token: 'token' })}
     select id from account`,
   )

@@ -6,10 +6,9 @@ import { InvalidToken } from '../contract/errors.ts'
 import { statement } from '../database/statement.ts'
 import { oneTimeTokens, users } from '../database/tables.ts'
 import { cause, limitLinks, queueMail } from '../mail/queue.ts'
-import { leaveAddress } from './change-address.ts'
-import { refuseTakenEmail } from './change-profile.ts'
+import { type Trail, audit, trailOf } from './audit/audit.ts'
+import { leaveAddress, refuseTakenEmail, verifies } from './change-address.ts'
 import { type Recipient, requestMail } from './request-mail.ts'
-import { type Client, clientOf } from './sessions/client.ts'
 import { isOfPending, newToken, useToken } from './tokens.ts'
 import { isUserOf } from './users/find-user.ts'
 
@@ -27,7 +26,7 @@ export function verifyEmail(app: App) {
     const token = await auth.oneTimeTokens.find('verify_email', text)
     if (!token) throw new InvalidToken()
     const { id, user_id, email } = token
-    const values = { token: id, user: user_id, ...clientOf(request) }
+    const values = { token: id, user: user_id, ...trailOf(request) }
     const [account] = await refuseTakenEmail(db.run(verify, values))
     if (!account) throw new InvalidToken() // used or expired since it was found
     request.record('address_verified', { user_id })
@@ -57,16 +56,12 @@ type VerificationConfig = Pick<
   'mail' | 'RATE_LIMIT_ENABLED' | 'EMAIL_VERIFICATION' | 'EMAIL_VERIFY_TOKEN_EXPIRE_HOURS'
 >
 
-/** Whether addresses are verified by mail. */
-export const verifies = ({ mail, EMAIL_VERIFICATION }: Pick<Config, 'mail' | 'EMAIL_VERIFICATION'>) =>
-  mail !== 'off' && EMAIL_VERIFICATION !== 'off'
-
 /**
  * Uses the token up, verifies the address, and ends the other tokens for it. One that the account was to have is the account's,
  * with all that this causes. No row where the token was used or expired, or the user has another address.
  */
 const compileVerify = (config: App['config']) =>
-  statement<Client & { token: string; user: string }, { id: string; is_moved: boolean }>(
+  statement<Trail & { token: string; user: string }, { id: string; is_moved: boolean }>(
     'verify email',
     (v) => sql`
     with ${useToken(v.token, v.user)},
@@ -86,6 +81,8 @@ const compileVerify = (config: App['config']) =>
     moved as (
       select * from account where lower(email) <> lower(old_email)
     ),
+    ${audit('address_verified', 'account', v)},
+    ${audit('address_changed', 'moved', v)},
     ${leaveAddress(config, 'moved', cause(v))}
     select id, lower(email) <> lower(old_email) as is_moved from account`,
   )
@@ -96,7 +93,7 @@ const compileVerify = (config: App['config']) =>
  * it, or the statement finds nobody.
  */
 const compileQueue = (config: VerificationConfig) =>
-  statement<Recipient, { id: string }>(
+  statement<Recipient & Trail, { id: string }>(
     'queue verification mail',
     (v) => sql`
     with account as (
@@ -107,6 +104,7 @@ const compileQueue = (config: VerificationConfig) =>
       for key share
     ),
     ${limitLinks('verification', 'account', config, sql`${v.is_known}::boolean`)},
+    ${audit('verification_requested', 'allowed_verification', v)},
     ${newToken('token', 'verify_email', 'allowed_verification', config.EMAIL_VERIFY_TOKEN_EXPIRE_HOURS * 60)},
     ${queueMail('verification', 'allowed_verification', {
       token: 'token',

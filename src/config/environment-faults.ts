@@ -57,11 +57,7 @@ export function* environmentFaults(named: Named, env: Readonly<NodeJS.Dict<strin
   )
     yield 'EMAIL_VERIFICATION: required needs mail; set SMTP_HOST'
 
-  if (
-    named.EMAIL_CHANGE === 'confirmed' &&
-    named.ENVIRONMENT !== 'local' &&
-    named.SMTP_HOST === undefined
-  )
+  if (named.EMAIL_CHANGE === 'confirmed' && named.ENVIRONMENT !== 'local' && named.SMTP_HOST === undefined)
     yield 'EMAIL_CHANGE: confirmed needs mail; set SMTP_HOST'
 
   if (named.ENVIRONMENT === 'local') {

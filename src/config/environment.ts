@@ -61,7 +61,11 @@ export const Environment = Type.Object({
   FIRST_SUPERUSER_PASSWORD: Setting('its password at first, needed only then; changethis in local'),
   ACCESS_TOKEN_EXPIRE_MINUTES: Count('life of an access token', 60, 527_040),
   REFRESH_TOKEN_EXPIRE_DAYS: Count('a session ends that long after its last refresh', 30, 180),
-  REAUTHENTICATION_MINUTES: Count('after that, changes of account and users need the password again', 60, 527_040),
+  REAUTHENTICATION_MINUTES: Count(
+    'after that, changes of account and users need the password again',
+    60,
+    527_040,
+  ),
   EMAIL_RESET_TOKEN_EXPIRE_HOURS: Count('life of a recovery link', 1, 8784),
   EMAIL_VERIFY_TOKEN_EXPIRE_HOURS: Count('life of a verification or welcome link', 48, 8784),
   EMAIL_VERIFICATION: Type.Union(
@@ -84,6 +88,7 @@ export const Environment = Type.Object({
   EMAILS_FROM_EMAIL: Setting('sender of mails; needed with SMTP_HOST'),
   EMAILS_FROM_NAME: Setting("the sender's name; PROJECT_NAME where unset"),
   RATE_LIMIT_ENABLED: Flag('whether tries are limited', true),
+  AUDIT_RETENTION_DAYS: Count('days that rows of the audit are kept', 365, 36_500),
   SENTRY_DSN: Setting('errors are reported there, outside local', URL_OF_HTTP),
   METRICS_PORT: Type.Optional(
     Type.Integer({

@@ -36,6 +36,7 @@ export const tagsWith = (resources: readonly Tag[]): readonly Tag[] => [
   { name: 'login', description: 'Signing in, and the way back in for those who lost their password.' },
   { name: 'users', description: "Accounts: one's own, and for superusers everybody's." },
   ...resources,
+  { name: 'audit', description: 'What was done to accounts, by whom and from where.' },
   { name: 'mails', description: 'The outbox: what waits, what was sent, what was given up and why.' },
   { name: 'utils', description: 'Is it up, and does mail work.' },
   { name: 'private', description: 'Short cuts for development. They exist only where ENVIRONMENT is local.' },

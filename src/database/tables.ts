@@ -251,6 +251,35 @@ export const idempotencyKeys = pgTable(
   ],
 )
 
+/**
+ * What was done to accounts (accounts/audit/). Ids without foreign keys, as they stay when a user is deleted.
+ */
+export const auditEvents = pgTable(
+  'audit_events',
+  {
+    id: id(),
+    created_at: createdAt(),
+    event: text().notNull(),
+    outcome: text().$type<'success' | 'failure'>().notNull().default('success'),
+    // Why it failed.
+    reason: text(),
+    // Who did it, and whose account it is.
+    actor_id: uuid(),
+    subject_id: uuid(),
+    session_id: uuid(),
+    api_key_id: uuid(),
+    ip: text(),
+    request_id: text(),
+    details: jsonb().$type<Record<string, unknown>>().notNull().default({}),
+  },
+  (table) => [
+    index('audit_events_created_at_id_index').on(table.created_at, table.id),
+    index('audit_events_event_created_at_id_index').on(table.event, table.created_at, table.id),
+    index('audit_events_actor_id_created_at_id_index').on(table.actor_id, table.created_at, table.id),
+    index('audit_events_subject_id_created_at_id_index').on(table.subject_id, table.created_at, table.id),
+  ],
+)
+
 /** Of versions before 0.3, which count rows themselves where it is empty. Goes with the next release. */
 export const rowCounts = pgTable('row_counts', {
   id: bigint({ mode: 'number' }).primaryKey().generatedAlwaysAsIdentity(),

@@ -25,6 +25,7 @@ export const metrics = plugin(
     measureRequests(app, prometheus, register)
     measureQueues(app, prometheus, register)
     measureOutbox(app, prometheus, register)
+    countEvents(app, prometheus, register)
 
     const isOwn = ownHosts({ HOST: config.METRICS_HOST, PUBLIC_URL: undefined })
     const server = createServer((request, response) => {
@@ -41,7 +42,7 @@ export const metrics = plugin(
       server.closeAllConnections()
     })
   },
-  { name: 'metrics', dependencies: ['auth', 'database', 'ending', 'mail', 'preparation'] },
+  { name: 'metrics', dependencies: ['auth', 'database', 'ending', 'events', 'mail', 'preparation'] },
 )
 
 /** `build_info`, always 1, whose labels say what runs. */
@@ -67,6 +68,17 @@ function measureRequests(app: FastifyInstance, { Histogram }: Prometheus, regist
     const { url: route = 'none' } = request.routeOptions
     durations.observe({ method: request.method, route, status }, reply.elapsedTime / 1000)
   })
+}
+
+/** Those of the log. */
+function countEvents(app: FastifyInstance, { Counter }: Prometheus, register: Registry) {
+  const events = new Counter({
+    name: 'security_events_total',
+    help: 'Security events, by event and outcome.',
+    labelNames: ['event', 'outcome'] as const,
+    registers: [register],
+  })
+  app.onSecurityEvent((event, outcome) => events.inc({ event, outcome }))
 }
 
 /** Queues of this process. */

@@ -44,7 +44,10 @@ void test('a recent sign-in', async (t) => {
     t.ok(needing.length >= 5)
     for (const { method, path, operation } of needing) {
       const as = operation.description?.startsWith(SUPERUSERS_ONLY) ? root : ada
-      const at = path.replace('{user_id}', ada.id).replace('{email}', ada.email).replaceAll(/\{\w+\}/g, ada.id)
+      const at = path
+        .replace('{user_id}', ada.id)
+        .replace('{email}', ada.email)
+        .replaceAll(/\{\w+\}/g, ada.id)
       isAnswer(t, await call(method, at, { as, body: {} }), 403, STALE, `${method} ${path}`)
       t.ok('recent_sign_in_required' in operation.responses[403]!.content!['application/json']!.examples!)
     }
@@ -92,7 +95,12 @@ void test('a recent sign-in', async (t) => {
     const [ada, eve] = [await service.person(), await service.person({ password: 'a password of her own' })]
     await age(eve)
     isAnswer(t, await again(eve, ada.password), 400, 'Incorrect password')
-    isAnswer(t, await again({ ...eve, token: 'garbage' }, eve.password), 401, 'Could not validate credentials')
+    isAnswer(
+      t,
+      await again({ ...eve, token: 'garbage' }, eve.password),
+      401,
+      'Could not validate credentials',
+    )
     isAnswer(t, await again(eve, 'x'.repeat(200_000)), 413, 'Payload Too Large')
   })
 

@@ -376,12 +376,14 @@ void test('sessions', async (t) => {
     const known = { id: phone.session, user_agent: 'a phone', ip_address: '198.51.100.2', is_current: true }
     t.match(second, { ...times, ...known })
     const fields = [
+      'authenticated_at',
       'created_at',
       'expires_at',
       'id',
       'ip_address',
       'is_current',
       'last_used_at',
+      'methods',
       'user_agent',
     ]
     t.strictSame(Object.keys(second).toSorted(), fields, 'nothing of the token')

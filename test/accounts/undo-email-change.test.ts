@@ -31,7 +31,9 @@ function acts({ app, call, rows, admin }: Service) {
     undosAt: async (email: string) =>
       (await linksTo(email)).map((id) => app.auth.oneTimeTokens.sign('undo_email_change', id)),
     resetsAt: async (email: string) =>
-      (await linksTo(email, 'address_restored')).map((id) => app.auth.oneTimeTokens.sign('reset_password', id)),
+      (await linksTo(email, 'address_restored')).map((id) =>
+        app.auth.oneTimeTokens.sign('reset_password', id),
+      ),
     undo: (token: string | undefined) => call('POST', '/undo-email-change/', { body: { token } }),
     reset: (token: string | undefined, new_password = NEW_PASSWORD) =>
       call('POST', '/reset-password/', { body: { token, new_password } }),
@@ -52,39 +54,54 @@ void test('taking back a change of address', async (t) => {
     return { ada, stolen }
   }
 
-  await t.test('whoever had the address gets account and address back, with a password of their own', async (t) => {
-    const { ada, stolen } = await taken()
-    t.match(await read(ada), { email: stolen, is_verified: false }, 'it changed at once')
-    const [token] = await undosAt(ada.email)
-    isAnswer(t, await undo(token), 200, RESTORED)
-    t.match(await read(ada), { email: ada.email, is_verified: true })
-    t.equal((await call('GET', '/users/me', { as: ada })).status, 401, 'every session has ended')
-    isAnswer(t, await signIn(ada.email, ada.password), 400, 'Incorrect email or password', 'the thief may know it')
-    isAnswer(t, await signIn(stolen, ada.password), 400, 'Incorrect email or password')
-    const [link] = await resetsAt(ada.email)
-    isAnswer(t, await reset(link), 200, { message: 'Password updated successfully' })
-    t.equal((await signIn(ada.email, NEW_PASSWORD)).status, 200)
-    isAnswer(t, await undo(token), 400, INVALID, 'once')
-  })
+  await t.test(
+    'whoever had the address gets account and address back, with a password of their own',
+    async (t) => {
+      const { ada, stolen } = await taken()
+      t.match(await read(ada), { email: stolen, is_verified: false }, 'it changed at once')
+      const [token] = await undosAt(ada.email)
+      isAnswer(t, await undo(token), 200, RESTORED)
+      t.match(await read(ada), { email: ada.email, is_verified: true })
+      t.equal((await call('GET', '/users/me', { as: ada })).status, 401, 'every session has ended')
+      isAnswer(
+        t,
+        await signIn(ada.email, ada.password),
+        400,
+        'Incorrect email or password',
+        'the thief may know it',
+      )
+      isAnswer(t, await signIn(stolen, ada.password), 400, 'Incorrect email or password')
+      const [link] = await resetsAt(ada.email)
+      isAnswer(t, await reset(link), 200, { message: 'Password updated successfully' })
+      t.equal((await signIn(ada.email, NEW_PASSWORD)).status, 200)
+      isAnswer(t, await undo(token), 400, INVALID, 'once')
+    },
+  )
 
-  await t.test('what the thief does meanwhile does not stop it: a reset, a new password, a second change', async (t) => {
-    const { ada, stolen } = await taken()
-    const verified = await verify(ada)
-    t.ok(verified)
-    const thief = await service.resetToken(stolen)
-    t.equal((await reset(thief, 'a password of the thief')).status, 200)
-    const theirs = await service.again({ ...ada, email: stolen, password: 'a password of the thief' })
-    const further = address()
-    t.equal((await move(theirs, further)).status, 200)
-    const change = { current_password: 'a password of the thief', new_password: 'and one more of the thief' }
-    t.equal((await call('PATCH', '/users/me/password', { as: theirs, body: change })).status, 200)
-    const [token] = await undosAt(ada.email)
-    const [thiefs] = await undosAt(stolen)
-    isAnswer(t, await undo(token), 200, RESTORED)
-    t.match(await read(ada), { email: ada.email, is_verified: true })
-    isAnswer(t, await undo(thiefs), 400, INVALID, 'a later change can not be taken back any more')
-    isAnswer(t, await reset(await service.resetToken(stolen)), 400, INVALID)
-  })
+  await t.test(
+    'what the thief does meanwhile does not stop it: a reset, a new password, a second change',
+    async (t) => {
+      const { ada, stolen } = await taken()
+      const verified = await verify(ada)
+      t.ok(verified)
+      const thief = await service.resetToken(stolen)
+      t.equal((await reset(thief, 'a password of the thief')).status, 200)
+      const theirs = await service.again({ ...ada, email: stolen, password: 'a password of the thief' })
+      const further = address()
+      t.equal((await move(theirs, further)).status, 200)
+      const change = {
+        current_password: 'a password of the thief',
+        new_password: 'and one more of the thief',
+      }
+      t.equal((await call('PATCH', '/users/me/password', { as: theirs, body: change })).status, 200)
+      const [token] = await undosAt(ada.email)
+      const [thiefs] = await undosAt(stolen)
+      isAnswer(t, await undo(token), 200, RESTORED)
+      t.match(await read(ada), { email: ada.email, is_verified: true })
+      isAnswer(t, await undo(thiefs), 400, INVALID, 'a later change can not be taken back any more')
+      isAnswer(t, await reset(await service.resetToken(stolen)), 400, INVALID)
+    },
+  )
 
   await t.test('the undo of a later change leaves that of an earlier one', async (t) => {
     const { ada, stolen } = await taken()
@@ -97,14 +114,17 @@ void test('taking back a change of address', async (t) => {
     t.match(await read(ada), { email: ada.email, is_verified: true })
   })
 
-  await t.test('it is refused where somebody else has the address by now, and works once it is free', async (t) => {
-    const { ada } = await taken()
-    const other = await service.person({ email: ada.email })
-    const [token] = await undosAt(ada.email)
-    isAnswer(t, await undo(token), 409, 'User with this email already exists')
-    await call('DELETE', `/users/${other.id}`, { as: admin })
-    isAnswer(t, await undo(token), 200, RESTORED)
-  })
+  await t.test(
+    'it is refused where somebody else has the address by now, and works once it is free',
+    async (t) => {
+      const { ada } = await taken()
+      const other = await service.person({ email: ada.email })
+      const [token] = await undosAt(ada.email)
+      isAnswer(t, await undo(token), 409, 'User with this email already exists')
+      await call('DELETE', `/users/${other.id}`, { as: admin })
+      isAnswer(t, await undo(token), 200, RESTORED)
+    },
+  )
 
   await t.test('an inactive account stays as it is, and a deleted one is gone', async (t) => {
     const { ada } = await taken()
@@ -122,10 +142,16 @@ void test('taking back a change of address', async (t) => {
     for (const one of ['', 'unknown', `${token.slice(0, -2)}xx`, await service.resetToken(address())])
       isAnswer(t, await undo(one), 400, INVALID)
     isAnswer(t, await reset(token), 400, INVALID)
-    await rows(sql`update address_changes set expires_at = expires_at - interval '71 hours' where user_id = ${ada.id}`)
-    const [row] = await rows<{ live: boolean }>(sql`select expires_at > now() as live from address_changes where user_id = ${ada.id}`)
+    await rows(
+      sql`update address_changes set expires_at = expires_at - interval '71 hours' where user_id = ${ada.id}`,
+    )
+    const [row] = await rows<{ live: boolean }>(
+      sql`select expires_at > now() as live from address_changes where user_id = ${ada.id}`,
+    )
     t.ok(row?.live)
-    await rows(sql`update address_changes set expires_at = expires_at - interval '1 hour' where user_id = ${ada.id}`)
+    await rows(
+      sql`update address_changes set expires_at = expires_at - interval '1 hour' where user_id = ${ada.id}`,
+    )
     isAnswer(t, await undo(token), 400, INVALID)
   })
 
@@ -146,7 +172,10 @@ void test('taking back a change of address', async (t) => {
     const [token] = await undosAt(ada.email)
     const moved = address()
     await call('PATCH', `/users/${ada.id}`, { as: admin, body: { email: moved } })
-    t.match(await mailsTo(stolen), [{ message: 'new_address' }, { message: 'address_changed', token_id: null }])
+    t.match(await mailsTo(stolen), [
+      { message: 'new_address' },
+      { message: 'address_changed', token_id: null },
+    ])
     isAnswer(t, await undo(token), 400, INVALID)
   })
 
@@ -158,23 +187,29 @@ void test('taking back a change of address', async (t) => {
     t.match(await read(ada), { is_verified: true })
   })
 
-  await t.test('an undo and a second change at once: one after the other, and the owner has the last word', async (t) => {
-    for (let round = 0; round < ROUNDS; round++) {
-      const { ada } = await taken()
-      const [token] = await undosAt(ada.email)
-      const [undone, moved] = await Promise.all([undo(token), move(ada, address())])
-      isAnswer(t, undone, 200, RESTORED)
-      t.ok([200, 401].includes(moved.status), String(moved.status))
-      t.match(await read(ada), { email: ada.email, is_verified: true })
-      t.equal((await call('GET', '/users/me', { as: ada })).status, 401)
-    }
-  })
+  await t.test(
+    'an undo and a second change at once: one after the other, and the owner has the last word',
+    async (t) => {
+      for (let round = 0; round < ROUNDS; round++) {
+        const { ada } = await taken()
+        const [token] = await undosAt(ada.email)
+        const [undone, moved] = await Promise.all([undo(token), move(ada, address())])
+        isAnswer(t, undone, 200, RESTORED)
+        t.ok([200, 401].includes(moved.status), String(moved.status))
+        t.match(await read(ada), { email: ada.email, is_verified: true })
+        t.equal((await call('GET', '/users/me', { as: ada })).status, 401)
+      }
+    },
+  )
 
   await t.test('of an undo used twenty times at once, one is let through', async (t) => {
     const { ada } = await taken()
     const [token] = await undosAt(ada.email)
     const answers = await Promise.all(Array.from({ length: 20 }, () => undo(token)))
-    t.strictSame(answers.map(({ status }) => status).filter((status) => status === 200), [200])
+    t.strictSame(
+      answers.map(({ status }) => status).filter((status) => status === 200),
+      [200],
+    )
     t.equal((await resetsAt(ada.email)).length, 1)
     t.ok(app.mail.enabled)
   })
@@ -195,7 +230,11 @@ void test('a new address that has to be confirmed', async (t) => {
     const ada = await service.person()
     await verify(ada)
     const email = address()
-    t.match((await move(ada, email)).body, { email: ada.email, is_verified: true }, 'the answer has the old one')
+    t.match(
+      (await move(ada, email)).body,
+      { email: ada.email, is_verified: true },
+      'the answer has the old one',
+    )
     t.strictSame((await mailsTo(ada.email)).length, 0, 'there is nothing to tell yet')
     t.equal((await signIn(ada.email, ada.password)).status, 200)
     isAnswer(t, await signIn(email, ada.password), 400, 'Incorrect email or password')
@@ -208,28 +247,34 @@ void test('a new address that has to be confirmed', async (t) => {
     t.match(await read(ada), { email: ada.email, is_verified: true })
   })
 
-  await t.test('only the last one that was asked for counts, and asking for the old one forgets it', async (t) => {
-    const ada = await service.person()
-    const [first, second] = [address(), address()]
-    await move(ada, first)
-    await move(ada, second)
-    isAnswer(t, await confirm((await linksAt(first))[0]), 400, INVALID)
-    await move(ada, ada.email)
-    isAnswer(t, await confirm((await linksAt(second))[0]), 400, INVALID)
-    t.match(await read(ada), { email: ada.email })
-  })
+  await t.test(
+    'only the last one that was asked for counts, and asking for the old one forgets it',
+    async (t) => {
+      const ada = await service.person()
+      const [first, second] = [address(), address()]
+      await move(ada, first)
+      await move(ada, second)
+      isAnswer(t, await confirm((await linksAt(first))[0]), 400, INVALID)
+      await move(ada, ada.email)
+      isAnswer(t, await confirm((await linksAt(second))[0]), 400, INVALID)
+      t.match(await read(ada), { email: ada.email })
+    },
+  )
 
-  await t.test('one that is in use is refused at once, and one that is taken meanwhile when it is confirmed', async (t) => {
-    const [ada, bob] = [await service.person(), await service.person()]
-    isAnswer(t, await move(ada, bob.email), 409, 'User with this email already exists')
-    const email = address()
-    await move(ada, email)
-    const other = await service.person({ email })
-    const [link] = await linksAt(email)
-    isAnswer(t, await confirm(link), 409, 'User with this email already exists')
-    await call('DELETE', `/users/${other.id}`, { as: admin })
-    isAnswer(t, await confirm(link), 200, { message: 'Email verified successfully' })
-  })
+  await t.test(
+    'one that is in use is refused at once, and one that is taken meanwhile when it is confirmed',
+    async (t) => {
+      const [ada, bob] = [await service.person(), await service.person()]
+      isAnswer(t, await move(ada, bob.email), 409, 'User with this email already exists')
+      const email = address()
+      await move(ada, email)
+      const other = await service.person({ email })
+      const [link] = await linksAt(email)
+      isAnswer(t, await confirm(link), 409, 'User with this email already exists')
+      await call('DELETE', `/users/${other.id}`, { as: admin })
+      isAnswer(t, await confirm(link), 200, { message: 'Email verified successfully' })
+    },
+  )
 
   await t.test('a superuser’s change counts at once, and ends what was asked for', async (t) => {
     const ada = await service.person()
@@ -238,6 +283,8 @@ void test('a new address that has to be confirmed', async (t) => {
     await call('PATCH', `/users/${ada.id}`, { as: admin, body: { email: set } })
     t.match(await read(ada), { email: set })
     isAnswer(t, await confirm((await linksAt(asked))[0]), 400, INVALID)
-    t.strictSame(await rows(sql`select pending_email from users where id = ${ada.id}`), [{ pending_email: null }])
+    t.strictSame(await rows(sql`select pending_email from users where id = ${ada.id}`), [
+      { pending_email: null },
+    ])
   })
 })

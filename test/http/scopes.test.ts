@@ -104,6 +104,7 @@ void test('a route needs a token exactly if openapi.json says so', async (t) => 
 const PUBLIC = [
   'POST /login/access-token',
   'POST /login/refresh-token',
+  'POST /undo-email-change/',
   'POST /verify-email/',
   'POST /verify-email/resend',
   'POST /password-recovery/{email}',

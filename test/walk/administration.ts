@@ -1,7 +1,7 @@
 import { ECHO } from './check.ts'
 import { UNKNOWN_ID, type Context, type Row } from './context.ts'
 import { bodyRules, fieldRules, guard } from './probes.ts'
-import { userPublic } from './shapes.ts'
+import { auditPublic, userPublic } from './shapes.ts'
 import { wrongAccount } from './wrong.ts'
 
 const REVOKED = 'Could not validate credentials'
@@ -52,6 +52,30 @@ export const administration: Row[] = [
       await fieldRules(context, { method: 'PATCH', path, as: cast.admin, right: {} }, wrongAccount)
       await bodyRules(context, 'PATCH', path, cast.admin, true)
       await endings(context)
+    },
+  },
+  {
+    operation: 'audit-read_audit',
+    async walk(context) {
+      const { api, cast, check } = context
+      await guard(context, 'superuser', 'GET', '/audit/')
+      const ada = await cast.person()
+      const list = async (query: string) => api('GET', `/audit/?${query}`, { as: cast.admin })
+      check.shape('what was done to a user', await list(`user=${ada.id}`), auditPublic, { next_cursor: null })
+      check.shape('a page', await list('limit=1'), auditPublic)
+      for (const query of ['event', 'user', 'from', 'to', 'cursor', 'limit'])
+        check.faults(`422 for a wrong ${query}`, await list(`${query}=${ECHO}`), `query.${query}`)
+    },
+  },
+  {
+    operation: 'users-read_activity_me',
+    async walk(context) {
+      const { api, cast, check } = context
+      const path = '/users/me/activity'
+      await guard(context, 'user', 'GET', path)
+      const ada = await cast.person()
+      check.shape('what was done to my account', await api('GET', path, { as: ada }), auditPublic)
+      check.faults('422', await api('GET', `${path}?limit=0`, { as: ada }), 'query.limit')
     },
   },
   {

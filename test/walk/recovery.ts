@@ -126,7 +126,11 @@ export const recovery: Row[] = [
       const path = '/undo-email-change/'
       const post = async (token: string) => api('POST', path, { json: { token } })
       const ada = await cast.person()
-      const tokens = { unknown: 'unknown', 'of another kind': ada.token, 'of a reset': await cast.resetToken(ada.email) }
+      const tokens = {
+        unknown: 'unknown',
+        'of another kind': ada.token,
+        'of a reset': await cast.resetToken(ada.email),
+      }
       for (const [what, one] of Object.entries(tokens))
         check.error(`400 for a token ${what}`, await post(one), 400, 'Invalid token')
       check.shape('nothing changes', await api('GET', '/users/me', { as: ada }), userPublic)

@@ -9,6 +9,7 @@ const isFlag = (value: unknown) => typeof value === 'boolean'
 const isTextOrNull = (value: unknown) => value === null || isText(value)
 const isCount = (value: unknown) => Number.isInteger(value) && Number(value) >= 0
 const isId = (value: unknown) => /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(String(value))
+const isIdOrNull = (value: unknown) => value === null || isId(value)
 const isTime = (value: unknown) =>
   /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$/.test(String(value)) && !Number.isNaN(Date.parse(String(value)))
 const isListOf = (shape: Shape) => (value: unknown) =>
@@ -45,6 +46,23 @@ const sessionPublic: Shape = {
   is_current: isFlag,
 }
 export const sessionsPublic = listOf(sessionPublic)
+export const auditPublic: Shape = {
+  data: isListOf({
+    id: isId,
+    at: isTime,
+    event: isText,
+    outcome: (value) => value === 'success' || value === 'failure',
+    reason: isTextOrNull,
+    actor_id: isIdOrNull,
+    subject_id: isIdOrNull,
+    session_id: isIdOrNull,
+    api_key_id: isIdOrNull,
+    ip: isTextOrNull,
+    request_id: isTextOrNull,
+    details: isMap,
+  }),
+  next_cursor: isTextOrNull,
+}
 export const token: Shape = {
   access_token: (value) => isText(value) && value.split('.').length === 3,
   token_type: (value) => value === 'bearer',

@@ -31,6 +31,7 @@ users-update_user_me                PATCH  /users/me                            
 users-update_password_me            PATCH  /users/me/password                     U UpdatePassword Message 400 401 422
 users-delete_user_me                DELETE /users/me                              U - Message 401 403
 users-read_sessions_me              GET    /users/me/sessions                     U - SessionsPublic 401 422
+users-read_activity_me              GET    /users/me/activity                     U - AuditEventsPublic 401 422
 users-delete_session_me             DELETE /users/me/sessions/{session_id}        U - Message 401 404 422
 users-delete_sessions_me            DELETE /users/me/sessions                     U - Message 401
 users-read_user_by_id               GET    /users/{user_id}                       U - UserPublic 401 403 404 422
@@ -45,6 +46,7 @@ items-delete_item                   DELETE /items/{id}                          
 mails-read_mails                    GET    /mails/                                S - MailsPublic 401 403 422
 mails-read_mail                     GET    /mails/{id}                            S - MailPublic 401 403 404 422
 mails-retry_mail                    POST   /mails/{id}/retry                      S - MailPublic 401 403 404 409 422
+audit-read_audit                    GET    /audit/                                S - AuditEventsPublic 401 403 422
 utils-test_email                    POST   /utils/test-email/                     S - Message 401 403 422 503
 utils-health_check                  GET    /utils/health-check/                   P - true
 private-create_user                 POST   /private/users/                        P PrivateUserCreate UserPublic 400 422`
@@ -77,8 +79,12 @@ export const components: Record<string, string> = {
   ItemUpdate: 'title? description?',
   ItemsCreate: 'data',
   ItemsCreated: 'data',
-  SessionPublic: 'id created_at last_used_at expires_at authenticated_at methods user_agent ip_address is_current',
+  SessionPublic:
+    'id created_at last_used_at expires_at authenticated_at methods user_agent ip_address is_current',
   SessionsPublic: 'data count next_cursor',
+  AuditEventPublic:
+    'id at event outcome reason actor_id subject_id session_id api_key_id ip request_id details',
+  AuditEventsPublic: 'data next_cursor',
   RefreshToken: 'refresh_token',
   VerifyEmail: 'token',
   UndoEmailChange: 'token',

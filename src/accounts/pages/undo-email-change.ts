@@ -7,7 +7,15 @@ import { html } from '../../http/pages/html.ts'
 import type { WebPage } from '../../http/pages/layout.ts'
 import { type ErrorBody, answerWithPages } from '../../http/pages/web-page.ts'
 import { findEmailChange, undoEmailChange } from '../undo-email-change.ts'
-import { deadLinkPage, deactivatedPage, faultPage, formRoute, linkRoute, retryPage, tokenOf } from './mailed-link.ts'
+import {
+  deadLinkPage,
+  deactivatedPage,
+  faultPage,
+  formRoute,
+  linkRoute,
+  retryPage,
+  tokenOf,
+} from './mailed-link.ts'
 
 /** /undo-email-change: taking a change of address back, from the address before. */
 export function undoEmailChangePage(app: App) {
@@ -71,7 +79,9 @@ const donePage = ({ mail, publicPath }: Config, email: string): WebPage => ({
 })
 
 const deadLink = deadLinkPage(
-  html`<p>A change of address can be taken back for three days, and once. After that, ask those who run the service.</p>`,
+  html`<p>
+    A change of address can be taken back for three days, and once. After that, ask those who run the service.
+  </p>`,
 )
 
 const takenPage: WebPage = {

@@ -14,7 +14,8 @@ export const SessionPublic = component(
     expires_at: Time,
     authenticated_at: {
       ...Time,
-      description: 'When its user last showed who they are: at the sign-in, or by POST /login/reauthenticate.',
+      description:
+        'When its user last showed who they are: at the sign-in, or by POST /login/reauthenticate.',
     },
     methods: Type.Array(Type.String(), {
       description: 'How: `pwd`, `otp`, `recovery`, `passkey`, `oidc` or `link`; more may come.',

@@ -75,8 +75,8 @@ interface Claimed {
 
 const compileFindUser = ({ REAUTHENTICATION_MINUTES: minutes }: Pick<Config, 'REAUTHENTICATION_MINUTES'>) =>
   statement<Claimed, CurrentUser>(
-  'find user of a session',
-  (v) => sql`
+    'find user of a session',
+    (v) => sql`
     select ${users.id}, ${users.email}, ${users.is_active}, ${users.is_superuser}, ${users.is_verified},
       ${users.full_name}, ${users.created_at}, ${sessions.id} as session_id,
       (
@@ -90,8 +90,8 @@ const compileFindUser = ({ REAUTHENTICATION_MINUTES: minutes }: Pick<Config, 'RE
     where ${sessions.id} = ${v.session} and ${users.id} = ${v.user} and ${users.is_active}
       and ${sessions.credentials_version} = ${users.credentials_version} and ${sessions.expires_at} > now()
       and (${users.is_verified} or not ${v.needs_verified}::boolean)`,
-  { isFirst: true },
-)
+    { isFirst: true },
+  )
 
 /** The condition again: of many requests at once, one writes. */
 const noteUse = statement<{ id: string; generation: number }>(

@@ -4,12 +4,13 @@ import type { Database } from '../../database/connect.ts'
 import { statement } from '../../database/statement.ts'
 import { knownNetworks, users } from '../../database/tables.ts'
 import { unicodeForm } from '../../text/email-address.ts'
+import { type Trail, audit } from '../audit/audit.ts'
 import { type PublicUser, publicColumns } from './public-user.ts'
 
 /** Users by their address, and the plain insert of one. Addresses are compared whatever their case. */
 export interface Accounts {
   /** Creates a user; undefined where the address is in use. */
-  create(account: NewAccount): Promise<PublicUser | undefined>
+  create(account: NewAccount, trail: Trail): Promise<PublicUser | undefined>
   /**
    * How an address is stored: its domain in ASCII, except where a row that came from the FastAPI template has it in
    * Unicode. New rows never do, so that the unique index on addresses holds for both spellings.
@@ -49,11 +50,11 @@ export function accounts(db: Database): Accounts {
   }
   return {
     spelling,
-    async create(account) {
+    async create(account, trail) {
       const { full_name = null, is_active = true, is_superuser = false, is_verified = false } = account
       const email = await spelling(account.email)
       const { hashed_password } = account
-      const values = { email, hashed_password, full_name, is_active, is_superuser, is_verified }
+      const values = { email, hashed_password, full_name, is_active, is_superuser, is_verified, ...trail }
       const [user] = await db.run(insertUser, values)
       return user
     },
@@ -92,13 +93,17 @@ const findUserForSignIn = statement<{ email: string }, Credentials & { known_net
 )
 
 const insertUser = statement<
-  Required<Omit<NewAccount, 'full_name'>> & { full_name: string | null },
+  Trail & Required<Omit<NewAccount, 'full_name'>> & { full_name: string | null },
   PublicUser
 >(
   'insert user',
   (v) => sql`
-    insert into ${users} (email, hashed_password, full_name, is_active, is_superuser, is_verified)
-    values (${v.email}, ${v.hashed_password}, ${v.full_name}, ${v.is_active}, ${v.is_superuser}, ${v.is_verified})
-    on conflict do nothing
-    returning ${publicColumns}`,
+    with account as (
+      insert into ${users} (email, hashed_password, full_name, is_active, is_superuser, is_verified)
+      values (${v.email}, ${v.hashed_password}, ${v.full_name}, ${v.is_active}, ${v.is_superuser}, ${v.is_verified})
+      on conflict do nothing
+      returning ${publicColumns}
+    ),
+    ${audit('user_created', 'account', v)}
+    select ${publicColumns} from account`,
 )

@@ -1,7 +1,7 @@
 import { and, sql } from 'drizzle-orm'
 import { type Config, ConfigError } from '../../config/config.ts'
 import type { Database } from '../../database/connect.ts'
-import { users } from '../../database/tables.ts'
+import { auditEvents, users } from '../../database/tables.ts'
 import { isGuessable } from '../passwords/common-passwords.ts'
 import type { Passwords } from '../passwords/passwords.ts'
 
@@ -34,7 +34,10 @@ export async function makeFirstSuperuser(
     if (await hasSuperuser(tx)) return undefined
     const account = { email: config.FIRST_SUPERUSER, hashed_password, is_superuser: true, is_verified: true }
     const [created] = await tx.insert(users).values(account).onConflictDoNothing().returning({ id: users.id })
-    return created?.id ?? ADDRESS_TAKEN
+    if (!created) return ADDRESS_TAKEN
+    const details = { by: 'start' }
+    await tx.insert(auditEvents).values({ event: 'user_created', subject_id: created.id, details })
+    return created.id
   })
 }
 

@@ -5,6 +5,7 @@ import type { Database } from '../connect.ts'
 import { removal } from './removal.ts'
 import {
   addressChanges,
+  auditEvents,
   emails,
   idempotencyKeys,
   knownNetworks,
@@ -24,14 +25,16 @@ type OnFailure = (error: unknown, chore: string) => void
  * processes may do so at once.
  *
  * @param resources tables beside those of tables.ts
+ * @param auditDays how long rows of the audit are kept
  * @returns a function that does all chores once. Without `onFailure` it throws the first failure when all are done
  */
 export function reaper(
   db: Database,
   resources: readonly object[],
+  auditDays = 365,
 ): (signal?: AbortSignal, onFailure?: OnFailure) => Promise<void> {
   const removing = removal(db, resources)
-  const batches = Object.entries(chores(db))
+  const batches = Object.entries(chores(db, auditDays))
   const never = new AbortController().signal
   return async (signal = never, onFailure) => {
     const failures: unknown[] = []
@@ -51,7 +54,7 @@ export function reaper(
 }
 
 /** How long rows are kept, for every table that grows by itself; docs/operations.md has the same list. Each condition has an index. */
-function chores(db: Database): Record<string, Batch> {
+function chores(db: Database, auditDays: number): Record<string, Batch> {
   const daysAgo = (days: number) => sql`now() - interval '${literal(days)} days'`
   return {
     sessions: deletion(db, sessions, sql`expires_at < now()`),
@@ -66,6 +69,7 @@ function chores(db: Database): Record<string, Batch> {
       idempotencyKeys,
       sql`created_at < ${daysAgo(retention.idempotencyKeyDays)}`,
     ),
+    audit: deletion(db, auditEvents, sql`created_at < ${daysAgo(auditDays)}`),
     'known networks': deletion(db, knownNetworks, sql`signed_in_at < ${daysAgo(known.days)}`),
     'addresses of sign-ups': changing(
       db,

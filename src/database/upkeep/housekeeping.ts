@@ -1,5 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import plugin from 'fastify-plugin'
+import type { Config } from '../../config/config.ts'
 import { reaper } from './expired.ts'
 import { removal } from './removal.ts'
 
@@ -22,8 +23,9 @@ const ANSWER_WITHIN_MS = 250
 
 /** Deletes expired rows and the rows of deleted users, every minute. Failures are logged, and tried again a minute later. */
 export const housekeeping = plugin(
-  (app, { tables }: { tables: readonly object[] }, done) => {
-    const [removing, reap] = [removal(app.db, tables), reaper(app.db, tables)]
+  (app, { config, tables }: { config: Config; tables: readonly object[] }, done) => {
+    const removing = removal(app.db, tables)
+    const reap = reaper(app.db, tables, config.AUDIT_RETENTION_DAYS)
     const closing = new AbortController()
     const running = new Set<Promise<unknown>>()
 

@@ -1,23 +1,30 @@
 import type { FastifyBaseLogger, FastifyRequest } from 'fastify'
 import plugin from 'fastify-plugin'
 
+/** What the audit has rows of (accounts/audit/), and the log lines. Each is written by the statement that is its cause. */
+export const auditEvents = [
+  'sign_in',
+  'sign_out',
+  'reauthenticated',
+  'refresh_reuse',
+  'session_ended',
+  'password_changed',
+  'profile_changed',
+  'address_change_requested',
+  'address_changed',
+  'address_verified',
+  'address_restored',
+  'recovery_requested',
+  'recovery_link_shown',
+  'verification_requested',
+  'user_registered',
+  'user_created',
+  'user_updated',
+  'user_deleted',
+] as const
+
 /** Security events (OWASP ASVS 16.3); docs/operations.md says when each is logged. */
-export type SecurityEvent =
-  | 'sign_in'
-  | 'sign_out'
-  | 'reauthenticated'
-  | 'refresh_reuse'
-  | 'session_ended'
-  | 'password_changed'
-  | 'address_changed'
-  | 'address_verified'
-  | 'address_restored'
-  | 'recovery_requested'
-  | 'recovery_link_shown'
-  | 'user_registered'
-  | 'user_created'
-  | 'user_updated'
-  | 'user_deleted'
+export type AuditEvent = (typeof auditEvents)[number]
 
 /** Refused requests. Anybody can cause any number of them, so their log lines are limited. */
 export type Refusal = 'token_refused' | 'link_refused' | 'access_denied' | 'limit_reached'
@@ -33,10 +40,16 @@ interface About {
   readonly changed?: readonly string[]
 }
 
+type Outcome = 'success' | 'failure'
+
 declare module 'fastify' {
+  interface FastifyInstance {
+    /** Calls `listener` for each event and refusal, those that are not logged included. */
+    readonly onSecurityEvent: (listener: (event: string, outcome: Outcome) => void) => void
+  }
   interface FastifyRequest {
     /** Logs a security event: who (`actor_id`, if signed in), from which address, on whose account, and the outcome. */
-    record(event: SecurityEvent, about?: About): void
+    record(event: AuditEvent, about?: About): void
     /** Logs a refusal, or only counts it beyond the limit of lines per minute. */
     recordRefusal(refusal: Refusal, reason: string): void
     /** The user that this request signed in. */
@@ -48,12 +61,18 @@ declare module 'fastify' {
 export const events = plugin(
   (app, _options, done) => {
     const refusals = boundedRefusals(app.log)
+    const listeners: ((event: string, outcome: Outcome) => void)[] = []
+    const tell = (event: string, outcome: Outcome) => {
+      for (const listener of listeners) listener(event, outcome)
+    }
+    app.decorate('onSecurityEvent', (listener) => void listeners.push(listener))
     app.decorateRequest('signedIn', null)
-    app.decorateRequest('record', function (this: FastifyRequest, event: SecurityEvent, about: About = {}) {
+    app.decorateRequest('record', function (this: FastifyRequest, event: AuditEvent, about: About = {}) {
       const outcome = about.reason === undefined ? 'success' : 'failure'
       const { user_id, session_id } = about
       if (event === 'sign_in' && user_id !== undefined && session_id !== undefined)
         this.signedIn = { id: user_id, session_id }
+      tell(event, outcome)
       this.log.info(
         { event, outcome, actor_id: actorOf(this), user_id: actorOf(this), ip: this.ip, ...about },
         'security event',
@@ -61,6 +80,7 @@ export const events = plugin(
     })
     app.decorateRequest('recordRefusal', function (this: FastifyRequest, event: Refusal, reason: string) {
       const actor_id = actorOf(this)
+      tell(event, 'failure')
       if (!refusals.mayLog(event, actor_id ?? this.network)) return
       const route = this.routeOptions.url
       this.log.info({ event, outcome: 'failure', actor_id, reason, route, ip: this.ip }, 'security event')
