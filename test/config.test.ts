@@ -14,6 +14,7 @@ void test('without settings, the environment is local and the service listens on
   t.strictSame(config, {
     REAUTHENTICATION_MINUTES: 60,
     EMAIL_CHANGE: 'immediate',
+    SECOND_FACTOR: 'optional',
     AUDIT_RETENTION_DAYS: 365,
     ENVIRONMENT: 'local',
     PROJECT_NAME: 'Groundwork',

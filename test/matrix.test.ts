@@ -129,6 +129,8 @@ async function pathFor(
     const row = { ...request, ...(request.body && { body: { ...request.body, ...more } }) }
     return collection + (await makeAs(service, owner)(maker, row)) + rest
   }
+  if (collection.endsWith('/factors/'))
+    await service.call('POST', '/users/me/factors/totp', { as: owner, body: {} })
   if (collection.endsWith('/mails/'))
     await service.call('POST', `/utils/test-email/?email_to=${owner.email}`, { as: service.admin })
   const as = collection.endsWith('/mails/') ? service.admin : owner

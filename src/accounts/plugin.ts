@@ -2,6 +2,8 @@ import jwt from '@fastify/jwt'
 import type { FastifyRequest } from 'fastify'
 import plugin from 'fastify-plugin'
 import type { Config } from '../config/config.ts'
+import { type SignedIds, signedIds } from '../config/signed-ids.ts'
+import { type Codes, codes } from './factors/codes.ts'
 import { type Accounts, accounts } from './users/find-user.ts'
 import { type KnownNetworks, knownNetworks } from './sessions/known-networks.ts'
 import { type Level, level } from './level.ts'
@@ -15,7 +17,7 @@ import {
   issueTokens,
   refreshTokens,
 } from './sessions/session-tokens.ts'
-import { type CurrentUser, type Sessions, requireFresh, sessionGuard } from './sessions/guard.ts'
+import { type CurrentUser, type Sessions, factorGuard, requireFresh, sessionGuard } from './sessions/guard.ts'
 import { type OneTimeTokens, tokenStore } from './tokens.ts'
 
 declare module 'fastify' {
@@ -60,6 +62,11 @@ interface Auth {
   /** The guard of scopes. */
   readonly authenticate: Sessions['authenticate']
   readonly requireFresh: typeof requireFresh
+  readonly requireFactor: ReturnType<typeof factorGuard>
+  /** Codes of second factors. */
+  readonly codes: Codes
+  /** Challenges to show one, as texts: id and MAC. */
+  readonly challenges: SignedIds
 }
 
 export interface AuthOptions {
@@ -85,6 +92,9 @@ export const auth = plugin(
       sessions,
       authenticate: sessions.authenticate,
       requireFresh,
+      requireFactor: factorGuard(config),
+      codes: codes(config),
+      challenges: signedIds(config.SECRET_KEY, 'login-challenge'),
       refreshTokens: refreshTexts,
       tokens: issueTokens(app, config, refreshTexts),
       accounts: accounts(app.db),

@@ -1,27 +1,31 @@
 import { sql } from 'drizzle-orm'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { SignedIn, SignedInApp } from '../contract/contract.ts'
-import { IncorrectPassword, InvalidCredentials } from '../contract/errors.ts'
+import { IncorrectCode, IncorrectPassword, InvalidCredentials, InvalidInput } from '../contract/errors.ts'
 import { statement } from '../database/statement.ts'
 import { sessions, users } from '../database/tables.ts'
 import { isTooLong } from '../text/normal-password.ts'
 import { type Trail, audit, auditFailures, trailOf } from './audit/audit.ts'
+import { NO_CODE } from './factors/second-factor.ts'
+import { type Candidate, type CodeValues, candidateOf, useCode } from './factors/use-code.ts'
+import { stillHas } from './sessions/end-sessions.ts'
 import { guessLimits } from './sessions/guess-limits.ts'
-import { authenticatedBy } from './sessions/open-session.ts'
+import { authenticatedBy, tellOfRecoveryCode } from './sessions/open-session.ts'
 
 /**
- * Shows again, with the password, who is signed in: POST /login/reauthenticate. The session may do what needs a recent sign-in
- * for the next REAUTHENTICATION_MINUTES. Guesses count as those of sign-ins do.
+ * Shows again who is signed in, with the password or a code of a second factor: POST /login/reauthenticate. The session may do
+ * what needs a recent sign-in for the next REAUTHENTICATION_MINUTES. Guesses count as those of sign-ins do.
  *
- * @returns what does so. @throws IncorrectPassword; InvalidCredentials where the session ended meanwhile;
+ * @returns what does so. @throws IncorrectPassword, IncorrectCode; InvalidCredentials where the session ended meanwhile;
  *   ServiceUnavailable and TooManyRequests of limits and the queue for hashing
  */
 export function reauthenticate(app: SignedInApp) {
-  const { auth, db } = app
+  const { auth, config, db } = app
   const limitGuesses = guessLimits(app)
   const fail = auditFailures(app)
+  const byCode = { otp: compileByCode(config, 'otp'), recovery: compileByCode(config, 'recovery') }
 
-  return async (password: string, request: FastifyRequest & SignedIn, reply: FastifyReply) => {
+  async function showPassword(password: string, request: SignedInRequest, reply: FastifyReply) {
     const { id, email, session_id } = request.user
     const user = await auth.accounts.findForSignIn(email)
     const turn = reply.turn(await limitGuesses(email, user, request))
@@ -35,15 +39,48 @@ export function reauthenticate(app: SignedInApp) {
     }
     const { hashed_password: verified_hash } = user
     const values = { user: id, session: session_id, verified_hash, ...trailOf(request) }
-    const [session] = await db.run(renew, values)
+    const [session] = await db.run(byPassword, values)
     if (!session) throw new InvalidCredentials() // the password was changed, or the session ended
-    request.record('reauthenticated', { session_id })
+  }
+
+  async function showCode(code: string, request: SignedInRequest) {
+    const { id, email, session_id: session } = request.user
+    await request.guess(['codes', id])
+    const user = await auth.accounts.findForSignIn(email)
+    const candidate = await candidateOf(auth.codes, user?.id === id ? user.factors : [], code)
+    const values = { user: id, session, ...NO_CODE, ...candidate, ...trailOf(request) }
+    const [shown] = await db.run(byCode[candidate.method], values)
+    await request.settle(shown !== undefined)
+    if (!shown) {
+      await fail('reauthenticated', { reason: 'code' }, request)
+      throw new IncorrectCode()
+    }
+    app.mail.wake()
+  }
+
+  return async ({ password, code }: Shown, request: SignedInRequest, reply: FastifyReply) => {
+    if ((password === undefined) === (code === undefined))
+      throw new InvalidInput(['body', 'password'], 'Either password or code is needed')
+    if (password !== undefined) await showPassword(password, request, reply)
+    else await showCode(code!, request)
+    request.record('reauthenticated', { session_id: request.user.session_id })
   }
 }
 
+type SignedInRequest = FastifyRequest & SignedIn
+
+/** One of them. */
+interface Shown {
+  readonly password?: string | undefined
+  readonly code?: string | undefined
+}
+
 /** No row where the session has ended, or its user has another hash than the one that the password was compared with. */
-const renew = statement<Trail & { user: string; session: string; verified_hash: string }, { id: string }>(
-  'reauthenticate session',
+const byPassword = statement<
+  Trail & { user: string; session: string; verified_hash: string },
+  { id: string }
+>(
+  'reauthenticate session by password',
   (v) => sql`
     with renewed as (
       update ${sessions} set ${authenticatedBy('pwd')}
@@ -56,3 +93,23 @@ const renew = statement<Trail & { user: string; session: string; verified_hash: 
     ${audit('reauthenticated', 'renewed', v, { subject: sql`user_id` })}
     select id from renewed`,
 )
+
+/** No row where the session has ended, or the code is wrong or was used. */
+const compileByCode = (config: SignedInApp['config'], method: Candidate['method']) =>
+  statement<Trail & CodeValues & { user: string; session: string }, { id: string }>(
+    `reauthenticate session by ${method}`,
+    (v) => sql`
+    with account as (
+      select id, email, is_verified from ${users} where id = ${v.user} and ${stillHas(v.session)} for key share
+    ),
+    ${useCode(method, v)},
+    proven as (select account.* from account join used on used.user_id = account.id),
+    ${method === 'recovery' ? sql`${tellOfRecoveryCode(v, config)},` : sql.empty()}
+    renewed as (
+      update ${sessions} set ${authenticatedBy(method)} from proven
+      where ${sessions.id} = ${v.session} and ${sessions.user_id} = proven.id
+      returning ${sessions.id}, ${sessions.user_id}
+    ),
+    ${audit('reauthenticated', 'renewed', v, { subject: sql`user_id`, details: sql`jsonb_build_object('by', ${sql.raw(`'${method}'`)}::text)` })}
+    select id from renewed`,
+  )

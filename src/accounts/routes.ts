@@ -3,12 +3,22 @@ import { readActivity, readAudit } from './audit/read-audit.ts'
 import { changePassword } from './change-password.ts'
 import { changeProfile } from './change-profile.ts'
 import { deleteOwnAccount, deleteUser } from './delete-account.ts'
+import {
+  createRecoveryCodes,
+  deleteFactor,
+  enrollTotp,
+  listFactors,
+  resetFactors,
+  verifyFactor,
+} from './factors/manage-factors.ts'
+import { showSecondFactor } from './factors/second-factor.ts'
 import { changeUser, createUser, listUsers, readUser } from './manage-users.ts'
 import { reauthenticate } from './reauthenticate.ts'
 import { recoverPassword, showRecoveryMail } from './recover-password.ts'
 import { refresh } from './refresh.ts'
 import { resetPassword } from './reset-password.ts'
 import * as audits from './schemas/audit.ts'
+import * as factors from './schemas/factors.ts'
 import * as login from './schemas/login.ts'
 import * as development from './schemas/private.ts'
 import * as sessions from './schemas/sessions.ts'
@@ -38,6 +48,14 @@ export function accountsPublic(app: App) {
   app.post('/login/access-token', signin, async (request, reply) => {
     const tokens = await open(request.body, request, reply)
     return reply.header('cache-control', 'no-store').send(tokens)
+  })
+
+  const show = showSecondFactor(app)
+  const second = { schema: factors.secondFactor, config: { limit: 'login_network' } } as const
+  app.post('/login/second-factor', second, async (request, reply) => {
+    const { challenge, code } = request.body
+    await request.limitNetwork('login_network')
+    return reply.header('cache-control', 'no-store').send(await show(challenge, code, request))
   })
 
   const rotate = refresh(app)
@@ -106,10 +124,35 @@ export function accountsSignedIn(app: SignedInApp) {
     return { message: 'User deleted successfully' }
   })
 
+  app.get('/users/me/factors', { schema: factors.readFactors }, listFactors(app))
+
+  const enroll = enrollTotp(app)
+  app.post('/users/me/factors/totp', { schema: factors.enrollTotp }, async (request, reply) => {
+    const enrollment = await enroll(request.body.name ?? null, request)
+    return reply.header('cache-control', 'no-store').send(enrollment)
+  })
+
+  const verify = verifyFactor(app)
+  app.post('/users/me/factors/:id/verify', { schema: factors.verifyTotp }, async (request, reply) => {
+    const given = await verify(request.params.id, request.body.code, request)
+    return reply.header('cache-control', 'no-store').send(given)
+  })
+
+  const remove = deleteFactor(app)
+  app.delete('/users/me/factors/:id', { schema: factors.deleteFactor }, async (request) => {
+    await remove(request.params.id, request)
+    return { message: 'Factor removed' }
+  })
+
+  const makeCodes = createRecoveryCodes(app)
+  app.post('/users/me/recovery-codes', { schema: factors.createRecoveryCodes }, async (request, reply) =>
+    reply.header('cache-control', 'no-store').send(await makeCodes(request)),
+  )
+
   const again = reauthenticate(app)
   const reauthentication = { schema: login.reauthenticate, config: { limit: 'login_network' } } as const
   app.post('/login/reauthenticate', reauthentication, async (request, reply) => {
-    await again(request.body.password, request, reply)
+    await again(request.body, request, reply)
     return { message: 'Reauthenticated' }
   })
 
@@ -158,6 +201,12 @@ export function accountsSuperuser(app: SignedInApp) {
   app.delete('/users/:user_id', { schema: users.deleteUser }, async (request) => {
     await remove(request.params.user_id, request)
     return { message: 'User deleted successfully' }
+  })
+
+  const withoutFactors = resetFactors(app)
+  app.delete('/users/:user_id/factors', { schema: factors.resetFactors }, async (request) => {
+    await withoutFactors(request.params.user_id, request)
+    return { message: 'Factors removed' }
   })
 
   const show = showRecoveryMail(app)

@@ -1,17 +1,21 @@
-import { sql } from 'drizzle-orm'
+import { type SQL, sql } from 'drizzle-orm'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { App } from '../contract/contract.ts'
 import {
   type ApiErrorKind,
   EmailNotVerified,
   InactiveUser,
+  IncorrectCode,
   IncorrectEmailOrPassword,
+  SecondFactorRequired,
 } from '../contract/errors.ts'
 import { statement } from '../database/statement.ts'
 import { users } from '../database/tables.ts'
 import { readEmail } from '../text/email-address.ts'
 import { isTooLong } from '../text/normal-password.ts'
-import { type Trail, auditFailures, trailOf } from './audit/audit.ts'
+import { type Trail, audit, auditFailures, trailOf } from './audit/audit.ts'
+import { CHALLENGE_SECONDS, NO_CODE, newChallenge } from './factors/second-factor.ts'
+import { type Candidate, type CodeValues, candidateOf, useCode } from './factors/use-code.ts'
 import type { SigningIn } from './users/find-user.ts'
 import type { Session } from './sessions/session-tokens.ts'
 import { guessLimits } from './sessions/guess-limits.ts'
@@ -20,6 +24,8 @@ import { openSession } from './sessions/open-session.ts'
 interface Credentials {
   readonly username: string
   readonly password: string
+  /** Of a second factor. */
+  readonly code?: string | null | undefined
 }
 
 /**
@@ -33,12 +39,16 @@ export function signIn(app: App) {
   const { auth, config, db } = app
   const { accounts, knownNetworks, passwords } = auth
   const open = compileOpen(config)
-  const renewAndOpen = compileRenewAndOpen(config)
+  const openWith = { otp: compileOpenWith(config, 'otp'), recovery: compileOpenWith(config, 'recovery') }
   const limitGuesses = guessLimits(app)
   const fail = auditFailures(app)
 
   /** Undefined where the stored hash was replaced since it was read. */
-  async function attempt({ username, password }: Credentials, request: FastifyRequest, reply: FastifyReply) {
+  async function attempt(
+    { username, password, code }: Credentials,
+    request: FastifyRequest,
+    reply: FastifyReply,
+  ) {
     const user = await accounts.findForSignIn(readEmail(username))
     const turn = reply.turn(await limitGuesses(username, user, request))
     const { real, claimed } = hashesOf(user)
@@ -55,12 +65,35 @@ export function signIn(app: App) {
     const values = {
       user_id: user.id,
       verified_hash: user.hashed_password,
+      ...NO_CODE,
       ...trailOf(request),
       network: knownNetworks.nameOf(user.id, request.network),
     }
-    const [session] = outdated
-      ? await db.run(renewAndOpen, { ...values, renewed_hash: await passwords.renew(password, turn) })
-      : await db.run(open, values)
+    if (outdated) {
+      const renewed_hash = await passwords.renew(password, turn)
+      if ((await db.run(renewHash, { ...values, renewed_hash })).length === 0) return undefined
+      Object.assign(values, { verified_hash: renewed_hash })
+    }
+    if (code && user.factors.length > 0) return openWithCode(user, code, values, request)
+    const [answer] = await db.run(open, values)
+    if (typeof answer?.challenge === 'string') {
+      request.record('second_factor_asked', { user_id: user.id })
+      throw new SecondFactorRequired(auth.challenges.sign(answer.challenge), CHALLENGE_SECONDS)
+    }
+    return answer?.id ? { ...answer, id: answer.id } : undefined
+  }
+
+  /** The password is right; a code that is wrong counts for itself. */
+  async function openWithCode(user: SigningIn, code: string, values: NewSession, request: FastifyRequest) {
+    await request.guess(['codes', user.id])
+    const candidate = await candidateOf(auth.codes, user.factors, code)
+    const [session] = await db.run(openWith[candidate.method], { ...values, ...candidate })
+    await request.settle(session !== undefined)
+    if (!session) {
+      await fail('sign_in', { user_id: user.id, reason: 'code' }, request)
+      throw new IncorrectCode()
+    }
+    if (candidate.method === 'recovery') app.mail.wake()
     return session
   }
 
@@ -95,7 +128,7 @@ export function signIn(app: App) {
   }
 }
 
-interface NewSession extends Trail {
+interface NewSession extends Trail, CodeValues {
   readonly user_id: string
   /** The hash that the password was compared with: no session where the user has another by now. */
   readonly verified_hash: string
@@ -103,27 +136,50 @@ interface NewSession extends Trail {
   readonly network: string
 }
 
-const compileOpen = (config: App['config']) =>
-  statement<NewSession, Session>(
-    'open session',
-    (v) => sql`
-    with account as (
-      select id, credentials_version from ${users}
+interface Answer {
+  /** Null where no session was opened. */
+  readonly id: string | null
+  readonly user_id: string
+  readonly generation: number
+  /** A challenge to show a second factor. */
+  readonly challenge: string | null
+}
+
+const BY_PASSWORD = (v: Readonly<Record<'user_id' | 'verified_hash', SQL>>) => sql`account as (
+      select id, credentials_version, email, is_verified, '{pwd}'::text[] as methods from ${users}
       where id = ${v.user_id} and hashed_password = ${v.verified_hash} and is_active
       for key share
-    ),
-    ${openSession(v, config, ['pwd'])}`,
+    )`
+
+/** Opens a session, or makes a challenge for a user who has a second factor. No row where the stored hash is another one. */
+const compileOpen = (config: App['config']) =>
+  statement<NewSession, Answer>(
+    'open session',
+    (v) => sql`
+    with ${BY_PASSWORD(v)},
+    ${newChallenge()},
+    ${audit('second_factor_asked', 'challenge', v, { subject: sql`user_id`, actor: sql`user_id` })},
+    ${openSession(v, config, { methods: [], second: 'none' })}
+    select opened.id, opened.user_id, opened.generation, challenge.id as challenge
+    from account left join opened on true left join challenge on true`,
   )
 
-/** The same where the hash is outdated: replaces it in the same statement. */
-const compileRenewAndOpen = (config: App['config']) =>
-  statement<NewSession & { renewed_hash: string }, Session>(
-    'renew hash and open session',
+/** The same with a code. No row where the stored hash is another one, or the code is wrong or was used. */
+const compileOpenWith = (config: App['config'], method: Candidate['method']) =>
+  statement<NewSession, Session>(
+    `open session with ${method}`,
     (v) => sql`
-    with account as (
-      update ${users} set hashed_password = ${v.renewed_hash}
-      where id = ${v.user_id} and hashed_password = ${v.verified_hash} and is_active
-      returning id, credentials_version
-    ),
-    ${openSession(v, config, ['pwd'])}`,
+    with ${BY_PASSWORD(v)},
+    ${useCode(method, v)},
+    ${openSession(v, config, { methods: [method], second: method })}
+    select id, user_id, generation from opened`,
   )
+
+/** Replaces an outdated hash. No row where the user has another by now. */
+const renewHash = statement<{ user_id: string; verified_hash: string; renewed_hash: string }, { id: string }>(
+  'renew hash',
+  (v) => sql`
+    update ${users} set hashed_password = ${v.renewed_hash}
+    where id = ${v.user_id} and hashed_password = ${v.verified_hash} and is_active
+    returning id`,
+)

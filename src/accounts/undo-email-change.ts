@@ -3,7 +3,7 @@ import type { FastifyRequest } from 'fastify'
 import type { App } from '../contract/contract.ts'
 import { InactiveUser, InvalidToken } from '../contract/errors.ts'
 import { statement } from '../database/statement.ts'
-import { addressChanges, oneTimeTokens, users } from '../database/tables.ts'
+import { addressChanges, factors, oneTimeTokens, recoveryCodes, users } from '../database/tables.ts'
 import { queueMail } from '../mail/queue.ts'
 import { type Trail, audit, trailOf } from './audit/audit.ts'
 import { refuseTakenEmail } from './change-address.ts'
@@ -62,7 +62,8 @@ const findChange = statement<{ id: string }, FoundToken>(
 )
 
 /**
- * Puts the address back, ends every session and token of the user, and mails a link to choose a password. Later changes can't
+ * Puts the address back, ends every session and token of the user, removes second factors that were added since, and mails a link to
+ * choose a password. Later changes can't
  * be taken back any more, as their addresses are of whoever made this one; earlier ones can. No row where the change was
  * taken back already, or the user went inactive.
  */
@@ -77,7 +78,8 @@ const compileUndo = (config: App['config']) =>
       delete from ${addressChanges} using locked join ${users} on ${users.id} = locked.id
       where ${addressChanges.id} = ${v.change} and ${addressChanges.user_id} = locked.id
         and ${addressChanges.expires_at} > now() and ${isOlderRight}
-      returning ${addressChanges.user_id}, ${addressChanges.email}, ${addressChanges.was_verified}, ${addressChanges.number}
+      returning ${addressChanges.user_id}, ${addressChanges.email}, ${addressChanges.was_verified}, ${addressChanges.number},
+        ${addressChanges.created_at}
     ),
     later as (
       delete from ${addressChanges} using used
@@ -94,6 +96,13 @@ const compileUndo = (config: App['config']) =>
       delete from ${oneTimeTokens} where user_id in (select id from account)
     ),
     ${newToken('token', 'reset_password', 'account', config.EMAIL_RESET_TOKEN_EXPIRE_HOURS * 60)},
+    removed_factors as (
+      delete from ${factors} using used where ${factors.user_id} = used.user_id and ${factors.created_at} >= used.created_at
+    ),
+    removed_codes as (
+      delete from ${recoveryCodes} using used
+      where ${recoveryCodes.user_id} = used.user_id and ${recoveryCodes.created_at} >= used.created_at
+    ),
     ${audit('address_restored', 'account', v)},
     ${queueMail('address_restored', 'account', { token: 'token' })}
     select id from account`,

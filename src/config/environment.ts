@@ -66,6 +66,10 @@ export const Environment = Type.Object({
     60,
     527_040,
   ),
+  SECOND_FACTOR: Type.Union([Type.Literal('optional'), Type.Literal('superusers')], {
+    description: 'superusers: those without a second factor may do nothing but get one',
+    default: 'optional',
+  }),
   EMAIL_RESET_TOKEN_EXPIRE_HOURS: Count('life of a recovery link', 1, 8784),
   EMAIL_VERIFY_TOKEN_EXPIRE_HOURS: Count('life of a verification or welcome link', 48, 8784),
   EMAIL_VERIFICATION: Type.Union(

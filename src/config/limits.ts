@@ -29,6 +29,8 @@ export const limits = {
   sign_ins: { burst: 150, every: 12, pause: 12, counts: 'successes' },
   /** By user: guesses at the current password from an unlocked device (ASVS 6.2.3). */
   password_change: { burst: 5, every: 1800, pause: 30, counts: 'failures' },
+  /** By user, over all codes of second factors: three in a million are right at a time. */
+  codes: { burst: 5, every: 1800, pause: 30, counts: 'failures' },
   /** By user: changes of the password, each of which takes two hashes. */
   password_changes: { burst: 30, every: 120, pause: 120, counts: 'successes' },
   /** By network, to any address (ASVS 2.4.1). */

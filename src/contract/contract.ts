@@ -30,6 +30,8 @@ declare module 'fastify' {
     versioned?: boolean
     /** Refuses a session whose user did not show recently who they are. */
     fresh?: boolean
+    /** For superusers without a second factor, where SECOND_FACTOR asks for one. */
+    factorless?: boolean
     /** Limit of the body in bytes; 32 KiB by default. */
     bodyLimit?: number
     /** Accepts its form as multipart/form-data, too. */
@@ -130,6 +132,8 @@ interface Operation {
    * must not do. The guard of the scope does (http/scopes.ts).
    */
   fresh?: true
+  /** Superusers without a second factor may do it, even where SECOND_FACTOR asks for one: how they get one. */
+  factorless?: true
   /** Limit of the body in bytes; 32 KiB by default. */
   bodyLimit?: number
 }
@@ -273,6 +277,18 @@ export const HTTPError = component(
   Type.Object({
     detail: Type.String({ description: 'What went wrong, in words fixed by the contract.' }),
     code: Type.String({ description: 'Which error it is: a stable name for programs.' }),
+  }),
+)
+
+/** Of a sign-in: an error as others, or with a challenge to show a second factor. */
+export const SecondFactorAnswer = component(
+  'SecondFactorRequired',
+  Type.Object({
+    detail: Type.String({ description: 'What went wrong, in words fixed by the contract.' }),
+    code: Type.String({ description: 'Which error it is: `second_factor_required` has the other fields.' }),
+    challenge: Type.Optional(Type.String({ description: 'For POST /login/second-factor.' })),
+    methods: Type.Optional(Type.Array(Type.String(), { description: '`totp` and `recovery`.' })),
+    expires_in: Type.Optional(Type.Integer({ description: 'Seconds that the challenge lives.' })),
   }),
 )
 

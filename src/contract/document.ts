@@ -1,7 +1,7 @@
 import { STATUS_CODES } from 'node:http'
 import type { TObject } from '@sinclair/typebox'
 import type { FastifySchema } from 'fastify'
-import { HTTPError, HTTPValidationError, SECURITY_SCHEME } from './contract.ts'
+import { HTTPError, HTTPValidationError, SECURITY_SCHEME, SecondFactorAnswer } from './contract.ts'
 import {
   type ApiErrorKind,
   InternalServerError,
@@ -9,6 +9,7 @@ import {
   UnreadableBody,
   PayloadTooLarge,
   RecentSignInRequired,
+  SecondFactorRequired,
   ServiceUnavailable,
   TooManyRequests,
   UnsupportedMediaType,
@@ -139,6 +140,7 @@ const headersOf: Record<number, object> = {
 /** One answer for each status; its description and examples list the errors that it may carry, by code. */
 function errorAnswers(errors: readonly ApiErrorKind[]) {
   const byStatus = new Map<number, Map<string, string>>()
+  const challenges = errors.some((error) => error === SecondFactorRequired)
   for (const { status, code, detail } of errors) {
     byStatus.set(status, (byStatus.get(status) ?? new Map<string, string>()).set(code, detail))
   }
@@ -148,7 +150,13 @@ function errorAnswers(errors: readonly ApiErrorKind[]) {
       {
         description: [...details].map(([code, detail]) => `\`${code}\` (${detail})`).join(' or '),
         ...(headersOf[status] && { headers: headersOf[status] }),
-        ...inContent(HTTPError, undefined, { examples: examplesOf(details) }),
+        ...inContent(
+          challenges && status === SecondFactorRequired.status ? SecondFactorAnswer : HTTPError,
+          undefined,
+          {
+            examples: examplesOf(details),
+          },
+        ),
       },
     ]),
   )

@@ -12,6 +12,8 @@ export class ApiError extends Error {
   readonly code: string
   readonly detail: string
   readonly headers: Readonly<Record<string, string>>
+  /** Of its body, beside `detail` and `code`. */
+  readonly more: Readonly<Record<string, unknown>> = {}
   /** Reason for the log of security events; not sent to the client. */
   reason?: string
 
@@ -88,6 +90,27 @@ export const NotEnoughPrivileges = define(
 
 /** The session's user showed who they are longer than REAUTHENTICATION_MINUTES ago. */
 export const RecentSignInRequired = define(403, 'recent_sign_in_required', 'Recent sign-in required')
+
+/** The session has shown none, and what is asked needs one. */
+export const SecondFactorNeeded = define(403, 'second_factor_required', 'Second factor required')
+
+/** A sign-in whose password is right: it goes on with a code and the challenge. */
+export class SecondFactorRequired extends ApiError {
+  static readonly status = 400
+  static readonly code = SecondFactorNeeded.code
+  static readonly detail = SecondFactorNeeded.detail
+  override readonly more: Readonly<Record<string, unknown>>
+
+  /** @param challenge for POST /login/second-factor; lives for so many seconds */
+  constructor(challenge = '', expires_in = 0) {
+    const { status, code, detail } = SecondFactorRequired
+    super(status, code, detail)
+    this.more = { challenge, methods: ['totp', 'recovery'], expires_in }
+  }
+}
+export const IncorrectCode = define(400, 'incorrect_code', 'Incorrect code')
+export const FactorNotFound = define(404, 'factor_not_found', 'Factor not found')
+export const TooManyFactors = define(400, 'too_many_factors', 'Too many factors')
 
 // Login and recovery
 export const IncorrectEmailOrPassword = define(

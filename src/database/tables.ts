@@ -151,6 +151,60 @@ export const addressChanges = pgTable(
   ],
 )
 
+/** Second factors: authenticators (TOTP). One counts once a code of it was shown. */
+export const factors = pgTable(
+  'factors',
+  {
+    id: id(),
+    user_id: ofUser().notNull(),
+    kind: text().$type<'totp'>().notNull(),
+    name: text(),
+    // Encrypted, see config/secrets.ts.
+    secret: text().notNull(),
+    // The time step of the last code: it and earlier ones are not good any more.
+    last_step: bigint({ mode: 'number' }),
+    created_at: createdAt(),
+    verified_at: time(),
+    last_used_at: time(),
+  },
+  (table) => [
+    index('factors_user_id_index').on(table.user_id),
+    uniqueIndex('factors_unverified_unique')
+      .on(table.user_id)
+      .where(sql`${table.verified_at} is null`),
+  ],
+)
+
+/** Codes for who lost their authenticator, each good once. Hashes. */
+export const recoveryCodes = pgTable(
+  'recovery_codes',
+  {
+    user_id: ofUser().notNull(),
+    hash: text().notNull(),
+    created_at: createdAt(),
+  },
+  (table) => [primaryKey({ columns: [table.user_id, table.hash] })],
+)
+
+/** Sign-ins whose first step is done: a second factor is to be shown. */
+export const loginChallenges = pgTable(
+  'login_challenges',
+  {
+    id: id(),
+    user_id: ofUser().notNull(),
+    // As in sessions: a change of password ends it.
+    credentials_version: integer().notNull(),
+    // How the first step was done.
+    methods: text().array().$type<Method[]>().notNull(),
+    created_at: createdAt(),
+    expires_at: time().notNull(),
+  },
+  (table) => [
+    index('login_challenges_user_id_index').on(table.user_id),
+    index('login_challenges_expires_at_index').on(table.expires_at),
+  ],
+)
+
 /** Counters of rate limits (GCRA), one row per limit and key. Keys are MACs: rows don't reveal whom they count. */
 export const rateLimits = pgTable(
   'rate_limits',
@@ -193,6 +247,8 @@ export type MessageName =
   | 'address_changed' // to the old one, by a superuser
   | 'own_address_changed' // to the old one, with a link that takes it back
   | 'address_restored' // with a link to choose a password
+  | 'way_in_changed' // a second factor, a passkey, an identity or a key was added or removed
+  | 'recovery_code_used'
   | 'session_ended' // an old refresh token was used
   | 'recovery_link_shown' // to a superuser
   | 'test'

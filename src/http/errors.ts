@@ -95,6 +95,7 @@ function sendApiError(reply: FastifyReply, error: ApiError) {
 export const errorBody = (error: ApiError): ErrorBody => ({
   detail: error instanceof InvalidInput ? [error.fault] : error.detail,
   code: error.code,
+  ...error.more,
 })
 
 function toApiError(error: FastifyError, { raw }: FastifyRequest): ApiError {

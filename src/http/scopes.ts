@@ -51,6 +51,7 @@ export function scope(
         const user = await app.auth.authenticate(request)
         request.currentUser = user // before the refusal, which is logged with who it was
         if (access === 'superuser' && !user.is_superuser) throw new NotEnoughPrivileges()
+        if (!request.routeOptions.schema?.factorless) app.auth.requireFactor(user)
         if (request.routeOptions.schema?.fresh) app.auth.requireFresh(user)
       })
       // After the answer. A failure is harmless: the next request notes the use.

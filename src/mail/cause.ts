@@ -10,6 +10,10 @@ export interface MailParams {
   readonly made_at?: string
   /** The network address that created the account, if another than `from`. */
   readonly made_from?: string | null
+  /** What was added or removed: a key of `changes`. */
+  readonly what?: string
+  /** How many recovery codes are left. */
+  readonly left?: string
   /** The session that ended: its device, the network address that signed in, and when. */
   readonly session_device?: string | null
   readonly session_from?: string | null
@@ -27,7 +31,17 @@ export function causeOf(params: MailParams = {}, createdAt = new Date()) {
     made_from: network(made_from),
     made_how: how(made_from),
     session: session(params),
+    what: changes[params.what ?? ''] ?? 'How you sign in was changed',
+    left: params.left ?? '0',
   }
+}
+
+/** Sentences of the mail `way_in_changed`. */
+const changes: Record<string, string> = {
+  factor_added: 'A second factor was added: signing in asks for a code from now on',
+  factor_removed: 'A second factor was removed',
+  factors_reset: 'All second factors were removed',
+  recovery_codes_made: 'New recovery codes were made, and the old ones stopped working',
 }
 
 const network = (address?: string | null) =>

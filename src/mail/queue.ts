@@ -87,7 +87,13 @@ export function limitLinks(kind: LinkKind, from: string, config: QueueConfig, is
 
 /** Mails about what happened to an account (OWASP ASVS 6.3.7). */
 type Notice =
-  'password_changed' | 'address_changed' | 'own_address_changed' | 'session_ended' | 'recovery_link_shown'
+  | 'password_changed'
+  | 'address_changed'
+  | 'own_address_changed'
+  | 'way_in_changed'
+  | 'recovery_code_used'
+  | 'session_ended'
+  | 'recovery_link_shown'
 
 /** The link of a notice. */
 interface NoticeLink {

@@ -22,6 +22,8 @@ export const samples = {
   at: '23 November 2026 at 10:15 UTC',
   from: 'the network address 2001:db8:85a3::8a2e:370:7334, with Chrome on Windows',
   how: 'from the network address 203.0.113.7, with Firefox on Linux',
+  what: 'A second factor was added: signing in asks for a code from now on',
+  left: '9',
   session:
     'Safari on iPhone (signed in on 3 November 2026 at 8:02 UTC from the network address 198.51.100.24)',
 } as const

@@ -1,4 +1,5 @@
 import { sql } from 'drizzle-orm'
+import { Secret, TOTP } from 'otpauth'
 import { test } from 'tap'
 import { reaper } from '../../src/database/upkeep/expired.ts'
 import { statements } from '../../src/database/statement.ts'
@@ -143,6 +144,50 @@ void test('the audit', async (t) => {
       events: ['user_deleted'],
     }),
   }
+  const enrollment = async (as: Person) =>
+    (await call('POST', '/users/me/factors/totp', { as, body: {} })).body as { id: string; secret: string }
+  const verify = (as: Person, { id, secret }: { id: string; secret: string }) => {
+    const code = new TOTP({ secret: Secret.fromBase32(secret) }).generate()
+    return call('POST', `/users/me/factors/${id}/verify`, { as, body: { code } })
+  }
+  const ofFactors: typeof leaves = {
+    'users-enroll_totp': async (ada) => ({ ask: () => enrollment(ada), events: ['factor_enrolled'] }),
+    'users-verify_totp': async (ada) => {
+      const factor = await enrollment(ada)
+      return { ask: () => verify(ada, factor), events: ['factor_added'] }
+    },
+    'users-delete_factor': async (ada) => {
+      const factor = await enrollment(ada)
+      await verify(ada, factor)
+      return {
+        ask: () => call('DELETE', `/users/me/factors/${factor.id}`, { as: ada }),
+        events: ['factor_removed'],
+      }
+    },
+    'users-create_recovery_codes': async (ada) => {
+      await verify(ada, await enrollment(ada))
+      return {
+        ask: () => call('POST', '/users/me/recovery-codes', { as: ada }),
+        events: ['recovery_codes_made'],
+      }
+    },
+    'users-reset_factors': async (ada) => ({
+      ask: () => call('DELETE', `/users/${ada.id}/factors`, { as: admin }),
+      events: ['factors_reset'],
+    }),
+    'login-second_factor': async (ada) => {
+      const { body } = await verify(ada, await enrollment(ada))
+      const [code] = body.recovery_codes as string[]
+      return {
+        ask: async () => {
+          const { challenge } = (await signIn(ada.email, ada.password)).body as { challenge: string }
+          return call('POST', '/login/second-factor', { body: { challenge, code } })
+        },
+        events: ['second_factor_asked', 'sign_in'],
+      }
+    },
+  }
+  Object.assign(leaves, ofFactors)
   /** Those that make the account themselves: it is known afterwards. */
   const makes: Record<string, [() => Promise<{ body: { id: string } }>, string]> = {
     'users-register_user': [

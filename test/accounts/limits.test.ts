@@ -70,6 +70,11 @@ void test('limits', async (t) => {
         return answer
       }
     },
+    async codes() {
+      const as = await person()
+      const body = { code: '000000' }
+      return () => call('POST', '/login/reauthenticate', { as, body, from: freshNetwork() })
+    },
     async password_change() {
       const as = await person()
       const body = { current_password: WRONG, new_password: 'another horse battery' }

@@ -27,6 +27,7 @@ async function tiny(): Promise<App> {
           if (role !== 'user' && role !== 'superuser') throw new InvalidCredentials()
           return Promise.resolve({ is_superuser: role === 'superuser' })
         },
+        requireFactor: () => undefined,
       } as never)
       done()
     },
@@ -104,6 +105,7 @@ void test('a route needs a token exactly if openapi.json says so', async (t) => 
 const PUBLIC = [
   'POST /login/access-token',
   'POST /login/refresh-token',
+  'POST /login/second-factor',
   'POST /undo-email-change/',
   'POST /verify-email/',
   'POST /verify-email/resend',

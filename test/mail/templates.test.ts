@@ -33,10 +33,12 @@ const told: Record<MessageName, readonly (keyof typeof samples)[]> = {
   own_address_changed: ['at', 'how', 'link', 'valid_until'],
   password_changed: ['at', 'how', 'recover_link'],
   recovery: ['valid_until'],
+  recovery_code_used: ['at', 'how', 'left', 'recover_link'],
   recovery_link_shown: ['at', 'recover_link'],
   session_ended: ['at', 'from', 'session', 'recover_link'],
   test: [],
   verification: ['valid_until', 'made_at', 'made_from'],
+  way_in_changed: ['at', 'how', 'what', 'recover_link'],
   welcome: ['valid_until'],
 }
 

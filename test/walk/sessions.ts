@@ -63,6 +63,14 @@ export const sessions: Row[] = [
       check.error('400 for a wrong password', await again(cast.password()), 400, 'Incorrect password')
       check.message('with the right one', await again(ada.password), 'Reauthenticated')
       const right = { password: ada.password }
+      check.faults('422 for neither', await api('POST', path, { as: ada, json: {} }), 'body.password')
+      const code = { code: '123456' }
+      check.error(
+        '400 for a code of none',
+        await api('POST', path, { as: ada, json: code }),
+        400,
+        'Incorrect code',
+      )
       await fieldRules(context, { method: 'POST', path, right, as: ada }, { password: wrong.token })
       await bodyRules(context, 'POST', path, ada)
     },

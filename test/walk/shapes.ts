@@ -63,6 +63,28 @@ export const auditPublic: Shape = {
   }),
   next_cursor: isTextOrNull,
 }
+export const factorsPublic: Shape = {
+  data: isListOf({
+    id: isId,
+    kind: (value) => value === 'totp',
+    name: isTextOrNull,
+    created_at: isTime,
+    last_used_at: (value) => value === null || isTime(value),
+    verified: isFlag,
+  }),
+  recovery_codes_left: isCount,
+}
+export const totpEnrollment: Shape = { id: isId, secret: isText, otpauth_uri: isText }
+export const recoveryCodes: Shape = {
+  recovery_codes: (value) => Array.isArray(value) && value.every(isText),
+}
+export const secondFactorRequired: Shape = {
+  detail: (value) => value === 'Second factor required',
+  code: (value) => value === 'second_factor_required',
+  challenge: isText,
+  methods: (value) => Array.isArray(value) && value.join(' ') === 'totp recovery',
+  expires_in: isCount,
+}
 export const token: Shape = {
   access_token: (value) => isText(value) && value.split('.').length === 3,
   token_type: (value) => value === 'bearer',

@@ -16,6 +16,7 @@ login-login_access_token            POST   /login/access-token                  
 login-test_token                    POST   /login/test-token                      U - UserPublic 401
 login-refresh_token                 POST   /login/refresh-token                   P RefreshToken Token 401 422
 login-reauthenticate                POST   /login/reauthenticate                  U Reauthenticate Message 400 401 422
+login-second_factor                 POST   /login/second-factor                   P SecondFactor Token 400 422
 login-logout                        POST   /login/logout                          U - Message 401
 login-recover_password              POST   /password-recovery/{email}             P - Message 422
 login-recover_password_html_content POST   /password-recovery-html-content/{email} S - text/html 401 403 404 422
@@ -31,6 +32,12 @@ users-update_user_me                PATCH  /users/me                            
 users-update_password_me            PATCH  /users/me/password                     U UpdatePassword Message 400 401 422
 users-delete_user_me                DELETE /users/me                              U - Message 401 403
 users-read_sessions_me              GET    /users/me/sessions                     U - SessionsPublic 401 422
+users-read_factors                  GET    /users/me/factors                      U - FactorsPublic 401
+users-enroll_totp                   POST   /users/me/factors/totp                 U TotpEnroll TotpEnrollment 400 401 403 422
+users-verify_totp                   POST   /users/me/factors/{id}/verify          U FactorCode RecoveryCodes 400 401 404 422
+users-delete_factor                 DELETE /users/me/factors/{id}                 U - Message 401 403 404 422
+users-create_recovery_codes         POST   /users/me/recovery-codes               U - RecoveryCodes 401 403
+users-reset_factors                 DELETE /users/{user_id}/factors               S - Message 401 403 404 422
 users-read_activity_me              GET    /users/me/activity                     U - AuditEventsPublic 401 422
 users-delete_session_me             DELETE /users/me/sessions/{session_id}        U - Message 401 404 422
 users-delete_sessions_me            DELETE /users/me/sessions                     U - Message 401
@@ -88,7 +95,15 @@ export const components: Record<string, string> = {
   RefreshToken: 'refresh_token',
   VerifyEmail: 'token',
   UndoEmailChange: 'token',
-  Reauthenticate: 'password',
+  Reauthenticate: 'password? code?',
+  SecondFactor: 'challenge code',
+  SecondFactorRequired: 'detail code challenge? methods? expires_in?',
+  FactorPublic: 'id kind name created_at last_used_at verified',
+  FactorsPublic: 'data recovery_codes_left',
+  TotpEnroll: 'name?',
+  TotpEnrollment: 'id secret otpauth_uri',
+  FactorCode: 'code',
+  RecoveryCodes: 'recovery_codes',
   ResendVerification: 'email',
   MailPublic: 'id message recipient state tries last_error created_at next_try_at sent_at',
   MailsPublic: 'data count next_cursor',
@@ -99,7 +114,7 @@ export const components: Record<string, string> = {
   NewPassword: 'token new_password',
   UpdatePassword: 'current_password new_password',
   PrivateUserCreate: 'email password full_name is_verified?',
-  'Body_login-login_access_token': 'grant_type? username password scope? client_id? client_secret?',
+  'Body_login-login_access_token': 'grant_type? username password scope? client_id? client_secret? code?',
   HTTPValidationError: 'detail? code',
   ValidationError: 'loc msg type',
   HTTPError: 'detail code',

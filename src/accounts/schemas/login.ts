@@ -4,6 +4,7 @@ import {
   Message,
   NewPasswordText,
   PasswordText,
+  Text,
   UserPublic,
   component,
   email,
@@ -14,7 +15,9 @@ import {
   EmailTakenAtChange,
   InactiveUser,
   IncorrectEmailOrPassword,
+  IncorrectCode,
   IncorrectPassword,
+  SecondFactorRequired,
   InvalidCredentials,
   InvalidToken,
   UnknownUsername,
@@ -32,6 +35,13 @@ export const LoginForm = component(
     client_id: Type.Optional(Type.Unsafe<string | null>({ type: ['string', 'null'] })),
     client_secret: Type.Optional(
       Type.Unsafe<string | null>({ type: ['string', 'null'], format: 'password' }),
+    ),
+    code: Type.Optional(
+      Type.Unsafe<string | null>({
+        type: ['string', 'null'],
+        maxLength: 64,
+        description: 'Of a second factor, where the user has one: then this is all of the sign-in.',
+      }),
     ),
   }),
 )
@@ -59,7 +69,16 @@ export const VerifyEmail = component(
   'VerifyEmail',
   Type.Object({ token: Type.String({ description: 'From the link in the mail.' }) }),
 )
-export const Reauthenticate = component('Reauthenticate', Type.Object({ password: PasswordText }))
+export const Reauthenticate = component(
+  'Reauthenticate',
+  Type.Partial(
+    Type.Object({
+      password: PasswordText,
+      code: Text(64, 1, { description: 'Of an authenticator, or a recovery code.' }),
+    }),
+    { description: 'One of them.', examples: [{ password: 'correct horse battery' }] },
+  ),
+)
 export const UndoEmailChange = component(
   'UndoEmailChange',
   Type.Object({ token: Type.String({ description: 'From the link in the mail.' }) }),
@@ -70,17 +89,18 @@ export const accessToken = operation({
   operationId: 'login-login_access_token',
   summary: 'Sign in',
   description:
-    'Address and password, as an OAuth 2 password form, for an access token. It opens a session that can be ended at any time.',
+    'Address and password, as an OAuth 2 password form, for an access token. It opens a session that can be ended at any time. Whoever has a second factor sends its `code` as well, or is answered with a challenge to go on with (POST /login/second-factor).',
   consumes: ['application/x-www-form-urlencoded'],
   multipart: true, // frontends of the template sent it so until August 2026
   body: LoginForm,
   response: { 200: Token },
-  errors: [IncorrectEmailOrPassword, InactiveUser, EmailNotVerified],
+  errors: [IncorrectEmailOrPassword, InactiveUser, EmailNotVerified, IncorrectCode, SecondFactorRequired],
 })
 export const testToken = operation({
   operationId: 'login-test_token',
   summary: 'Who am I',
   description: 'The user whom the access token stands for.',
+  factorless: true,
   response: { 200: UserPublic },
 })
 export const refreshToken = operation({
@@ -96,16 +116,18 @@ export const logout = operation({
   operationId: 'login-logout',
   summary: 'Sign out',
   description: 'Ends this session: its access and refresh tokens stop working at once.',
+  factorless: true,
   response: { 200: Message },
 })
 export const reauthenticate = operation({
   operationId: 'login-reauthenticate',
   summary: 'Show again who I am',
   description:
-    'With the password. For an hour or what the service sets (REAUTHENTICATION_MINUTES), this session may do what needs a recent sign-in.',
+    'With the password, or with a code of a second factor. For an hour or what the service sets (REAUTHENTICATION_MINUTES), this session may do what needs a recent sign-in.',
   body: Reauthenticate,
+  factorless: true,
   response: { 200: Message },
-  errors: [IncorrectPassword],
+  errors: [IncorrectPassword, IncorrectCode],
 })
 const params = Type.Object({
   email: { ...email('admin@example.com'), description: 'Whose account it is.' },

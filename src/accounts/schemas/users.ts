@@ -80,6 +80,7 @@ export const readUserMe = operation({
   operationId: 'users-read_user_me',
   summary: 'Read my account',
   description: 'The account that the access token stands for.',
+  factorless: true,
   response: { 200: UserPublic },
 })
 export const updateUserMe = operation({

@@ -1,7 +1,12 @@
 import { type SQL, sql } from 'drizzle-orm'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { Config } from '../../config/config.ts'
-import { InvalidCredentials, NotAuthenticated, RecentSignInRequired } from '../../contract/errors.ts'
+import {
+  InvalidCredentials,
+  NotAuthenticated,
+  RecentSignInRequired,
+  SecondFactorNeeded,
+} from '../../contract/errors.ts'
 import { statement } from '../../database/statement.ts'
 import { sessions, users } from '../../database/tables.ts'
 import { type AccessClaims, isAccessClaims } from './session-tokens.ts'
@@ -20,6 +25,8 @@ export interface CurrentUser {
   readonly session_unnoted: boolean
   /** Whether its user showed who they are within REAUTHENTICATION_MINUTES. */
   readonly session_fresh: boolean
+  /** Whether they showed a second factor. */
+  readonly session_factor: boolean
   /** Of the access token; -1 where it has none. */
   readonly generation: number
 }
@@ -66,6 +73,17 @@ export function requireFresh({ session_fresh }: Pick<CurrentUser, 'session_fresh
   if (!session_fresh) throw new RecentSignInRequired()
 }
 
+/**
+ * Where SECOND_FACTOR is superusers, one without a second factor in the session may do nothing but get one.
+ *
+ * @returns what checks that. @throws SecondFactorNeeded
+ */
+export const factorGuard =
+  ({ SECOND_FACTOR }: Pick<Config, 'SECOND_FACTOR'>) =>
+  ({ is_superuser, session_factor }: Pick<CurrentUser, 'is_superuser' | 'session_factor'>): void => {
+    if (SECOND_FACTOR === 'superusers' && is_superuser && !session_factor) throw new SecondFactorNeeded()
+  }
+
 interface Claimed {
   readonly user: string
   readonly session: string
@@ -85,6 +103,7 @@ const compileFindUser = ({ REAUTHENTICATION_MINUTES: minutes }: Pick<Config, 'RE
       ) as session_unnoted,
       coalesce(${sessions.authenticated_at}, ${sessions.created_at}) > now() - interval '${sql.raw(String(minutes))} minutes'
         as session_fresh,
+      ${sessions.methods} && '{otp,recovery,passkey}'::text[] as session_factor,
       ${v.generation}::integer as generation
     from ${sessions} join ${users} on ${users.id} = ${sessions.user_id}
     where ${sessions.id} = ${v.session} and ${users.id} = ${v.user} and ${users.is_active}

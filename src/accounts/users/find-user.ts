@@ -2,8 +2,9 @@ import { type InferSelectModel, type SQL, sql } from 'drizzle-orm'
 import { knownNetworks as limit } from '../../config/limits.ts'
 import type { Database } from '../../database/connect.ts'
 import { statement } from '../../database/statement.ts'
-import { knownNetworks, users } from '../../database/tables.ts'
+import { factors, knownNetworks, users } from '../../database/tables.ts'
 import { unicodeForm } from '../../text/email-address.ts'
+import type { SealedFactor } from '../factors/codes.ts'
 import { type Trail, audit } from '../audit/audit.ts'
 import { type PublicUser, publicColumns } from './public-user.ts'
 
@@ -39,6 +40,8 @@ type Credentials = Pick<
 export interface SigningIn extends Credentials {
   /** Stored names of the networks that last signed in to the account (sessions/known-networks.ts). */
   readonly known_networks: readonly string[]
+  /** Authenticators that count. */
+  readonly factors: readonly SealedFactor[]
 }
 
 export function accounts(db: Database): Accounts {
@@ -78,7 +81,10 @@ const findUser = statement<{ email: string }, Pick<User, 'id' | 'email'>>(
   (v) => sql`select ${users.id}, ${users.email} from ${users} where ${isUserOf(v.email)}`,
 )
 
-const findUserForSignIn = statement<{ email: string }, Credentials & { known_networks: string }>(
+const findUserForSignIn = statement<
+  { email: string },
+  Credentials & Pick<SigningIn, 'factors'> & { known_networks: string }
+>(
   'find user for sign-in',
   (v) => sql`
     select ${users.id}, ${users.email}, ${users.is_active}, ${users.is_verified}, ${users.hashed_password},
@@ -88,7 +94,10 @@ const findUserForSignIn = statement<{ email: string }, Credentials & { known_net
           select network from ${knownNetworks} where user_id = ${users.id}
           order by signed_in_at desc limit ${sql.raw(String(limit.most))}
         ) latest
-      ) as known_networks
+      ) as known_networks, (
+        select coalesce(jsonb_agg(jsonb_build_object('id', ${factors.id}, 'secret', ${factors.secret})), '[]')
+        from ${factors} where ${factors.user_id} = ${users.id} and ${factors.verified_at} is not null
+      ) as factors
     from ${users} where ${isUserOf(v.email)}`,
 )
 

@@ -9,6 +9,7 @@ import {
   emails,
   idempotencyKeys,
   knownNetworks,
+  loginChallenges,
   oneTimeTokens,
   rateLimits,
   sessions,
@@ -60,6 +61,7 @@ function chores(db: Database, auditDays: number): Record<string, Batch> {
     sessions: deletion(db, sessions, sql`expires_at < now()`),
     'one-time tokens': deletion(db, oneTimeTokens, sql`expires_at < now()`),
     'changes of address': deletion(db, addressChanges, sql`expires_at < now()`),
+    challenges: deletion(db, loginChallenges, sql`expires_at < now()`),
     limits: deletion(db, rateLimits, sql`greatest(forgotten_at, resumes_at) < now()`),
     'sent mails': deletion(db, emails, sql`sent_at < ${daysAgo(retention.sentMailDays)}`),
     // Parked or never sent: their links have expired, and superusers had the time to look at them.

@@ -4,6 +4,7 @@ import plugin from 'fastify-plugin'
 /** What the audit has rows of (accounts/audit/), and the log lines. Each is written by the statement that is its cause. */
 export const auditEvents = [
   'sign_in',
+  'second_factor_asked',
   'sign_out',
   'reauthenticated',
   'refresh_reuse',
@@ -14,6 +15,11 @@ export const auditEvents = [
   'address_changed',
   'address_verified',
   'address_restored',
+  'factor_enrolled',
+  'factor_added',
+  'factor_removed',
+  'factors_reset',
+  'recovery_codes_made',
   'recovery_requested',
   'recovery_link_shown',
   'verification_requested',

@@ -1,0 +1,117 @@
+import { type SQL, sql } from 'drizzle-orm'
+import type { FastifyRequest } from 'fastify'
+import type { App } from '../../contract/contract.ts'
+import { InactiveUser, IncorrectCode, InvalidToken } from '../../contract/errors.ts'
+import { statement } from '../../database/statement.ts'
+import { factors, loginChallenges, users } from '../../database/tables.ts'
+import { type Trail, auditFailures, trailOf } from '../audit/audit.ts'
+import { openSession } from '../sessions/open-session.ts'
+import type { Session } from '../sessions/session-tokens.ts'
+import { type CodeValues, candidateOf, hasFactor, useCode } from './use-code.ts'
+import type { SealedFactor } from './codes.ts'
+
+/**
+ * Goes on with a sign-in whose first step gave a challenge, with a code: POST /login/second-factor. Challenge and code are used
+ * up by the statement that opens the session; a wrong code leaves the challenge as it is.
+ *
+ * @returns what does so, and gives the tokens of a new session. @throws InvalidToken, InactiveUser, IncorrectCode;
+ *   TooManyRequests of the limit on codes
+ */
+export function showSecondFactor(app: App) {
+  const { auth, config, db } = app
+  const fail = auditFailures(app)
+  const open = {
+    otp: compileOpen(config, 'otp'),
+    recovery: compileOpen(config, 'recovery'),
+  }
+
+  return async (text: string, code: string, request: FastifyRequest) => {
+    const id = auth.challenges.open(text)
+    const [challenge] = id === undefined ? [] : await db.run(findChallenge, { id })
+    if (!challenge) throw new InvalidToken()
+    const { user_id } = challenge
+    if (!challenge.is_active) throw new InactiveUser()
+    await request.guess(['codes', user_id])
+    const candidate = await candidateOf(auth.codes, challenge.factors, code)
+    const values = {
+      challenge: challenge.id,
+      ...NO_CODE,
+      ...candidate,
+      ...trailOf(request),
+      network: auth.knownNetworks.nameOf(user_id, request.network),
+    }
+    const [session] = await db.run(open[candidate.method], values)
+    await request.settle(session !== undefined)
+    if (!session) {
+      await fail('sign_in', { user_id, reason: 'code' }, request)
+      throw new IncorrectCode()
+    }
+    request.record('sign_in', { user_id, session_id: session.id })
+    if (candidate.method === 'recovery') app.mail.wake()
+    return auth.tokens(session)
+  }
+}
+
+/** How long a challenge lives, and how many a user has at most. */
+export const CHALLENGE_SECONDS = 300
+const MOST_CHALLENGES = 3
+
+/** For the statement that uses no code of the other kind. */
+export const NO_CODE: CodeValues = { factor_id: '', step: 0, recovery_hash: '' }
+
+interface FoundChallenge {
+  readonly id: string
+  readonly user_id: string
+  readonly is_active: boolean
+  readonly factors: readonly SealedFactor[]
+}
+
+const findChallenge = statement<{ id: string }, FoundChallenge>(
+  'find challenge',
+  (v) => sql`
+    select ${loginChallenges.id}, ${loginChallenges.user_id}, ${users.is_active}, (
+        select coalesce(jsonb_agg(jsonb_build_object('id', ${factors.id}, 'secret', ${factors.secret})), '[]')
+        from ${factors} where ${factors.user_id} = ${users.id} and ${factors.verified_at} is not null
+      ) as factors
+    from ${loginChallenges} join ${users} on ${users.id} = ${loginChallenges.user_id}
+    where ${loginChallenges.id} = ${v.id} and ${loginChallenges.expires_at} > now()
+      and ${loginChallenges.credentials_version} = ${users.credentials_version} and ${users.deleted_at} is null`,
+)
+
+/** No row where the challenge was used or died, or the code is wrong or was used. */
+const compileOpen = (config: App['config'], method: 'otp' | 'recovery') =>
+  statement<Trail & CodeValues & { challenge: string; network: string }, Session>(
+    `open session by challenge and ${method}`,
+    (v) => sql`
+    with challenge as (
+      select id, user_id, credentials_version, methods from ${loginChallenges}
+      where id = ${v.challenge} and expires_at > now() for update
+    ),
+    account as (
+      select ${users.id}, ${users.credentials_version}, ${users.email}, ${users.is_verified}, challenge.methods
+      from challenge join ${users} on ${users.id} = challenge.user_id
+      where ${users.credentials_version} = challenge.credentials_version and ${users.is_active}
+      for key share of ${users}
+    ),
+    ${useCode(method, v)},
+    spent as (
+      delete from ${loginChallenges} using used where ${loginChallenges.id} = ${v.challenge}
+    ),
+    ${openSession(v, config, { methods: [method], second: method })}
+    select id, user_id, generation from opened`,
+  )
+
+/** CTE `challenge`: a challenge for whoever is in the CTE `account` and has a second factor; the oldest of more than three goes. */
+export const newChallenge = (): SQL => sql`needing as (
+      select id, credentials_version, methods from account where ${hasFactor(sql`account.id`)}
+    ),
+    forgotten as (
+      delete from ${loginChallenges} where id in (
+        select id from ${loginChallenges} where user_id in (select id from needing) order by created_at desc, id offset ${sql.raw(String(MOST_CHALLENGES - 1))}
+      )
+    ),
+    challenge as (
+      insert into ${loginChallenges} (user_id, credentials_version, methods, expires_at)
+      select id, credentials_version, methods, now() + interval '${sql.raw(String(CHALLENGE_SECONDS))} seconds' from needing
+      returning id, user_id
+    )`
