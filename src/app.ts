@@ -3,6 +3,7 @@ import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { Logger } from 'pino'
 import { recoverPasswordPage, resendVerificationPage } from './accounts/pages/ask-for-link.ts'
 import { resetPasswordPage } from './accounts/pages/reset-password.ts'
+import { secondFactorPage } from './accounts/pages/second-factor.ts'
 import { undoEmailChangePage } from './accounts/pages/undo-email-change.ts'
 import { verifyEmailPage } from './accounts/pages/verify-email.ts'
 import type { HashingLimits } from './accounts/passwords/passwords.ts'
@@ -94,6 +95,7 @@ export async function buildApp(config: Config, dependencies: Dependencies = {}):
       resetPasswordPage,
       verifyEmailPage,
       undoEmailChangePage,
+      secondFactorPage,
       recoverPasswordPage,
       resendVerificationPage,
     ]

@@ -40,6 +40,8 @@ export interface Sessions {
    * @throws NotAuthenticated without a token; InvalidCredentials where it is forged, expired or revoked
    */
   authenticate(request: FastifyRequest): Promise<CurrentUser>
+  /** The same of a token from elsewhere. */
+  ofToken(token: string): Promise<CurrentUser>
   /** Writes down that the session is in use: once for each access token, and once a minute. */
   touch(user: Pick<CurrentUser, 'session_id' | 'generation'>): Promise<void>
 }
@@ -55,13 +57,16 @@ export function sessionGuard(
   // Where verification is required, an unverified account can't use a session that is open already, either.
   const needs_verified = config.EMAIL_VERIFICATION === 'required'
 
+  async function ofToken(token: string) {
+    const { sub: user, sid: session, gen: generation = NO_GENERATION } = readClaims(app, token)
+    const [found] = await db.run(findUser, { user, session, generation, needs_verified })
+    if (!found) throw refusedToken('revoked')
+    return found
+  }
+
   return {
-    async authenticate(request) {
-      const { sub: user, sid: session, gen: generation = NO_GENERATION } = readClaims(app, bearer(request))
-      const [found] = await db.run(findUser, { user, session, generation, needs_verified })
-      if (!found) throw refusedToken('revoked')
-      return found
-    },
+    ofToken,
+    authenticate: async (request) => ofToken(bearer(request)),
     async touch({ session_id: id, generation }) {
       await db.run(noteUse, { id, generation })
     },

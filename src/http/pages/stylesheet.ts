@@ -78,6 +78,7 @@ dt { color: var(--note); }
 dd { margin: 0; overflow-wrap: anywhere; }
 dd time { color: inherit; white-space: normal; }
 p.dead { margin: 20px 0; }
+.qr svg { display: block; width: 220px; max-width: 100%; margin: 0 0 16px; border-radius: 8px; }
 iframe { display: block; width: 100%; height: 760px; resize: vertical; border: 1px solid var(--line); border-radius: 12px; }
 pre { margin: 0; font: 14px/22px ui-monospace, Menlo, Consolas, monospace; white-space: pre-wrap; overflow-wrap: anywhere; }
 @media (max-width: 479px) {
