@@ -2,6 +2,7 @@ import { test } from 'tap'
 import { resources } from '../src/app.ts'
 import { SUPERUSERS_ONLY } from '../src/contract/document.ts'
 import {
+  ApiKeyNotAllowed,
   type ApiErrorKind,
   InvalidCredentials,
   NotAuthenticated,
@@ -29,7 +30,7 @@ const isOfInterest = ({ operation: { tags } }: Described) =>
   !['drawers', 'specimens', 'fallbacks', 'borrowings', 'assortments'].some((name) => tags.includes(name))
 
 /** In this order: those who must not change anything come before the owner. */
-const ROLES = ['nobody', 'garbage', 'inactive', 'another', 'owner', 'superuser'] as const
+const ROLES = ['nobody', 'garbage', 'inactive', 'weak key', 'another', 'owner', 'superuser', 'key'] as const
 /** Whom a row is shared with, where its resource shares rows. */
 const SHARED_ROLES = ['reader', 'changer'] as const
 type Role = (typeof ROLES)[number]
@@ -39,10 +40,17 @@ type Expected = ApiErrorKind | 'not found' | 'let in' | 'anything'
 const declares = ({ responses }: Described['operation'], { status, code }: ApiErrorKind) =>
   code in (responses[status]?.content?.['application/json']?.examples ?? {})
 
+/** What an API key needs. */
+const permissionOf = (operation: Described['operation']) => operation['x-permission']
+
 function expected({ operation, path, method }: Described, role: Role): Expected {
   if (operation.security.length === 0) return 'let in'
   if (role === 'nobody') return NotAuthenticated
   if (role === 'garbage' || role === 'inactive') return InvalidCredentials
+  if (role === 'weak key' || role === 'key') {
+    if (operation.description?.startsWith(SUPERUSERS_ONLY)) return NotEnoughPrivileges
+    return role === 'key' && permissionOf(operation) !== undefined ? 'let in' : ApiKeyNotAllowed
+  }
   if (role === 'superuser') return 'let in'
   if (operation.description?.startsWith(SUPERUSERS_ONLY)) return NotEnoughPrivileges
   if (role === 'owner' || !path.includes('{')) return 'let in'
@@ -56,7 +64,7 @@ const expectedOfShared = (method: Described['method'], role: (typeof SHARED_ROLE
   method === 'GET' || (method === 'PUT' && role === 'changer') ? 'let in' : NotEnoughPermissions
 
 const isRefusal = ({ body }: Answer) =>
-  [NotEnoughPrivileges, NotEnoughPermissions].some(({ code }) => code === body?.code)
+  [NotEnoughPrivileges, NotEnoughPermissions, ApiKeyNotAllowed].some(({ code }) => code === body?.code)
 
 /** Let in: the status is declared, and is no refusal of the role, no 404, 422 or 5xx. */
 const isLetIn = ({ operation }: Described, answer: Answer) =>
@@ -91,7 +99,18 @@ function sharingOf({ operation, path, method }: Described): Sharing[] {
 }
 
 /** New people for each operation, as some operations end sessions or accounts. */
-async function castOf(service: Service): Promise<Record<Role, Person | undefined>> {
+async function castOf(
+  service: Service,
+  all: readonly Described[],
+  operation: Described['operation'],
+): Promise<Record<Role, Person | undefined>> {
+  const permissions = [...new Set(all.flatMap((one) => permissionOf(one.operation) ?? []))]
+  const withKey = async (person: Person, ...own: string[]): Promise<Person> => {
+    const body = { name: 'A key', permissions: own }
+    const made = await service.call('POST', '/users/me/api-keys', { as: person, body })
+    return { ...person, token: made.body.key as string }
+  }
+  const other = permissions.find((permission) => permission !== permissionOf(operation))!
   const inactive = await service.person()
   await service.call('PATCH', `/users/${inactive.id}`, { as: service.admin, body: { is_active: false } })
   const owner = await service.person()
@@ -99,6 +118,8 @@ async function castOf(service: Service): Promise<Record<Role, Person | undefined
     nobody: undefined,
     garbage: { ...owner, token: 'garbage' },
     inactive,
+    'weak key': await withKey(await service.person(), other),
+    key: await withKey(await service.person(), ...permissions),
     another: await service.person(),
     owner,
     superuser: await service.superuser(),
@@ -111,7 +132,13 @@ const makeAs =
   async ({ path }, { search, ...request }) =>
     (await service.call('POST', path + search, { ...request, as })).body.id as string
 
-/** Fills in the parameter of a path: the owner, or a row of theirs that is created or found in a list. */
+/** The id of an API key of theirs. */
+async function keyOf(service: Service, owner: Person): Promise<string> {
+  const body = { name: 'Another key', permissions: ['users:read'] }
+  return (await service.call('POST', '/users/me/api-keys', { as: owner, body })).body.id as string
+}
+
+/** Fills in the parameters of a path: the owner, or a row of theirs that is created or found in a list. */
 async function pathFor(
   service: Service,
   all: Described[],
@@ -119,10 +146,13 @@ async function pathFor(
   owner: Person,
   more: object = {},
 ) {
-  const [collection = '', name, rest] = path.split(/[{}]/)
+  const [collection = '', name, rest, further] = path.split(/[{}]/)
   if (name === undefined) return path
   if (name === 'email') return collection + owner.email + rest
+  if (collection.endsWith('/users/') && further !== undefined)
+    return `${collection}${owner.id}${rest}${await keyOf(service, owner)}`
   if (collection.endsWith('/users/')) return collection + owner.id + rest
+  if (collection.endsWith('/api-keys/')) return collection + (await keyOf(service, owner)) + rest
   const maker = all.find(({ path, method }) => method === 'POST' && path === collection)
   if (maker) {
     const request = await requestWithRows(documentOf(service.app), maker.operation, makeAs(service, owner))
@@ -148,9 +178,12 @@ void test('fault 9: each operation admits the roles that openapi.json declares, 
   for (const described of all.filter(isOfInterest)) {
     const { operation, method } = described
     await t.test(operation.operationId, async (t) => {
-      const people = await castOf(service)
+      const people = await castOf(service, all, operation)
       const makePath = async (owner: Person) => pathFor(service, all, described, owner)
       const path = await makePath(people.owner!)
+      /** Of a row of theirs, where a key can make one. */
+      const pathForKey = async (person: Person) =>
+        expected(described, 'key') === 'let in' ? makePath(person) : path
       const readable =
         path !== described.path && all.some((one) => one.path === described.path && one.method === 'GET')
       const read = async () => readable && (await service.call('GET', path, { as: service.admin })).body
@@ -158,11 +191,13 @@ void test('fault 9: each operation admits the roles that openapi.json declares, 
 
       for (const role of ROLES) {
         const what = expected(described, role)
-        const maker = role === 'another' || role === 'superuser' ? people[role] : people.owner
+        const maker =
+          role === 'another' || role === 'superuser' || role === 'key' ? people[role] : people.owner
         const { search, ...request } = await requestWithRows(document, operation, makeAs(service, maker!))
         // The owner's row may be deleted by now, and below /me/ a superuser needs rows of their own.
         const whose = path.includes('/me/') ? people.superuser! : await service.person()
-        const at = role === 'superuser' ? await makePath(whose) : path
+        const at =
+          role === 'superuser' ? await makePath(whose) : role === 'key' ? await pathForKey(people.key!) : path
         const answer = await service.call(method, at + search, { ...request, as: people[role] })
         const message = `${role} at ${method} ${described.path}`
         if (what === 'anything') t.ok(answer.status < 500, message)

@@ -12,7 +12,7 @@ import {
   UserToUpdateNotFound,
 } from '../contract/errors.ts'
 import { statement } from '../database/statement.ts'
-import { users } from '../database/tables.ts'
+import { apiKeys, users } from '../database/tables.ts'
 import { byAdministrator, notify, queueMail } from '../mail/queue.ts'
 import { type PageRequest, preparePages } from '../ownership/list/page.ts'
 import { type ProfileValues, profileValues, setProfile } from './change-profile.ts'
@@ -259,6 +259,9 @@ function compileChange(config: Config) {
     ${endSessions(sql`user_id in (select id from account)
         and credentials_version <> (select account.credentials_version from account)`)},
     ${audit('user_updated', 'account', v, { details: sql`jsonb_build_object('changed', string_to_array(changed, ','))` })},
+    ended_keys as (
+      delete from ${apiKeys} where user_id in (select id from account where not is_active)
+    ),
     password_set as (
       select id, email, is_verified from account where ${setsPassword}
     ),

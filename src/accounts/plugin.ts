@@ -23,6 +23,8 @@ import { type OneTimeTokens, tokenStore } from './tokens.ts'
 declare module 'fastify' {
   interface FastifyInstance {
     readonly auth: Auth
+    /** Permissions that an API key can have: those that operations name. */
+    readonly permissions: Set<string>
   }
 }
 
@@ -104,6 +106,7 @@ export const auth = plugin(
     } satisfies Auth
     app.addHook('onClose', () => services.passwords.close())
     app.decorate('auth', services)
+    app.decorate('permissions', new Set<string>())
   },
   { name: 'auth', dependencies: ['database'] },
 )

@@ -3,7 +3,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { App } from '../contract/contract.ts'
 import { CommonPassword, InactiveUser, InvalidToken } from '../contract/errors.ts'
 import { statement } from '../database/statement.ts'
-import { oneTimeTokens, users } from '../database/tables.ts'
+import { apiKeys, oneTimeTokens, users } from '../database/tables.ts'
 import { cause, notify } from '../mail/queue.ts'
 import { type Trail, audit, trailOf } from './audit/audit.ts'
 import { endSessions } from './sessions/end-sessions.ts'
@@ -69,6 +69,11 @@ const compileReset = (config: App['config']) =>
       delete from ${oneTimeTokens} where user_id in (select id from account) and id <> ${v.token}
     ),
     ${audit('password_changed', 'account', v, { details: sql`'{"by": "link"}'::jsonb` })},
-    ${notify('password_changed', 'account', config, cause(v))}
+    ${notify('password_changed', 'account', config, sql`${cause(v)} || ${keysOf('account')}`)}
     select id from account`,
   )
+
+/** The mail names the API keys, as whoever had the password may have made some. */
+const keysOf = (account: string) => sql`jsonb_build_object('keys', (
+      select string_agg(name, ', ' order by created_at) from ${apiKeys} where user_id in (select id from ${sql.raw(account)})
+    ))`

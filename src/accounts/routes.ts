@@ -1,4 +1,11 @@
 import type { App, SignedInApp } from '../contract/contract.ts'
+import {
+  createApiKey,
+  deleteApiKey,
+  deleteApiKeyOf,
+  listApiKeys,
+  listApiKeysOf,
+} from './api-keys/manage-api-keys.ts'
 import { readActivity, readAudit } from './audit/read-audit.ts'
 import { changePassword } from './change-password.ts'
 import { changeProfile } from './change-profile.ts'
@@ -17,6 +24,7 @@ import { reauthenticate } from './reauthenticate.ts'
 import { recoverPassword, showRecoveryMail } from './recover-password.ts'
 import { refresh } from './refresh.ts'
 import { resetPassword } from './reset-password.ts'
+import * as keys from './schemas/api-keys.ts'
 import * as audits from './schemas/audit.ts'
 import * as factors from './schemas/factors.ts'
 import * as login from './schemas/login.ts'
@@ -149,6 +157,19 @@ export function accountsSignedIn(app: SignedInApp) {
     reply.header('cache-control', 'no-store').send(await makeCodes(request)),
   )
 
+  app.get('/users/me/api-keys', { schema: keys.readApiKeys }, listApiKeys(app))
+
+  const makeKey = createApiKey(app)
+  app.post('/users/me/api-keys', { schema: keys.createApiKey }, async (request, reply) =>
+    reply.header('cache-control', 'no-store').send(await makeKey(request.body, request)),
+  )
+
+  const removeKey = deleteApiKey(app)
+  app.delete('/users/me/api-keys/:id', { schema: keys.deleteApiKey }, async (request) => {
+    await removeKey(request.params.id, request)
+    return { message: 'API key deleted' }
+  })
+
   const again = reauthenticate(app)
   const reauthentication = { schema: login.reauthenticate, config: { limit: 'login_network' } } as const
   app.post('/login/reauthenticate', reauthentication, async (request, reply) => {
@@ -201,6 +222,18 @@ export function accountsSuperuser(app: SignedInApp) {
   app.delete('/users/:user_id', { schema: users.deleteUser }, async (request) => {
     await remove(request.params.user_id, request)
     return { message: 'User deleted successfully' }
+  })
+
+  const keysOf = listApiKeysOf(app)
+  app.get('/users/:user_id/api-keys', { schema: keys.readApiKeysOf }, (request) =>
+    keysOf(request.params.user_id),
+  )
+
+  const removeKeyOf = deleteApiKeyOf(app)
+  app.delete('/users/:user_id/api-keys/:id', { schema: keys.deleteApiKeyOf }, async (request) => {
+    const { user_id, id } = request.params
+    await removeKeyOf(user_id, id, request)
+    return { message: 'API key deleted' }
   })
 
   const withoutFactors = resetFactors(app)

@@ -3,7 +3,7 @@ import type { FastifyRequest } from 'fastify'
 import type { App } from '../contract/contract.ts'
 import { InactiveUser, InvalidToken } from '../contract/errors.ts'
 import { statement } from '../database/statement.ts'
-import { addressChanges, factors, oneTimeTokens, recoveryCodes, users } from '../database/tables.ts'
+import { addressChanges, apiKeys, factors, oneTimeTokens, recoveryCodes, users } from '../database/tables.ts'
 import { queueMail } from '../mail/queue.ts'
 import { type Trail, audit, trailOf } from './audit/audit.ts'
 import { refuseTakenEmail } from './change-address.ts'
@@ -62,7 +62,7 @@ const findChange = statement<{ id: string }, FoundToken>(
 )
 
 /**
- * Puts the address back, ends every session and token of the user, removes second factors that were added since, and mails a link to
+ * Puts the address back, ends every session and token of the user, removes second factors and API keys that were added since, and mails a link to
  * choose a password. Later changes can't
  * be taken back any more, as their addresses are of whoever made this one; earlier ones can. No row where the change was
  * taken back already, or the user went inactive.
@@ -98,6 +98,9 @@ const compileUndo = (config: App['config']) =>
     ${newToken('token', 'reset_password', 'account', config.EMAIL_RESET_TOKEN_EXPIRE_HOURS * 60)},
     removed_factors as (
       delete from ${factors} using used where ${factors.user_id} = used.user_id and ${factors.created_at} >= used.created_at
+    ),
+    removed_keys as (
+      delete from ${apiKeys} using used where ${apiKeys.user_id} = used.user_id and ${apiKeys.created_at} >= used.created_at
     ),
     removed_codes as (
       delete from ${recoveryCodes} using used

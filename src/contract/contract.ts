@@ -21,6 +21,8 @@ import type { ApiErrorKind } from './errors.ts'
 
 /** Name of the security scheme, as in the FastAPI template. */
 export const SECURITY_SCHEME = 'OAuth2PasswordBearer'
+/** That of API keys. */
+export const API_KEY_SCHEME = 'ApiKey'
 
 declare module 'fastify' {
   interface FastifySchema {
@@ -30,6 +32,8 @@ declare module 'fastify' {
     versioned?: boolean
     /** Refuses a session whose user did not show recently who they are. */
     fresh?: boolean
+    /** What an API key needs for it. Without one, no API key may do it. */
+    permission?: string
     /** For superusers without a second factor, where SECOND_FACTOR asks for one. */
     factorless?: boolean
     /** Limit of the body in bytes; 32 KiB by default. */
@@ -132,6 +136,10 @@ interface Operation {
    * must not do. The guard of the scope does (http/scopes.ts).
    */
   fresh?: true
+  /**
+   * What an API key needs for it: a name and `read` or `write`. Without one, no API key may do it; nothing that is `fresh` has one.
+   */
+  permission?: `${string}:${'read' | 'write'}`
   /** Superusers without a second factor may do it, even where SECOND_FACTOR asks for one: how they get one. */
   factorless?: true
   /** Limit of the body in bytes; 32 KiB by default. */

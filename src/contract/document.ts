@@ -1,7 +1,13 @@
 import { STATUS_CODES } from 'node:http'
 import type { TObject } from '@sinclair/typebox'
 import type { FastifySchema } from 'fastify'
-import { HTTPError, HTTPValidationError, SECURITY_SCHEME, SecondFactorAnswer } from './contract.ts'
+import {
+  API_KEY_SCHEME,
+  HTTPError,
+  HTTPValidationError,
+  SECURITY_SCHEME,
+  SecondFactorAnswer,
+} from './contract.ts'
 import {
   type ApiErrorKind,
   InternalServerError,
@@ -63,12 +69,14 @@ export function documented(schema: FastifySchema, refusals: readonly ApiErrorKin
     ...(refusals.includes(NotEnoughPrivileges) ? [SUPERUSERS_ONLY] : []),
     schema.description ?? '',
     ...(schema.fresh ? [NEEDS_RECENT_SIGN_IN] : []),
+    ...(schema.permission === undefined ? [] : [`An API key needs \`${schema.permission}\`.`]),
   ]
   return {
     ...schema,
     description: sentences.join(' '),
+    ...(schema.permission !== undefined && { 'x-permission': schema.permission }),
     tags: [tagOf(schema.operationId ?? '')],
-    security: refusals.length > 0 ? [{ [SECURITY_SCHEME]: [] }] : [],
+    security: refusals.length > 0 ? securityOf(schema) : [],
     response: {
       ...goodAnswers(schema),
       ...errorAnswers(errors),
@@ -76,6 +84,12 @@ export function documented(schema: FastifySchema, refusals: readonly ApiErrorKin
     },
   }
 }
+
+/** A session, or where an operation names a permission an API key with it. */
+const securityOf = ({ permission }: FastifySchema) => [
+  { [SECURITY_SCHEME]: [] },
+  ...(permission === undefined ? [] : [{ [API_KEY_SCHEME]: [] }]),
+]
 
 /** Errors of any route. */
 const anywhere = [TooManyRequests, InternalServerError, ServiceUnavailable]

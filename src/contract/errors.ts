@@ -157,6 +157,12 @@ export const UserToUpdateNotFound = define(
 // Sessions
 export const SessionNotFound = define(404, 'session_not_found', 'Session not found')
 
+// API keys
+/** It lacks the operation's permission, or no API key may do it at all. */
+export const ApiKeyNotAllowed = define(403, 'api_key_not_allowed', 'API key not allowed')
+export const ApiKeyNotFound = define(404, 'api_key_not_found', 'API key not found')
+export const TooManyApiKeys = define(400, 'too_many_api_keys', 'Too many API keys')
+
 // Every table that has owners
 export const NotEnoughPermissions = define(403, 'not_enough_permissions', 'Not enough permissions')
 /** The user has MAX_ROWS_PER_USER rows. */

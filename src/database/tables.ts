@@ -205,6 +205,26 @@ export const loginChallenges = pgTable(
   ],
 )
 
+/** Keys by which programs act as a user. */
+export const apiKeys = pgTable(
+  'api_keys',
+  {
+    id: id(),
+    user_id: ofUser().notNull(),
+    name: varchar({ length: 255 }).notNull(),
+    // SHA-256 of the key.
+    hash: text().notNull(),
+    permissions: text().array().notNull(),
+    created_at: createdAt(),
+    expires_at: time(),
+    last_used_at: time(),
+  },
+  (table) => [
+    uniqueIndex('api_keys_hash_unique').on(table.hash),
+    index('api_keys_user_id_created_at_id_index').on(table.user_id, table.created_at, table.id),
+  ],
+)
+
 /** Counters of rate limits (GCRA), one row per limit and key. Keys are MACs: rows don't reveal whom they count. */
 export const rateLimits = pgTable(
   'rate_limits',

@@ -3,7 +3,7 @@ import plugin from 'fastify-plugin'
 import type { OpenAPIV3_1 } from 'openapi-types'
 import type { Config } from '../config/config.ts'
 import { buildInfo } from '../config/build-info.ts'
-import { SECURITY_SCHEME } from '../contract/contract.ts'
+import { API_KEY_SCHEME, SECURITY_SCHEME } from '../contract/contract.ts'
 import { type Tag, description, documented, tagsWith } from '../contract/document.ts'
 import { isLoopbackUrl } from '../text/text-values.ts'
 import { refusals } from './scopes.ts'
@@ -38,6 +38,12 @@ export const openapi = plugin(
                   scopes: {},
                 },
               },
+            },
+            [API_KEY_SCHEME]: {
+              type: 'http',
+              scheme: 'bearer',
+              description:
+                'An API key (POST /users/me/api-keys) in place of an access token: `Authorization: Bearer gw_…`. Each operation that takes one names the permission that it needs, as `x-permission`.',
             },
           },
         },

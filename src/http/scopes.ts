@@ -2,6 +2,7 @@ import type { FastifyPluginAsync, RouteOptions } from 'fastify'
 import plugin from 'fastify-plugin'
 import type { App, SignedInApp } from '../contract/contract.ts'
 import {
+  ApiKeyNotAllowed,
   type ApiErrorKind,
   InvalidCredentials,
   NotAuthenticated,
@@ -24,8 +25,8 @@ export type Resource<In = App> = (app: In) => void | Promise<void>
 /** Errors of each scope's guard, documented on its routes. */
 export const refusals: Record<Access, readonly ApiErrorKind[]> = {
   public: [],
-  'signed-in': [NotAuthenticated, InvalidCredentials],
-  superuser: [NotAuthenticated, InvalidCredentials, NotEnoughPrivileges],
+  'signed-in': [NotAuthenticated, InvalidCredentials, ApiKeyNotAllowed],
+  superuser: [NotAuthenticated, InvalidCredentials, NotEnoughPrivileges, ApiKeyNotAllowed],
 }
 
 /**
@@ -43,7 +44,10 @@ export function scope(
 ): FastifyPluginAsync {
   return async (app) => {
     app.addHook('onRoute', (route) => {
-      if (access === 'public' && route.schema?.fresh) throw new NobodyToBeFresh(route)
+      const { fresh, permission } = route.schema ?? {}
+      if (fresh && access === 'public') throw new NobodyToBeFresh(route)
+      if (permission !== undefined && (fresh || access === 'public')) throw new NotForKeys(route)
+      if (permission !== undefined) app.permissions.add(permission)
       route.config = { ...route.config, access }
     })
     if (access !== 'public') {
@@ -51,8 +55,14 @@ export function scope(
         const user = await app.auth.authenticate(request)
         request.currentUser = user // before the refusal, which is logged with who it was
         if (access === 'superuser' && !user.is_superuser) throw new NotEnoughPrivileges()
-        if (!request.routeOptions.schema?.factorless) app.auth.requireFactor(user)
-        if (request.routeOptions.schema?.fresh) app.auth.requireFresh(user)
+        const { permission, fresh, factorless } = request.routeOptions.schema ?? {}
+        if (user.api_key) {
+          if (permission === undefined || !user.api_key.permissions.has(permission))
+            throw new ApiKeyNotAllowed()
+          return
+        }
+        if (!factorless) app.auth.requireFactor(user)
+        if (fresh) app.auth.requireFresh(user)
       })
       // After the answer. A failure is harmless: the next request notes the use.
       app.addHook('onResponse', ({ currentUser }, _reply, done) => {
@@ -78,6 +88,13 @@ export const scopes = plugin(
   },
   { name: 'scopes', dependencies: ['auth'] },
 )
+
+class NotForKeys extends Error {
+  constructor({ method, url }: RouteOptions) {
+    super(`${String(method)} ${url} has a permission for API keys, but is public or needs a recent sign-in`)
+    this.name = 'NotForKeys'
+  }
+}
 
 class NobodyToBeFresh extends Error {
   constructor({ method, url }: RouteOptions) {

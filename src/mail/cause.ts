@@ -12,6 +12,8 @@ export interface MailParams {
   readonly made_from?: string | null
   /** What was added or removed: a key of `changes`. */
   readonly what?: string
+  /** Names of API keys that go on working. */
+  readonly keys?: string | null
   /** How many recovery codes are left. */
   readonly left?: string
   /** The session that ended: its device, the network address that signed in, and when. */
@@ -33,6 +35,7 @@ export function causeOf(params: MailParams = {}, createdAt = new Date()) {
     session: session(params),
     what: changes[params.what ?? ''] ?? 'How you sign in was changed',
     left: params.left ?? '0',
+    api_keys: params.keys ?? '',
   }
 }
 
@@ -41,6 +44,8 @@ const changes: Record<string, string> = {
   factor_added: 'A second factor was added: signing in asks for a code from now on',
   factor_removed: 'A second factor was removed',
   factors_reset: 'All second factors were removed',
+  api_key_created: 'An API key was made',
+  api_key_deleted: 'An API key was deleted',
   recovery_codes_made: 'New recovery codes were made, and the old ones stopped working',
 }
 

@@ -177,6 +177,7 @@ function operationsOf<Row extends object, Body extends object, Sort extends stri
   const { one, sort, search, notFound, unique } = ownership
   const name = getTableName(table)
   const [singular, plural] = [inWords(one), inWords(name)]
+  const [read, write] = [`${name}:read`, `${name}:write`] as const
   const shared = isShared(ownership)
   const taken = unique.length > 0 ? [AlreadyExists] : []
   const params = idOf(singular)
@@ -192,6 +193,7 @@ function operationsOf<Row extends object, Body extends object, Sort extends stri
         ['created_at', ...sort] as Sort[],
         filterQuery(table, ownership),
       ),
+      permission: read,
       response: { 200: schemas.Page },
     }),
     create: operation({
@@ -200,6 +202,7 @@ function operationsOf<Row extends object, Body extends object, Sort extends stri
       description: 'It belongs to whoever creates it.',
       headers: IdempotencyKey,
       body: schemas.Create,
+      permission: write,
       response: { 200: schemas.Public },
       versioned: true,
       errors: [RowQuotaReached, ...taken],
@@ -211,6 +214,7 @@ function operationsOf<Row extends object, Body extends object, Sort extends stri
       headers: IdempotencyKey,
       body: schemas.CreateMany,
       bodyLimit: BATCH_BYTES,
+      permission: write,
       response: { 200: schemas.Created },
       errors: [RowQuotaReached, ...taken],
     }),
@@ -222,6 +226,7 @@ function operationsOf<Row extends object, Body extends object, Sort extends stri
         : "One's own, or for superusers any.",
       params,
       headers: IfNoneMatch,
+      permission: read,
       response: { 200: schemas.Public },
       versioned: true,
       errors,
@@ -233,6 +238,7 @@ function operationsOf<Row extends object, Body extends object, Sort extends stri
       params,
       headers: IfMatch,
       body: schemas.Update,
+      permission: write,
       response: { 200: schemas.Public },
       versioned: true,
       errors: [...errors, PreconditionFailed, ...taken],
@@ -243,6 +249,7 @@ function operationsOf<Row extends object, Body extends object, Sort extends stri
       description: 'For good.',
       params,
       headers: IfMatch,
+      permission: write,
       response: { 200: Message },
       errors: [...errors, PreconditionFailed],
     }),

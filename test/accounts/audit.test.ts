@@ -150,6 +150,10 @@ void test('the audit', async (t) => {
     const code = new TOTP({ secret: Secret.fromBase32(secret) }).generate()
     return call('POST', `/users/me/factors/${id}/verify`, { as, body: { code } })
   }
+  const apiKey = async (as: Person) => {
+    const body = { name: 'A key', permissions: ['users:read'] }
+    return (await call('POST', '/users/me/api-keys', { as, body })).body as { id: string }
+  }
   const ofFactors: typeof leaves = {
     'users-enroll_totp': async (ada) => ({ ask: () => enrollment(ada), events: ['factor_enrolled'] }),
     'users-verify_totp': async (ada) => {
@@ -175,6 +179,21 @@ void test('the audit', async (t) => {
       ask: () => call('DELETE', `/users/${ada.id}/factors`, { as: admin }),
       events: ['factors_reset'],
     }),
+    'users-create_api_key': async (ada) => ({ ask: () => apiKey(ada), events: ['api_key_created'] }),
+    'users-delete_api_key': async (ada) => {
+      const { id } = await apiKey(ada)
+      return {
+        ask: () => call('DELETE', `/users/me/api-keys/${id}`, { as: ada }),
+        events: ['api_key_deleted'],
+      }
+    },
+    'users-delete_user_api_key': async (ada) => {
+      const { id } = await apiKey(ada)
+      return {
+        ask: () => call('DELETE', `/users/${ada.id}/api-keys/${id}`, { as: admin }),
+        events: ['api_key_deleted'],
+      }
+    },
     'login-second_factor': async (ada) => {
       const { body } = await verify(ada, await enrollment(ada))
       const [code] = body.recovery_codes as string[]

@@ -13,7 +13,8 @@ export interface Operation {
   readonly summary: string
   readonly description?: string
   readonly tags: string[]
-  readonly security: object[]
+  readonly 'x-permission'?: string
+  readonly security: Readonly<Record<string, readonly string[]>>[]
   readonly parameters?: { name: string; in: string; required?: boolean; schema: Json }[]
   readonly requestBody?: { required: boolean; content: Record<string, MediaType> }
   readonly responses: Record<string, DescribedAnswer>

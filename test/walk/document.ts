@@ -88,10 +88,9 @@ const errorOf = (id: string, status: number) =>
   id === 'login-login_access_token' && status === 400 ? 'SecondFactorRequired' : 'HTTPError'
 
 function parameters(id: string, path: string) {
-  const inPath = /\{(.+)\}/.exec(path)?.[1]
+  const inPath = [...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => `path ${name}`).toSorted()
   const inHeader = headers[id]
-  if (inPath ?? inHeader)
-    return [...(inHeader ? [`header ${inHeader}`] : []), ...(inPath ? [`path ${inPath}`] : [])]
+  if (inPath.length > 0 || inHeader) return [...(inHeader ? [`header ${inHeader}`] : []), ...inPath]
   if (id === 'utils-test_email') return ['query email_to']
   if (id === 'users-read_activity_me') return ['query cursor', 'query limit']
   if (id === 'audit-read_audit')

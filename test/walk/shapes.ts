@@ -63,6 +63,19 @@ export const auditPublic: Shape = {
   }),
   next_cursor: isTextOrNull,
 }
+const apiKeyPublic: Shape = {
+  id: isId,
+  name: isText,
+  permissions: (value) => Array.isArray(value) && value.every(isText),
+  created_at: isTime,
+  expires_at: (value) => value === null || isTime(value),
+  last_used_at: (value) => value === null || isTime(value),
+}
+export const apiKeysPublic: Shape = { data: isListOf(apiKeyPublic) }
+export const apiKeyCreated: Shape = {
+  ...apiKeyPublic,
+  key: (value) => /^gw_[\w-]{49}$/.test(String(value)),
+}
 export const factorsPublic: Shape = {
   data: isListOf({
     id: isId,

@@ -32,6 +32,11 @@ users-update_user_me                PATCH  /users/me                            
 users-update_password_me            PATCH  /users/me/password                     U UpdatePassword Message 400 401 422
 users-delete_user_me                DELETE /users/me                              U - Message 401 403
 users-read_sessions_me              GET    /users/me/sessions                     U - SessionsPublic 401 422
+users-create_api_key                POST   /users/me/api-keys                     U ApiKeyCreate ApiKeyCreated 400 401 403 422
+users-read_api_keys                 GET    /users/me/api-keys                     U - ApiKeysPublic 401
+users-delete_api_key                DELETE /users/me/api-keys/{id}                U - Message 401 403 404 422
+users-read_user_api_keys            GET    /users/{user_id}/api-keys              S - ApiKeysPublic 401 403 404 422
+users-delete_user_api_key           DELETE /users/{user_id}/api-keys/{id}         S - Message 401 403 404 422
 users-read_factors                  GET    /users/me/factors                      U - FactorsPublic 401
 users-enroll_totp                   POST   /users/me/factors/totp                 U TotpEnroll TotpEnrollment 400 401 403 422
 users-verify_totp                   POST   /users/me/factors/{id}/verify          U FactorCode RecoveryCodes 400 401 404 422
@@ -96,6 +101,10 @@ export const components: Record<string, string> = {
   VerifyEmail: 'token',
   UndoEmailChange: 'token',
   Reauthenticate: 'password? code?',
+  ApiKeyPublic: 'id name permissions created_at expires_at last_used_at',
+  ApiKeysPublic: 'data',
+  ApiKeyCreate: 'name permissions expires_at?',
+  ApiKeyCreated: 'id name permissions created_at expires_at last_used_at key',
   SecondFactor: 'challenge code',
   SecondFactorRequired: 'detail code challenge? methods? expires_in?',
   FactorPublic: 'id kind name created_at last_used_at verified',

@@ -24,6 +24,7 @@ import { mails } from './mails.ts'
 import { privateUsers } from './private.ts'
 import { protocol } from './protocol.ts'
 import { recovery } from './recovery.ts'
+import { apiKeys } from './api-keys.ts'
 import { factors } from './factors.ts'
 import { sessions, verification } from './sessions.ts'
 import { isMap } from './shapes.ts'
@@ -36,6 +37,7 @@ import { utils } from './utils.ts'
 const tags = {
   login: [login, sessions, recovery, verification],
   factors: [factors],
+  'API keys': [apiKeys],
   users: [signup, account, users, administration],
   items: [items, item],
   mails: [mails],

@@ -16,13 +16,15 @@ export interface Trail extends Client {
   /** The signed-in user; null where nobody is. */
   readonly actor_id: string | null
   readonly actor_session_id: string | null
+  readonly actor_key_id: string | null
 }
 
 export const trailOf = (request: FastifyRequest): Trail => ({
   ...clientOf(request),
   request_id: request.id,
   actor_id: request.currentUser?.id ?? null,
-  actor_session_id: request.currentUser?.session_id ?? null,
+  actor_session_id: request.currentUser?.session_id || null, // empty for an API key
+  actor_key_id: request.currentUser?.api_key?.id ?? null,
 })
 
 /** Of a row, beside its event. Expressions may name columns of `from`. */
@@ -33,6 +35,8 @@ interface AuditParts {
   readonly actor?: SQL
   /** Which session it is about, where that is not the one of the request. */
   readonly session?: SQL
+  /** Which API key it is about, where that is not the one of the request. */
+  readonly apiKey?: SQL
   /** Expression of JSON. */
   readonly details?: SQL
   /** Why it failed. Without one, it succeeded. */
@@ -51,11 +55,12 @@ export function audit(
   parts: AuditParts = {},
 ): SQL {
   const { subject = sql`id`, actor = v.actor_id, session = v.actor_session_id, reason } = parts
+  const { apiKey = v.actor_key_id } = parts
   const { details = sql`'{}'::jsonb` } = parts
   return sql`${sql.raw(`audit_${event}`)} as (
-      insert into ${auditEvents} (event, outcome, reason, actor_id, subject_id, session_id, ip, request_id, details)
+      insert into ${auditEvents} (event, outcome, reason, actor_id, subject_id, session_id, api_key_id, ip, request_id, details)
       select ${text(event)}, ${text(reason === undefined ? 'success' : 'failure')}, ${reason === undefined ? sql`null` : text(reason)},
-        ${actor}::uuid, ${subject}, ${session}::uuid, ${v.ip_address}::text, ${v.request_id}::text, ${details}
+        ${actor}::uuid, ${subject}, ${session}::uuid, ${apiKey}::uuid, ${v.ip_address}::text, ${v.request_id}::text, ${details}
       from ${sql.raw(from)}
     )`
 }

@@ -63,6 +63,7 @@ export const readAudit = operation({
     from: time('Only at this time or later.'),
     to: time('Only before this time.'),
   }),
+  permission: 'audit:read',
   response: { 200: AuditEventsPublic },
 })
 export const readActivity = operation({

@@ -101,6 +101,7 @@ export const testToken = operation({
   summary: 'Who am I',
   description: 'The user whom the access token stands for.',
   factorless: true,
+  permission: 'users:read',
   response: { 200: UserPublic },
 })
 export const refreshToken = operation({

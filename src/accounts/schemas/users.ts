@@ -81,6 +81,7 @@ export const readUserMe = operation({
   summary: 'Read my account',
   description: 'The account that the access token stands for.',
   factorless: true,
+  permission: 'users:read',
   response: { 200: UserPublic },
 })
 export const updateUserMe = operation({
@@ -113,6 +114,7 @@ export const readUserById = operation({
   summary: 'Read a user',
   description: "One's own account, or for superusers any.",
   params,
+  permission: 'users:read',
   response: { 200: UserPublic },
   errors: [NotEnoughPrivileges, UserNotFound],
 })
@@ -121,6 +123,7 @@ export const readUsers = operation({
   summary: 'List users',
   description: 'Newest first, where not asked for otherwise.',
   querystring: listQuery('address or full name', ['created_at', 'email', 'full_name']),
+  permission: 'users:read',
   response: { 200: UsersPublic },
 })
 export const createUser = operation({

@@ -9,6 +9,8 @@ import {
 } from '../../contract/errors.ts'
 import { statement } from '../../database/statement.ts'
 import { sessions, users } from '../../database/tables.ts'
+import { findKey, noteKeyUse } from '../api-keys/find-key.ts'
+import { hashOfKey, looksLikeKey } from '../api-keys/key.ts'
 import { type AccessClaims, isAccessClaims } from './session-tokens.ts'
 
 /** The signed-in user, and the session of the access token. */
@@ -20,7 +22,9 @@ export interface CurrentUser {
   readonly is_verified: boolean
   readonly full_name: string | null
   readonly created_at: Date
-  readonly session_id: string
+  readonly session_id: string // empty for an API key, which gets to nothing that reads it
+  /** The API key that stands for the user, and what it permits; null in a session. */
+  readonly api_key: ApiKeyInUse | null
   /** Whether to write down that the session is in use (`touch`): a minute after the last time, or for a newer access token. */
   readonly session_unnoted: boolean
   /** Whether its user showed who they are within REAUTHENTICATION_MINUTES. */
@@ -31,22 +35,29 @@ export interface CurrentUser {
   readonly generation: number
 }
 
+interface ApiKeyInUse {
+  readonly id: string
+  readonly permissions: ReadonlySet<string>
+}
+
 /** The guard of every request that needs a user. */
 export interface Sessions {
   /**
-   * The user of the request's bearer token (RFC 6750). User and session are checked in one query, so that a revoked token
-   * is refused at once.
+   * The user of the request's bearer token (RFC 6750), an access token or an API key. User and session, or key, are checked in one
+   * query, so that a revoked token is refused at once.
    *
    * @throws NotAuthenticated without a token; InvalidCredentials where it is forged, expired or revoked
    */
   authenticate(request: FastifyRequest): Promise<CurrentUser>
   /** The same of a token from elsewhere. */
   ofToken(token: string): Promise<CurrentUser>
-  /** Writes down that the session is in use: once for each access token, and once a minute. */
-  touch(user: Pick<CurrentUser, 'session_id' | 'generation'>): Promise<void>
+  /** Writes down that the session or the key is in use: once for each access token, and once a minute. */
+  touch(user: Pick<CurrentUser, 'session_id' | 'generation' | 'api_key'>): Promise<void>
 }
 
 const NO_GENERATION = -1
+/** What a user has who is known by an API key: nothing that a session could do. */
+const NO_SESSION = { session_id: '', session_fresh: false, session_factor: false, generation: NO_GENERATION }
 
 export function sessionGuard(
   app: Pick<FastifyInstance, 'db' | 'jwt'>,
@@ -57,18 +68,31 @@ export function sessionGuard(
   // Where verification is required, an unverified account can't use a session that is open already, either.
   const needs_verified = config.EMAIL_VERIFICATION === 'required'
 
-  async function ofToken(token: string) {
+  async function ofKey(key: string): Promise<CurrentUser> {
+    const hash = hashOfKey(key)
+    if (hash === undefined) throw refusedToken('forged')
+    const [found] = await db.run(findKey, { hash, needs_verified })
+    if (!found) throw refusedToken('revoked')
+    const { api_key_id: id, permissions, ...user } = found
+    return Object.assign(user, {
+      ...NO_SESSION,
+      api_key: { id, permissions: new Set(permissions.split(' ')) },
+    })
+  }
+
+  async function ofToken(token: string): Promise<CurrentUser> {
+    if (looksLikeKey(token)) return ofKey(token)
     const { sub: user, sid: session, gen: generation = NO_GENERATION } = readClaims(app, token)
     const [found] = await db.run(findUser, { user, session, generation, needs_verified })
     if (!found) throw refusedToken('revoked')
-    return found
+    return Object.assign(found, { api_key: null })
   }
 
   return {
     ofToken,
     authenticate: async (request) => ofToken(bearer(request)),
-    async touch({ session_id: id, generation }) {
-      await db.run(noteUse, { id, generation })
+    async touch({ session_id: id, generation, api_key }) {
+      await (api_key ? db.run(noteKeyUse, { id: api_key.id }) : db.run(noteUse, { id, generation }))
     },
   }
 }
@@ -97,7 +121,7 @@ interface Claimed {
 }
 
 const compileFindUser = ({ REAUTHENTICATION_MINUTES: minutes }: Pick<Config, 'REAUTHENTICATION_MINUTES'>) =>
-  statement<Claimed, CurrentUser>(
+  statement<Claimed, Omit<CurrentUser, 'api_key'>>(
     'find user of a session',
     (v) => sql`
     select ${users.id}, ${users.email}, ${users.is_active}, ${users.is_superuser}, ${users.is_verified},

@@ -267,6 +267,7 @@ interface LoggedReply {
 interface SignedIn {
   readonly id: string
   readonly session_id: string
+  readonly api_key?: { readonly id: string } | null
 }
 
 const describeReply = ({ statusCode }: LoggedReply) => ({ statusCode, status: STATUS_CODES[statusCode] })
@@ -275,5 +276,8 @@ const describeReply = ({ statusCode }: LoggedReply) => ({ statusCode, status: ST
 function whoAsked(reply: unknown) {
   const { currentUser, signedIn } = (reply as LoggedReply | undefined)?.request ?? {}
   const who = currentUser ?? signedIn
-  return who ? { actor_id: who.id, session_id: who.session_id } : undefined
+  if (!who) return undefined
+  return who.api_key
+    ? { actor_id: who.id, api_key_id: who.api_key.id }
+    : { actor_id: who.id, session_id: who.session_id }
 }

@@ -42,6 +42,7 @@ export const readMails = operation({
     ...listQuery('the recipient', ['created_at']).properties,
     state: Type.Optional(state('Only mails of this state.')),
   }),
+  permission: 'mails:read',
   response: { 200: MailsPublic },
 })
 export const readMail = operation({
@@ -49,6 +50,7 @@ export const readMail = operation({
   summary: 'Read a mail',
   description: 'How it fares; never what is in it, nor its link.',
   params,
+  permission: 'mails:read',
   response: { 200: MailPublic },
   errors: [MailNotFound],
 })
@@ -57,6 +59,7 @@ export const retryMail = operation({
   summary: 'Send a parked mail again',
   description: 'It waits again, and is tried at once.',
   params,
+  permission: 'mails:write',
   response: { 200: MailPublic },
   errors: [MailNotFound, MailNotParked, ServiceUnavailable],
 })
