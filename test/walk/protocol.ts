@@ -49,7 +49,7 @@ export const protocol: Row[] = [
       for (const path of new Set(operations.map((operation) => operation.path))) {
         const has = operations.filter((one) => one.path === path).map(({ method }) => method)
         const method = ['PUT', 'PATCH', 'POST'].find((one) => !has.includes(one)) ?? 'TRACE'
-        const at = path.replace('{email}', 'a@example.com').replace(/\{.+\}/, UNKNOWN_ID)
+        const at = path.replace('{email}', 'a@example.com').replaceAll(/\{\w+\}/g, UNKNOWN_ID)
         const answer = await api(method, at)
         check.error(`405 ${method} ${path}, before 401`, answer, 405, 'Method Not Allowed')
         // A fixed path may show methods of the path with an id that it is a case of, too.
