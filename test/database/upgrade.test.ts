@@ -42,6 +42,7 @@ void test('an upgrade from 0.1.0 keeps accounts, sessions, mails and reset links
   const connection = await emptyDatabase()
   await migrateUpTo(t, connection, '0000_initial')
   await write0_1_0(connection, 'ada')
+  await connection.db.execute(sql`update sessions set created_at = now() - interval '2 hours'`)
   const before = await countsOf(connection)
   t.same(before, Object.fromEntries(TABLES.map((table) => [table, 1])))
 
@@ -63,7 +64,19 @@ void test('an upgrade from 0.1.0 keeps accounts, sessions, mails and reset links
     full_name: 'ada',
     is_verified: true,
   })
-  t.equal((await call('GET', '/users/me/sessions', { headers })).body.count, 2, 'sessions go on')
+  const sessions = await call('GET', '/users/me/sessions', { headers })
+  t.equal(sessions.body.count, 2, 'sessions go on')
+  const old = sessions.body.data[1]
+  t.strictSame(
+    { user_agent: old.user_agent, authenticated_at: old.authenticated_at, methods: old.methods },
+    { user_agent: 'old browser', authenticated_at: old.created_at, methods: ['pwd'] },
+    'a session from before was authenticated, with the password, when it was created',
+  )
+  const { id: user_id } = (await call('GET', '/users/me', { headers })).body
+  const { access_token } = service.app.auth.tokens({ id: old.id, user_id, generation: 0 })
+  const asBefore = { headers: { authorization: `Bearer ${access_token}` } }
+  t.equal((await call('GET', '/users/me', asBefore)).status, 200)
+  isAnswer(t, await call('DELETE', '/users/me', asBefore), 403, 'Recent sign-in required')
   const mails = await call('GET', '/mails/', { as: admin })
   t.match(mails.body, { count: 1, data: [{ message: 'recovery', recipient: 'ada@example.com' }] })
   const [token] = await service.rows<{ id: string }>(sql`select id from one_time_tokens`)
@@ -78,7 +91,14 @@ void test('an upgrade from 0.1.0 keeps accounts, sessions, mails and reset links
   await t.test('after the upgrade, a replica of 0.1.0 can still write', async (t) => {
     const { emails = 0 } = await countsOf(connection)
     await write0_1_0(connection, 'grace')
-    t.equal((await signIn('grace@example.com', 'correct horse battery')).status, 200)
+    const { status, body } = await signIn('grace@example.com', 'correct horse battery')
+    t.equal(status, 200)
+    const headers = { authorization: `Bearer ${body.access_token}` }
+    const { body: sessions } = await call('GET', '/users/me/sessions', { headers })
+    const written = sessions.data.find(
+      (session: { user_agent: string }) => session.user_agent === 'old browser',
+    )
+    t.strictSame([written.authenticated_at, written.methods], [written.created_at, ['pwd']])
     t.equal((await countsOf(connection)).emails, emails + 1)
   })
 })

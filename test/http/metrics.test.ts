@@ -76,6 +76,38 @@ void test('metrics', async (t) => {
       )
   })
 
+  await t.test('security events are counted by event and outcome', async (t) => {
+    const counts = async () => {
+      const metrics = await scrape(port)
+      const count = (event: string, outcome: string) =>
+        metrics.get(`security_events_total{event="${event}",outcome="${outcome}"}`) ?? 0
+      return {
+        signedIn: count('sign_in', 'success'),
+        failed: count('sign_in', 'failure'),
+        refused: count('token_refused', 'failure'),
+      }
+    }
+    const ada = await service.person()
+    const before = await counts()
+    await service.signIn(ada.email, ada.password)
+    await service.signIn(ada.email, 'a wrong password')
+    await call('GET', '/users/me', { headers: { authorization: 'Bearer forged' } })
+    t.strictSame(await counts(), {
+      signedIn: before.signedIn + 1,
+      failed: before.failed + 1,
+      refused: before.refused + 1,
+    })
+  })
+
+  await t.test('security events beyond the limit of log lines are counted, too', async (t) => {
+    const refused = async () =>
+      (await scrape(port)).get('security_events_total{event="token_refused",outcome="failure"}') ?? 0
+    const before = await refused()
+    for (let request = 0; request < 30; request++)
+      await call('GET', '/users/me', { headers: { authorization: 'Bearer forged' } })
+    t.equal(await refused(), before + 30)
+  })
+
   await t.test('the metrics port serves only /metrics, and the API port does not serve it', async (t) => {
     t.equal((await fetch(`http://127.0.0.1:${port}/health/ready`)).status, 404)
     t.equal((await app.inject('/metrics')).statusCode, 404)

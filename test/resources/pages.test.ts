@@ -6,7 +6,7 @@ import { limits, throttle } from '../../src/config/limits.ts'
 import { isAnswer } from '../support/answers.ts'
 import { cheapHashing } from '../support/cheap-hashing.ts'
 import { ask, noDatabase, startWithoutData } from '../support/no-database.ts'
-import { type Answer, address, startService } from '../support/service.ts'
+import { type Answer, type Person, address, startService } from '../support/service.ts'
 
 const NEW_PASSWORD = 'four words nobody guesses'
 const DEAD = 'This link no longer works'
@@ -33,6 +33,19 @@ void test('pages of mailed links', async (t) => {
     const [token] = await rows<{ id: string }>(sql`select id from one_time_tokens where email = ${email}`)
     return { email, token: app.auth.oneTimeTokens.sign('verify_email', token?.id ?? '') }
   }
+  /** Somebody with a verified address who changes it, and the token that is mailed to the address before. */
+  async function changeAddress() {
+    const ada = await service.person()
+    await rows(sql`update users set is_verified = true where id = ${ada.id}`)
+    const changed = address()
+    await call('PATCH', '/users/me', { as: ada, body: { email: changed } })
+    const [mail] = await rows<{ token_id: string }>(
+      sql`select token_id from emails where recipient = ${ada.email} and message = 'own_address_changed'`,
+    )
+    return { ada, changed, token: app.auth.oneTimeTokens.sign('undo_email_change', mail?.token_id ?? '') }
+  }
+  const emailOf = async ({ id }: Person) =>
+    (await rows<{ email: string }>(sql`select email from users where id = ${id}`))[0]?.email
   const isVerified = async (email: string) =>
     (await rows<{ is_verified: boolean }>(sql`select is_verified from users where email = ${email}`))[0]
       ?.is_verified
@@ -79,6 +92,38 @@ void test('pages of mailed links', async (t) => {
     const again = await send('/verify-email', { token })
     t.equal(again.status, 400)
     t.match(again.text, /If you confirmed your address before, there is nothing to do/)
+  })
+
+  await t.test('the link to the address before leads to a button, which restores it', async (t) => {
+    const { ada, token } = await changeAddress()
+    const page = await open('/undo-email-change', token)
+    t.equal(page.status, 200)
+    t.match(page.text, `the address <strong>${ada.email}</strong> back`)
+    t.match(page.text, `<input type="hidden" name="token" value="${token}" />`)
+    t.match(page.text, '<button>Restore address</button>')
+
+    const done = await send('/undo-email-change?', { token })
+    t.equal(done.status, 200)
+    t.match(done.text, `<strong>${ada.email}</strong> is the address of your account again`)
+    t.match(done.text, 'href="/inbox"', 'where the link to a new password is')
+    t.equal(await emailOf(ada), ada.email)
+    t.equal((await call('GET', '/users/me', { as: ada })).status, 401, 'as with the API, sessions end')
+    isAnswer(t, await signIn(ada.email, ada.password), 400, 'Incorrect email or password')
+    const mailed = sql`select message from emails where recipient = ${ada.email} order by message`
+    t.strictSame(await rows(mailed), [{ message: 'address_restored' }, { message: 'own_address_changed' }])
+  })
+
+  await t.test('a change of address can be taken back once', async (t) => {
+    const { token } = await changeAddress()
+    await send('/undo-email-change', { token })
+    for (const again of [
+      await send('/undo-email-change', { token }),
+      await open('/undo-email-change', token),
+    ]) {
+      t.equal(again.status, 400)
+      t.match(again.text, DEAD)
+      t.notMatch(again.text, '<form')
+    }
   })
 
   await t.test('the reset form names the account, so that password managers store it', async (t) => {
@@ -178,6 +223,16 @@ void test('pages of mailed links', async (t) => {
     t.equal((await send('/reset-password', { token: reset, new_password: NEW_PASSWORD })).status, 200)
   })
 
+  await t.test('fault 7: GET, HEAD and OPTIONS of a link do not take a change of address back', async (t) => {
+    const { ada, changed, token } = await changeAddress()
+    for (const method of ['GET', 'HEAD', 'OPTIONS'] as const)
+      for (let time = 0; time < 3; time += 1) await get(`/undo-email-change?token=${token}`, { method })
+    t.equal(await emailOf(ada), changed)
+    t.equal((await call('GET', '/users/me', { as: ada })).status, 200, 'nobody is signed out')
+    t.equal((await send('/undo-email-change', { token })).status, 200)
+    t.equal(await emailOf(ada), ada.email)
+  })
+
   await t.test(
     'a password that is refused is explained beside its field, and the link stays good',
     async (t) => {
@@ -240,6 +295,49 @@ void test('pages of mailed links', async (t) => {
     for (const url of ['/reset-password', '/verify-email']) t.match((await send(url, {})).text, DEAD, url)
   })
 
+  await t.test('links that take nothing back say how long one works', async (t) => {
+    const { ada, changed, token } = await changeAddress()
+    const reset = await resetToken(changed)
+    const expired = await changeAddress()
+    await rows(sql`update address_changes set expires_at = now() where user_id = ${expired.ada.id}`)
+    for (const dead of ['', 'nonsense', `${token}x`, reset, expired.token, ada.token, '%00', '"><script>'])
+      for (const page of [
+        await open('/undo-email-change', encodeURIComponent(dead)),
+        await send('/undo-email-change', { token: dead }),
+      ]) {
+        t.equal(page.status, 400, dead)
+        t.match(page.text, DEAD)
+        t.match(page.text, 'can be taken back for three days, and once')
+        t.notMatch(page.text, '<script>')
+      }
+    t.match((await get('/undo-email-change?token=a&token=b')).text, DEAD)
+    t.match((await send('/undo-email-change', {})).text, DEAD)
+    t.equal(await emailOf(ada), changed)
+    t.equal(await emailOf(expired.ada), expired.changed)
+  })
+
+  await t.test('an address that another account has by now is not restored', async (t) => {
+    const { ada, changed, token } = await changeAddress()
+    await service.person({ email: ada.email })
+    const page = await send('/undo-email-change', { token })
+    t.equal(page.status, 409)
+    t.match(page.text, '<h1>This address is in use</h1>')
+    t.equal(await emailOf(ada), changed)
+  })
+
+  await t.test('a changed address of a deactivated account is not restored', async (t) => {
+    const { ada, changed, token } = await changeAddress()
+    await call('PATCH', `/users/${ada.id}`, { as: admin, body: { is_active: false } })
+    for (const page of [
+      await open('/undo-email-change', token),
+      await send('/undo-email-change', { token }),
+    ]) {
+      t.equal(page.status, 400)
+      t.match(page.text, 'This account is deactivated')
+    }
+    t.equal(await emailOf(ada), changed)
+  })
+
   await t.test('a link of a deactivated account says that the account is deactivated', async (t) => {
     const ada = await service.person()
     const token = await resetToken(ada.email)
@@ -287,6 +385,7 @@ void test('pages of mailed links', async (t) => {
     const token = await resetToken((await service.person()).email)
     const pages = [
       await open('/verify-email', (await signUp()).token),
+      await open('/undo-email-change', (await changeAddress()).token),
       await open('/reset-password', 'nonsense'),
       await send('/reset-password', { token, new_password: NEW_PASSWORD }),
       await get('/recover-password'),
@@ -327,10 +426,26 @@ void test('pages of mailed links', async (t) => {
     t.match(page.text, 'The service is busy. Wait a moment, and try again.')
     t.match(page.text, `value="${token}"`)
   })
+
+  await t.test('while the service is busy, the page of a changed address can be sent again', async (t) => {
+    const { ada, token } = await changeAddress()
+    const { run } = app.db
+    app.db.run = () => Promise.reject(Object.assign(new Error('busy'), { code: '53300' }))
+    const pages = [await open('/undo-email-change', token), await send('/undo-email-change', { token })]
+    app.db.run = run
+    for (const page of pages) {
+      t.equal(page.status, 503)
+      t.equal(page.headers['retry-after'], '1')
+      t.match(page.text, 'The service is busy. Wait a moment, and try again.')
+      t.match(page.text, `value="${token}"`)
+      t.notMatch(page.text, ada.email, 'the service may not know whose account it is')
+    }
+    t.equal((await send('/undo-email-change', { token })).status, 200)
+  })
 })
 
 void test('a page over the rate limit is 429 and says to wait, not that the link is dead', async (t) => {
-  for (const url of ['/reset-password', '/verify-email']) {
+  for (const url of ['/reset-password', '/verify-email', '/undo-email-change']) {
     const app = await startWithoutData(t, { RATE_LIMIT_ENABLED: 'true' })
     /** Sends requests until one is 429, as the burst refills meanwhile. */
     async function exhaust(request: InjectOptions): Promise<Answer> {
@@ -364,7 +479,10 @@ void test('an internal error is a page without details', async (t) => {
   const { oneTimeTokens } = app.auth
   const broken = () => Promise.reject(new Error('secret inside'))
   oneTimeTokens.find = broken
-  for (const url of ['/reset-password?token=x', '/verify-email?token=x']) {
+  oneTimeTokens.open = () => {
+    throw new Error('secret inside')
+  }
+  for (const url of ['/reset-password?token=x', '/verify-email?token=x', '/undo-email-change?token=x']) {
     const { status, text } = await ask(app, { url })
     t.equal(status, 500)
     t.match(text, 'Something went wrong')
@@ -380,16 +498,25 @@ void test('the pages are 404 with FRONTEND_HOST or with mail off', async (t) => 
     FIRST_SUPERUSER_PASSWORD: 'a password of its own',
     PUBLIC_URL: 'https://api.example.com',
   }
-  const paths = ['/reset-password', '/verify-email', '/recover-password', '/verify-email/resend']
+  const paths = [
+    '/reset-password',
+    '/verify-email',
+    '/undo-email-change',
+    '/recover-password',
+    '/verify-email/resend',
+  ]
   const status = async (env: Record<string, string>) => {
     const app = await startWithoutData(t, env)
     const answers = await Promise.all(paths.map((url) => ask(app, { url })))
     return answers.map((answer) => answer.status).join()
   }
-  t.equal(await status({ ...outside, ...smtp }), '400,400,200,200', 'in production too')
-  t.equal(await status({ ...outside, ...smtp, FRONTEND_HOST: 'https://app.example.com' }), '404,404,404,404')
-  t.equal(await status(outside), '404,404,404,404', 'without mail')
-  t.equal(await status({ FRONTEND_HOST: 'http://localhost:5173' }), '404,404,404,404')
+  t.equal(await status({ ...outside, ...smtp }), '400,400,400,200,200', 'in production too')
+  t.equal(
+    await status({ ...outside, ...smtp, FRONTEND_HOST: 'https://app.example.com' }),
+    '404,404,404,404,404',
+  )
+  t.equal(await status(outside), '404,404,404,404,404', 'without mail')
+  t.equal(await status({ FRONTEND_HOST: 'http://localhost:5173' }), '404,404,404,404,404')
 })
 
 void test('a form over the mail limit is 429 and keeps the address that was typed', async (t) => {

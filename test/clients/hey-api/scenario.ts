@@ -11,6 +11,8 @@ await walk(
     signUp: (body) => UsersService.registerUser({ body }),
     signIn: (body) => LoginService.loginAccessToken({ body }),
     refresh: (body) => LoginService.refreshToken({ body }),
+    reauthenticate: (body) => LoginService.reauthenticate({ body }),
+    activity: (query) => UsersService.readActivityMe({ query }),
     create: (body) => ItemsService.createItem({ body }),
     list: (query) => ItemsService.readItems({ query }),
     update: (id, body) => ItemsService.updateItem({ path: { id }, body }),

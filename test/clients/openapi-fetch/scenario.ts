@@ -18,6 +18,8 @@ await walk(
     signUp: (body) => api.POST('/api/v1/users/signup', { body }),
     signIn: (body) => api.POST('/api/v1/login/access-token', { body, headers: FORM }),
     refresh: (body) => api.POST('/api/v1/login/refresh-token', { body }),
+    reauthenticate: (body) => api.POST('/api/v1/login/reauthenticate', { body }),
+    activity: (query) => api.GET('/api/v1/users/me/activity', { params: { query } }),
     create: (body) => api.POST('/api/v1/items/', { body }),
     list: (query) => api.GET('/api/v1/items/', { params: { query } }),
     update: (id, body) => api.PUT(ITEM, { params: { path: { id } }, body }),

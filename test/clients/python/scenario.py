@@ -10,9 +10,10 @@ from groundwork_client.api.items import (
     items_read_items,
     items_update_item,
 )
-from groundwork_client.api.login import login_login_access_token, login_refresh_token
-from groundwork_client.api.users import users_register_user
+from groundwork_client.api.login import login_login_access_token, login_reauthenticate, login_refresh_token
+from groundwork_client.api.users import users_read_activity_me, users_register_user
 from groundwork_client.models import (
+    AuditEventsPublic,
     BodyLoginLoginAccessToken,
     HTTPError,
     HTTPValidationError,
@@ -21,6 +22,7 @@ from groundwork_client.models import (
     ItemsPublic,
     ItemUpdate,
     Message,
+    Reauthenticate,
     RefreshToken,
     Token,
     UserCreate,
@@ -70,6 +72,13 @@ seen("log in with the form")
 refreshed = login_refresh_token.sync(client=nobody, body=RefreshToken(refresh_token=session.refresh_token))
 assert isinstance(refreshed, Token), refreshed
 client = authenticated(refreshed)
+again = login_reauthenticate.sync(client=client, body=Reauthenticate(password=PASSWORD))
+assert isinstance(again, Message) and again.message == "Reauthenticated", again
+activity = users_read_activity_me.sync(client=client, limit=2)
+assert isinstance(activity, AuditEventsPublic), activity
+assert [event.event for event in activity.data] == ["reauthenticated", "sign_in"]
+actor_id: uuid.UUID | None = activity.data[0].actor_id
+assert actor_id == ada.id
 seen("refresh")
 
 item = items_create_item.sync(client=client, body=ItemCreate(title="Engine"))

@@ -15,6 +15,12 @@ interface Token {
   token_type: string
   expires_in: number
 }
+interface Event {
+  at: string
+  event: string
+  actor_id: string | null
+  details: Record<string, unknown>
+}
 interface Item {
   id: string
   title: string
@@ -43,6 +49,8 @@ export interface Calls {
   signUp(body: { email: string; password: string; full_name?: string | null }): Promise<Answer<User>>
   signIn(body: { username: string; password: string }): Promise<Answer<Token>>
   refresh(body: { refresh_token: string }): Promise<Answer<Token>>
+  reauthenticate(body: { password: string }): Promise<Answer<{ message: string }>>
+  activity(query: { limit?: number }): Promise<Answer<{ data: Event[]; next_cursor: string | null }>>
   create(body: { title: string; description?: string | null }): Promise<Answer<Item>>
   list(query: { limit?: number; cursor?: string }): Promise<Answer<Page>>
   update(id: string, body: { title?: string; description?: string | null }): Promise<Answer<Item>>
@@ -82,6 +90,15 @@ export async function walk(calls: Calls, as: (token: string) => void) {
 
   const { access_token } = await good(calls.refresh({ refresh_token: session.refresh_token }))
   as(access_token)
+  assert.equal((await good(calls.reauthenticate({ password }))).message, 'Reauthenticated')
+  const activity = await good(calls.activity({ limit: 2 }))
+  assert.deepEqual(
+    activity.data.map(({ event, actor_id }) => [event, actor_id]),
+    [
+      ['reauthenticated', ada.id],
+      ['sign_in', ada.id],
+    ],
+  )
   seen('refresh')
 
   const item = await good(calls.create({ title: 'Engine' }))
