@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process'
 import { hash as argon2 } from '@node-rs/argon2'
 import { sql } from 'drizzle-orm'
 import { type Test, test } from 'tap'
+import { Secret, TOTP } from 'otpauth'
 import { documentOf, operationsOf } from './support/document.ts'
 import { collectingLogger } from './support/log-lines.ts'
 import { startMailServer } from './support/mail-server.ts'
@@ -82,11 +83,35 @@ async function live(
   await call('PATCH', `/users/${made.id}`, { as: admin, body: { password: password(10) } })
   await post(`/password-recovery-html-content/${ada}`, {}, admin)
   await post(`/utils/test-email/?email_to=${ada}`, {}, admin)
+  await factors(call, { email: ada, password: password(10) }, post)
+  await call('PATCH', `/users/${made.id}`, { as: admin, body: { email: `other.${ada}` } })
   await delivered()
   await call('DELETE', `/users/${made.id}`, { as: admin })
-  phone = await signIn(moved, 7)
+  await post('/undo-email-change/', { token: await token('own_address_changed', grace.toUpperCase()) })
+  await post('/reset-password/', {
+    token: await token('address_restored', grace.toUpperCase()),
+    new_password: password(11),
+  })
+  phone = await signIn(grace, 11)
   await call('DELETE', '/users/me', { as: phone })
   return { grace: user.id as string, ada: made.id as string, admin: admin.id }
+}
+
+/** Sets up a second factor, signs in with a recovery code, and makes an API key. */
+async function factors(
+  call: Call,
+  { email, password }: Pick<Person, 'email' | 'password'>,
+  post: (path: string, body: object, as?: Person) => Promise<Answer>,
+) {
+  const signIn = (more: object = {}) =>
+    call('POST', '/login/access-token', { form: { username: email, password, ...more } })
+  const { body: first } = await signIn()
+  const as = { token: first.access_token } as Person
+  const { body: factor } = await post('/users/me/factors/totp', {}, as)
+  const code = new TOTP({ secret: Secret.fromBase32(factor.secret as string) }).generate()
+  const { body: given } = await post(`/users/me/factors/${factor.id}/verify`, { code }, as)
+  await signIn({ code: given.recovery_codes[0] })
+  await post('/users/me/api-keys', { name: 'A key', permissions: ['users:read'] }, as)
 }
 
 void test('fault 21: no secret is left in logs, error answers, Sentry or the database', async (t) => {
@@ -118,8 +143,10 @@ void test('fault 21: no secret is left in logs, error answers, Sentry or the dat
     const answer = await service.call(method, path, request)
     const named = { ...(request.body as object), ...request.form, ...answer.body } as Record<string, unknown>
     for (const [name, value] of Object.entries(named))
-      if (/password|token$/.test(name) && typeof value === 'string') secrets.add(value)
+      if (/password|token$|^secret$|^key$|^otpauth_uri$/.test(name) && typeof value === 'string')
+        secrets.add(value)
     for (const [, token] of answer.text.matchAll(/\?token=([\w.-]+)/g)) secrets.add(token!)
+    for (const code of (answer.body?.recovery_codes ?? []) as string[]) secrets.add(code)
     if (answer.status >= 400) refused.push(answer)
     return answer
   }
@@ -179,7 +206,15 @@ void test('fault 21: no secret is left in logs, error answers, Sentry or the dat
       'password_changed success ada',
       'user_updated success admin ada',
       'recovery_link_shown success admin ada',
+      'sign_in success ada',
+      'factor_enrolled success ada ada',
+      'factor_added success ada ada',
+      'sign_in success ada',
+      'api_key_created success ada ada',
+      'user_updated success admin ada',
       'user_deleted success admin ada',
+      'address_restored success grace',
+      'password_changed success grace',
       'sign_in success grace',
       'user_deleted success grace grace',
     ])
@@ -208,13 +243,17 @@ void test('fault 21: no secret is left in logs, error answers, Sentry or the dat
         'account_exists',
         'account_unconfirmed',
         'address_changed',
+        'address_restored',
         'new_address',
+        'own_address_changed',
         'password_changed',
         'recovery',
+        'recovery_code_used',
         'recovery_link_shown',
         'session_ended',
         'test',
         'verification',
+        'way_in_changed',
         'welcome',
       ],
     )

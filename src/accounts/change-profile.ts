@@ -9,7 +9,7 @@ import { cause } from '../mail/queue.ts'
 import { isSameEmail } from '../text/email-address.ts'
 import { type Trail, audit, trailOf } from './audit/audit.ts'
 import { askToConfirm, leaveAddress, refuseTakenEmail } from './change-address.ts'
-import { stillHas } from './sessions/end-sessions.ts'
+import { stillHas, twice } from './sessions/end-sessions.ts'
 import { type PublicUser, publicColumns } from './users/public-user.ts'
 import type { UserUpdateMe } from './schemas/users.ts'
 
@@ -36,7 +36,7 @@ export function changeProfile(app: SignedInApp) {
     }
 
     const values = { id, session, ...trailOf(request), ...profileValues({ ...changes, email }) }
-    const [account] = await refuseTakenEmail(db.run(change, values))
+    const [account] = await refuseTakenEmail(twice(() => db.run(change, values)))
     if (!account) throw new InvalidCredentials()
 
     if (!isSameEmail(account.email, oldEmail)) request.record('address_changed')

@@ -5,7 +5,7 @@ import { InvalidCredentials, LastSuperuser, SuperuserDeletesSelf, UserNotFound }
 import { statement } from '../database/statement.ts'
 import { users } from '../database/tables.ts'
 import { type Trail, audit, trailOf } from './audit/audit.ts'
-import { stillHas } from './sessions/end-sessions.ts'
+import { stillHas, twice } from './sessions/end-sessions.ts'
 import { isSuperuser, lockSuperusers, othersRemain, userExists } from './users/last-superuser.ts'
 
 /**
@@ -17,7 +17,7 @@ export function deleteOwnAccount({ db, removeRowsOf }: SignedInApp) {
   return async (request: FastifyRequest & SignedIn) => {
     const { id, is_superuser, session_id: session } = request.user
     if (is_superuser) throw new SuperuserDeletesSelf()
-    const [deleted] = await db.run(deleteOwn, { id, session, ...trailOf(request) })
+    const [deleted] = await twice(() => db.run(deleteOwn, { id, session, ...trailOf(request) }))
     // Since the request was authenticated, the user was deleted or made a superuser, or the session ended.
     if (!deleted) throw (await isSuperuser(db, id)) ? new SuperuserDeletesSelf() : new InvalidCredentials()
 

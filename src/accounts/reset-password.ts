@@ -74,6 +74,6 @@ const compileReset = (config: App['config']) =>
   )
 
 /** The mail names the API keys, as whoever had the password may have made some. */
-const keysOf = (account: string) => sql`jsonb_build_object('keys', (
+const keysOf = (account: string) => sql`jsonb_strip_nulls(jsonb_build_object('keys', (
       select string_agg(name, ', ' order by created_at) from ${apiKeys} where user_id in (select id from ${sql.raw(account)})
-    ))`
+    )))`

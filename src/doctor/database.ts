@@ -14,6 +14,7 @@ import { SETTINGS, type Settings, checkDatabase, checkSettings } from '../databa
 import * as tables from '../database/tables.ts'
 import { POOLER_FAULT, POOLER_FIX, keepsPreparedStatements, mayBePooled } from '../operations/pooler.ts'
 import { startFault } from '../operations/start-faults.ts'
+import { accountsFindings } from './accounts.ts'
 import { type Finding, doubtful, fine, wrong } from './findings.ts'
 
 const OLDEST = 15
@@ -63,6 +64,7 @@ async function* postgresFindings(
       if (found!.may_use) checkSettings(found)
     }
     yield* localeFindings(sql)
+    yield* accountsFindings(sql, config)
     yield await clockFinding(sql)
     if (direct === url) yield* migrator(sql)
   }

@@ -254,7 +254,7 @@ void test('verification, optional', async (t) => {
     t.match(link, { message: 'new_address', recipient: email, token_id: /.{36}/ })
     t.strictSame(more, [])
     const [, notice, ...others] = await mailsTo(old)
-    t.match(notice, { message: 'address_changed', recipient: old, token_id: null })
+    t.match(notice, { message: 'own_address_changed', recipient: old, token_id: /.{36}/ })
     t.strictSame(notice!.params, { from: HERE, device: DEVICE })
     t.strictSame(others, [])
     isAnswer(t, await verify((await linksTo(email))[0]!), 200, VERIFIED)
@@ -281,7 +281,7 @@ void test('verification, optional', async (t) => {
     const back = (await linksTo(ada.email)).filter((link) => !old.includes(link))
     t.equal(back.length, 1)
     isAnswer(t, await verify(back[0]!), 200, VERIFIED, 'it has a link of its own')
-    t.strictSame(await messagesTo(email), ['new_address', 'address_changed'])
+    t.strictSame(await messagesTo(email), ['new_address', 'own_address_changed'])
   })
 
   await t.test('a change of case keeps an address verified and its links valid', async (t) => {
@@ -562,7 +562,7 @@ void test('verification, off', async (t) => {
   const next = address()
   t.match(await move(ada, next), { status: 200, body: { email: next, is_verified: false } })
   t.strictSame(await messagesTo(next), [])
-  t.strictSame(await messagesTo(ada.email), ['address_changed'], 'the old address is told all the same')
+  t.strictSame(await messagesTo(ada.email), ['own_address_changed'], 'the old address is told all the same')
   await call('POST', `/password-recovery/${next}`)
   t.strictSame(await messagesTo(next), ['recovery'])
   t.strictSame(await rows(sql`select id from one_time_tokens where purpose = 'verify_email'`), [])

@@ -23,7 +23,7 @@ const service = await startBuilt()
 const browser = await launch()
 try {
   await checks.scenario('Swagger UI', () => reference(checks, browser, service.url))
-  await checks.scenario('An account, from signing up to a new password', () =>
+  await checks.scenario('An account, from signing up to a change of address that is taken back', () =>
     accounts(checks, browser, service.url, { javaScript: true }),
   )
   await checks.scenario('The same, where JavaScript is off on mails and pages', () =>

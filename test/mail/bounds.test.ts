@@ -85,8 +85,8 @@ void test('the mail that others can cause to an address is limited', async (t) =
       t.equal((await refresh(body.refresh_token)).status, 401, 'ends the session, which is told')
     }
     t.strictSame((await mailsTo(victim)).map(({ message }) => message).toSorted(), [
-      'address_changed',
       'new_address',
+      'own_address_changed',
       'password_changed',
       'recovery',
       'session_ended',

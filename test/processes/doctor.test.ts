@@ -1,5 +1,6 @@
 import postgres from 'postgres'
 import { type Test, test } from 'tap'
+import { secrets } from '../../src/config/secrets.ts'
 import { readConfig } from '../../src/config/config.ts'
 import { databaseFindings } from '../../src/doctor/database.ts'
 import type { Finding } from '../../src/doctor/findings.ts'
@@ -197,7 +198,7 @@ void test(
     t.match(before.lines, /lacks update, delete on users: grant update, delete on users to "service role"$/m)
     t.match(
       before.lines,
-      /lacks usage on sequence numbers, row_counts_id_seq: grant usage on sequence numbers, row_counts_id_seq to/,
+      /lacks usage on sequence address_changes_number_seq, numbers, row_counts_id_seq: grant usage on sequence address_changes_number_seq, numbers, row_counts_id_seq to/,
     )
     for (const grant of grants) await sql.unsafe(grant)
 
@@ -234,5 +235,30 @@ void test(
       )
       await pooler.stop()
     }
+  },
+)
+
+void test(
+  'the doctor counts second factors that this SECRET_KEY can not read, and superusers without one',
+  needsPostgres,
+  async (t) => {
+    const SECRET_KEY = 'one secret key of this test, long enough'
+    const env: Record<string, string> = { ...(await databaseEnv(t)), SECRET_KEY }
+    await start(t, { folder: temporaryFolder(t), env })
+    const sql = postgres(env.DATABASE_URL!, { max: 1 })
+    t.teardown(() => sql.end())
+    const doctor = async (more = {}) => (await examine(t, { ...env, ...more })).lines
+    t.notMatch(await doctor(), /factors/, 'nobody asked for one')
+    t.match(
+      await doctor({ SECOND_FACTOR: 'superusers' }),
+      /! factors +1 of 1 superusers have no second factor/,
+    )
+    const sealed = secrets(SECRET_KEY, 'factor').seal('JBSWY3DPEHPK3PXP', 'x')
+    await sql`
+      insert into factors (user_id, kind, secret, verified_at)
+      select id, 'totp', ${sealed}, now() from users`
+    t.match(await doctor({ SECOND_FACTOR: 'superusers' }), /✓ factors +every superuser has a second factor/)
+    const other = await doctor({ SECRET_KEY: 'another secret key, as long as the first' })
+    t.match(other, /✗ factors +1 second factors were made with another SECRET_KEY/)
   },
 )

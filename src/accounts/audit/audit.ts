@@ -79,7 +79,7 @@ interface Failure {
  */
 export function auditFailures({ db }: Pick<FastifyInstance, 'db'>) {
   return async (event: AuditEvent, { user_id, reason }: Failure, request: FastifyRequest) => {
-    request.record(event, { user_id, reason })
+    request.record(event, { ...(user_id !== undefined && { user_id }), reason })
     await db.run(addFailure, { ...trailOf(request), event, reason, subject: user_id ?? null })
   }
 }

@@ -26,6 +26,15 @@ export const stillHas = (session: SQL): SQL => sql`exists (
     )`
 
 /**
+ * Runs a statement with `stillHas` again where it found nothing: one that waited for a change of password, which keeps the session
+ * under another version, sees that version the second time.
+ */
+export async function twice<Row>(run: () => Promise<Row[]>): Promise<Row[]> {
+  const rows = await run()
+  return rows.length > 0 ? rows : run()
+}
+
+/**
  * CTE `kept`: takes one session along to the new `credentials_version` of its user, so that it stays.
  *
  * @param user name of a CTE with the `id` and the raised `credentials_version`
