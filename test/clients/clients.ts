@@ -85,7 +85,8 @@ async function tell(client: Client, service: Built): Promise<{ passed: number; f
   const since = Date.now()
   try {
     const steps = await walk(client, service)
-    if (steps !== STEPS) throw new Error(`${steps} of ${STEPS} steps`)
+    const all = STEPS + (OF_ACCOUNTS.has(client.name) ? 2 : 0)
+    if (steps !== all) throw new Error(`${steps} of ${all} steps`)
     console.log(`✓ ${client.name}: ${steps} steps, ${((Date.now() - since) / 1000).toFixed(0)} s`)
     return { passed: steps, failed: 0 }
   } catch (error) {
@@ -113,6 +114,8 @@ const OLDER = 'openapi-3.0'
 
 /** Sign up, log in, refresh, create, list, update, delete, and a 403, a 404 and a 422. */
 const STEPS = 10
+/** Those that also sign in with a second factor, and use an API key. */
+const OF_ACCOUNTS = new Set(['hey-api', 'openapi-fetch', 'python'])
 
 const chosen = clients.filter(({ name }) => wanted.length === 0 || wanted.includes(name))
 const absent = chosen.filter(({ name, tools }) => {

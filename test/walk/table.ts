@@ -39,9 +39,9 @@ users-read_user_api_keys            GET    /users/{user_id}/api-keys            
 users-delete_user_api_key           DELETE /users/{user_id}/api-keys/{id}         S - Message 401 403 404 422
 users-read_factors                  GET    /users/me/factors                      U - FactorsPublic 401
 users-enroll_totp                   POST   /users/me/factors/totp                 U TotpEnroll TotpEnrollment 400 401 403 422
-users-verify_totp                   POST   /users/me/factors/{id}/verify          U FactorCode RecoveryCodes 400 401 404 422
+users-verify_totp                   POST   /users/me/factors/{id}/verify          U FactorCode NewRecoveryCodes 400 401 404 422
 users-delete_factor                 DELETE /users/me/factors/{id}                 U - Message 401 403 404 422
-users-create_recovery_codes         POST   /users/me/recovery-codes               U - RecoveryCodes 401 403
+users-create_recovery_codes         POST   /users/me/recovery-codes               U - NewRecoveryCodes 401 403
 users-reset_factors                 DELETE /users/{user_id}/factors               S - Message 401 403 404 422
 users-read_activity_me              GET    /users/me/activity                     U - AuditEventsPublic 401 422
 users-delete_session_me             DELETE /users/me/sessions/{session_id}        U - Message 401 404 422
@@ -112,7 +112,7 @@ export const components: Record<string, string> = {
   TotpEnroll: 'name?',
   TotpEnrollment: 'id secret otpauth_uri',
   FactorCode: 'code',
-  RecoveryCodes: 'recovery_codes',
+  NewRecoveryCodes: 'recovery_codes',
   ResendVerification: 'email',
   MailPublic: 'id message recipient state tries last_error created_at next_try_at sent_at',
   MailsPublic: 'data count next_cursor',

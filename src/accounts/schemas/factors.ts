@@ -56,8 +56,8 @@ export const TotpEnrollment = component(
   }),
 )
 export const FactorCode = component('FactorCode', Type.Object({ code: Code }))
-export const RecoveryCodes = component(
-  'RecoveryCodes',
+export const NewRecoveryCodes = component(
+  'NewRecoveryCodes',
   Type.Object({
     recovery_codes: Type.Array(Type.String(), {
       description: 'Each is good once, in place of a code. Shown now, and never again.',
@@ -96,7 +96,7 @@ export const verifyTotp = operation({
   params,
   body: FactorCode,
   factorless: true,
-  response: { 200: RecoveryCodes },
+  response: { 200: NewRecoveryCodes },
   errors: [IncorrectCode, FactorNotFound],
 })
 export const deleteFactor = operation({
@@ -113,7 +113,7 @@ export const createRecoveryCodes = operation({
   summary: 'Make new recovery codes',
   description: 'Those that are left stop working. Needs a second factor in this session.',
   fresh: true,
-  response: { 200: RecoveryCodes },
+  response: { 200: NewRecoveryCodes },
   errors: [SecondFactorNeeded],
 })
 export const secondFactor = operation({

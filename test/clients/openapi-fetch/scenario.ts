@@ -12,6 +12,7 @@ api.use({
 
 const FORM = { 'content-type': 'application/x-www-form-urlencoded' }
 const ITEM = '/api/v1/items/{id}'
+const VERIFY = '/api/v1/users/me/factors/{id}/verify'
 
 await walk(
   {
@@ -19,6 +20,10 @@ await walk(
     signIn: (body) => api.POST('/api/v1/login/access-token', { body, headers: FORM }),
     refresh: (body) => api.POST('/api/v1/login/refresh-token', { body }),
     reauthenticate: (body) => api.POST('/api/v1/login/reauthenticate', { body }),
+    enroll: (body) => api.POST('/api/v1/users/me/factors/totp', { body }),
+    verify: (id, body) => api.POST(VERIFY, { params: { path: { id } }, body }),
+    secondFactor: (body) => api.POST('/api/v1/login/second-factor', { body }),
+    createKey: (body) => api.POST('/api/v1/users/me/api-keys', { body }),
     activity: (query) => api.GET('/api/v1/users/me/activity', { params: { query } }),
     create: (body) => api.POST('/api/v1/items/', { body }),
     list: (query) => api.GET('/api/v1/items/', { params: { query } }),

@@ -1,5 +1,9 @@
+import base64
 import datetime
+import hmac
 import os
+import struct
+import time
 import uuid
 
 from groundwork_client import AuthenticatedClient, Client
@@ -10,21 +14,40 @@ from groundwork_client.api.items import (
     items_read_items,
     items_update_item,
 )
-from groundwork_client.api.login import login_login_access_token, login_reauthenticate, login_refresh_token
-from groundwork_client.api.users import users_read_activity_me, users_register_user
+from groundwork_client.api.login import (
+    login_login_access_token,
+    login_reauthenticate,
+    login_refresh_token,
+    login_second_factor,
+)
+from groundwork_client.api.users import (
+    users_create_api_key,
+    users_enroll_totp,
+    users_read_activity_me,
+    users_register_user,
+    users_verify_totp,
+)
 from groundwork_client.models import (
+    ApiKeyCreate,
+    ApiKeyCreated,
     AuditEventsPublic,
     BodyLoginLoginAccessToken,
+    FactorCode,
     HTTPError,
     HTTPValidationError,
     ItemCreate,
     ItemPublic,
-    ItemsPublic,
     ItemUpdate,
+    ItemsPublic,
     Message,
+    NewRecoveryCodes,
     Reauthenticate,
     RefreshToken,
+    SecondFactor,
+    SecondFactorRequired,
     Token,
+    TotpEnroll,
+    TotpEnrollment,
     UserCreate,
     UserPublic,
     UserRegister,
@@ -128,6 +151,45 @@ missing = items_read_item.sync_detailed(item_id, client=client)
 assert missing.status_code == 404 and isinstance(missing.parsed, HTTPError), missing
 assert missing.parsed.detail == "Item not found"
 seen("read a 404")
+
+
+def code_of(secret: str) -> str:
+    """The code of an authenticator now (RFC 6238)."""
+    key = base64.b32decode(secret)
+    digest = hmac.new(key, struct.pack(">Q", int(time.time()) // 30), "sha1").digest()
+    offset = digest[-1] & 15
+    (number,) = struct.unpack(">I", digest[offset : offset + 4])
+    return f"{(number & 0x7FFFFFFF) % 1_000_000:06d}"
+
+
+grace = sign_up()
+by_password = authenticated(sign_in(grace))
+enrollment = users_enroll_totp.sync(client=by_password, body=TotpEnroll())
+assert isinstance(enrollment, TotpEnrollment), enrollment
+given = users_verify_totp.sync(
+    enrollment.id, client=by_password, body=FactorCode(code=code_of(enrollment.secret))
+)
+assert isinstance(given, NewRecoveryCodes) and len(given.recovery_codes) == 10, given
+form = BodyLoginLoginAccessToken(username=grace.email, password=PASSWORD)
+asked = login_login_access_token.sync(client=nobody, body=form)
+assert isinstance(asked, SecondFactorRequired) and isinstance(asked.challenge, str), asked
+shown = login_second_factor.sync(
+    client=nobody, body=SecondFactor(challenge=asked.challenge, code=given.recovery_codes[0])
+)
+assert isinstance(shown, Token), shown
+seen("sign in with a second factor")
+
+made = users_create_api_key.sync(
+    client=authenticated(shown), body=ApiKeyCreate(name="Export", permissions=["items:read"])
+)
+assert isinstance(made, ApiKeyCreated), made
+program = AuthenticatedClient(base_url=URL, token=made.key)
+own = items_read_items.sync(client=program)
+assert isinstance(own, ItemsPublic) and own.data == [], own
+refused = items_create_item.sync_detailed(client=program, body=ItemCreate(title="Engine"))
+assert refused.status_code == 403 and isinstance(refused.parsed, HTTPError), refused
+assert refused.parsed.code == "api_key_not_allowed"
+seen("use an API key")
 
 # What has a default has it here too, and what may be left out is left out.
 account = UserCreate(email="grace@example.com", password=PASSWORD)

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { randomUUID } from 'node:crypto'
+import { createHmac, randomUUID } from 'node:crypto'
 
 /** What both TypeScript clients are walked through: each brings its calls, whose generated types have to fit these. */
 
@@ -40,7 +40,7 @@ interface Fault {
 /** The one that came is there: `data` of a good answer, `error` of another. */
 export interface Answer<Data> {
   data?: Data | undefined
-  error?: { detail: string | Fault[]; code: string } | undefined
+  error?: { detail: string | Fault[]; code: string; challenge?: string } | undefined
   response?: Response
 }
 
@@ -50,6 +50,10 @@ export interface Calls {
   signIn(body: { username: string; password: string }): Promise<Answer<Token>>
   refresh(body: { refresh_token: string }): Promise<Answer<Token>>
   reauthenticate(body: { password: string }): Promise<Answer<{ message: string }>>
+  enroll(body: { name?: string | null }): Promise<Answer<{ id: string; secret: string }>>
+  verify(id: string, body: { code: string }): Promise<Answer<{ recovery_codes: string[] }>>
+  secondFactor(body: { challenge: string; code: string }): Promise<Answer<Token>>
+  createKey(body: { name: string; permissions: string[] }): Promise<Answer<{ key: string }>>
   activity(query: { limit?: number }): Promise<Answer<{ data: Event[]; next_cursor: string | null }>>
   create(body: { title: string; description?: string | null }): Promise<Answer<Item>>
   list(query: { limit?: number; cursor?: string }): Promise<Answer<Page>>
@@ -72,6 +76,20 @@ async function refusal(answer: Promise<Answer<unknown>>, status: number) {
   assert.equal(response?.status, status)
   assert.ok(error)
   return error
+}
+
+/** Five bits a letter. */
+const BASE32 = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567'
+
+/** The code of an authenticator now (RFC 6238). */
+function codeOf(secret: string): string {
+  const bits = [...secret].map((letter) => BASE32.indexOf(letter).toString(2).padStart(5, '0')).join('')
+  const key = Buffer.from((bits.match(/.{8}/g) ?? []).map((byte) => Number.parseInt(byte, 2)))
+  const step = Buffer.alloc(8)
+  step.writeBigUInt64BE(BigInt(Math.floor(Date.now() / 30_000)))
+  const digest = createHmac('sha1', key).update(step).digest()
+  const number = digest.readUInt32BE((digest.at(-1) ?? 0) & 15) & 0x7fffffff
+  return String(number % 1_000_000).padStart(6, '0')
 }
 
 /** @param as says whose token is sent from now on */
@@ -124,6 +142,23 @@ export async function walk(calls: Calls, as: (token: string) => void) {
     code: 'not_enough_permissions',
   })
   seen('read a 403')
+  as(access_token)
+
+  const grace = await signUp()
+  as((await signIn(grace)).access_token)
+  const { id, secret } = await good(calls.enroll({ name: 'Phone' }))
+  const { recovery_codes } = await good(calls.verify(id, { code: codeOf(secret) }))
+  const asked = await refusal(calls.signIn({ username: grace.email, password }), 400)
+  assert.equal(asked.code, 'second_factor_required')
+  const shown = { challenge: asked.challenge ?? '', code: recovery_codes[0] ?? '' }
+  as((await good(calls.secondFactor(shown))).access_token)
+  seen('sign in with a second factor')
+
+  const { key } = await good(calls.createKey({ name: 'Export', permissions: ['items:read'] }))
+  as(key)
+  assert.equal((await good(calls.list({}))).count, 0)
+  assert.equal((await refusal(calls.create({ title: 'Engine' }), 403)).code, 'api_key_not_allowed')
+  seen('use an API key')
   as(access_token)
 
   const { detail: faults, code } = await refusal(calls.create({ title: '' }), 422)
