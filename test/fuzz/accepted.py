@@ -62,6 +62,23 @@ def is_guessable(response):
     return all(fault["type"] == "common_password" for fault in response.json()["detail"])
 
 
+def is_one_of_two(response):
+    """A password or a code, not both and not neither: generated clients make nothing of a schema that says so."""
+    is_there = response.request.path_url.endswith("/login/reauthenticate")
+    return is_there and places(response) == [["body", "password"]]
+
+
+def is_over(response):
+    """What expires does so in time to come, which no schema knows."""
+    return places(response) == [["body", "expires_at"]]
+
+
+def is_unknown_permission(response):
+    """Permissions are those that operations name."""
+    found = places(response)
+    return found != [] and all(place is not None and place[:2] == ["body", "permissions"] for place in found)
+
+
 def is_too_large(response):
     """Is refused before anything knows which operation it is for; other ways of being wrong may make it so large."""
     request = response.request
@@ -95,6 +112,9 @@ REFUSED_RIGHTLY = (
     is_made_up_reference,
     is_without_format,
     is_guessable,
+    is_one_of_two,
+    is_over,
+    is_unknown_permission,
 )
 
 
