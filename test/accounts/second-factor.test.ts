@@ -418,7 +418,7 @@ void test('SECOND_FACTOR=superusers: one without may do nothing but get one', as
   const { call, admin, person } = service
   const { enrolled } = acts(service)
   const ada = await person()
-  for (const path of ['/users/', '/items/', '/audit/', '/users/me/sessions'])
+  for (const path of ['/users/', '/papers/', '/audit/', '/users/me/sessions'])
     isAnswer(t, await call('GET', path, { as: admin }), 403, NEEDED)
   isAnswer(t, await call('PATCH', `/users/${ada.id}`, { as: admin, body: {} }), 403, NEEDED)
   t.equal((await call('GET', '/users/me', { as: admin })).status, 200)

@@ -21,9 +21,11 @@ export class SwaggerUi {
   }
 
   async #fillIn(username: string, password: string): Promise<void> {
-    await this.page.getByLabel('username:').fill(username)
+    const user = this.page.getByLabel('username:')
+    await user.fill(username)
     await this.page.getByLabel('password:', { exact: true }).fill(password)
-    await this.page.locator('.auth-btn-wrapper .authorize').click()
+    // The form of API keys has a button of its own.
+    await this.page.locator('.auth-container', { has: user }).locator('.auth-btn-wrapper .authorize').click()
   }
 
   /** Signs in with the Authorize button, and closes its window. */

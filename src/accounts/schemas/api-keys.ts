@@ -8,7 +8,7 @@ const permissions = Type.Array(Text(255, 1), {
   maxItems: 100,
   description:
     'What it may do, as the `x-permission` of each operation names it. One that writes does not bring the one that reads.',
-  examples: [['items:read']],
+  examples: [['users:read']],
 })
 const timeOrNull = (description: string) =>
   Type.Unsafe<Date | null>({ type: ['string', 'null'], format: 'date-time', description, examples: [null] })
@@ -16,7 +16,7 @@ const timeOrNull = (description: string) =>
 const properties = {
   id: Id,
   name,
-  permissions: Type.Array(Type.String(), { examples: [['items:read']] }),
+  permissions: Type.Array(Type.String(), { examples: [['users:read']] }),
   created_at: Time,
   expires_at: timeOrNull('When it stops working; null where it does not by itself.'),
   last_used_at: timeOrNull('Right to the minute.'),
