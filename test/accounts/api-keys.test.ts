@@ -113,6 +113,10 @@ void test('API keys', async (t) => {
     ])
     const { body } = await make(ada, ['users:read'], { expires_at: '2099-01-01T00:00:00+01:00' })
     t.equal(body.expires_at, '2098-12-31T23:00:00.000Z')
+    t.equal((await make(ada, ['users:read'], { expires_at: '2099-01-01T00:00:00+20:50' })).status, 200)
+    isRefused(t, await make(ada, ['users:read'], { expires_at: '9999-12-31T23:59:59-23:59' }), [
+      'body.expires_at',
+    ])
   })
 
   await t.test('deactivation and deletion end keys for good; signing out and a reset do not', async (t) => {

@@ -338,6 +338,12 @@ void test('the audit', async (t) => {
     const [from, to] = [all[9]!.at, all[3]!.at]
     const between = all.filter(({ at }) => at >= from && at < to)
     t.strictSame(await pagesOf({ user: ada.id, from, to, event: 'sign_in' }), idsOf(between))
+    for (const from of [
+      '1769-07-22T01:31:01+20:50',
+      '0001-01-01T00:00:00+23:59',
+      '9999-12-31T23:59:59-23:59',
+    ])
+      t.equal((await audit({ user: ada.id, from })).status, 200, from)
     const { body } = await audit({ user: ada.id, limit: '3' })
     isRefused(t, await audit({ user: admin.id, cursor: body.next_cursor as string }), ['query.cursor'])
     for (const query of [

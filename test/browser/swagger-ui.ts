@@ -37,7 +37,7 @@ export class SwaggerUi {
   }
 
   async closeAuthorize(): Promise<void> {
-    await this.page.locator('.btn-done').click()
+    await this.page.locator('.btn-done').first().click()
   }
 
   async isAuthorized(): Promise<boolean> {

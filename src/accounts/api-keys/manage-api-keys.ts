@@ -52,7 +52,8 @@ export function createApiKey(app: SignedInApp) {
     const unknown = permissions.findIndex((permission) => !known.has(permission))
     if (unknown >= 0)
       throw new InvalidInput(['body', 'permissions', unknown], 'No operation has this permission')
-    if (expires_at !== null && Date.parse(expires_at) <= Date.now())
+    const expires = expires_at === null ? null : new Date(expires_at)
+    if (expires && (expires.getTime() <= Date.now() || expires.getUTCFullYear() > 9999))
       throw new InvalidInput(['body', 'expires_at'], 'Value should be a time to come')
     const { id: user, session_id: session } = request.user
     const key = newKey()
@@ -62,7 +63,7 @@ export function createApiKey(app: SignedInApp) {
       name,
       hash: hashOfKey(key)!,
       permissions: arrayOf([...new Set(permissions)]),
-      expires_at,
+      expires_at: expires?.toISOString() ?? null,
       ...trailOf(request),
     })
     if (!row) throw new InvalidCredentials()

@@ -47,7 +47,8 @@ const LOOKED_AT = 20_000
 
 function pagesOf(db: SignedInApp['db']) {
   return async (query: AuditQuery, list: ReturnType<typeof compileList>, user: string | undefined) => {
-    const { limit, cursor, q = '', event = null, from = null, to = null } = query
+    const { limit, cursor, q = '', event = null } = query
+    const [from, to] = [query.from, query.to].map((time) => (time === undefined ? null : timeOf(time)))
     const of = { sort: '-created_at', q, filter: JSON.stringify([event, user, from, to]) }
     const after = cursor === undefined ? undefined : readCursor(cursor, of)
     const values = { q, event, from, to, user: user ?? null, limit: limit + 1 }
@@ -62,6 +63,14 @@ function pagesOf(db: SignedInApp['db']) {
     const data = found.slice(0, limit).map((row) => Object.assign(row, { at: row.created_at }))
     return { data, next_cursor }
   }
+}
+
+/** PostgreSQL knows fewer offsets than RFC 3339, and JavaScript writes years beyond four digits in a way of its own. */
+function timeOf(text: string): string {
+  const time = new Date(text)
+  const year = time.getUTCFullYear()
+  if (year < 1) return '-infinity'
+  return year > 9999 ? 'infinity' : time.toISOString()
 }
 
 interface Asked {
