@@ -119,29 +119,27 @@ export async function accounts(
   const { email: signedIn, is_verified } = JSON.parse(me.shown) as { email: string; is_verified: boolean }
   checks.seen('signs in with the new password', signedIn === email && is_verified, me.shown)
 
-  if (javaScript) {
-    const changed = await ui.execute('users-update_user_me', {
-      body: JSON.stringify({ email: `changed-${email}` }),
-    })
-    checks.seen('changes the address', changed.status === 200, changed.shown)
-    await openMail(inbox, url, 'Your email address at Groundwork was changed')
-    checks.seen('the address before is told', (await inbox.locator('dl').innerText()).includes(email))
-    await look(inbox, 'mail-own-address-changed')
-    const undo = await follow(mailReader.context, inbox, 'Restore my address')
-    await shows(undo, 'Take back the change of address')
-    await look(undo, 'undo-email-change')
-    await undo.getByRole('button', { name: 'Restore address' }).click()
-    await shows(undo, 'Your address is restored')
-    await look(undo, 'undo-email-change-done')
-    const signedOut = await ui.execute('login-test_token')
-    checks.seen('everybody is signed out', signedOut.status === 401, signedOut.shown)
-    await openMail(inbox, url, 'Choose a new password for Groundwork')
-    await look(inbox, 'mail-address-restored')
-    await shows(await follow(mailReader.context, inbox, 'Choose a password'), 'Choose a password')
-    await undo.goto(`${url}/undo-email-change?token=nonsense`)
-    await shows(undo, 'This link no longer works')
-    await look(undo, 'undo-email-change-dead-link')
-  }
+  const changed = await ui.execute('users-update_user_me', {
+    body: JSON.stringify({ email: `changed-${email}` }),
+  })
+  checks.seen('changes the address', changed.status === 200, changed.shown)
+  await openMail(inbox, url, 'Your email address at Groundwork was changed')
+  checks.seen('the address before is told', (await inbox.locator('dl').innerText()).includes(email))
+  await look(inbox, 'mail-own-address-changed')
+  const undo = await follow(mailReader.context, inbox, 'Restore my address')
+  await shows(undo, 'Take back the change of address')
+  await look(undo, 'undo-email-change')
+  await undo.getByRole('button', { name: 'Restore address' }).click()
+  await shows(undo, 'Your address is restored')
+  await look(undo, 'undo-email-change-done')
+  const signedOut = await ui.execute('login-test_token')
+  checks.seen('everybody is signed out', signedOut.status === 401, signedOut.shown)
+  await openMail(inbox, url, 'Choose a new password for Groundwork')
+  await look(inbox, 'mail-address-restored')
+  await shows(await follow(mailReader.context, inbox, 'Choose a password'), 'Choose a password')
+  await undo.goto(`${url}/undo-email-change?token=nonsense`)
+  await shows(undo, 'This link no longer works')
+  await look(undo, 'undo-email-change-dead-link')
 
   const faults = [...reader.faults, ...mailReader.faults]
   checks.seen('no error in the console, no violation of a policy', faults.length === 0, faults.join('\n'))
@@ -188,6 +186,8 @@ async function openMail(inbox: Page, url: string, subject: string): Promise<void
 
 /** Clicks a link of the mail that is open, which opens a window of its own. */
 async function follow(context: BrowserContext, inbox: Page, name: string): Promise<Page> {
+  // Chromium loses clicks in the frame of a window that is behind another: 3 of 20 (2026-11-30).
+  await inbox.bringToFront()
   const opened = context.waitForEvent('page')
   await inbox.frameLocator('iframe').getByRole('link', { name }).first().click()
   const page = await opened
