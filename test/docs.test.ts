@@ -1,6 +1,7 @@
 import { existsSync, readFileSync, readdirSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { test } from 'tap'
+import { type Refusal, auditEvents } from '../src/http/observe/events.ts'
 
 const FAULTS = 'docs/faults.md'
 /** Without docs/examples. */
@@ -94,6 +95,21 @@ void test('docs/operations.md links to every file of docs/examples', (t) => {
   const reached = new Set(linksOf('docs/operations.md').map(({ path }) => path))
   const lost = readdirSync('docs/examples').filter((name) => !reached.has(join('docs/examples', name)))
   t.strictSame(lost, [])
+  t.end()
+})
+
+const refusals = Object.keys({
+  token_refused: true,
+  link_refused: true,
+  access_denied: true,
+  limit_reached: true,
+} satisfies Record<Refusal, true>)
+
+void test('docs/operations.md says when each security event is logged, once', (t) => {
+  const sections = readFileSync('docs/operations.md', 'utf8').split(/^## /m)
+  const logs = sections.find((section) => section.startsWith('Logs')) ?? ''
+  const named = [...logs.matchAll(/^\| (`.*?) +\|/gm)].flatMap(([, events]) => events!.split(', '))
+  t.strictSame(named.toSorted(), [...auditEvents, ...refusals].map((event) => `\`${event}\``).toSorted())
   t.end()
 })
 
