@@ -2,12 +2,12 @@ import { execFileSync } from 'node:child_process'
 import { hash as argon2 } from '@node-rs/argon2'
 import { sql } from 'drizzle-orm'
 import { type Test, test } from 'tap'
-import { Secret, TOTP } from 'otpauth'
 import { documentOf, operationsOf } from './support/document.ts'
 import { collectingLogger } from './support/log-lines.ts'
 import { startMailServer } from './support/mail-server.ts'
 import { startSentry } from './support/sentry.ts'
 import { type Answer, type Person, type Service, startService } from './support/service.ts'
+import { totpOf } from './support/totp.ts'
 
 const FIRST_SUPERUSER = 'root-of-all@seeded.example'
 const FIRST_SUPERUSER_PASSWORD = 'seeded-password-0'
@@ -108,7 +108,7 @@ async function factors(
   const { body: first } = await signIn()
   const as = { token: first.access_token } as Person
   const { body: factor } = await post('/users/me/factors/totp', {}, as)
-  const code = new TOTP({ secret: Secret.fromBase32(factor.secret as string) }).generate()
+  const code = totpOf(factor.secret as string)
   const { body: given } = await post(`/users/me/factors/${factor.id}/verify`, { code }, as)
   await signIn({ code: given.recovery_codes[0] })
   await post('/users/me/api-keys', { name: 'A key', permissions: ['users:read'] }, as)

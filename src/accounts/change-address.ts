@@ -17,7 +17,7 @@ type AddressConfig = Pick<
 >
 
 /** How long a change can be taken back. */
-const UNDO_HOURS = 72
+export const UNDO_HOURS = 72
 
 /** Mails a link to the new address. `from` has `registered_from` and `created_at` as well. */
 export function askToConfirm(config: AddressConfig, from: string): SQL {
@@ -64,11 +64,17 @@ export const leaveAddressByAdministrator = (
   endsTokens: SQL,
   changeCause: SQL,
 ): SQL => sql`${oldAddress(from)},
-    ${deadTokens(account, sql`(${endsTokens} or lower(${oneTimeTokens.email}) <> lower(${sql.raw(account)}.email))`)},
+    ${deadTokens(account, sql`(${endsTokens} or not ${isStillTheirs(account)})`)},
     undone as (
       delete from ${addressChanges} where user_id in (select id from ${sql.raw(from)})
     ),
     ${notify('address_changed', 'old_address', config, changeCause)}`
+
+/** Of a token's address: the user has it, or asked to have it (EMAIL_CHANGE=confirmed). */
+const isStillTheirs = (account: string) => {
+  const [email, pending] = [sql.raw(`${account}.email`), sql.raw(`${account}.pending_email`)]
+  return sql`(lower(${oneTimeTokens.email}) = lower(${email}) or coalesce(lower(${oneTimeTokens.email}) = lower(${pending}), false))`
+}
 
 const oldAddress = (from: string) => sql`old_address as (
       select id, old_email as email, was_verified as is_verified from ${sql.raw(from)}

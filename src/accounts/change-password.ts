@@ -80,7 +80,7 @@ const compileChange = (config: SignedInApp['config']) =>
     'change password',
     (v) => sql`
     with account as (
-      update ${users} set hashed_password = ${v.hashed_password}, credentials_version = credentials_version + 1
+      update ${users} set hashed_password = ${v.hashed_password}, pending_email = null, credentials_version = credentials_version + 1
       where id = ${v.id} and deleted_at is null and hashed_password = ${v.verified_hash}
       returning id, email, is_verified, credentials_version
     ),

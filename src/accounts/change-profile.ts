@@ -7,7 +7,7 @@ import { statement } from '../database/statement.ts'
 import { users } from '../database/tables.ts'
 import { cause } from '../mail/queue.ts'
 import { isSameEmail } from '../text/email-address.ts'
-import { type Trail, audit, trailOf } from './audit/audit.ts'
+import { type Trail, type TrailParameters, audit, trailOf } from './audit/audit.ts'
 import { askToConfirm, leaveAddress, refuseTakenEmail } from './change-address.ts'
 import { stillHas, twice } from './sessions/end-sessions.ts'
 import { type PublicUser, publicColumns } from './users/public-user.ts'
@@ -26,7 +26,7 @@ export function changeProfile(app: SignedInApp) {
   const change = compileChange(config)
 
   return async (changes: Static<typeof UserUpdateMe>, request: FastifyRequest & SignedIn) => {
-    const { id, email: oldEmail, session_id: session } = request.user
+    const { id, email: oldEmail, full_name: oldName, session_id: session } = request.user
     const email = changes.email === undefined ? undefined : await auth.accounts.spelling(changes.email)
     const moves = email !== undefined && !isSameEmail(email, oldEmail)
     if (moves) {
@@ -39,6 +39,7 @@ export function changeProfile(app: SignedInApp) {
     const [account] = await refuseTakenEmail(twice(() => db.run(change, values)))
     if (!account) throw new InvalidCredentials()
 
+    if (account.full_name !== oldName) request.record('profile_changed', { changed: ['full_name'] })
     if (!isSameEmail(account.email, oldEmail)) request.record('address_changed')
     else if (moves) request.record('address_change_requested')
     if (moves) app.mail.wake()
@@ -107,7 +108,7 @@ const compileConfirmedChange = (config: SignedInApp['config']) =>
     select ${publicColumns} from account`
   })
 
-const auditRenamed = (v: Readonly<Record<keyof Trail, SQL>>) => sql`renamed as (
+const auditRenamed = (v: TrailParameters) => sql`renamed as (
       select id from account where full_name is distinct from old_full_name
     ),
     ${audit('profile_changed', 'renamed', v, { details: sql`'{"changed": ["full_name"]}'::jsonb` })}`

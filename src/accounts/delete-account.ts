@@ -47,7 +47,7 @@ export function deleteUser({ db, removeRowsOf }: SignedInApp) {
  * What a deletion does at once, however much the user has: nobody signs in or is signed in as them, their address is free,
  * and nothing personal is left in the row. What belongs to them is removed after it, in batches (database/upkeep/removal.ts).
  */
-const asDeleted = sql`deleted_at = now(), email = 'deleted:' || ${users.id}, full_name = null, hashed_password = '',
+const asDeleted = sql`deleted_at = now(), email = 'deleted:' || ${users.id}, pending_email = null, full_name = null, hashed_password = '',
       claimed_password_hash = null, registered_from = null, is_active = false, is_superuser = false,
       credentials_version = credentials_version + 1`
 

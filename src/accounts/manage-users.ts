@@ -258,7 +258,10 @@ function compileChange(config: Config) {
     ),
     ${endSessions(sql`user_id in (select id from account)
         and credentials_version <> (select account.credentials_version from account)`)},
-    ${audit('user_updated', 'account', v, { details: sql`jsonb_build_object('changed', string_to_array(changed, ','))` })},
+    updated as (
+      select id, changed from account where changed <> ''
+    ),
+    ${audit('user_updated', 'updated', v, { details: sql`jsonb_build_object('changed', string_to_array(changed, ','))` })},
     ended_keys as (
       delete from ${apiKeys} where user_id in (select id from account where not is_active)
     ),

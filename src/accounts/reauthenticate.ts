@@ -1,13 +1,12 @@
 import { sql } from 'drizzle-orm'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { SignedIn, SignedInApp } from '../contract/contract.ts'
-import { IncorrectCode, IncorrectPassword, InvalidCredentials, InvalidInput } from '../contract/errors.ts'
+import { IncorrectPassword, InvalidCredentials, InvalidInput } from '../contract/errors.ts'
 import { statement } from '../database/statement.ts'
 import { sessions, users } from '../database/tables.ts'
 import { isTooLong } from '../text/normal-password.ts'
 import { type Trail, audit, auditFailures, trailOf } from './audit/audit.ts'
-import { NO_CODE } from './factors/second-factor.ts'
-import { type Candidate, type CodeValues, candidateOf, useCode } from './factors/use-code.ts'
+import { type Candidate, type CodeValues, showCode, useCode } from './factors/use-code.ts'
 import { stillHas } from './sessions/end-sessions.ts'
 import { guessLimits } from './sessions/guess-limits.ts'
 import { authenticatedBy, tellOfRecoveryCode } from './sessions/open-session.ts'
@@ -23,9 +22,10 @@ export function reauthenticate(app: SignedInApp) {
   const { auth, config, db } = app
   const limitGuesses = guessLimits(app)
   const fail = auditFailures(app)
-  const byCode = { otp: compileByCode(config, 'otp'), recovery: compileByCode(config, 'recovery') }
+  const show = showCode(app)
+  const byCodeOf = { otp: compileByCode(config, 'otp'), recovery: compileByCode(config, 'recovery') }
 
-  async function showPassword(password: string, request: SignedInRequest, reply: FastifyReply) {
+  async function byPassword(password: string, request: SignedInRequest, reply: FastifyReply) {
     const { id, email, session_id } = request.user
     const user = await auth.accounts.findForSignIn(email)
     const turn = reply.turn(await limitGuesses(email, user, request))
@@ -39,30 +39,25 @@ export function reauthenticate(app: SignedInApp) {
     }
     const { hashed_password: verified_hash } = user
     const values = { user: id, session: session_id, verified_hash, ...trailOf(request) }
-    const [session] = await db.run(byPassword, values)
+    const [session] = await db.run(renewByPassword, values)
     if (!session) throw new InvalidCredentials() // the password was changed, or the session ended
   }
 
-  async function showCode(code: string, request: SignedInRequest) {
-    const { id, email, session_id: session } = request.user
-    await request.guess(['codes', id])
+  async function byCode(code: string, request: SignedInRequest) {
+    const { id: user_id, email, session_id: session } = request.user
     const user = await auth.accounts.findForSignIn(email)
-    const candidate = await candidateOf(auth.codes, user?.id === id ? user.factors : [], code)
-    const values = { user: id, session, ...NO_CODE, ...candidate, ...trailOf(request) }
-    const [shown] = await db.run(byCode[candidate.method], values)
-    await request.settle(shown !== undefined)
-    if (!shown) {
-      await fail('reauthenticated', { reason: 'code' }, request)
-      throw new IncorrectCode()
-    }
-    app.mail.wake()
+    const factors = user?.id === user_id ? user.factors : []
+    const values = { user: user_id, session, ...trailOf(request) }
+    await show('reauthenticated', { user_id, factors, code }, request, (method, used) =>
+      db.run(byCodeOf[method], { ...values, ...used }),
+    )
   }
 
   return async ({ password, code }: Shown, request: SignedInRequest, reply: FastifyReply) => {
     if ((password === undefined) === (code === undefined))
       throw new InvalidInput(['body', 'password'], 'Either password or code is needed')
-    if (password !== undefined) await showPassword(password, request, reply)
-    else await showCode(code!, request)
+    if (password !== undefined) await byPassword(password, request, reply)
+    else await byCode(code!, request)
     request.record('reauthenticated', { session_id: request.user.session_id })
   }
 }
@@ -76,7 +71,7 @@ interface Shown {
 }
 
 /** No row where the session has ended, or its user has another hash than the one that the password was compared with. */
-const byPassword = statement<
+const renewByPassword = statement<
   Trail & { user: string; session: string; verified_hash: string },
   { id: string }
 >(

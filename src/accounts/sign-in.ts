@@ -5,7 +5,6 @@ import {
   type ApiErrorKind,
   EmailNotVerified,
   InactiveUser,
-  IncorrectCode,
   IncorrectEmailOrPassword,
   SecondFactorRequired,
 } from '../contract/errors.ts'
@@ -14,8 +13,8 @@ import { users } from '../database/tables.ts'
 import { readEmail } from '../text/email-address.ts'
 import { isTooLong } from '../text/normal-password.ts'
 import { type Trail, audit, auditFailures, trailOf } from './audit/audit.ts'
-import { CHALLENGE_SECONDS, NO_CODE, newChallenge } from './factors/second-factor.ts'
-import { type Candidate, type CodeValues, candidateOf, useCode } from './factors/use-code.ts'
+import { CHALLENGE_SECONDS, newChallenge } from './factors/second-factor.ts'
+import { type Candidate, type CodeValues, showCode, useCode } from './factors/use-code.ts'
 import type { SigningIn } from './users/find-user.ts'
 import type { Session } from './sessions/session-tokens.ts'
 import { guessLimits } from './sessions/guess-limits.ts'
@@ -33,7 +32,7 @@ interface Credentials {
  * same time and under the same limits.
  *
  * @returns what does so, and gives the tokens of a new session. @throws IncorrectEmailOrPassword; EmailNotVerified and
- *   InactiveUser where the password is right; ServiceUnavailable and TooManyRequests of limits and the queue for hashing
+ *   InactiveUser where the password is right; SecondFactorRequired and IncorrectCode where a code is needed as well; ServiceUnavailable and TooManyRequests of limits and the queue for hashing
  */
 export function signIn(app: App) {
   const { auth, config, db } = app
@@ -42,6 +41,7 @@ export function signIn(app: App) {
   const openWith = { otp: compileOpenWith(config, 'otp'), recovery: compileOpenWith(config, 'recovery') }
   const limitGuesses = guessLimits(app)
   const fail = auditFailures(app)
+  const show = showCode(app)
 
   /** Undefined where the stored hash was replaced since it was read. */
   async function attempt(
@@ -65,7 +65,6 @@ export function signIn(app: App) {
     const values = {
       user_id: user.id,
       verified_hash: user.hashed_password,
-      ...NO_CODE,
       ...trailOf(request),
       network: knownNetworks.nameOf(user.id, request.network),
     }
@@ -74,27 +73,18 @@ export function signIn(app: App) {
       if ((await db.run(renewHash, { ...values, renewed_hash })).length === 0) return undefined
       Object.assign(values, { verified_hash: renewed_hash })
     }
-    if (code && user.factors.length > 0) return openWithCode(user, code, values, request)
+    if (code && user.factors.length > 0) {
+      const { id: user_id, factors } = user
+      return show('sign_in', { user_id, factors, code }, request, (method, used) =>
+        db.run(openWith[method], { ...values, ...used }),
+      )
+    }
     const [answer] = await db.run(open, values)
     if (typeof answer?.challenge === 'string') {
       request.record('second_factor_asked', { user_id: user.id })
       throw new SecondFactorRequired(auth.challenges.sign(answer.challenge), CHALLENGE_SECONDS)
     }
     return answer?.id ? { ...answer, id: answer.id } : undefined
-  }
-
-  /** The password is right; a code that is wrong counts for itself. */
-  async function openWithCode(user: SigningIn, code: string, values: NewSession, request: FastifyRequest) {
-    await request.guess(['codes', user.id])
-    const candidate = await candidateOf(auth.codes, user.factors, code)
-    const [session] = await db.run(openWith[candidate.method], { ...values, ...candidate })
-    await request.settle(session !== undefined)
-    if (!session) {
-      await fail('sign_in', { user_id: user.id, reason: 'code' }, request)
-      throw new IncorrectCode()
-    }
-    if (candidate.method === 'recovery') app.mail.wake()
-    return session
   }
 
   /**
@@ -128,7 +118,7 @@ export function signIn(app: App) {
   }
 }
 
-interface NewSession extends Trail, CodeValues {
+interface NewSession extends Trail {
   readonly user_id: string
   /** The hash that the password was compared with: no session where the user has another by now. */
   readonly verified_hash: string
@@ -145,7 +135,8 @@ interface Answer {
   readonly challenge: string | null
 }
 
-const BY_PASSWORD = (v: Readonly<Record<'user_id' | 'verified_hash', SQL>>) => sql`account as (
+/** CTE `account`: the user, where the stored hash is the one that the password was compared with. */
+const byPassword = (v: Readonly<Record<'user_id' | 'verified_hash', SQL>>) => sql`account as (
       select id, credentials_version, email, is_verified, '{pwd}'::text[] as methods from ${users}
       where id = ${v.user_id} and hashed_password = ${v.verified_hash} and is_active
       for key share
@@ -156,22 +147,22 @@ const compileOpen = (config: App['config']) =>
   statement<NewSession, Answer>(
     'open session',
     (v) => sql`
-    with ${BY_PASSWORD(v)},
+    with ${byPassword(v)},
     ${newChallenge()},
     ${audit('second_factor_asked', 'challenge', v, { subject: sql`user_id`, actor: sql`user_id` })},
-    ${openSession(v, config, { methods: [], second: 'none' })}
+    ${openSession(v, config, undefined)}
     select opened.id, opened.user_id, opened.generation, challenge.id as challenge
     from account left join opened on true left join challenge on true`,
   )
 
 /** The same with a code. No row where the stored hash is another one, or the code is wrong or was used. */
 const compileOpenWith = (config: App['config'], method: Candidate['method']) =>
-  statement<NewSession, Session>(
+  statement<NewSession & CodeValues, Session>(
     `open session with ${method}`,
     (v) => sql`
-    with ${BY_PASSWORD(v)},
+    with ${byPassword(v)},
     ${useCode(method, v)},
-    ${openSession(v, config, { methods: [method], second: method })}
+    ${openSession(v, config, method)}
     select id, user_id, generation from opened`,
   )
 

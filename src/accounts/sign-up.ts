@@ -153,6 +153,7 @@ export function createPrivately({ auth }: App) {
     const hashed_password = await auth.passwords.hash(password, reply.turn())
     const user = await auth.accounts.create({ ...account, hashed_password }, trailOf(request))
     if (!user) throw new EmailTakenAtSignup()
+    request.record('user_created', { user_id: user.id })
     return user
   }
 }

@@ -1,4 +1,4 @@
-import { sql } from 'drizzle-orm'
+import { type SQL, sql } from 'drizzle-orm'
 import type { FastifyRequest } from 'fastify'
 import type { App } from '../contract/contract.ts'
 import { InactiveUser, InvalidToken } from '../contract/errors.ts'
@@ -6,7 +6,7 @@ import { statement } from '../database/statement.ts'
 import { addressChanges, apiKeys, factors, oneTimeTokens, recoveryCodes, users } from '../database/tables.ts'
 import { queueMail } from '../mail/queue.ts'
 import { type Trail, audit, trailOf } from './audit/audit.ts'
-import { refuseTakenEmail } from './change-address.ts'
+import { UNDO_HOURS, refuseTakenEmail } from './change-address.ts'
 import { endSessions } from './sessions/end-sessions.ts'
 import { type FoundToken, newToken } from './tokens.ts'
 
@@ -47,10 +47,22 @@ export function findEmailChange({ auth, db }: Pick<App, 'auth' | 'db'>) {
 }
 
 /**
- * Condition: an address that was never verified may be a stranger's, mistyped at sign-up. It takes nothing back from one that
- * is verified.
+ * Condition: an address that was never verified may be a stranger's, mistyped. It takes nothing back from one that is verified,
+ * nor where a verified one before it can.
  */
-const isOlderRight = sql`(${addressChanges.was_verified} or not ${users.is_verified})`
+const isOlderRight = sql`(${addressChanges.was_verified} or not ${users.is_verified} and not exists (
+      select from ${addressChanges} as earlier
+      where earlier.user_id = ${users.id} and earlier.number < ${addressChanges.number} and earlier.was_verified
+        and earlier.expires_at > now()
+    ))`
+
+/**
+ * Condition on a way in: whoever changed the address may have made it, also before the change. Its owner was mailed of it, and of
+ * what is older had as long to notice as of the change.
+ */
+const isOfThief = (table: typeof factors | typeof apiKeys | typeof recoveryCodes): SQL =>
+  sql`${table.user_id} = used.user_id
+        and ${table.created_at} >= used.created_at - interval '${sql.raw(String(UNDO_HOURS))} hours'`
 
 const findChange = statement<{ id: string }, FoundToken>(
   'find change of address',
@@ -62,10 +74,9 @@ const findChange = statement<{ id: string }, FoundToken>(
 )
 
 /**
- * Puts the address back, ends every session and token of the user, removes second factors and API keys that were added since, and mails a link to
- * choose a password. Later changes can't
- * be taken back any more, as their addresses are of whoever made this one; earlier ones can. No row where the change was
- * taken back already, or the user went inactive.
+ * Puts the address back, ends every session and token of the user, removes the second factors and API keys that a thief may have
+ * added, and mails a link to choose a password. Later changes can't be taken back any more, as their addresses are of whoever
+ * made this one; earlier ones can. No row where the change was taken back already, or the user went inactive.
  */
 const compileUndo = (config: App['config']) =>
   statement<Trail & { change: string; user: string }, { id: string }>(
@@ -96,16 +107,9 @@ const compileUndo = (config: App['config']) =>
       delete from ${oneTimeTokens} where user_id in (select id from account)
     ),
     ${newToken('token', 'reset_password', 'account', config.EMAIL_RESET_TOKEN_EXPIRE_HOURS * 60)},
-    removed_factors as (
-      delete from ${factors} using used where ${factors.user_id} = used.user_id and ${factors.created_at} >= used.created_at
-    ),
-    removed_keys as (
-      delete from ${apiKeys} using used where ${apiKeys.user_id} = used.user_id and ${apiKeys.created_at} >= used.created_at
-    ),
-    removed_codes as (
-      delete from ${recoveryCodes} using used
-      where ${recoveryCodes.user_id} = used.user_id and ${recoveryCodes.created_at} >= used.created_at
-    ),
+    removed_factors as (delete from ${factors} using used where ${isOfThief(factors)}),
+    removed_codes as (delete from ${recoveryCodes} using used where ${isOfThief(recoveryCodes)}),
+    removed_keys as (delete from ${apiKeys} using used where ${isOfThief(apiKeys)}),
     ${audit('address_restored', 'account', v)},
     ${queueMail('address_restored', 'account', { token: 'token' })}
     select id from account`,

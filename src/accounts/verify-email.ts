@@ -46,9 +46,14 @@ export function verifyEmail(app: App) {
 export function resendVerification(app: App) {
   const { config, db } = app
   const queueVerification = compileQueue(config)
-  return requestMail(app, async (recipient) => {
+  const ask = requestMail(app, async (recipient) => {
     if (verifies(config)) await db.run(queueVerification, recipient)
   })
+
+  return async (address: string, request: FastifyRequest) => {
+    await ask(address, request)
+    request.record('verification_requested')
+  }
 }
 
 type VerificationConfig = Pick<
@@ -76,7 +81,8 @@ const compileVerify = (config: App['config']) =>
     ),
     verified as (
       delete from ${oneTimeTokens}
-      where user_id in (select id from account) and purpose = 'verify_email' and id <> ${v.token}
+      where (user_id, lower(email)) in (select id, lower(email) from account) and purpose = 'verify_email'
+        and id <> ${v.token}
     ),
     moved as (
       select * from account where lower(email) <> lower(old_email)

@@ -6,7 +6,7 @@ import { isUnavailable } from '../database/faults.ts'
 import {
   ApiError,
   type ApiErrorKind,
-  ClientClosedRequest,
+  CLIENT_CLOSED,
   InternalServerError,
   InvalidCredentials,
   InvalidInput,
@@ -101,7 +101,7 @@ export const errorBody = (error: ApiError): ErrorBody => ({
 function toApiError(error: FastifyError, { raw }: FastifyRequest): ApiError {
   if (error instanceof ApiError) return error
   // A closed request has the same error code as a lost connection of the database.
-  if (error === raw.errored) return new ClientClosedRequest()
+  if (error === raw.errored) return CLIENT_CLOSED
   const kind = known.get(error.code)
   if (kind) return new kind()
   if (isUnavailable(error)) return new ServiceUnavailable()

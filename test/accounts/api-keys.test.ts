@@ -205,7 +205,7 @@ void test('API keys', async (t) => {
     const kept = await byKey(ada, 'users:read')
     await rows(sql`update users set is_verified = true where id = ${ada.id}`)
     await rows(
-      sql`update api_keys set created_at = created_at - interval '1 second' where user_id = ${ada.id}`,
+      sql`update api_keys set created_at = created_at - interval '73 hours' where user_id = ${ada.id}`,
     )
     await call('PATCH', '/users/me', { as: ada, body: { email: address() } })
     const stolen = await byKey(ada, 'users:read')

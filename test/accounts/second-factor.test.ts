@@ -1,24 +1,20 @@
 import { sql } from 'drizzle-orm'
-import { Secret, TOTP } from 'otpauth'
 import { type Test, test } from 'tap'
 import { secrets } from '../../src/config/secrets.ts'
 import { isAnswer, isRefused } from '../support/answers.ts'
 import { cheapHashing } from '../support/cheap-hashing.ts'
 import { onPostgres } from '../support/database.ts'
 import { type Answer, type Person, type Service, address, startService } from '../support/service.ts'
+import { totpOf } from '../support/totp.ts'
 
 const ROUNDS = onPostgres ? 50 : 3
 const WRONG = 'Incorrect code'
 const NEEDED = 'Second factor required'
 const REVOKED = 'Could not validate credentials'
 
-/** The code of an authenticator, so many steps of 30 seconds from now. */
-const codeOf = (secret: string, steps = 0) =>
-  new TOTP({ secret: Secret.fromBase32(secret) }).generate({ timestamp: Date.now() + steps * 30_000 })
-
 /** Another code than those that are right now. */
 const wrongCode = (secret: string) => {
-  const right = new Set([-1, 0, 1].map((steps) => codeOf(secret, steps)))
+  const right = new Set([-1, 0, 1].map((steps) => totpOf(secret, steps)))
   return ['000000', '111111', '222222', '333333'].find((code) => !right.has(code))!
 }
 
@@ -43,7 +39,7 @@ function acts(service: Service) {
     factors: async (as: Person) => (await call('GET', '/users/me/factors', { as })).body,
     async enrolled(as: Person): Promise<Enrolled> {
       const { body } = await enroll(as)
-      const verified = await verify(as, body.id, codeOf(body.secret))
+      const verified = await verify(as, body.id, totpOf(body.secret))
       await again(as)
       return { id: body.id, secret: body.secret, recovery: verified.body.recovery_codes }
     },
@@ -104,7 +100,7 @@ void test('a second factor', async (t) => {
       t.match((await factors(ada)).data, [{ id: body.id, kind: 'totp', name: 'Phone', verified: false }])
       t.equal((await signIn(ada)).status, 200, 'it does not count yet')
       isAnswer(t, await verify(ada, body.id, wrongCode(body.secret)), 400, WRONG)
-      const { body: given } = await verify(ada, body.id, codeOf(body.secret))
+      const { body: given } = await verify(ada, body.id, totpOf(body.secret))
       t.equal(new Set(given.recovery_codes).size, 10)
       for (const code of given.recovery_codes as string[]) t.match(code, /^([a-z2-7]{4}-){3}[a-z2-7]{4}$/)
       t.match(await factors(ada), { data: [{ verified: true }], recovery_codes_left: 10 })
@@ -122,32 +118,32 @@ void test('a second factor', async (t) => {
     const { secret } = await enrolled(ada)
     const challenge = isChallenge(t, await signIn(ada))
     isAnswer(t, await show(challenge, wrongCode(secret)), 400, WRONG)
-    const { status, body } = await show(challenge, codeOf(secret))
+    const { status, body } = await show(challenge, totpOf(secret))
     t.equal(status, 200)
     t.match(body, { access_token: /./, refresh_token: /./, expires_in: 3600 })
     t.strictSame(await methods(body.access_token), ['pwd', 'otp'])
     await again(ada)
-    isAnswer(t, await show(challenge, codeOf(secret)), 400, 'Invalid token', 'a challenge is good once')
+    isAnswer(t, await show(challenge, totpOf(secret)), 400, 'Invalid token', 'a challenge is good once')
     for (const one of ['', 'garbage', `${challenge.slice(0, -2)}xx`])
-      isAnswer(t, await show(one, codeOf(secret)), 400, 'Invalid token')
+      isAnswer(t, await show(one, totpOf(secret)), 400, 'Invalid token')
   })
 
   await t.test('a client that has the code sends it with the password', async (t) => {
     const [ada, bob] = [await person(), await person()]
     const { secret } = await enrolled(ada)
-    const { status, body } = await signIn(ada, codeOf(secret))
+    const { status, body } = await signIn(ada, totpOf(secret))
     t.equal(status, 200)
     t.strictSame(await methods(body.access_token), ['pwd', 'otp'])
     await again(ada)
     isAnswer(t, await signIn(ada, wrongCode(secret)), 400, WRONG)
     isAnswer(
       t,
-      await signIn({ ...ada, password: 'a wrong password' }, codeOf(secret)),
+      await signIn({ ...ada, password: 'a wrong password' }, totpOf(secret)),
       400,
       'Incorrect email or password',
     )
     t.equal(
-      (await signIn(ada, ` ${codeOf(secret).slice(0, 3)} ${codeOf(secret).slice(3)} `)).status,
+      (await signIn(ada, ` ${totpOf(secret).slice(0, 3)} ${totpOf(secret).slice(3)} `)).status,
       200,
       'with spaces',
     )
@@ -158,22 +154,22 @@ void test('a second factor', async (t) => {
   await t.test('RFC 6238, 5.2: a code is good once, over every way in', async (t) => {
     const ada = await person()
     const { id, secret } = await enrolled(ada)
-    const code = codeOf(secret)
+    const code = totpOf(secret)
     t.equal((await signIn(ada, code)).status, 200)
     isAnswer(t, await signIn(ada, code), 400, WRONG)
     isAnswer(t, await show(isChallenge(t, await signIn(ada)), code), 400, WRONG)
     isAnswer(t, await verify(ada, id, code), 400, WRONG)
     isAnswer(t, await call('POST', '/login/reauthenticate', { as: ada, body: { code } }), 400, WRONG)
-    isAnswer(t, await signIn(ada, codeOf(secret, -1)), 400, WRONG, 'nor is an earlier one from then on')
-    t.equal((await signIn(ada, codeOf(secret, 1))).status, 200, 'a later one is')
+    isAnswer(t, await signIn(ada, totpOf(secret, -1)), 400, WRONG, 'nor is an earlier one from then on')
+    t.equal((await signIn(ada, totpOf(secret, 1))).status, 200, 'a later one is')
   })
 
   await t.test('codes of one step before and after are taken, those further off are not', async (t) => {
     const ada = await person()
     const { secret } = await enrolled(ada)
-    for (const steps of [-3, 3]) isAnswer(t, await signIn(ada, codeOf(secret, steps)), 400, WRONG)
+    for (const steps of [-3, 3]) isAnswer(t, await signIn(ada, totpOf(secret, steps)), 400, WRONG)
     for (const steps of [-1, 0, 1]) {
-      t.equal((await signIn(ada, codeOf(secret, steps))).status, 200, String(steps))
+      t.equal((await signIn(ada, totpOf(secret, steps))).status, 200, String(steps))
       await again(ada)
     }
   })
@@ -218,7 +214,7 @@ void test('a second factor', async (t) => {
       const elsewhere = await service.again(ada)
       const { id, secret } = await enrolled(ada)
       isAnswer(t, await remove(elsewhere, id), 403, NEEDED)
-      const third = await signIn(ada, codeOf(secret))
+      const third = await signIn(ada, totpOf(secret))
       isAnswer(t, await remove(ada, id), 200, { message: 'Factor removed' })
       for (const token of [elsewhere.token, third.body.access_token as string])
         t.equal((await call('GET', '/users/me', { as: { ...ada, token } })).status, 401)
@@ -229,7 +225,7 @@ void test('a second factor', async (t) => {
       const bob = await person()
       const theirs = await enrolled(bob)
       isAnswer(t, await remove(ada, theirs.id), 404, 'Factor not found')
-      isAnswer(t, await verify(ada, theirs.id, codeOf(theirs.secret)), 404, 'Factor not found')
+      isAnswer(t, await verify(ada, theirs.id, totpOf(theirs.secret)), 404, 'Factor not found')
     },
   )
 
@@ -240,7 +236,7 @@ void test('a second factor', async (t) => {
       (await factors(ada)).data.map(({ id }: { id: string }) => id),
       [second.id],
     )
-    isAnswer(t, await verify(ada, first.id, codeOf(first.secret)), 404, 'Factor not found')
+    isAnswer(t, await verify(ada, first.id, totpOf(first.secret)), 404, 'Factor not found')
     isAnswer(t, await remove(ada, second.id), 200, { message: 'Factor removed' })
   })
 
@@ -253,7 +249,7 @@ void test('a second factor', async (t) => {
       [10, 0, 0, 0, 0],
     )
     isAnswer(t, await enroll(ada), 400, 'Too many factors')
-    t.equal((await signIn(ada, codeOf(all[4]!.secret))).status, 200, 'any of them will do')
+    t.equal((await signIn(ada, totpOf(all[4]!.secret))).status, 200, 'any of them will do')
     await remove(ada, all[0]!.id)
     t.equal((await factors(ada)).recovery_codes_left, 10, 'they stay while there is a factor')
   })
@@ -268,8 +264,8 @@ void test('a second factor', async (t) => {
     const reauthenticate = (body: object) => call('POST', '/login/reauthenticate', { as: ada, body })
     isAnswer(t, await reauthenticate({ code: wrongCode(secret) }), 400, WRONG)
     isRefused(t, await reauthenticate({}), ['body.password'])
-    isRefused(t, await reauthenticate({ code: codeOf(secret), password: ada.password }), ['body.password'])
-    isAnswer(t, await reauthenticate({ code: codeOf(secret) }), 200, { message: 'Reauthenticated' })
+    isRefused(t, await reauthenticate({ code: totpOf(secret), password: ada.password }), ['body.password'])
+    isAnswer(t, await reauthenticate({ code: totpOf(secret) }), 200, { message: 'Reauthenticated' })
     t.strictSame(await methods(ada.token), ['pwd', 'otp'])
     t.equal((await enroll(ada)).status, 200)
   })
@@ -282,9 +278,9 @@ void test('a second factor', async (t) => {
     await call('POST', '/reset-password/', {
       body: { token: await service.resetToken(ada.email), new_password: password },
     })
-    isAnswer(t, await show(challenge, codeOf(secret)), 400, 'Invalid token')
+    isAnswer(t, await show(challenge, totpOf(secret)), 400, 'Invalid token')
     isChallenge(t, await signIn({ ...ada, password }))
-    t.equal((await signIn({ ...ada, password }, codeOf(secret))).status, 200)
+    t.equal((await signIn({ ...ada, password }, totpOf(secret))).status, 200)
   })
 
   await t.test('three challenges at a time, the newest; each for five minutes', async (t) => {
@@ -292,11 +288,11 @@ void test('a second factor', async (t) => {
     const { secret } = await enrolled(ada)
     const challenges: string[] = []
     for (let count = 0; count < 4; count++) challenges.push(isChallenge(t, await signIn(ada)))
-    isAnswer(t, await show(challenges[0]!, codeOf(secret)), 400, 'Invalid token')
-    t.equal((await show(challenges[1]!, codeOf(secret))).status, 200)
+    isAnswer(t, await show(challenges[0]!, totpOf(secret)), 400, 'Invalid token')
+    t.equal((await show(challenges[1]!, totpOf(secret))).status, 200)
     await again(ada)
     await rows(sql`update login_challenges set expires_at = now() where user_id = ${ada.id}`)
-    isAnswer(t, await show(challenges[2]!, codeOf(secret)), 400, 'Invalid token')
+    isAnswer(t, await show(challenges[2]!, totpOf(secret)), 400, 'Invalid token')
   })
 
   await t.test('superusers help who lost theirs: sessions end, and the owner is told', async (t) => {
@@ -315,8 +311,8 @@ void test('a second factor', async (t) => {
     const { secret } = await enrolled(ada)
     const challenge = isChallenge(t, await signIn(ada))
     await call('PATCH', `/users/${ada.id}`, { as: admin, body: { is_active: false } })
-    isAnswer(t, await show(challenge, codeOf(secret)), 400, 'Invalid token', 'deactivation ends challenges')
-    isAnswer(t, await signIn(ada, codeOf(secret)), 400, 'Inactive user')
+    isAnswer(t, await show(challenge, totpOf(secret)), 400, 'Invalid token', 'deactivation ends challenges')
+    isAnswer(t, await signIn(ada, totpOf(secret)), 400, 'Inactive user')
   })
 
   await t.test('a factor whose key is gone is a wrong code, and never a fault', async (t) => {
@@ -325,7 +321,7 @@ void test('a second factor', async (t) => {
     const other = secrets('another secret that is long enough for this', 'factor').seal(secret, id)
     for (const sealed of [other, 'x', `${other.split('.')[0]}.`]) {
       await rows(sql`update factors set secret = ${sealed} where id = ${id}`)
-      isAnswer(t, await signIn(ada, codeOf(secret)), 400, WRONG)
+      isAnswer(t, await signIn(ada, totpOf(secret)), 400, WRONG)
     }
     t.equal((await signIn(ada, recovery[0])).status, 200, 'recovery codes go on')
   })
@@ -354,12 +350,12 @@ void test('a second factor', async (t) => {
     const { secret, recovery } = await enrolled(ada)
     for (let round = 0; round < ROUNDS; round++) {
       await again(ada)
-      const code = codeOf(secret, round % 2)
+      const code = totpOf(secret, round % 2)
       t.equal(opened(await many(() => signIn(ada, code))), 1, 'one code')
       await again(ada)
       const challenge = isChallenge(t, await signIn(ada))
       let n = 0
-      const each = () => show(challenge, codeOf(secret, (n++ % 3) - 1))
+      const each = () => show(challenge, totpOf(secret, (n++ % 3) - 1))
       t.equal(opened(await many(each)), 1, 'one challenge')
     }
     for (const code of recovery) t.equal(opened(await many(() => signIn(ada, code))), 1, 'one recovery code')
@@ -369,7 +365,7 @@ void test('a second factor', async (t) => {
     for (let round = 0; round < ROUNDS; round++) {
       const ada = await person()
       const { id, secret } = await enrolled(ada)
-      const [removed, signedIn] = await Promise.all([remove(ada, id), signIn(ada, codeOf(secret))])
+      const [removed, signedIn] = await Promise.all([remove(ada, id), signIn(ada, totpOf(secret))])
       t.equal(removed.status, 200)
       t.ok([200, 400].includes(signedIn.status))
       if (signedIn.status === 200) {
@@ -404,10 +400,10 @@ void test('allauth 65.8.1, CVE-2026-35597: wrong codes are counted over every wa
   )
   isAnswer(t, await show(challenge, bad, '203.0.113.9'), 400, WRONG)
   const late = await Promise.all([
-    show(challenge, codeOf(secret)),
-    signIn(ada, codeOf(secret)),
-    verify(ada, id, codeOf(secret)),
-    service.call('POST', '/login/reauthenticate', { as: ada, body: { code: codeOf(secret) } }),
+    show(challenge, totpOf(secret)),
+    signIn(ada, totpOf(secret)),
+    verify(ada, id, totpOf(secret)),
+    service.call('POST', '/login/reauthenticate', { as: ada, body: { code: totpOf(secret) } }),
   ])
   for (const answer of late) isAnswer(t, answer, 429, 'Too many requests')
 })

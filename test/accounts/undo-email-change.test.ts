@@ -1,5 +1,6 @@
 import { sql } from 'drizzle-orm'
 import { test } from 'tap'
+import { statements } from '../../src/database/statement.ts'
 import { isAnswer } from '../support/answers.ts'
 import { cheapHashing } from '../support/cheap-hashing.ts'
 import { onPostgres } from '../support/database.ts'
@@ -167,6 +168,37 @@ void test('taking back a change of address', async (t) => {
     t.match(await read(ada), { email: ada.email, is_verified: false })
   })
 
+  await t.test('nor one that was given between two others, where the first can', async (t) => {
+    const { ada, stolen: mistyped } = await taken()
+    await move(ada, address())
+    const [[first], [stranger]] = [await undosAt(ada.email), await undosAt(mistyped)]
+    isAnswer(t, await undo(stranger), 400, INVALID)
+    isAnswer(t, await undo(first), 200, RESTORED)
+  })
+
+  await t.test('what a thief added before the change goes as well; what is older stays', async (t) => {
+    const ada = await service.person()
+    await verify(ada)
+    const key = async (name: string) =>
+      (await call('POST', '/users/me/api-keys', { as: ada, body: { name, permissions: ['users:read'] } }))
+        .body
+    const [own, stolen] = [await key('own'), await key('stolen')]
+    await rows(sql`update api_keys set created_at = now() - interval '73 hours' where id = ${own.id}`)
+    await rows(
+      sql`insert into factors (user_id, kind, secret, verified_at) values (${ada.id}, 'totp', 'x', now())`,
+    )
+    await rows(sql`insert into recovery_codes (user_id, hash) values (${ada.id}, 'x')`)
+    await move(ada, address())
+    const [token] = await undosAt(ada.email)
+    isAnswer(t, await undo(token), 200, RESTORED)
+    const [link] = await resetsAt(ada.email)
+    isAnswer(t, await reset(link), 200, { message: 'Password updated successfully' })
+    t.equal((await signIn(ada.email, NEW_PASSWORD)).status, 200, 'nobody asks for the code of a thief')
+    t.strictSame(await rows(sql`select hash from recovery_codes where user_id = ${ada.id}`), [])
+    const me = ({ key }: { key: string }) => call('GET', '/users/me', { as: { ...ada, token: key } })
+    t.strictSame([(await me(own)).status, (await me(stolen)).status], [200, 401])
+  })
+
   await t.test('what a superuser changes can not be taken back', async (t) => {
     const { ada, stolen } = await taken()
     const [token] = await undosAt(ada.email)
@@ -260,6 +292,41 @@ void test('a new address that has to be confirmed', async (t) => {
       t.match(await read(ada), { email: ada.email })
     },
   )
+
+  await t.test(
+    'a superuser’s change of the name leaves its link, and so does a link to the present address',
+    async (t) => {
+      const ada = await service.person()
+      await call('POST', '/verify-email/resend', { body: { email: ada.email } })
+      const [present] = await rows<{ token_id: string }>(
+        sql`select token_id from emails where recipient = ${ada.email} and message = 'verification'`,
+      )
+      const email = address()
+      await move(ada, email)
+      await call('PATCH', `/users/${ada.id}`, { as: admin, body: { full_name: 'Ada King' } })
+      const verified = { message: 'Email verified successfully' }
+      isAnswer(
+        t,
+        await confirm(app.auth.oneTimeTokens.sign('verify_email', present!.token_id)),
+        200,
+        verified,
+      )
+      isAnswer(t, await confirm((await linksAt(email))[0]), 200, verified)
+      t.match(await read(ada), { email, full_name: 'Ada King' })
+    },
+  )
+
+  await t.test('a change of password and a deletion forget it', async (t) => {
+    const ada = await service.person()
+    await move(ada, address())
+    const body = { current_password: ada.password, new_password: NEW_PASSWORD }
+    t.equal((await call('PATCH', '/users/me/password', { as: ada, body })).status, 200)
+    const pending = sql`select pending_email from users where id = ${ada.id}`
+    t.strictSame(await rows(pending), [{ pending_email: null }])
+    // Its row stays for as long as it takes to remove what belongs to it.
+    const deletion = [...statements.values()].find(({ name }) => name === 'delete user')
+    t.match(deletion?.text, 'pending_email = null')
+  })
 
   await t.test(
     'one that is in use is refused at once, and one that is taken meanwhile when it is confirmed',

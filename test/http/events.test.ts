@@ -69,6 +69,21 @@ void test('security events', async (t) => {
     t.strictSame(await eventsOf(nobody), [], 'there is nothing to tell of')
   })
 
+  await t.test(
+    'what the audit has is logged and counted, too: a name, a wish for a link, an account',
+    async (t) => {
+      const rename = () => call('PATCH', '/users/me', { as: eve, body: { full_name: 'Eve King' } })
+      t.match(await eventsOf(rename), [
+        { event: 'profile_changed', actor_id: eve.id, changed: ['full_name'] },
+      ])
+      t.strictSame(await eventsOf(rename), [], 'it is the same')
+      const resend = () => call('POST', '/verify-email/resend', { body: { email: eve.email } })
+      t.match(await eventsOf(resend), [{ event: 'verification_requested' }])
+      const body = { email: address(), password: 'a good password', full_name: 'Bob' }
+      t.match(await eventsOf(() => call('POST', '/private/users/', { body })), [{ event: 'user_created' }])
+    },
+  )
+
   await t.test('each refused token, link and access is logged with its reason or route', async (t) => {
     const refused = (work: () => Promise<unknown>, expected: object) =>
       eventsOf(work).then((lines) => t.match(lines, [{ outcome: 'failure', ...expected }]))

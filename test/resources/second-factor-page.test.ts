@@ -1,12 +1,9 @@
 import { sql } from 'drizzle-orm'
-import { Secret, TOTP } from 'otpauth'
 import { test } from 'tap'
 import { cheapHashing } from '../support/cheap-hashing.ts'
 import { ask } from '../support/no-database.ts'
 import { type Person, startService } from '../support/service.ts'
-
-const codeOf = (secret: string, steps = 0) =>
-  new TOTP({ secret: Secret.fromBase32(secret) }).generate({ timestamp: Date.now() + steps * 30_000 })
+import { totpOf } from '../support/totp.ts'
 
 void test('the page of second factors', async (t) => {
   const service = await startService(t)
@@ -34,7 +31,7 @@ void test('the page of second factors', async (t) => {
   async function setUp(ada: Person) {
     const begun = hidden((await signIn(ada)).text)
     const scan = hidden((await send('/second-factor/set-up', begun)).text)
-    const done = await send('/second-factor/confirm', { ...scan, code: codeOf(scan.secret!) })
+    const done = await send('/second-factor/confirm', { ...scan, code: totpOf(scan.secret!) })
     await rows(sql`update factors set last_step = null where user_id = ${ada.id}`)
     return { secret: scan.secret!, done }
   }
@@ -55,7 +52,7 @@ void test('the page of second factors', async (t) => {
     t.equal(wrong.status, 400)
     t.match(wrong.text, 'This code is not right')
     t.match(wrong.text, '<svg', 'and the same key again')
-    const done = await send('/second-factor/confirm', { ...fields, code: codeOf(fields.secret!) })
+    const done = await send('/second-factor/confirm', { ...fields, code: totpOf(fields.secret!) })
     t.equal(done.status, 200)
     t.equal(codesIn(done.text).length, 10)
     const [, second] = (await call('GET', '/users/me/sessions', { as: ada })).body.data as unknown[]
@@ -86,7 +83,7 @@ void test('the page of second factors', async (t) => {
 
       const again = await send('/second-factor/code', {
         ...hidden((await signIn(ada)).text),
-        code: codeOf(secret),
+        code: totpOf(secret),
       })
       const removed = await send('/second-factor/remove', hidden(again.text))
       t.match(removed.text, 'The authenticator was removed')

@@ -1,26 +1,22 @@
-import { Secret, TOTP } from 'otpauth'
 import { field } from './cast.ts'
 import { ECHO } from './check.ts'
 import { UNKNOWN_ID, type Context, type Row } from './context.ts'
 import { bodyRules, fieldRules, guard } from './probes.ts'
 import { factorsPublic, isMap, recoveryCodes, secondFactorRequired, token, totpEnrollment } from './shapes.ts'
 import { wrong } from './wrong.ts'
+import { totpOf } from '../support/totp.ts'
 
 const LIST = '/users/me/factors'
 const TOTP_PATH = `${LIST}/totp`
 const WRONG = 'Incorrect code'
 const UNKNOWN = 'Factor not found'
 
-/** The code of now, or of so many steps of 30 seconds later: each is good once. */
-const codeOf = (secret: string, steps = 0) =>
-  new TOTP({ secret: Secret.fromBase32(secret) }).generate({ timestamp: Date.now() + steps * 30_000 })
-
 /** Somebody with an authenticator that counts. */
 async function enrolled({ api, cast }: Context) {
   const ada = await cast.person()
   const enrollment = await api('POST', TOTP_PATH, { as: ada, json: {} })
   const [id, secret] = [field(enrollment, 'id'), field(enrollment, 'secret')]
-  const given = await api('POST', `${LIST}/${id}/verify`, { as: ada, json: { code: codeOf(secret, -1) } })
+  const given = await api('POST', `${LIST}/${id}/verify`, { as: ada, json: { code: totpOf(secret, -1) } })
   const codes = isMap(given.body) && Array.isArray(given.body.recovery_codes) ? given.body.recovery_codes : []
   return { ada, id, secret, given, codes: codes.map(String) }
 }
@@ -98,7 +94,7 @@ export const factors: Row[] = [
         api('POST', path, { json: { challenge: one, code } })
       check.error('400 for a wrong code', await show('abcdef'), 400, WRONG)
       check.error('400 for a wrong challenge', await show('123456', 'unknown'), 400, 'Invalid token')
-      check.shape('the right one', await show(codeOf(secret)), token)
+      check.shape('the right one', await show(totpOf(secret)), token)
       check.error('a challenge is good once', await show(codes[1] ?? ''), 400, 'Invalid token')
       check.shape('password and code in one call', await signIn({ code: codes[0] ?? '' }), token)
       check.error('a code is good once', await signIn({ code: codes[0] ?? '' }), 400, WRONG)

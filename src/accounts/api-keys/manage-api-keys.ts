@@ -12,7 +12,7 @@ import { arrayOf } from '../../database/columns.ts'
 import { statement } from '../../database/statement.ts'
 import { apiKeys, users } from '../../database/tables.ts'
 import { byAdministrator, cause, notify } from '../../mail/queue.ts'
-import { type Trail, audit, trailOf } from '../audit/audit.ts'
+import { type Trail, type TrailParameters, audit, trailOf } from '../audit/audit.ts'
 import { stillHas } from '../sessions/end-sessions.ts'
 import { userExists } from '../users/last-superuser.ts'
 import { hashOfKey, newKey } from './key.ts'
@@ -179,7 +179,7 @@ async function removeBy(
   mail.wake()
 }
 
-type Cause = (v: Readonly<Record<keyof Trail, SQL>>) => SQL
+type Cause = (v: TrailParameters) => SQL
 
 const compileRemove = (config: SignedInApp['config'], whose: string, causeOf: Cause) =>
   statement<Trail & { id: string; user: string }, { user_id: string }>(

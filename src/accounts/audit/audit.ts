@@ -19,6 +19,9 @@ export interface Trail extends Client {
   readonly actor_key_id: string | null
 }
 
+/** The same as parameters of a statement. */
+export type TrailParameters = Readonly<Record<keyof Trail, SQL>>
+
 export const trailOf = (request: FastifyRequest): Trail => ({
   ...clientOf(request),
   request_id: request.id,
@@ -48,14 +51,9 @@ interface AuditParts {
  *
  * @param v the statement's parameters, those of a Trail among them
  */
-export function audit(
-  event: AuditEvent,
-  from: string,
-  v: Readonly<Record<keyof Trail, SQL>>,
-  parts: AuditParts = {},
-): SQL {
-  const { subject = sql`id`, actor = v.actor_id, session = v.actor_session_id, reason } = parts
-  const { apiKey = v.actor_key_id } = parts
+export function audit(event: AuditEvent, from: string, v: TrailParameters, parts: AuditParts = {}): SQL {
+  const { subject = sql`id`, actor = v.actor_id, session = v.actor_session_id } = parts
+  const { apiKey = v.actor_key_id, reason } = parts
   const { details = sql`'{}'::jsonb` } = parts
   return sql`${sql.raw(`audit_${event}`)} as (
       insert into ${auditEvents} (event, outcome, reason, actor_id, subject_id, session_id, api_key_id, ip, request_id, details)

@@ -4,7 +4,6 @@ import type { FastifyRequest } from 'fastify'
 import type { SignedIn, SignedInApp } from '../../contract/contract.ts'
 import {
   FactorNotFound,
-  IncorrectCode,
   InvalidCredentials,
   SecondFactorNeeded,
   TooManyFactors,
@@ -13,11 +12,11 @@ import {
 import { statement } from '../../database/statement.ts'
 import { factors, loginChallenges, recoveryCodes, sessions, users } from '../../database/tables.ts'
 import { byAdministrator, cause, notify } from '../../mail/queue.ts'
-import { type Trail, audit, auditFailures, trailOf } from '../audit/audit.ts'
+import { type Trail, audit, trailOf } from '../audit/audit.ts'
 import { endSessions, keepSession, stillHas } from '../sessions/end-sessions.ts'
 import { authenticatedBy } from '../sessions/open-session.ts'
-import { newRecoveryCodes, readCode, recoveryHash } from './codes.ts'
-import { hasFactor } from './use-code.ts'
+import { newRecoveryCodes, recoveryHash } from './codes.ts'
+import { hasFactor, showCode } from './use-code.ts'
 
 type SignedInRequest = FastifyRequest & SignedIn
 
@@ -112,25 +111,20 @@ const addFactor = statement<NewFactor, { is_added: boolean }>(
  *   IncorrectCode; TooManyRequests of the limit on codes
  */
 export function verifyFactor(app: SignedInApp) {
-  const { auth, config, db } = app
-  const fail = auditFailures(app)
+  const { config, db } = app
+  const show = showCode(app)
   const use = compileVerify(config)
 
   return async (id: string, code: string, request: SignedInRequest) => {
     const { id: user, session_id: session } = request.user
-    await request.guess(['codes', user])
     const [factor] = await db.run(findFactor, { id, user })
     if (!factor) throw new FactorNotFound()
-    const step = await auth.codes.stepOf(factor, readCode(code))
     const given = newRecoveryCodes()
-    const hashes = given.map(recoveryHash).join(',')
-    const values = { id, user, session, step: step ?? 0, hashes, ...trailOf(request) }
-    const [used] = step === undefined ? [] : await db.run(use, values)
-    await request.settle(used !== undefined)
-    if (!used) {
-      await fail('reauthenticated', { reason: 'code' }, request)
-      throw new IncorrectCode()
-    }
+    const values = { id, user, session, hashes: given.map(recoveryHash).join(','), ...trailOf(request) }
+    const shown = { user_id: user, factors: [factor], code }
+    const used = await show('reauthenticated', shown, request, async (method, { step }) =>
+      method === 'otp' ? db.run(use, { ...values, step }) : [],
+    )
     request.record(used.is_new ? 'factor_added' : 'reauthenticated')
     if (used.is_new) app.mail.wake()
     return { recovery_codes: used.is_first ? given : [] }

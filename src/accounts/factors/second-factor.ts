@@ -1,13 +1,13 @@
 import { type SQL, sql } from 'drizzle-orm'
 import type { FastifyRequest } from 'fastify'
 import type { App } from '../../contract/contract.ts'
-import { InactiveUser, IncorrectCode, InvalidToken } from '../../contract/errors.ts'
+import { InactiveUser, InvalidToken } from '../../contract/errors.ts'
 import { statement } from '../../database/statement.ts'
-import { factors, loginChallenges, users } from '../../database/tables.ts'
-import { type Trail, auditFailures, trailOf } from '../audit/audit.ts'
+import { loginChallenges, users } from '../../database/tables.ts'
+import { type Trail, trailOf } from '../audit/audit.ts'
 import { openSession } from '../sessions/open-session.ts'
 import type { Session } from '../sessions/session-tokens.ts'
-import { type CodeValues, candidateOf, hasFactor, useCode } from './use-code.ts'
+import { type Candidate, type CodeValues, hasFactor, sealedFactors, showCode, useCode } from './use-code.ts'
 import type { SealedFactor } from './codes.ts'
 
 /**
@@ -19,7 +19,7 @@ import type { SealedFactor } from './codes.ts'
  */
 export function showSecondFactor(app: App) {
   const { auth, config, db } = app
-  const fail = auditFailures(app)
+  const show = showCode(app)
   const open = {
     otp: compileOpen(config, 'otp'),
     recovery: compileOpen(config, 'recovery'),
@@ -31,23 +31,13 @@ export function showSecondFactor(app: App) {
     if (!challenge) throw new InvalidToken()
     const { user_id } = challenge
     if (!challenge.is_active) throw new InactiveUser()
-    await request.guess(['codes', user_id])
-    const candidate = await candidateOf(auth.codes, challenge.factors, code)
-    const values = {
-      challenge: challenge.id,
-      ...NO_CODE,
-      ...candidate,
-      ...trailOf(request),
-      network: auth.knownNetworks.nameOf(user_id, request.network),
-    }
-    const [session] = await db.run(open[candidate.method], values)
-    await request.settle(session !== undefined)
-    if (!session) {
-      await fail('sign_in', { user_id, reason: 'code' }, request)
-      throw new IncorrectCode()
-    }
+    const network = auth.knownNetworks.nameOf(user_id, request.network)
+    const values = { challenge: challenge.id, network, ...trailOf(request) }
+    const shown = { user_id, factors: challenge.factors, code }
+    const session = await show('sign_in', shown, request, (method, used) =>
+      db.run(open[method], { ...values, ...used }),
+    )
     request.record('sign_in', { user_id, session_id: session.id })
-    if (candidate.method === 'recovery') app.mail.wake()
     return auth.tokens(session)
   }
 }
@@ -55,9 +45,6 @@ export function showSecondFactor(app: App) {
 /** How long a challenge lives, and how many a user has at most. */
 export const CHALLENGE_SECONDS = 300
 const MOST_CHALLENGES = 3
-
-/** For the statement that uses no code of the other kind. */
-export const NO_CODE: CodeValues = { factor_id: '', step: 0, recovery_hash: '' }
 
 interface FoundChallenge {
   readonly id: string
@@ -69,17 +56,15 @@ interface FoundChallenge {
 const findChallenge = statement<{ id: string }, FoundChallenge>(
   'find challenge',
   (v) => sql`
-    select ${loginChallenges.id}, ${loginChallenges.user_id}, ${users.is_active}, (
-        select coalesce(jsonb_agg(jsonb_build_object('id', ${factors.id}, 'secret', ${factors.secret})), '[]')
-        from ${factors} where ${factors.user_id} = ${users.id} and ${factors.verified_at} is not null
-      ) as factors
+    select ${loginChallenges.id}, ${loginChallenges.user_id}, ${users.is_active},
+      ${sealedFactors(sql`${users.id}`)} as factors
     from ${loginChallenges} join ${users} on ${users.id} = ${loginChallenges.user_id}
     where ${loginChallenges.id} = ${v.id} and ${loginChallenges.expires_at} > now()
       and ${loginChallenges.credentials_version} = ${users.credentials_version} and ${users.deleted_at} is null`,
 )
 
 /** No row where the challenge was used or died, or the code is wrong or was used. */
-const compileOpen = (config: App['config'], method: 'otp' | 'recovery') =>
+const compileOpen = (config: App['config'], method: Candidate['method']) =>
   statement<Trail & CodeValues & { challenge: string; network: string }, Session>(
     `open session by challenge and ${method}`,
     (v) => sql`
@@ -97,7 +82,7 @@ const compileOpen = (config: App['config'], method: 'otp' | 'recovery') =>
     spent as (
       delete from ${loginChallenges} using used where ${loginChallenges.id} = ${v.challenge}
     ),
-    ${openSession(v, config, { methods: [method], second: method })}
+    ${openSession(v, config, method)}
     select id, user_id, generation from opened`,
   )
 

@@ -1,5 +1,9 @@
 import { type SQL, sql } from 'drizzle-orm'
+import type { FastifyRequest } from 'fastify'
+import type { App } from '../../contract/contract.ts'
+import { IncorrectCode } from '../../contract/errors.ts'
 import { factors, recoveryCodes } from '../../database/tables.ts'
+import { auditFailures } from '../audit/audit.ts'
 import { type Codes, type SealedFactor, readCode, recoveryHash } from './codes.ts'
 
 /** A code that may be right: what the statement that uses it up is given. */
@@ -7,12 +11,43 @@ export type Candidate =
   | { readonly method: 'otp'; readonly factor_id: string; readonly step: number }
   | { readonly method: 'recovery'; readonly recovery_hash: string }
 
+/** Whose code it is said to be. */
+interface Shown {
+  readonly user_id: string
+  /** The authenticators that it may be of. */
+  readonly factors: readonly SealedFactor[]
+  readonly code: string
+}
+
+/**
+ * Takes a code, whatever it is shown for: one limit counts wrong ones over all ways in, and the audit has them.
+ *
+ * @returns what does so: `use` is the statement that uses the code up, and its row is given. @throws TooManyRequests; IncorrectCode
+ *   where `use` gives no row
+ */
+export function showCode(app: Pick<App, 'auth' | 'db' | 'mail'>) {
+  const fail = auditFailures(app)
+  return async <Row>(
+    event: 'sign_in' | 'reauthenticated',
+    { user_id, factors, code }: Shown,
+    request: FastifyRequest,
+    use: (method: Candidate['method'], values: CodeValues) => Promise<Row[]>,
+  ): Promise<Row> => {
+    await request.guess(['codes', user_id])
+    const candidate = await candidateOf(app.auth.codes, factors, code)
+    const [row] = await use(candidate.method, { ...NO_CODE, ...candidate })
+    await request.settle(row !== undefined)
+    if (row === undefined) {
+      await fail(event, { user_id, reason: 'code' }, request)
+      throw new IncorrectCode()
+    }
+    if (candidate.method === 'recovery') app.mail.wake()
+    return row
+  }
+}
+
 /** What a code may be: one of now of an authenticator, else a recovery code. */
-export async function candidateOf(
-  codes: Codes,
-  own: readonly SealedFactor[],
-  code: string,
-): Promise<Candidate> {
+async function candidateOf(codes: Codes, own: readonly SealedFactor[], code: string): Promise<Candidate> {
   for (const factor of own) {
     const step = await codes.stepOf(factor, readCode(code))
     if (step !== undefined) return { method: 'otp', factor_id: factor.id, step }
@@ -26,6 +61,9 @@ export interface CodeValues {
   readonly step: number
   readonly recovery_hash: string
 }
+
+/** For the statement that uses no code of the other kind. */
+export const NO_CODE: CodeValues = { factor_id: '', step: 0, recovery_hash: '' }
 
 /**
  * CTE `used`: uses up a code of the user in the CTE `account` (`id`); has their `user_id`, or no row where the code is wrong or
@@ -49,4 +87,10 @@ export const useCode = (method: Candidate['method'], v: Readonly<Record<keyof Co
 /** Condition: a user signs in with a second factor. */
 export const hasFactor = (user: SQL): SQL => sql`exists (
       select from ${factors} where ${factors.user_id} = ${user} and ${factors.verified_at} is not null
+    )`
+
+/** The authenticators of a user that count, as JSON of SealedFactor. */
+export const sealedFactors = (user: SQL): SQL => sql`(
+      select coalesce(jsonb_agg(jsonb_build_object('id', ${factors.id}, 'secret', ${factors.secret})), '[]')
+      from ${factors} where ${factors.user_id} = ${user} and ${factors.verified_at} is not null
     )`

@@ -21,7 +21,7 @@ import {
 export function undoEmailChangePage(app: App) {
   const find = findEmailChange(app)
   const undo = undoEmailChange(app)
-  answerWithPages(app, errorPage)
+  answerWithPages(app, (error, request) => errorPage(app.config, error, request))
 
   app.get('/undo-email-change', linkRoute, async ({ query: { token } }) => {
     const found = await find(token)
@@ -35,12 +35,12 @@ export function undoEmailChangePage(app: App) {
   )
 }
 
-function errorPage(error: ErrorBody, request: FastifyRequest): WebPage {
+function errorPage(config: Config, error: ErrorBody, request: FastifyRequest): WebPage {
   const { detail } = error
   const retry = retryPage(error, tokenOf(request), formPage)
   if (retry) return retry
   if (detail === InactiveUser.detail) return deactivatedPage
-  if (detail === EmailTakenAtChange.detail) return takenPage
+  if (detail === EmailTakenAtChange.detail) return takenPage(config)
   return typeof detail !== 'string' || detail === InvalidToken.detail ? deadLink : faultPage
 }
 
@@ -84,8 +84,12 @@ const deadLink = deadLinkPage(
   </p>`,
 )
 
-const takenPage: WebPage = {
+const takenPage = ({ publicPath }: Config): WebPage => ({
   title: 'This address is in use',
   main: html`<h1>This address is in use</h1>
-    <p>Another account has it by now. Ask those who run the service.</p>`,
-}
+    <p>
+      Another account has it by now. As the mailbox is yours, you can choose a password for that account, sign
+      in to it and delete it or give it another address. Then open the link of the mail again.
+    </p>
+    <p><a class="button" href="${publicPath}/recover-password">Choose a password for it</a></p>`,
+})

@@ -2,7 +2,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import plugin from 'fastify-plugin'
 import type { Share, Turn } from './turns.ts'
 import type { Config } from '../../config/config.ts'
-import { ClientClosedRequest } from '../../contract/errors.ts'
+import { CLIENT_CLOSED } from '../../contract/errors.ts'
 import { hashingShares as part } from '../../config/limits.ts'
 import { siteOf } from '../../text/network.ts'
 
@@ -44,4 +44,4 @@ function sharesOf({ network }: FastifyRequest, account: string | undefined): Sha
   ]
 }
 
-const abort = ({ gone }: FastifyReply) => gone?.abort(new ClientClosedRequest())
+const abort = ({ gone }: FastifyReply) => gone?.abort(CLIENT_CLOSED)

@@ -1,21 +1,11 @@
 import { type SQL, sql } from 'drizzle-orm'
 import type { Config } from '../../config/config.ts'
-import { type Method, sessions } from '../../database/tables.ts'
+import { type Method, recoveryCodes, sessions } from '../../database/tables.ts'
 import { cause, notify } from '../../mail/queue.ts'
-import { type Trail, audit } from '../audit/audit.ts'
-import { hasFactor } from '../factors/use-code.ts'
+import { type TrailParameters, audit } from '../audit/audit.ts'
+import { type Candidate, hasFactor } from '../factors/use-code.ts'
 import { sessionEnd } from './guard.ts'
 import { rememberNetwork } from './known-networks.ts'
-
-interface Ways {
-  /** How the user showed who they are in this statement, beyond `methods` of the CTE `account`. */
-  readonly methods: readonly Method[]
-  /**
-   * The second factor: a code, which the CTE `used` (factors/use-code.ts) has used up; one that is as good as two (`enough`); or
-   * none, which opens no session for a user who has one.
-   */
-  readonly second: 'otp' | 'recovery' | 'enough' | 'none'
-}
 
 type OpeningConfig = Pick<Config, 'mail' | 'RATE_LIMIT_ENABLED' | 'REFRESH_TOKEN_EXPIRE_DAYS'>
 
@@ -24,25 +14,28 @@ type OpeningConfig = Pick<Config, 'mail' | 'RATE_LIMIT_ENABLED' | 'REFRESH_TOKEN
  * holds. The user is the one in the CTE `account` (`id`, `credentials_version`, `email`, `is_verified`, `methods`), which the
  * statement before has locked and found to be who they say. They are known to sign in from that network from now on.
  *
+ * @param code which kind of second factor the CTE `used` has used up; where undefined, none was shown, and no session is opened for
+ *   a user who has one
  * @returns the CTE `opened` among them has `id`, `user_id` and `generation` of the session; no row where there is no account, or
  *   a second factor is missing
  */
 export const openSession = (
-  v: Readonly<Record<keyof Trail | 'network', SQL>>,
+  v: TrailParameters & Readonly<Record<'network', SQL>>,
   config: OpeningConfig,
-  { methods, second }: Ways,
+  code: Candidate['method'] | undefined,
 ): SQL => sql`proven as (
-      select account.* from account ${PROOFS[second]}
+      select account.* from account
+      ${code === undefined ? sql`where not ${hasFactor(sql`account.id`)}` : sql`join used on used.user_id = account.id`}
     ),
     ${rememberNetwork('proven', v.network)},
     opened as (
       insert into ${sessions} (user_id, credentials_version, methods, user_agent, ip_address, expires_at)
-      select id, credentials_version, methods || ${sql.raw(`'{${methods.join(',')}}'`)}::text[], ${v.user_agent}::text,
+      select id, credentials_version, methods || ${sql.raw(`'{${code ?? ''}}'`)}::text[], ${v.user_agent}::text,
         ${v.ip_address}::text, ${sessionEnd(config)}
       from proven
       returning id, user_id, generation, methods
     ),
-    ${second === 'recovery' ? sql`${tellOfRecoveryCode(v, config)},` : sql.empty()}
+    ${code === 'recovery' ? sql`${tellOfRecoveryCode(v, config)},` : sql.empty()}
     ${audit('sign_in', 'opened', v, {
       subject: sql`user_id`,
       actor: sql`user_id`,
@@ -50,21 +43,14 @@ export const openSession = (
       details: sql`jsonb_build_object('methods', methods)`,
     })}`
 
-const PROOFS: Record<Ways['second'], SQL> = {
-  otp: sql`join used on used.user_id = account.id`,
-  recovery: sql`join used on used.user_id = account.id`,
-  enough: sql.empty(),
-  none: sql`where not ${hasFactor(sql`account.id`)}`,
-}
-
 /** Whoever has the codes may not be their owner. It says how many are left. */
-export const tellOfRecoveryCode = (v: Readonly<Record<keyof Trail, SQL>>, config: OpeningConfig) =>
+export const tellOfRecoveryCode = (v: TrailParameters, config: OpeningConfig) =>
   notify(
     'recovery_code_used',
     'proven',
     config,
     sql`${cause(v)} || jsonb_build_object('left', (
-      select (count(*) - 1)::text from "recovery_codes" where user_id = (select id from proven)
+      select (count(*) - 1)::text from ${recoveryCodes} where user_id = (select id from proven)
     ))`,
   )
 

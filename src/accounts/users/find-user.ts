@@ -2,9 +2,10 @@ import { type InferSelectModel, type SQL, sql } from 'drizzle-orm'
 import { knownNetworks as limit } from '../../config/limits.ts'
 import type { Database } from '../../database/connect.ts'
 import { statement } from '../../database/statement.ts'
-import { factors, knownNetworks, users } from '../../database/tables.ts'
+import { knownNetworks, users } from '../../database/tables.ts'
 import { unicodeForm } from '../../text/email-address.ts'
 import type { SealedFactor } from '../factors/codes.ts'
+import { sealedFactors } from '../factors/use-code.ts'
 import { type Trail, audit } from '../audit/audit.ts'
 import { type PublicUser, publicColumns } from './public-user.ts'
 
@@ -94,10 +95,7 @@ const findUserForSignIn = statement<
           select network from ${knownNetworks} where user_id = ${users.id}
           order by signed_in_at desc limit ${sql.raw(String(limit.most))}
         ) latest
-      ) as known_networks, (
-        select coalesce(jsonb_agg(jsonb_build_object('id', ${factors.id}, 'secret', ${factors.secret})), '[]')
-        from ${factors} where ${factors.user_id} = ${users.id} and ${factors.verified_at} is not null
-      ) as factors
+      ) as known_networks, ${sealedFactors(sql`${users.id}`)} as factors
     from ${users} where ${isUserOf(v.email)}`,
 )
 

@@ -1,4 +1,4 @@
-import type { TObject } from '@sinclair/typebox'
+import type { TObject, TSchema } from '@sinclair/typebox'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import plugin from 'fastify-plugin'
 import type { Config } from '../../config/config.ts'
@@ -54,25 +54,25 @@ export const throttle = plugin(
 )
 
 /** A request that costs as much as several counts as often. */
-const unitsOf = (request: FastifyRequest) => Math.max(unitsOfBody(request), unitsOfPage(request))
-
-/** A page of more rows than one has that asks for no number. */
-function unitsOfPage({ query, routeOptions: { schema } }: FastifyRequest): number {
-  const { limit } = query as { limit?: unknown }
-  const asked =
-    limit === undefined ? undefined : (schema?.querystring as Partial<TObject> | undefined)?.properties?.limit
-  return asked
-    ? Math.max(1, Math.ceil(Math.min(Number(limit), Number(asked.maximum)) / Number(asked.default)) || 1)
-    : 1
+function unitsOf({ headers, query, routeOptions: { bodyLimit, schema } }: FastifyRequest): number {
+  const { limit: asked } = query as { limit?: unknown }
+  const { limit } = (schema?.querystring as Partial<TObject> | undefined)?.properties ?? {}
+  return Math.max(
+    bodyLimit > BODY_LIMIT ? unitsOfBody(headers, bodyLimit) : 1,
+    asked !== undefined && limit ? unitsOfPage(Number(asked), limit) : 1,
+  )
 }
 
 /** A body that only few routes take: as often as an ordinary one fits in it. */
-function unitsOfBody({ headers, routeOptions: { bodyLimit } }: FastifyRequest): number {
-  if (bodyLimit <= BODY_LIMIT) return 1
+function unitsOfBody(headers: FastifyRequest['headers'], bodyLimit: number): number {
   const length =
     headers['transfer-encoding'] === undefined ? Number(headers['content-length'] ?? 0) : bodyLimit
-  return Math.max(1, Math.ceil(Math.min(length, bodyLimit) / BODY_LIMIT) || 1)
+  return Math.ceil(Math.min(length, bodyLimit) / BODY_LIMIT) || 1
 }
+
+/** A page of more rows than one has that asks for no number. What is no number of rows is refused later. */
+const unitsOfPage = (asked: number, { maximum, default: usual }: TSchema): number =>
+  Math.ceil(Math.min(asked, Number(maximum)) / Number(usual)) || 1
 
 /** `meter` by network and by the /48 around it. Refused requests of a network do not count for its /48. */
 export function networkMeter(): (network: string, now: number, units?: number) => number {
