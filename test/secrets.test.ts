@@ -186,6 +186,7 @@ void test('fault 21: no secret is left in logs, error answers, Sentry or the dat
       'sign_in failure address',
       told[7],
       'user_registered failure address in use',
+      'verification_requested success',
       'sign_in success grace',
       'recovery_requested success',
       'password_changed success grace',

@@ -95,7 +95,7 @@ const compileByCode = (config: SignedInApp['config'], method: Candidate['method'
     `reauthenticate session by ${method}`,
     (v) => sql`
     with account as (
-      select id, email, is_verified from ${users} where id = ${v.user} and ${stillHas(v.session)} for key share
+      select id, email, is_verified from ${users} where id = ${v.user} and ${stillHas(v.session)} for no key update
     ),
     ${useCode(method, v)},
     proven as (select account.* from account join used on used.user_id = account.id),

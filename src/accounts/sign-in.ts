@@ -135,11 +135,19 @@ interface Answer {
   readonly challenge: string | null
 }
 
-/** CTE `account`: the user, where the stored hash is the one that the password was compared with. */
-const byPassword = (v: Readonly<Record<'user_id' | 'verified_hash', SQL>>) => sql`account as (
+/**
+ * CTE `account`: the user, where the stored hash is the one that the password was compared with.
+ *
+ * @param lock of their row: one that nobody else has at the time where a code is used up, as in every statement that changes
+ *   second factors, which would wait for each other for ever otherwise
+ */
+const byPassword = (
+  v: Readonly<Record<'user_id' | 'verified_hash', SQL>>,
+  lock: 'for key share' | 'for no key update',
+) => sql`account as (
       select id, credentials_version, email, is_verified, '{pwd}'::text[] as methods from ${users}
       where id = ${v.user_id} and hashed_password = ${v.verified_hash} and is_active
-      for key share
+      ${sql.raw(lock)}
     )`
 
 /** Opens a session, or makes a challenge for a user who has a second factor. No row where the stored hash is another one. */
@@ -147,7 +155,7 @@ const compileOpen = (config: App['config']) =>
   statement<NewSession, Answer>(
     'open session',
     (v) => sql`
-    with ${byPassword(v)},
+    with ${byPassword(v, 'for key share')},
     ${newChallenge()},
     ${audit('second_factor_asked', 'challenge', v, { subject: sql`user_id`, actor: sql`user_id` })},
     ${openSession(v, config, undefined)}
@@ -160,7 +168,7 @@ const compileOpenWith = (config: App['config'], method: Candidate['method']) =>
   statement<NewSession & CodeValues, Session>(
     `open session with ${method}`,
     (v) => sql`
-    with ${byPassword(v)},
+    with ${byPassword(v, 'for no key update')},
     ${useCode(method, v)},
     ${openSession(v, config, method)}
     select id, user_id, generation from opened`,

@@ -361,6 +361,21 @@ void test('a second factor', async (t) => {
     for (const code of recovery) t.equal(opened(await many(() => signIn(ada, code))), 1, 'one recovery code')
   })
 
+  await t.test('at once: a superuser’s reset, and sign-ins that go on with a challenge', async (t) => {
+    for (let round = 0; round < ROUNDS; round++) {
+      const ada = await person()
+      const { recovery } = await enrolled(ada)
+      const challenge = isChallenge(t, await signIn(ada))
+      const answers = await Promise.all([
+        ...recovery.slice(0, 3).map((code) => show(challenge, code)),
+        call('DELETE', `/users/${ada.id}/factors`, { as: admin }),
+        signIn(ada),
+      ])
+      for (const { status, text } of answers) t.ok([200, 400].includes(status), `${status} ${text}`)
+      t.equal((await signIn(ada)).status, 200)
+    }
+  })
+
   await t.test('at once: removing the last factor and a sign-in with it', async (t) => {
     for (let round = 0; round < ROUNDS; round++) {
       const ada = await person()

@@ -22,6 +22,8 @@ export class SwaggerUi {
 
   async #fillIn(username: string, password: string): Promise<void> {
     const user = this.page.getByLabel('username:')
+    // It opens there, and not at the last form.
+    await this.page.waitForFunction("document.activeElement.id === 'oauth_username'")
     await user.fill(username)
     await this.page.getByLabel('password:', { exact: true }).fill(password)
     // The form of API keys has a button of its own.

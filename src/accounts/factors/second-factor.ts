@@ -32,7 +32,7 @@ export function showSecondFactor(app: App) {
     const { user_id } = challenge
     if (!challenge.is_active) throw new InactiveUser()
     const network = auth.knownNetworks.nameOf(user_id, request.network)
-    const values = { challenge: challenge.id, network, ...trailOf(request) }
+    const values = { challenge: challenge.id, user: user_id, network, ...trailOf(request) }
     const shown = { user_id, factors: challenge.factors, code }
     const session = await show('sign_in', shown, request, (method, used) =>
       db.run(open[method], { ...values, ...used }),
@@ -63,20 +63,25 @@ const findChallenge = statement<{ id: string }, FoundChallenge>(
       and ${loginChallenges.credentials_version} = ${users.credentials_version} and ${users.deleted_at} is null`,
 )
 
-/** No row where the challenge was used or died, or the code is wrong or was used. */
+/**
+ * Locks the user, then the challenge, in the order of every statement that removes both. No row where the challenge was used or
+ * died, or the code is wrong or was used.
+ */
 const compileOpen = (config: App['config'], method: Candidate['method']) =>
-  statement<Trail & CodeValues & { challenge: string; network: string }, Session>(
+  statement<Trail & CodeValues & { challenge: string; user: string; network: string }, Session>(
     `open session by challenge and ${method}`,
     (v) => sql`
-    with challenge as (
-      select id, user_id, credentials_version, methods from ${loginChallenges}
-      where id = ${v.challenge} and expires_at > now() for update
+    with locked as (
+      select id, credentials_version, email, is_verified from ${users}
+      where id = ${v.user} and is_active for no key update
+    ),
+    challenge as (
+      select user_id, credentials_version, methods from ${loginChallenges}
+      where id = ${v.challenge} and user_id in (select id from locked) and expires_at > now() for update
     ),
     account as (
-      select ${users.id}, ${users.credentials_version}, ${users.email}, ${users.is_verified}, challenge.methods
-      from challenge join ${users} on ${users.id} = challenge.user_id
-      where ${users.credentials_version} = challenge.credentials_version and ${users.is_active}
-      for key share of ${users}
+      select locked.*, challenge.methods
+      from locked join challenge on challenge.credentials_version = locked.credentials_version
     ),
     ${useCode(method, v)},
     spent as (

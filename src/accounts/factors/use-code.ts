@@ -66,7 +66,7 @@ export interface CodeValues {
 export const NO_CODE: CodeValues = { factor_id: '', step: 0, recovery_hash: '' }
 
 /**
- * CTE `used`: uses up a code of the user in the CTE `account` (`id`); has their `user_id`, or no row where the code is wrong or
+ * CTE `used`: uses up a code of the user in the CTE `account` (`id`), whose row that has locked `for no key update`; has their `user_id`, or no row where the code is wrong or
  * was used. A code of an authenticator is good once: one of the same or an earlier step is refused from then on.
  */
 export const useCode = (method: Candidate['method'], v: Readonly<Record<keyof CodeValues, SQL>>): SQL =>

@@ -10,6 +10,13 @@ dark.addEventListener('change', apply)
 apply()
 `
 
+/** Authorize opens at the form of people, and not at that of API keys, which comes last and takes the focus. */
+const focus = `
+document.addEventListener('click', ({ target }) => {
+  if (target.closest('.btn.authorize')) requestAnimationFrame(() => document.getElementById('oauth_username')?.focus())
+})
+`
+
 /** The page around Swagger UI, which would stay light; and no link to its copy of the document. */
 const stylesheet = `
 html.dark-mode body { background: #1c2022; }
@@ -18,7 +25,10 @@ html.dark-mode body { background: #1c2022; }
 
 export const theme = {
   css: [{ filename: 'colors.css', content: stylesheet }],
-  js: [{ filename: 'colors.js', content: colors }],
+  js: [
+    { filename: 'colors.js', content: colors },
+    { filename: 'focus.js', content: focus },
+  ],
 }
 
 /**
