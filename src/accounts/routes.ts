@@ -34,8 +34,8 @@ import * as users from './schemas/users.ts'
 import { signIn } from './sign-in.ts'
 import { endOtherSessions, endOwnSession, listSessions, signOut } from './sign-out.ts'
 import { createPrivately, signUp } from './sign-up.ts'
-import { undoEmailChange } from './undo-email-change.ts'
-import { resendVerification, verifyEmail } from './verify-email.ts'
+import { undoEmailChange } from './address/undo-email-change.ts'
+import { resendVerification, verifyEmail } from './address/verify-email.ts'
 
 /**
  * Every route of accounts, by scope: schema, limit, and the function of its flow, which has a file of its own.

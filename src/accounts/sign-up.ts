@@ -11,7 +11,7 @@ import { isUserOf } from './users/find-user.ts'
 import { isGuessable } from './passwords/common-passwords.ts'
 import { type PublicUser, publicColumns } from './users/public-user.ts'
 import { newToken } from './tokens.ts'
-import { verifies } from './change-address.ts'
+import { verifies } from './address/change-address.ts'
 
 interface SignUp {
   readonly email: string

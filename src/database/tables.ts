@@ -205,6 +205,113 @@ export const loginChallenges = pgTable(
   ],
 )
 
+/** Accounts at other identity providers (OIDC) that sign their user in: issuer and subject say which, never an address. */
+export const identities = pgTable(
+  'identities',
+  {
+    id: id(),
+    user_id: ofUser().notNull(),
+    // Name of the provider in the settings when it was linked; the issuer is what counts.
+    provider: text().notNull(),
+    issuer: text().notNull(),
+    subject: text().notNull(),
+    // As the provider had it last, to be shown.
+    email: varchar({ length: 255 }),
+    created_at: createdAt(),
+    last_used_at: time(),
+  },
+  (table) => [
+    uniqueIndex('identities_issuer_subject_unique').on(table.issuer, table.subject),
+    index('identities_user_id_index').on(table.user_id),
+  ],
+)
+
+/** Ways to a provider that were begun: used up when the browser comes back. */
+export const oidcStates = pgTable(
+  'oidc_states',
+  {
+    id: id(),
+    provider: text().notNull(),
+    nonce: text().notNull(),
+    // Of PKCE.
+    code_verifier: text().notNull(),
+    // SHA-256 of the cookie of the browser that began.
+    browser: text().notNull(),
+    // Where the browser is sent in the end.
+    return_to: text().notNull(),
+    // Who links an identity, and in which session; null at a sign-in.
+    user_id: ofUser(),
+    session_id: uuid(),
+    created_at: createdAt(),
+    expires_at: time().notNull(),
+  },
+  (table) => [
+    index('oidc_states_user_id_index').on(table.user_id),
+    index('oidc_states_expires_at_index').on(table.expires_at),
+  ],
+)
+
+/** Sign-ins that a provider has vouched for, each good once for a session. */
+export const oidcCodes = pgTable(
+  'oidc_codes',
+  {
+    id: id(),
+    user_id: ofUser().notNull(),
+    // As in sessions: a change of password ends it.
+    credentials_version: integer().notNull(),
+    created_at: createdAt(),
+    expires_at: time().notNull(),
+  },
+  (table) => [
+    index('oidc_codes_user_id_index').on(table.user_id),
+    index('oidc_codes_expires_at_index').on(table.expires_at),
+  ],
+)
+
+/** Passkeys (WebAuthn). Binary values are base64url, as browsers send them. */
+export const passkeys = pgTable(
+  'passkeys',
+  {
+    id: id(),
+    user_id: ofUser().notNull(),
+    name: varchar({ length: 255 }),
+    credential_id: text().notNull(),
+    public_key: text().notNull(),
+    // Stays 0 with most authenticators.
+    counter: bigint({ mode: 'number' }).notNull(),
+    transports: text().array().notNull().default([]),
+    // Random, the same for all of a user: what authenticators know the account by.
+    user_handle: text().notNull(),
+    // Whether it may be, and is, on more than one device.
+    backup_eligible: boolean().notNull(),
+    backed_up: boolean().notNull(),
+    created_at: createdAt(),
+    last_used_at: time(),
+  },
+  (table) => [
+    uniqueIndex('passkeys_credential_id_unique').on(table.credential_id),
+    index('passkeys_user_id_created_at_id_index').on(table.user_id, table.created_at, table.id),
+  ],
+)
+
+/** Challenges for authenticators, each good once, for one kind of use and one user. */
+export const passkeyChallenges = pgTable(
+  'passkey_challenges',
+  {
+    challenge: text().primaryKey(),
+    kind: text().$type<'registration' | 'sign_in'>().notNull(),
+    // Null at a sign-in, when it is not known yet who it is.
+    user_id: ofUser(),
+    user_handle: text(),
+    created_at: createdAt(),
+    expires_at: time().notNull(),
+  },
+  (table) => [
+    index('passkey_challenges_user_id_index').on(table.user_id),
+    index('passkey_challenges_expires_at_index').on(table.expires_at),
+  ],
+)
+
 /** Keys by which programs act as a user. */
 export const apiKeys = pgTable(
   'api_keys',

@@ -6,7 +6,7 @@ import { html } from '../../http/pages/html.ts'
 import type { WebPage } from '../../http/pages/layout.ts'
 import { type ErrorBody, answerWithPages } from '../../http/pages/web-page.ts'
 import { recoverPassword } from '../recover-password.ts'
-import { resendVerification } from '../verify-email.ts'
+import { resendVerification } from '../address/verify-email.ts'
 import { faultPage, passingError } from './mailed-link.ts'
 
 /** /recover-password: asking for a link to choose a password. Dead links and mails about security lead here. */

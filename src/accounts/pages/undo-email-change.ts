@@ -6,7 +6,7 @@ import { EmailTakenAtChange, InactiveUser, InvalidToken } from '../../contract/e
 import { html } from '../../http/pages/html.ts'
 import type { WebPage } from '../../http/pages/layout.ts'
 import { type ErrorBody, answerWithPages } from '../../http/pages/web-page.ts'
-import { findEmailChange, undoEmailChange } from '../undo-email-change.ts'
+import { findEmailChange, undoEmailChange } from '../address/undo-email-change.ts'
 import {
   deadLinkPage,
   deactivatedPage,

@@ -6,7 +6,7 @@ import { InvalidToken } from '../../contract/errors.ts'
 import { html } from '../../http/pages/html.ts'
 import type { WebPage } from '../../http/pages/layout.ts'
 import { type ErrorBody, answerWithPages } from '../../http/pages/web-page.ts'
-import { verifyEmail } from '../verify-email.ts'
+import { verifyEmail } from '../address/verify-email.ts'
 import {
   deadLinkPage,
   faultPage,

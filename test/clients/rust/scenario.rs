@@ -34,7 +34,7 @@ async fn sign_up() -> UserPublic {
 
 async fn sign_in(user: &UserPublic) -> Token {
     let nobody = configuration(None);
-    login_login_access_token(&nobody, &user.email, PASSWORD, None, None, None, None).await.unwrap()
+    login_login_access_token(&nobody, &user.email, PASSWORD, None, None, None, None, None).await.unwrap()
 }
 
 /// The error that a call ends with, as the model that the document says.

@@ -245,7 +245,7 @@ const endings: Ending[] = [
       (rows) => {
         const now = rows.user(life.id)?.email
         const [told, linked] = [
-          rows.mailsTo(life.email, 'address_changed').length,
+          rows.mailsTo(life.email, 'own_address_changed').length,
           rows.mailsTo(email, 'new_address').length,
         ]
         return whole(

@@ -1,10 +1,10 @@
 import { type SQL, sql } from 'drizzle-orm'
-import type { Config } from '../config/config.ts'
-import { EmailTakenAtChange } from '../contract/errors.ts'
-import { uniqueViolation } from '../database/faults.ts'
-import { addressChanges, oneTimeTokens } from '../database/tables.ts'
-import { limitLinks, notify, queueMail } from '../mail/queue.ts'
-import { newToken } from './tokens.ts'
+import type { Config } from '../../config/config.ts'
+import { EmailTakenAtChange } from '../../contract/errors.ts'
+import { uniqueViolation } from '../../database/faults.ts'
+import { addressChanges, oneTimeTokens } from '../../database/tables.ts'
+import { limitLinks, notify, queueMail } from '../../mail/queue.ts'
+import { newToken } from '../tokens.ts'
 
 /**
  * CTEs of statements that change an address: what that causes. `from` is the name of a CTE with none or one row, the user

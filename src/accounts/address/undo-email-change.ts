@@ -1,14 +1,21 @@
 import { type SQL, sql } from 'drizzle-orm'
 import type { FastifyRequest } from 'fastify'
-import type { App } from '../contract/contract.ts'
-import { InactiveUser, InvalidToken } from '../contract/errors.ts'
-import { statement } from '../database/statement.ts'
-import { addressChanges, apiKeys, factors, oneTimeTokens, recoveryCodes, users } from '../database/tables.ts'
-import { queueMail } from '../mail/queue.ts'
-import { type Trail, audit, trailOf } from './audit/audit.ts'
+import type { App } from '../../contract/contract.ts'
+import { InactiveUser, InvalidToken } from '../../contract/errors.ts'
+import { statement } from '../../database/statement.ts'
+import {
+  addressChanges,
+  apiKeys,
+  factors,
+  oneTimeTokens,
+  recoveryCodes,
+  users,
+} from '../../database/tables.ts'
+import { queueMail } from '../../mail/queue.ts'
+import { type Trail, audit, trailOf } from '../audit/audit.ts'
 import { UNDO_HOURS, refuseTakenEmail } from './change-address.ts'
-import { endSessions } from './sessions/end-sessions.ts'
-import { type FoundToken, newToken } from './tokens.ts'
+import { endSessions } from '../sessions/end-sessions.ts'
+import { type FoundToken, newToken } from '../tokens.ts'
 
 /**
  * Takes a change of address back with the token that was mailed to the address before: POST /undo-email-change/, and the page
