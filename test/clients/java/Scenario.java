@@ -50,7 +50,7 @@ public final class Scenario {
   }
 
   private static Token signIn(UserPublic user) throws ApiException {
-    return new LoginApi(client()).loginLoginAccessToken(user.getEmail(), PASSWORD, null, null, null, null);
+    return new LoginApi(client()).loginLoginAccessToken(user.getEmail(), PASSWORD, null, null, null, null, null);
   }
 
   private interface Call {
