@@ -4,6 +4,7 @@ import type { Logger } from 'pino'
 import { recoverPasswordPage, resendVerificationPage } from './accounts/pages/ask-for-link.ts'
 import { resetPasswordPage } from './accounts/pages/reset-password.ts'
 import { secondFactorPage } from './accounts/pages/second-factor.ts'
+import { signInWithProviderPage } from './accounts/pages/sign-in-with-provider.ts'
 import { undoEmailChangePage } from './accounts/pages/undo-email-change.ts'
 import { verifyEmailPage } from './accounts/pages/verify-email.ts'
 import type { HashingLimits } from './accounts/passwords/passwords.ts'
@@ -101,6 +102,8 @@ export async function buildApp(config: Config, dependencies: Dependencies = {}):
     ]
     await app.register(scope('public', pages))
   }
+  if (config.oidc.length > 0 && config.FRONTEND_HOST === undefined)
+    await app.register(scope('public', [signInWithProviderPage]))
   await app.register(scope('public', [fixedPaths]))
 
   await app.ready()

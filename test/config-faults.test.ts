@@ -346,3 +346,43 @@ void test('an origin with ü is read correctly 20,000 times in a row', (t) => {
   t.equal(originOf('https://münchen.example'), 'https://xn--mnchen-3ya.example')
   t.end()
 })
+
+void test('settings of identity providers are checked, and a mistyped one is told', (t) => {
+  const named = (more: Env) => readConfig({ ...local, ...more }).oidc.map(({ name }) => name)
+  const google = { OIDC_GOOGLE_ISSUER: 'https://accounts.google.com', OIDC_GOOGLE_CLIENT_ID: 'x' }
+  t.same(named(google), ['google'])
+  t.same(named({ OIDC_MY_IDP_2_ISSUER: 'http://localhost:9000', OIDC_MY_IDP_2_CLIENT_ID: 'x' }), ['my_idp_2'])
+  t.same(faultsOf({ ...local, ...google, OIDC_GOOGLE_CLIENTSECRET: 'x' }), [
+    'OIDC_GOOGLE_CLIENTSECRET: not known; OIDC_<NAME>_ISSUER, _CLIENT_ID, _CLIENT_SECRET, _SCOPES are, <NAME> in capital letters',
+  ])
+  t.same(faultsOf({ ...local, OIDC_GOOGLE_CLIENT_SECRET: 'hidden' }), [
+    'OIDC_GOOGLE_CLIENT_ID: needed with the other settings of GOOGLE',
+    'OIDC_GOOGLE_ISSUER: an https URL is needed, or http on this machine',
+  ])
+  for (const issuer of [
+    'http://idp.example',
+    'ftp://x',
+    'https://a:b@idp.example',
+    'https://idp.example?x',
+    'idp',
+  ])
+    t.match(
+      faultsOf({ ...local, ...google, OIDC_GOOGLE_ISSUER: issuer }),
+      [/^OIDC_GOOGLE_ISSUER: an https URL/],
+      issuer,
+    )
+  t.match(faultsOf({ ...local, ...google, OIDC_GOOGLE_SCOPES: 'email' }), [
+    /^OIDC_GOOGLE_SCOPES: must have openid/,
+  ])
+  t.match(
+    faultsOf({
+      ...production,
+      PUBLIC_URL: 'https://api.example.com',
+      ...google,
+      OIDC_GOOGLE_ISSUER: 'http://localhost:9000',
+    }),
+    [/^OIDC_GOOGLE_ISSUER/],
+  )
+  t.match(faultsOf({ ...production, ...google }), [/^PUBLIC_URL: needed with identity providers/])
+  t.end()
+})

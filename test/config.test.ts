@@ -12,6 +12,7 @@ void test('without settings, the environment is local and the service listens on
   const { SECRET_KEY, ...config } = readConfig({ DATA_DIR })
   t.match(SECRET_KEY, /^.{32,}$/)
   t.strictSame(config, {
+    oidc: [],
     REAUTHENTICATION_MINUTES: 60,
     EMAIL_CHANGE: 'immediate',
     SECOND_FACTOR: 'optional',

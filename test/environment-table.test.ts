@@ -4,6 +4,7 @@ import type { TSchema } from '@sinclair/typebox'
 import { format, resolveConfig } from 'prettier'
 import { test } from 'tap'
 import { Environment } from '../src/config/environment.ts'
+import { oidcSettings } from '../src/config/oidc.ts'
 
 const PAGE = fileURLToPath(new URL('../docs/operations.md', import.meta.url))
 const EXAMPLE = fileURLToPath(new URL('../.env.example', import.meta.url))
@@ -15,7 +16,10 @@ function environmentTable(): string {
     ([name, { description, default: fallback }]) =>
       `| ${name} | ${fallback === undefined ? '' : `\`${String(fallback)}\``} | ${description} |`,
   )
-  return ['', '| name | default | meaning |', '| --- | --- | --- |', ...rows, '', ''].join('\n')
+  const providers = Object.entries(oidcSettings).map(
+    ([part, description]) => `| OIDC_\\<NAME>_${part} | | ${description} |`,
+  )
+  return ['', '| name | default | meaning |', '| --- | --- | --- |', ...rows, ...providers, '', ''].join('\n')
 }
 
 const MEND = 'mend it with: UPDATE_DOCS=1 npm test -- test/environment-table.test.ts'
@@ -31,9 +35,14 @@ void test('the table of settings in docs/operations.md matches their schema', as
 
 /** Every setting with its description, commented out at its default. */
 const example = () =>
-  Object.entries<TSchema>(Environment.properties)
-    .map(([name, { description, default: fallback }]) => `# ${description}\n# ${name}=${fallback ?? ''}\n`)
-    .join('\n')
+  [
+    ...Object.entries<TSchema>(Environment.properties).map(
+      ([name, { description, default: fallback }]) => `# ${description}\n# ${name}=${fallback ?? ''}\n`,
+    ),
+    ...Object.entries(oidcSettings).map(
+      ([part, description]) => `# ${description}\n# OIDC_<NAME>_${part}=\n`,
+    ),
+  ].join('\n')
 
 void test('.env.example matches the schema of the settings', (t) => {
   if (process.env.UPDATE_DOCS) writeFileSync(EXAMPLE, example())

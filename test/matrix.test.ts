@@ -1,3 +1,6 @@
+import { randomUUID } from 'node:crypto'
+import { sql } from 'drizzle-orm'
+import { startIdentityProvider } from './support/identity-provider.ts'
 import { test } from 'tap'
 import { resources } from '../src/app.ts'
 import { SUPERUSERS_ONLY } from '../src/contract/document.ts'
@@ -53,7 +56,9 @@ function expected({ operation, path, method }: Described, role: Role): Expected 
   }
   if (role === 'superuser') return 'let in'
   if (operation.description?.startsWith(SUPERUSERS_ONLY)) return NotEnoughPrivileges
-  if (role === 'owner' || !path.includes('{')) return 'let in'
+  // The parameter names a provider, which is everybody's.
+  const namesRow = path.includes('{') && operation.operationId !== 'users-link_identity'
+  if (role === 'owner' || !namesRow) return 'let in'
   // Rows are shared by a condition: whether another may read them is not to be told from here.
   if (role === 'another' && method === 'GET' && isSharedByCondition(operation)) return 'anything'
   return [NotEnoughPrivileges, NotEnoughPermissions].find((kind) => declares(operation, kind)) ?? 'not found'
@@ -142,7 +147,7 @@ async function keyOf(service: Service, owner: Person): Promise<string> {
 async function pathFor(
   service: Service,
   all: Described[],
-  { path }: Described,
+  { path, method }: Described,
   owner: Person,
   more: object = {},
 ) {
@@ -152,6 +157,12 @@ async function pathFor(
   if (collection.endsWith('/users/') && further !== undefined)
     return `${collection}${owner.id}${rest}${await keyOf(service, owner)}`
   if (collection.endsWith('/users/')) return collection + owner.id + rest
+  if (collection.endsWith('/oidc/') || (collection.endsWith('/identities/') && method === 'POST'))
+    return `${collection}acme${rest}`
+  if (collection.endsWith('/identities/'))
+    await service.rows(sql`
+      insert into identities (user_id, provider, issuer, subject)
+      values (${owner.id}, 'acme', 'https://acme.example', ${randomUUID()})`)
   if (collection.endsWith('/api-keys/')) return collection + (await keyOf(service, owner)) + rest
   const maker = all.find(({ path, method }) => method === 'POST' && path === collection)
   if (maker) {
@@ -169,7 +180,9 @@ async function pathFor(
 }
 
 void test('fault 9: each operation admits the roles that openapi.json declares, and no others', async (t) => {
-  const service = await startWithSpecimens(t, { RATE_LIMIT_ENABLED: 'false' }, [paperRoutes])
+  const provider = await startIdentityProvider(t)
+  const env = { RATE_LIMIT_ENABLED: 'false', ...provider.env }
+  const service = await startWithSpecimens(t, env, [paperRoutes])
   cheapHashing(service)
   const document = documentOf(service.app)
   const all = operationsOf(document)

@@ -79,6 +79,9 @@ const unused = ({ paths, components }: Document) => {
   return Object.keys(components.schemas).filter((name) => !used.has(name))
 }
 
+/** Those that may go on with a second factor. */
+const SIGN_INS = new Set(['login-login_access_token', 'login-sign_in_with_provider'])
+
 void test('openapi.json', async (t) => {
   const app = await startWithoutData(t, {}, noDatabase(), { resources: [] })
   const document = documentOf(app)
@@ -137,8 +140,9 @@ void test('openapi.json', async (t) => {
         t.ok(description, `${id} ${status} is described`)
         const isName = (name: string) => t.strictSame(media?.schema, { $ref: REF + name }, `${id} ${status}`)
         if (status === '304') t.same([content, Object.keys(headers)], [{}, ['ETag']], `${id} has no body`)
+        else if (status === '302') t.same([content, 'Location' in headers], [{}, true], `${id} leads on`)
         else if (status === '422') isName('HTTPValidationError')
-        else if (status === '400' && id === 'login-login_access_token') isName('SecondFactorRequired')
+        else if (status === '400' && SIGN_INS.has(id)) isName('SecondFactorRequired')
         else if (Number(status) >= 400) isName('HTTPError')
         else
           t.ok(

@@ -4,6 +4,7 @@ import plugin from 'fastify-plugin'
 import type { Config } from '../config/config.ts'
 import { type SignedIds, signedIds } from '../config/signed-ids.ts'
 import { type Codes, codes } from './factors/codes.ts'
+import { type Providers, providers } from './identities/providers.ts'
 import { type Accounts, accounts } from './users/find-user.ts'
 import { type KnownNetworks, knownNetworks } from './sessions/known-networks.ts'
 import { type Level, level } from './level.ts'
@@ -69,6 +70,11 @@ interface Auth {
   readonly codes: Codes
   /** Challenges to show one, as texts: id and MAC. */
   readonly challenges: SignedIds
+  /** Identity providers. */
+  readonly providers: Providers
+  /** Ways to one, and sign-ins that one has vouched for, as texts: id and MAC. */
+  readonly oidcStates: SignedIds
+  readonly oidcCodes: SignedIds
 }
 
 export interface AuthOptions {
@@ -97,6 +103,9 @@ export const auth = plugin(
       requireFactor: factorGuard(config),
       codes: codes(config),
       challenges: signedIds(config.SECRET_KEY, 'login-challenge'),
+      providers: providers(config, app.log),
+      oidcStates: signedIds(config.SECRET_KEY, 'oidc-state'),
+      oidcCodes: signedIds(config.SECRET_KEY, 'oidc-code'),
       refreshTokens: refreshTexts,
       tokens: issueTokens(app, config, refreshTexts),
       accounts: accounts(app.db),

@@ -19,6 +19,10 @@ import {
   verifyFactor,
 } from './factors/manage-factors.ts'
 import { showSecondFactor } from './factors/second-factor.ts'
+import { comeBack } from './identities/come-back.ts'
+import { goToProvider, linkIdentity, listProviders } from './identities/go-to-provider.ts'
+import { listIdentities, removeIdentity } from './identities/manage-identities.ts'
+import { signInWithProvider } from './identities/sign-in-with-provider.ts'
 import { changeUser, createUser, listUsers, readUser } from './manage-users.ts'
 import { reauthenticate } from './reauthenticate.ts'
 import { recoverPassword, showRecoveryMail } from './recover-password.ts'
@@ -27,6 +31,7 @@ import { resetPassword } from './reset-password.ts'
 import * as keys from './schemas/api-keys.ts'
 import * as audits from './schemas/audit.ts'
 import * as factors from './schemas/factors.ts'
+import * as identities from './schemas/identities.ts'
 import * as login from './schemas/login.ts'
 import * as development from './schemas/private.ts'
 import * as sessions from './schemas/sessions.ts'
@@ -65,6 +70,25 @@ export function accountsPublic(app: App) {
     await request.limitNetwork('login_network')
     return reply.header('cache-control', 'no-store').send(await show(challenge, code, request))
   })
+
+  app.get('/login/providers', { schema: identities.readProviders }, () => listProviders(app))
+
+  const go = goToProvider(app)
+  const going = { schema: identities.goToProvider, config: { limit: 'provider_network' } } as const
+  app.get('/login/oidc/:provider', going, ({ params, query }, reply) =>
+    go(params.provider, query.return_to, reply),
+  )
+
+  const back = comeBack(app)
+  app.get('/login/oidc/:provider/callback', { schema: identities.comeBack }, (request, reply) =>
+    back(request.params.provider, request, reply),
+  )
+
+  const enter = signInWithProvider(app)
+  const entering = { schema: identities.signInWithProvider, config: byToken } as const
+  app.post('/login/oidc/token', entering, async (request, reply) =>
+    reply.header('cache-control', 'no-store').send(await enter(request.body.code, request)),
+  )
 
   const rotate = refresh(app)
   app.post(
@@ -168,6 +192,19 @@ export function accountsSignedIn(app: SignedInApp) {
   app.delete('/users/me/api-keys/:id', { schema: keys.deleteApiKey }, async (request) => {
     await removeKey(request.params.id, request)
     return { message: 'API key deleted' }
+  })
+
+  app.get('/users/me/identities', { schema: identities.readIdentities }, listIdentities(app))
+
+  const link = linkIdentity(app)
+  app.post('/users/me/identities/:id', { schema: identities.linkIdentity }, (request, reply) =>
+    link(request.params.id, request.query.return_to, request, reply),
+  )
+
+  const unlink = removeIdentity(app)
+  app.delete('/users/me/identities/:id', { schema: identities.deleteIdentity }, async (request) => {
+    await unlink(request.params.id, request)
+    return { message: 'Identity removed' }
   })
 
   const again = reauthenticate(app)

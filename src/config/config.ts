@@ -16,6 +16,7 @@ import { Environment, type Named } from './environment.ts'
 import { readEmail } from '../text/email-address.ts'
 import { expanded, readEnvFile } from './env-file.ts'
 import { environmentFaults, hostOf } from './environment-faults.ts'
+import { type OidcProvider, readProviders } from './oidc.ts'
 import { originOf, pathOf, readList, readOrigin, readText, withoutLastSlashes } from '../text/text-values.ts'
 
 /**
@@ -40,6 +41,7 @@ export interface Config extends Omit<
   readonly linkBase: string
   readonly corsOrigins: readonly string[]
   readonly trustedProxies: readonly string[]
+  readonly oidc: readonly OidcProvider[]
 }
 
 /** Default origins of Vite, and of most others. */
@@ -118,10 +120,14 @@ interface Examined {
 
 function examine(env: Readonly<NodeJS.Dict<string>>): Examined {
   const { named, misread } = readNamed(env)
-  return { config: completed(named), faults: [...misread, ...environmentFaults(named, env)] }
+  const { providers, faults } = readProviders(env, named)
+  return {
+    config: { ...completed(named), oidc: providers },
+    faults: [...misread, ...environmentFaults(named, env), ...faults],
+  }
 }
 
-function completed(named: Named): Config {
+function completed(named: Named): Omit<Config, 'oidc'> {
   const local = named.ENVIRONMENT === 'local'
   const PUBLIC_URL = trimmed(named.PUBLIC_URL ?? (local ? `http://localhost:${named.PORT}` : undefined))
   const FRONTEND_HOST = trimmed(named.FRONTEND_HOST)

@@ -37,6 +37,8 @@ export const limits = {
   mail_network: { burst: 50, every: 60, pause: 60, counts: 'tries' },
   /** By network: automated sign-ups (ASVS 2.4.1). Enough for a class that signs up in one lesson. */
   signup_network: { burst: 50, every: 60, pause: 60, counts: 'tries' },
+  /** By network: ways to an identity provider, each of which is a row for ten minutes. */
+  provider_network: { burst: 100, every: 6, pause: 6, counts: 'tries' },
   /** By user: creations with an Idempotency-Key, each stored for a day. The same number as MAX_ROWS_PER_USER's default. */
   idempotency_keys: { burst: 100_000, every: 0.864, pause: 0.864, counts: 'tries' },
 } as const satisfies Record<string, Limit>

@@ -40,6 +40,8 @@ declare module 'fastify' {
     bodyLimit?: number
     /** Accepts its form as multipart/form-data, too. */
     multipart?: boolean
+    /** Answers 302; where to. */
+    redirects?: string
   }
 }
 
@@ -144,6 +146,8 @@ interface Operation {
   factorless?: true
   /** Limit of the body in bytes; 32 KiB by default. */
   bodyLimit?: number
+  /** Answers 302, for browsers; where to. */
+  redirects?: string
 }
 
 /** The contract of one route, as Fastify's `schema`. */

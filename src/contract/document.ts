@@ -104,7 +104,7 @@ const inContent = (schema: unknown, type = 'application/json', more: object = {}
   content: { [type]: { schema, ...more } },
 })
 
-function goodAnswers({ response, produces, versioned, headers }: FastifySchema) {
+function goodAnswers({ response, produces, versioned, headers, redirects }: FastifySchema) {
   const tag = versioned && {
     headers: { ETag: header('Which version of the row this is (RFC 9110, 8.8.3).') },
   }
@@ -113,8 +113,14 @@ function goodAnswers({ response, produces, versioned, headers }: FastifySchema) 
     { description: STATUS_CODES[status], ...tag, ...inContent(schema, produces?.[0]) },
   ])
   const unchanged = { description: 'It is the version of `If-None-Match`.', type: 'null', ...tag }
+  const elsewhere = {
+    description: redirects,
+    type: 'null',
+    headers: { Location: header('Where to.'), 'Set-Cookie': header('Binds the way to this browser.') },
+  }
   return {
     ...Object.fromEntries(answers),
+    ...(redirects !== undefined && { 302: elsewhere }),
     ...(isOneOf('If-None-Match', headers) && { 304: unchanged }),
   }
 }

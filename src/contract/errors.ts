@@ -163,6 +163,29 @@ export const ApiKeyNotAllowed = define(403, 'api_key_not_allowed', 'API key not 
 export const ApiKeyNotFound = define(404, 'api_key_not_found', 'API key not found')
 export const TooManyApiKeys = define(400, 'too_many_api_keys', 'Too many API keys')
 
+// Identity providers
+export const ProviderNotFound = define(404, 'provider_not_found', 'Provider not found')
+/** It does not answer, or not as a provider does; the rest of the service goes on. */
+export const ProviderUnavailable = define(503, 'provider_unavailable', 'Provider unavailable', {
+  'retry-after': '5',
+})
+/** There is an account with the address, and it is not known that both are of one person. */
+export const AccountExists = define(
+  400,
+  'account_exists',
+  'An account with this address exists: sign in to it, verify the address, and link the provider there',
+)
+/** The provider does not say that the address is theirs. */
+export const ProviderEmailNotVerified = define(
+  400,
+  'provider_email_not_verified',
+  'The provider did not vouch for an email address',
+)
+export const IdentityTaken = define(400, 'identity_taken', 'This identity belongs to another account')
+export const IdentityNotFound = define(404, 'identity_not_found', 'Identity not found')
+/** Without it, nothing but a recovery mail would lead into the account. */
+export const LastWayIn = define(400, 'last_way_in', 'This is the only way to sign in')
+
 // Every table that has owners
 export const NotEnoughPermissions = define(403, 'not_enough_permissions', 'Not enough permissions')
 /** The user has MAX_ROWS_PER_USER rows. */

@@ -44,6 +44,8 @@ const changes: Record<string, string> = {
   factor_added: 'A second factor was added: signing in asks for a code from now on',
   factor_removed: 'A second factor was removed',
   factors_reset: 'All second factors were removed',
+  identity_added: 'An account at an identity provider was linked, which signs in from now on',
+  identity_removed: 'An account at an identity provider signs in no more',
   api_key_created: 'An API key was made',
   api_key_deleted: 'An API key was deleted',
   recovery_codes_made: 'New recovery codes were made, and the old ones stopped working',

@@ -5,6 +5,7 @@ import { databaseFindings, schemaFindings } from '../doctor/database.ts'
 import { type Finding, lineOf } from '../doctor/findings.ts'
 import { instanceFindings } from '../doctor/instance.ts'
 import { mailFinding } from '../doctor/mail.ts'
+import { providersFindings } from '../doctor/providers.ts'
 import { settingsFindings } from '../doctor/settings.ts'
 import { endOnSignals } from './signals.ts'
 
@@ -28,6 +29,7 @@ for (const finding of settingsFindings(config, faults)) tell(finding)
 for (const finding of schemaFindings(tables)) tell(finding)
 for await (const finding of databaseFindings(config, tables)) tell(finding)
 tell(await mailFinding(config))
+for await (const finding of providersFindings(config)) tell(finding)
 if (values.url !== undefined) for await (const finding of instanceFindings(values.url, config)) tell(finding)
 
 console.log(inTheWay === 0 ? 'Nothing is in the way.' : `In the way: ${inTheWay}`)

@@ -6,6 +6,8 @@ import { auditEvents } from '../../src/http/observe/events.ts'
 import { isAnswer, isRefused } from '../support/answers.ts'
 import { cheapHashing } from '../support/cheap-hashing.ts'
 import { documentOf, operationsOf } from '../support/document.ts'
+import { startIdentityProvider } from '../support/identity-provider.ts'
+import { browser, somebody } from '../support/provider-browser.ts'
 import { type Person, type Service, address, startService } from '../support/service.ts'
 import { totpOf } from '../support/totp.ts'
 
@@ -38,7 +40,9 @@ function readers({ call, admin }: Service) {
 }
 
 void test('the audit', async (t) => {
-  const service = await startService(t, { TRUST_PROXY: '127.0.0.1' })
+  const provider = await startIdentityProvider(t)
+  const service = await startService(t, { TRUST_PROXY: '127.0.0.1', ...provider.env })
+  const { link, through, tokens } = browser(service, provider)
   cheapHashing(service)
   const { app, call, rows, admin, signIn, person, resetToken } = service
   const { audit, of } = readers(service)
@@ -192,6 +196,22 @@ void test('the audit', async (t) => {
       return {
         ask: () => call('DELETE', `/users/${ada.id}/api-keys/${id}`, { as: admin }),
         events: ['api_key_deleted'],
+      }
+    },
+    'users-link_identity': async (ada) => ({ ask: () => link(ada, somebody()), events: ['identity_added'] }),
+    'login-sign_in_with_provider': async (ada) => {
+      const who = somebody()
+      await link(ada, who)
+      const { code } = await through(who)
+      return { ask: () => tokens(code), events: ['sign_in'] }
+    },
+    'users-delete_identity': async (ada) => {
+      await link(ada, somebody())
+      const { body } = await call('GET', '/users/me/identities', { as: ada })
+      const [{ id }] = body.data as [{ id: string }]
+      return {
+        ask: () => call('DELETE', `/users/me/identities/${id}`, { as: ada }),
+        events: ['identity_removed'],
       }
     },
     'login-second_factor': async (ada) => {

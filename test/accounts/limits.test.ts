@@ -5,6 +5,7 @@ import { reaper } from '../../src/database/upkeep/expired.ts'
 import { SITE_ROOM, knownNetworks, limits } from '../../src/config/limits.ts'
 import { isAnswer } from '../support/answers.ts'
 import { cheapHashing } from '../support/cheap-hashing.ts'
+import { startIdentityProvider } from '../support/identity-provider.ts'
 import { countMore, freshNetwork, letPass, limited, retryAfter } from '../support/limits.ts'
 import { noDatabase, startWithoutData } from '../support/no-database.ts'
 import { type Answer, type Person, type Service, address, startService } from '../support/service.ts'
@@ -30,7 +31,8 @@ async function exhaust(attempt: () => Promise<Answer>, most = 400) {
 }
 
 void test('limits', async (t) => {
-  const service = await startService(t, limited)
+  const provider = await startIdentityProvider(t)
+  const service = await startService(t, { ...limited, ...provider.env })
   cheapHashing(service)
   const { call, signIn, person, rows, admin } = service
   const recover = (email: string, from = freshNetwork()) =>
@@ -83,6 +85,10 @@ void test('limits', async (t) => {
     mail_network() {
       const from = freshNetwork()
       return Promise.resolve(() => recover(address(), from))
+    },
+    provider_network() {
+      const from = freshNetwork()
+      return Promise.resolve(() => call('GET', '/login/oidc/acme', { from }))
     },
     signup_network() {
       const from = freshNetwork()

@@ -5,6 +5,7 @@ import { readConfig } from '../../src/config/config.ts'
 import { databaseFindings } from '../../src/doctor/database.ts'
 import type { Finding } from '../../src/doctor/findings.ts'
 import { key, cert } from '../support/certificate.ts'
+import { startIdentityProvider } from '../support/identity-provider.ts'
 import { production } from '../support/environments.ts'
 import { databaseEnv, launch, signIn, start, temporaryFolder } from '../support/process.ts'
 import { startMailServer } from '../support/mail-server.ts'
@@ -262,3 +263,18 @@ void test(
     t.match(other, /✗ factors +1 second factors were made with another SECRET_KEY/)
   },
 )
+
+void test('the doctor asks identity providers, and says what has to be entered there', async (t) => {
+  const provider = await startIdentityProvider(t)
+  const there = await examine(t, provider.env)
+  t.equal(there.code, 0, there.lines)
+  t.match(
+    there.lines,
+    /✓ acme +http:\/\/127\.0\.0\.1:\d+ answers; it must know http:\/\/localhost:8000\/api\/v1\/login\/oidc\/acme\/callback/,
+  )
+  t.notMatch(there.lines, provider.env.OIDC_ACME_CLIENT_SECRET!)
+  await provider.close()
+  const away = await examine(t, provider.env)
+  t.equal(away.code, 1, away.lines)
+  t.match(away.lines, /✗ acme .*is no answering identity provider \(ECONNREFUSED\).*see OIDC_ACME_ISSUER/s)
+})

@@ -13,6 +13,11 @@ const CODES: Readonly<Record<string, string>> = {
   'The limit of rows for one user is reached': 'row_quota_reached',
   'Other rows still refer to this one': 'still_referenced',
   'Value is already in use': 'already_exists',
+  'This is the only way to sign in': 'last_way_in',
+  'An account with this address exists: sign in to it, verify the address, and link the provider there':
+    'account_exists',
+  'The provider did not vouch for an email address': 'provider_email_not_verified',
+  'This identity belongs to another account': 'identity_taken',
   'Unknown Host: use localhost, or set PUBLIC_URL to where this service is reached': 'unknown_host',
   'Only a parked mail can be sent again': 'mail_not_parked',
   'The body could not be read': 'unreadable_body',

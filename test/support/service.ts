@@ -16,7 +16,9 @@ export interface Service {
   /** The first superuser, signed in. */
   readonly admin: Person
   /** Makes a user and signs them in. */
-  person(overrides?: Partial<Record<'email' | 'password' | 'full_name', string>>): Promise<Person>
+  person(
+    overrides?: Partial<Record<'email' | 'password' | 'full_name', string>> & { is_verified?: boolean },
+  ): Promise<Person>
   signIn(email: string, password: string, from?: string): Promise<Answer>
   /** The same person in another session. */
   again(person: Person): Promise<Person>

@@ -76,6 +76,16 @@ export const apiKeyCreated: Shape = {
   ...apiKeyPublic,
   key: (value) => /^gw_[\w-]{49}$/.test(String(value)),
 }
+export const providersPublic: Shape = { data: isListOf({ name: isText, url: isText }) }
+export const identitiesPublic: Shape = {
+  data: isListOf({
+    id: isId,
+    provider: isText,
+    email: isTextOrNull,
+    created_at: isTime,
+    last_used_at: (value) => value === null || isTime(value),
+  }),
+}
 export const factorsPublic: Shape = {
   data: isListOf({
     id: isId,

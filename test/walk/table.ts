@@ -17,6 +17,10 @@ login-test_token                    POST   /login/test-token                    
 login-refresh_token                 POST   /login/refresh-token                   P RefreshToken Token 401 422
 login-reauthenticate                POST   /login/reauthenticate                  U Reauthenticate Message 400 401 422
 login-second_factor                 POST   /login/second-factor                   P SecondFactor Token 400 422
+login-read_providers                GET    /login/providers                       P - ProvidersPublic
+login-go_to_provider                GET    /login/oidc/{provider}                 P - redirect 404 422
+login-come_back_from_provider       GET    /login/oidc/{provider}/callback        P - redirect 400 422
+login-sign_in_with_provider         POST   /login/oidc/token                      P ProviderCode Token 400 422
 login-logout                        POST   /login/logout                          U - Message 401
 login-recover_password              POST   /password-recovery/{email}             P - Message 422
 login-recover_password_html_content POST   /password-recovery-html-content/{email} S - text/html 401 403 404 422
@@ -37,6 +41,9 @@ users-read_api_keys                 GET    /users/me/api-keys                   
 users-delete_api_key                DELETE /users/me/api-keys/{id}                U - Message 401 403 404 422
 users-read_user_api_keys            GET    /users/{user_id}/api-keys              S - ApiKeysPublic 401 403 404 422
 users-delete_user_api_key           DELETE /users/{user_id}/api-keys/{id}         S - Message 401 403 404 422
+users-read_identities               GET    /users/me/identities                   U - IdentitiesPublic 401
+users-link_identity                 POST   /users/me/identities/{id}              U - ProviderUrl 401 403 404 422
+users-delete_identity               DELETE /users/me/identities/{id}              U - Message 400 401 403 404 422
 users-read_factors                  GET    /users/me/factors                      U - FactorsPublic 401
 users-enroll_totp                   POST   /users/me/factors/totp                 U TotpEnroll TotpEnrollment 400 401 403 422
 users-verify_totp                   POST   /users/me/factors/{id}/verify          U FactorCode NewRecoveryCodes 400 401 404 422
@@ -105,6 +112,12 @@ export const components: Record<string, string> = {
   ApiKeysPublic: 'data',
   ApiKeyCreate: 'name permissions expires_at?',
   ApiKeyCreated: 'id name permissions created_at expires_at last_used_at key',
+  ProviderPublic: 'name url',
+  ProvidersPublic: 'data',
+  ProviderCode: 'code',
+  ProviderUrl: 'url',
+  IdentityPublic: 'id provider email created_at last_used_at',
+  IdentitiesPublic: 'data',
   SecondFactor: 'challenge code',
   SecondFactorRequired: 'detail code challenge? methods? expires_in?',
   FactorPublic: 'id kind name created_at last_used_at verified',

@@ -25,6 +25,7 @@ import { privateUsers } from './private.ts'
 import { protocol } from './protocol.ts'
 import { recovery } from './recovery.ts'
 import { apiKeys } from './api-keys.ts'
+import { identities } from './identities.ts'
 import { factors } from './factors.ts'
 import { sessions, verification } from './sessions.ts'
 import { isMap } from './shapes.ts'
@@ -38,6 +39,7 @@ const tags = {
   login: [login, sessions, recovery, verification],
   factors: [factors],
   'API keys': [apiKeys],
+  identities: [identities],
   users: [signup, account, users, administration],
   items: [items, item],
   mails: [mails],

@@ -7,6 +7,7 @@ import {
   addressChanges,
   apiKeys,
   factors,
+  identities,
   oneTimeTokens,
   recoveryCodes,
   users,
@@ -67,7 +68,7 @@ const isOlderRight = sql`(${addressChanges.was_verified} or not ${users.is_verif
  * Condition on a way in: whoever changed the address may have made it, also before the change. Its owner was mailed of it, and of
  * what is older had as long to notice as of the change.
  */
-const isOfThief = (table: typeof factors | typeof apiKeys | typeof recoveryCodes): SQL =>
+const isOfThief = (table: typeof identities | typeof factors | typeof apiKeys | typeof recoveryCodes): SQL =>
   sql`${table.user_id} = used.user_id
         and ${table.created_at} >= used.created_at - interval '${sql.raw(String(UNDO_HOURS))} hours'`
 
@@ -116,6 +117,7 @@ const compileUndo = (config: App['config']) =>
     ${newToken('token', 'reset_password', 'account', config.EMAIL_RESET_TOKEN_EXPIRE_HOURS * 60)},
     removed_factors as (delete from ${factors} using used where ${isOfThief(factors)}),
     removed_codes as (delete from ${recoveryCodes} using used where ${isOfThief(recoveryCodes)}),
+    removed_identities as (delete from ${identities} using used where ${isOfThief(identities)}),
     removed_keys as (delete from ${apiKeys} using used where ${isOfThief(apiKeys)}),
     ${audit('address_restored', 'account', v)},
     ${queueMail('address_restored', 'account', { token: 'token' })}

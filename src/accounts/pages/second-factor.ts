@@ -34,7 +34,7 @@ export function secondFactorPage(app: App) {
   const signedInApp = app as App & SignedInApp
   const open = signIn(app)
   const show = showSecondFactor(app)
-  const list = listFactors(signedInApp)
+  const choice = choiceOf(app)
   const enroll = enrollTotp(signedInApp)
   const verify = verifyFactor(signedInApp)
   const makeCodes = createRecoveryCodes(signedInApp)
@@ -43,19 +43,7 @@ export function secondFactorPage(app: App) {
   const path = `${app.config.publicPath}${PATH}`
   answerWithPages(app, (error, request) => errorPage(path, error, request))
 
-  /** The request, as one of the session whose token the form has. */
-  async function asSignedIn(request: FastifyRequest, token: string) {
-    const user = await app.auth.sessions.ofToken(token)
-    request.currentUser = user
-    app.auth.requireFresh(user)
-    return request as FastifyRequest & SignedIn
-  }
-
-  async function choice(request: FastifyRequest, token: string): Promise<WebPage> {
-    const { data } = await list(await asSignedIn(request, token))
-    const counting = data.filter(({ verified }) => verified)
-    return counting.length === 0 ? beginPage(path, token) : managePage(path, token, counting)
-  }
+  const asSignedIn = asSignedInAt(app)
 
   app.get(PATH, { schema: { hide: true } }, () => signInPage(path, {}))
 
@@ -107,6 +95,30 @@ export function secondFactorPage(app: App) {
     return donePage('The authenticator was removed', [])
   })
 }
+
+/** The request, as one of the session whose token the form has. */
+const asSignedInAt = (app: App) => async (request: FastifyRequest, token: string) => {
+  const user = await app.auth.sessions.ofToken(token)
+  request.currentUser = user
+  app.auth.requireFresh(user)
+  return request as FastifyRequest & SignedIn
+}
+
+/** What somebody sees who has just signed in: the way to a second factor, or out of one. @param app where that page is */
+export function choiceOf(app: App) {
+  const path = `${app.config.publicPath}${PATH}`
+  const list = listFactors(app as App & SignedInApp)
+  const asSignedIn = asSignedInAt(app)
+  return async (request: FastifyRequest, token: string): Promise<WebPage> => {
+    const { data } = await list(await asSignedIn(request, token))
+    const counting = data.filter(({ verified }) => verified)
+    return counting.length === 0 ? beginPage(path, token) : managePage(path, token, counting)
+  }
+}
+
+/** Asks for the code of somebody whose first step is done. */
+export const codePageOf = ({ config }: App, challenge: string) =>
+  codePage(`${config.publicPath}${PATH}`, challenge, {})
 
 const token = Type.String()
 const SignInForm = Type.Object({ email: Type.String(), password: Type.String() })

@@ -1,0 +1,60 @@
+import { test } from 'tap'
+import { startIdentityProvider } from '../support/identity-provider.ts'
+import { ask } from '../support/no-database.ts'
+import { browser, somebody } from '../support/provider-browser.ts'
+import { startService } from '../support/service.ts'
+
+void test('the page of identity providers', async (t) => {
+  const provider = await startIdentityProvider(t)
+  const service = await startService(t, provider.env)
+  const { app } = service
+  const { begin, back } = browser(service, provider)
+  const send = (fields: Record<string, string>) =>
+    ask(app, {
+      method: 'POST',
+      url: '/sign-in',
+      headers: { 'content-type': 'application/x-www-form-urlencoded' },
+      payload: new URLSearchParams(fields).toString(),
+    })
+  const comeBack = async () => {
+    const { url, cookie } = await begin()
+    return String((await back(await provider.visit(url), cookie)).headers.location)
+  }
+
+  await t.test('somebody goes to a provider, comes back, and is signed in by one button', async (t) => {
+    const chosen = await ask(app, { url: '/sign-in' })
+    t.match(chosen.text, /href="http:\/\/localhost:8000\/api\/v1\/login\/oidc\/acme"[^]*Go on with Acme/)
+    provider.somebody = somebody()
+    const location = await comeBack()
+    t.match(location, /^http:\/\/localhost:8000\/sign-in\?code=/)
+    const { pathname, search, searchParams } = new URL(location)
+    const page = await ask(app, { url: pathname + search })
+    t.match(page, { status: 200, text: /You are back/ })
+    const inside = await send({ code: searchParams.get('code')! })
+    t.match(inside, { status: 200, text: /Set up an authenticator/ })
+    const again = await send({ code: searchParams.get('code')! })
+    t.match(again, { status: 400, text: /role="alert">That took too long/ })
+  })
+
+  await t.test('it says in plain words what went wrong', async (t) => {
+    provider.somebody = null
+    const { pathname, search } = new URL(await comeBack())
+    t.match((await ask(app, { url: pathname + search })).text, /was called off\. Begin again/)
+    for (const [error, words] of Object.entries({
+      account_exists: 'There is an account with your address already',
+      provider_unavailable: 'does not answer',
+      ['__proto__']: 'Begin again',
+      constructor: 'Begin again',
+      '<script>': 'Begin again',
+    })) {
+      const { text } = await ask(app, { url: `/sign-in?error=${encodeURIComponent(error)}` })
+      t.ok(text.includes(words), error)
+      t.notOk(text.includes('<script>'))
+    }
+  })
+
+  await t.test('there is no such page where a frontend has it', async (t) => {
+    const other = await startService(t, { ...provider.env, FRONTEND_HOST: 'http://localhost:5173' })
+    t.equal((await ask(other.app, { url: '/sign-in' })).status, 404)
+  })
+})
