@@ -6,7 +6,7 @@ import { statement } from '../../database/statement.ts'
 import { identities, passkeys, users } from '../../database/tables.ts'
 import { cause, notify } from '../../mail/queue.ts'
 import { type Trail, audit, trailOf } from '../audit/audit.ts'
-import { endSessions, keepSession, stillHas } from '../sessions/end-sessions.ts'
+import { endSessions, keepSession, stillHas, twice } from '../sessions/end-sessions.ts'
 
 type SignedInRequest = FastifyRequest & SignedIn
 
@@ -42,7 +42,8 @@ export function removeIdentity(app: SignedInApp) {
 
   return async (id: string, request: SignedInRequest) => {
     const { id: user, session_id: session } = request.user
-    const [found] = await db.run(remove, { id, user, session, ...trailOf(request) })
+    const values = { id, user, session, ...trailOf(request) }
+    const [found] = await twice(() => db.run(remove, values))
     if (!found) throw new IdentityNotFound()
     if (!found.is_removed) throw new LastWayIn()
     request.record('identity_removed')
