@@ -7,6 +7,7 @@ import { secondFactorPage } from './accounts/pages/second-factor.ts'
 import { undoEmailChangePage } from './accounts/pages/undo-email-change.ts'
 import { verifyEmailPage } from './accounts/pages/verify-email.ts'
 import type { HashingLimits } from './accounts/passwords/passwords.ts'
+import { keyChores } from './accounts/keys/chores.ts'
 import { turns } from './accounts/passwords/plugin.ts'
 import { auth } from './accounts/plugin.ts'
 import { accountsPrivate, accountsPublic, accountsSignedIn, accountsSuperuser } from './accounts/routes.ts'
@@ -72,7 +73,7 @@ export async function buildApp(config: Config, dependencies: Dependencies = {}):
   await app.register(conditions, { config })
   await app.register(ownership, { tables })
   await app.register(mail, { config, attemptMs: mailAttemptMs })
-  await app.register(housekeeping, { config, tables })
+  await app.register(housekeeping, { config, tables, chores: keyChores(config) })
   await app.register(metrics, { config })
   await app.register(scopes)
 

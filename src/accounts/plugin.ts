@@ -2,6 +2,7 @@ import jwt from '@fastify/jwt'
 import type { FastifyRequest } from 'fastify'
 import plugin from 'fastify-plugin'
 import type { Config } from '../config/config.ts'
+import { keyring } from '../config/keys.ts'
 import { type SignedIds, signedIds } from '../config/signed-ids.ts'
 import { type Codes, codes } from './factors/codes.ts'
 import { type Accounts, accounts } from './users/find-user.ts'
@@ -79,7 +80,8 @@ export interface AuthOptions {
 /** Passwords, sessions and tokens, as `app.auth`. */
 export const auth = plugin(
   async (app, { config, hashing }: AuthOptions) => {
-    await app.register(jwt, { ...accessTokenOptions(config), decoratorName: 'claims' })
+    const keys = keyring(config)
+    await app.register(jwt, { ...accessTokenOptions(keys, config), decoratorName: 'claims' })
     app.decorateRequest('currentUser', null)
     app.decorateRequest('user', {
       getter() {
@@ -96,7 +98,7 @@ export const auth = plugin(
       requireFresh,
       requireFactor: factorGuard(config),
       codes: codes(config),
-      challenges: signedIds(config.SECRET_KEY, 'login-challenge'),
+      challenges: signedIds(keys, 'login-challenge'),
       refreshTokens: refreshTexts,
       tokens: issueTokens(app, config, refreshTexts),
       accounts: accounts(app.db),

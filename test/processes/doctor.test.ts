@@ -1,5 +1,6 @@
 import postgres from 'postgres'
 import { type Test, test } from 'tap'
+import { keyring } from '../../src/config/keys.ts'
 import { secrets } from '../../src/config/secrets.ts'
 import { readConfig } from '../../src/config/config.ts'
 import { databaseFindings } from '../../src/doctor/database.ts'
@@ -253,7 +254,7 @@ void test(
       await doctor({ SECOND_FACTOR: 'superusers' }),
       /! factors +1 of 1 superusers have no second factor/,
     )
-    const sealed = secrets(SECRET_KEY, 'factor').seal('JBSWY3DPEHPK3PXP', 'x')
+    const sealed = secrets(keyring({ SECRET_KEY }), 'factor').seal('JBSWY3DPEHPK3PXP', 'x')
     await sql`
       insert into factors (user_id, kind, secret, verified_at)
       select id, 'totp', ${sealed}, now() from users`
