@@ -54,6 +54,16 @@ void test('an invalid setting is one line with its name and what it needs', asyn
     [/^PROJECT_COLOR: # and six/, { ...local, PROJECT_COLOR: '#abc' }],
     [/^PROJECT_COLOR: # and six/, { ...local, PROJECT_COLOR: '#0f6b5c;x' }],
     [/^SECRET_KEY: 32 bytes or more/, { ...production, SECRET_KEY: 'short' }],
+    [/^SECRET_KEY_PREVIOUS: 32 bytes or more/, { ...production, SECRET_KEY_PREVIOUS: 'short' }],
+    [
+      /^SECRET_KEY_PREVIOUS: it is made of an example/,
+      { ...production, SECRET_KEY_PREVIOUS: 'changethis'.repeat(4) },
+    ],
+    [
+      /^SECRET_KEY_PREVIOUS: is the same as SECRET_KEY; put the new key into SECRET_KEY/,
+      { ...production, SECRET_KEY_PREVIOUS: SECRET_KEY },
+    ],
+    [/^SECRET_KEY_PREVIOUS: is the same as SECRET_KEY/, { ...local, SECRET_KEY_PREVIOUS: SECRET_KEY }],
     [/^FIRST_SUPERUSER_PASSWORD: .*changethis/, { ...production, FIRST_SUPERUSER_PASSWORD: 'changethis' }],
     [/^FIRST_SUPERUSER_PASSWORD: 8 to 128/, { ...production, FIRST_SUPERUSER_PASSWORD: 'short' }],
     [/^SMTP_PASSWORD: .*changethis/, { ...production, SMTP_PASSWORD: 'changethis' }],
