@@ -97,6 +97,12 @@ void test('all invalid settings are reported at once, without their values', asy
   t.same(missing.toSorted(), ['DATABASE_URL', 'SECRET_KEY'])
 })
 
+void test('SECRET_KEY_PREVIOUS is one key: empty counts as unset, and a comma belongs to it', async (t) => {
+  t.notHas(readConfig({ ...production, SECRET_KEY_PREVIOUS: ' ' }), { SECRET_KEY_PREVIOUS: /./ })
+  const SECRET_KEY_PREVIOUS = 'G7t,Zq0v-Rr4k,9Lx2+Ww8m/Pp3c,Hh6n'
+  t.match(readConfig({ ...production, SECRET_KEY_PREVIOUS }), { SECRET_KEY_PREVIOUS })
+})
+
 void test('flags and numbers are read strictly', async (t) => {
   for (const text of ['yes', 'on', '2', 'tru', 'null'])
     t.match(faultsOf({ ...local, SMTP_SSL: text }), [/^SMTP_SSL: true or false/], text)
@@ -140,6 +146,8 @@ void test('outside local, a guessable SECRET_KEY is refused', async (t) => {
     t.match([...settingDoubts(readConfig({ ...local, SECRET_KEY }))], [/^SECRET_KEY: weak/])
   }
   t.match([...settingDoubts(readConfig({ ...local, SECRET_KEY: 'x' }))], [/^SECRET_KEY: weak.*32 bytes/])
+  const previous = readConfig({ ...local, SECRET_KEY_PREVIOUS: 'x' })
+  t.match([...settingDoubts(previous)], [/^SECRET_KEY_PREVIOUS: weak.*32 bytes/])
   const random = Array.from({ length: 5_000 }, () => randomBytes(32)).flatMap((bytes) =>
     (['base64', 'base64url', 'hex'] as const).map((how) => bytes.toString(how)),
   )
