@@ -8,6 +8,7 @@ import { signInWithProviderPage } from './accounts/pages/sign-in-with-provider.t
 import { undoEmailChangePage } from './accounts/pages/undo-email-change.ts'
 import { verifyEmailPage } from './accounts/pages/verify-email.ts'
 import type { HashingLimits } from './accounts/passwords/passwords.ts'
+import { keyChores } from './accounts/keys/chores.ts'
 import { turns } from './accounts/passwords/plugin.ts'
 import { auth } from './accounts/plugin.ts'
 import { accountsPrivate, accountsPublic, accountsSignedIn, accountsSuperuser } from './accounts/routes.ts'
@@ -73,7 +74,7 @@ export async function buildApp(config: Config, dependencies: Dependencies = {}):
   await app.register(conditions, { config })
   await app.register(ownership, { tables })
   await app.register(mail, { config, attemptMs: mailAttemptMs })
-  await app.register(housekeeping, { config, tables })
+  await app.register(housekeeping, { config, tables, chores: keyChores(config) })
   await app.register(metrics, { config })
   await app.register(scopes)
 

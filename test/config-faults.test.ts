@@ -54,6 +54,16 @@ void test('an invalid setting is one line with its name and what it needs', asyn
     [/^PROJECT_COLOR: # and six/, { ...local, PROJECT_COLOR: '#abc' }],
     [/^PROJECT_COLOR: # and six/, { ...local, PROJECT_COLOR: '#0f6b5c;x' }],
     [/^SECRET_KEY: 32 bytes or more/, { ...production, SECRET_KEY: 'short' }],
+    [/^SECRET_KEY_PREVIOUS: 32 bytes or more/, { ...production, SECRET_KEY_PREVIOUS: 'short' }],
+    [
+      /^SECRET_KEY_PREVIOUS: it is made of an example/,
+      { ...production, SECRET_KEY_PREVIOUS: 'changethis'.repeat(4) },
+    ],
+    [
+      /^SECRET_KEY_PREVIOUS: is the same as SECRET_KEY; put the new key into SECRET_KEY/,
+      { ...production, SECRET_KEY_PREVIOUS: SECRET_KEY },
+    ],
+    [/^SECRET_KEY_PREVIOUS: is the same as SECRET_KEY/, { ...local, SECRET_KEY_PREVIOUS: SECRET_KEY }],
     [/^FIRST_SUPERUSER_PASSWORD: .*changethis/, { ...production, FIRST_SUPERUSER_PASSWORD: 'changethis' }],
     [/^FIRST_SUPERUSER_PASSWORD: 8 to 128/, { ...production, FIRST_SUPERUSER_PASSWORD: 'short' }],
     [/^SMTP_PASSWORD: .*changethis/, { ...production, SMTP_PASSWORD: 'changethis' }],
@@ -85,6 +95,12 @@ void test('all invalid settings are reported at once, without their values', asy
   }
   const missing = faultsOf({ ENVIRONMENT: 'production' }).map((line) => line.split(':')[0] ?? '')
   t.same(missing.toSorted(), ['DATABASE_URL', 'SECRET_KEY'])
+})
+
+void test('SECRET_KEY_PREVIOUS is one key: empty counts as unset, and a comma belongs to it', async (t) => {
+  t.notHas(readConfig({ ...production, SECRET_KEY_PREVIOUS: ' ' }), { SECRET_KEY_PREVIOUS: /./ })
+  const SECRET_KEY_PREVIOUS = 'G7t,Zq0v-Rr4k,9Lx2+Ww8m/Pp3c,Hh6n'
+  t.match(readConfig({ ...production, SECRET_KEY_PREVIOUS }), { SECRET_KEY_PREVIOUS })
 })
 
 void test('flags and numbers are read strictly', async (t) => {
@@ -130,6 +146,8 @@ void test('outside local, a guessable SECRET_KEY is refused', async (t) => {
     t.match([...settingDoubts(readConfig({ ...local, SECRET_KEY }))], [/^SECRET_KEY: weak/])
   }
   t.match([...settingDoubts(readConfig({ ...local, SECRET_KEY: 'x' }))], [/^SECRET_KEY: weak.*32 bytes/])
+  const previous = readConfig({ ...local, SECRET_KEY_PREVIOUS: 'x' })
+  t.match([...settingDoubts(previous)], [/^SECRET_KEY_PREVIOUS: weak.*32 bytes/])
   const random = Array.from({ length: 5_000 }, () => randomBytes(32)).flatMap((bytes) =>
     (['base64', 'base64url', 'hex'] as const).map((how) => bytes.toString(how)),
   )

@@ -2,6 +2,7 @@ import jwt from '@fastify/jwt'
 import type { FastifyRequest } from 'fastify'
 import plugin from 'fastify-plugin'
 import type { Config } from '../config/config.ts'
+import { keyring } from '../config/keys.ts'
 import { type SignedIds, signedIds } from '../config/signed-ids.ts'
 import { type Codes, codes } from './factors/codes.ts'
 import { type Providers, providers } from './identities/providers.ts'
@@ -85,7 +86,8 @@ export interface AuthOptions {
 /** Passwords, sessions and tokens, as `app.auth`. */
 export const auth = plugin(
   async (app, { config, hashing }: AuthOptions) => {
-    await app.register(jwt, { ...accessTokenOptions(config), decoratorName: 'claims' })
+    const keys = keyring(config)
+    await app.register(jwt, { ...accessTokenOptions(keys, config), decoratorName: 'claims' })
     app.decorateRequest('currentUser', null)
     app.decorateRequest('user', {
       getter() {
@@ -102,10 +104,10 @@ export const auth = plugin(
       requireFresh,
       requireFactor: factorGuard(config),
       codes: codes(config),
-      challenges: signedIds(config.SECRET_KEY, 'login-challenge'),
+      challenges: signedIds(keys, 'login-challenge'),
       providers: providers(config, app.log),
-      oidcStates: signedIds(config.SECRET_KEY, 'oidc-state'),
-      oidcCodes: signedIds(config.SECRET_KEY, 'oidc-code'),
+      oidcStates: signedIds(keys, 'oidc-state'),
+      oidcCodes: signedIds(keys, 'oidc-code'),
       refreshTokens: refreshTexts,
       tokens: issueTokens(app, config, refreshTexts),
       accounts: accounts(app.db),

@@ -25,8 +25,7 @@ export function requestMail(app: App, queue: (recipient: Recipient & Trail) => P
     await level(async () => {
       const email = await accounts.spelling(address)
       const user = await accounts.findForSignIn(email)
-      const is_known =
-        user !== undefined && user.known_networks.includes(knownNetworks.nameOf(user.id, request.network))
+      const is_known = user !== undefined && knownNetworks.isKnown(user, request.network)
       if (is_known || !request.tooMany) await queue({ email, is_known, ...trailOf(request) })
       app.mail.wake()
     })

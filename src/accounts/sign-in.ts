@@ -18,6 +18,7 @@ import { type Candidate, type CodeValues, showCode, useCode } from './factors/us
 import type { SigningIn } from './users/find-user.ts'
 import type { Session } from './sessions/session-tokens.ts'
 import { guessLimits } from './sessions/guess-limits.ts'
+import type { NetworkNames } from './sessions/known-networks.ts'
 import { openSession } from './sessions/open-session.ts'
 
 interface Credentials {
@@ -66,7 +67,7 @@ export function signIn(app: App) {
       user_id: user.id,
       verified_hash: user.hashed_password,
       ...trailOf(request),
-      network: knownNetworks.nameOf(user.id, request.network),
+      ...knownNetworks.namesOf(user.id, request.network),
     }
     if (outdated) {
       const renewed_hash = await passwords.renew(password, turn)
@@ -118,12 +119,10 @@ export function signIn(app: App) {
   }
 }
 
-interface NewSession extends Trail {
+interface NewSession extends Trail, NetworkNames {
   readonly user_id: string
   /** The hash that the password was compared with: no session where the user has another by now. */
   readonly verified_hash: string
-  /** Its stored name. */
-  readonly network: string
 }
 
 interface Answer {

@@ -1,5 +1,5 @@
 import { type SQL, type SQLWrapper, sql } from 'drizzle-orm'
-import type { Config } from '../config/config.ts'
+import { type KeySettings, keyring } from '../config/keys.ts'
 import { signedIds } from '../config/signed-ids.ts'
 import type { Database } from '../database/connect.ts'
 import { statement } from '../database/statement.ts'
@@ -41,18 +41,19 @@ const findToken = statement<{ id: string; purpose: TokenPurpose }, FoundToken>(
       and ${oneTimeTokens.expires_at} > now()`,
 )
 
-export function tokenStore(db: Database, config: Pick<Config, 'SECRET_KEY'>): OneTimeTokens {
-  const keys = {
-    reset_password: signedIds(config.SECRET_KEY, 'one-time-token/reset_password'),
-    verify_email: signedIds(config.SECRET_KEY, 'one-time-token/verify_email'),
-    undo_email_change: signedIds(config.SECRET_KEY, 'one-time-token/undo_email_change'),
+export function tokenStore(db: Database, config: KeySettings): OneTimeTokens {
+  const keys = keyring(config)
+  const texts = {
+    reset_password: signedIds(keys, 'one-time-token/reset_password'),
+    verify_email: signedIds(keys, 'one-time-token/verify_email'),
+    undo_email_change: signedIds(keys, 'one-time-token/undo_email_change'),
   } satisfies Record<LinkPurpose, unknown>
 
   return {
-    sign: (purpose, id) => keys[purpose].sign(id),
-    open: (purpose, text) => keys[purpose].open(text),
+    sign: (purpose, id) => texts[purpose].sign(id),
+    open: (purpose, text) => texts[purpose].open(text),
     async find(purpose, text) {
-      const id = keys[purpose].open(text)
+      const id = texts[purpose].open(text)
       if (id === undefined) return undefined
       const [token] = await db.run(findToken, { id, purpose })
       return token

@@ -60,6 +60,9 @@ export function* environmentFaults(named: Named, env: Readonly<NodeJS.Dict<strin
   if (named.EMAIL_CHANGE === 'confirmed' && named.ENVIRONMENT !== 'local' && named.SMTP_HOST === undefined)
     yield 'EMAIL_CHANGE: confirmed needs mail; set SMTP_HOST'
 
+  if (named.SECRET_KEY_PREVIOUS !== undefined && named.SECRET_KEY_PREVIOUS === named.SECRET_KEY)
+    yield 'SECRET_KEY_PREVIOUS: is the same as SECRET_KEY; put the new key into SECRET_KEY, or unset SECRET_KEY_PREVIOUS'
+
   if (named.ENVIRONMENT === 'local') {
     // Behind a proxy on the same machine, only PUBLIC_URL tells the public address.
     if (env.ENVIRONMENT === undefined && isReachable({ HOST: hostOf(named), PUBLIC_URL: named.PUBLIC_URL }))
@@ -69,18 +72,27 @@ export function* environmentFaults(named: Named, env: Readonly<NodeJS.Dict<strin
   if (named.DATABASE_URL === undefined) yield `DATABASE_URL: needed in ${named.ENVIRONMENT}`
   if (named.SECRET_KEY === undefined)
     yield `SECRET_KEY: needed in ${named.ENVIRONMENT}; make one with: openssl rand -base64 32`
-  if (named.SECRET_KEY !== undefined) {
-    const weakness = weaknessOf(named.SECRET_KEY)
-    if (Buffer.byteLength(named.SECRET_KEY) < 32)
-      yield 'SECRET_KEY: 32 bytes or more are needed; make one with: openssl rand -base64 32'
-    else if (weakness !== undefined)
-      yield `SECRET_KEY: it ${weakness}; make one with: openssl rand -base64 32`
+  for (const [name, fix] of Object.entries(FIXES_OF_KEYS)) {
+    const fault = keyFault(named[name as keyof typeof FIXES_OF_KEYS])
+    if (fault !== undefined) yield `${name}: ${fault}; ${fix}`
   }
   for (const [name, given] of Object.entries(named))
-    if (name !== 'SECRET_KEY' && isChangethis(secretIn(given)))
+    if (!(name in FIXES_OF_KEYS) && isChangethis(secretIn(given)))
       yield `${name}: "changethis" is known to everybody; choose another`
   if (named.SMTP_HOST !== undefined && named.FRONTEND_HOST === undefined && named.PUBLIC_URL === undefined)
     yield 'FRONTEND_HOST or PUBLIC_URL: one is needed while mail is on, as links must lead somewhere'
+}
+
+const FIXES_OF_KEYS = {
+  SECRET_KEY: 'make one with: openssl rand -base64 32',
+  SECRET_KEY_PREVIOUS: 'name the SECRET_KEY from before the change as it was, or unset it',
+}
+
+function keyFault(key: string | undefined): string | undefined {
+  if (key === undefined) return undefined
+  if (Buffer.byteLength(key) < 32) return '32 bytes or more are needed'
+  const weakness = weaknessOf(key)
+  return weakness === undefined ? undefined : `it ${weakness}`
 }
 
 const isLoopback = (host: string) =>

@@ -54,6 +54,7 @@ export const Environment = Type.Object({
     default: 'data',
   }),
   SECRET_KEY: Setting('signs access tokens; 32 random bytes or more; made once in local'),
+  SECRET_KEY_PREVIOUS: Setting('SECRET_KEY before a change, as long as what it signed is to go on'),
   FIRST_SUPERUSER: Type.String({
     description: 'made at start where there is no active superuser',
     default: 'admin@example.com',

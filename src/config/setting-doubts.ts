@@ -7,11 +7,13 @@ import { blockOf, breadthOf } from './trusted-blocks.ts'
 
 /** Settings that work but are not safe: a warning each, at start and by the doctor. */
 export function* settingDoubts(config: Config): Generator<string> {
-  const { SECRET_KEY, ENVIRONMENT } = config
-  if (ENVIRONMENT === 'local') {
-    const weakness = Buffer.byteLength(SECRET_KEY) < 32 ? 'has fewer than 32 bytes' : weaknessOf(SECRET_KEY)
-    if (SECRET_KEY !== '' && weakness !== undefined)
-      yield `SECRET_KEY: weak, which local alone takes: it ${weakness}; make one with: openssl rand -base64 32`
+  if (config.ENVIRONMENT === 'local') {
+    for (const name of ['SECRET_KEY', 'SECRET_KEY_PREVIOUS'] as const) {
+      const key = config[name] ?? ''
+      const weakness = Buffer.byteLength(key) < 32 ? 'has fewer than 32 bytes' : weaknessOf(key)
+      if (key !== '' && weakness !== undefined)
+        yield `${name}: weak, which local alone takes: it ${weakness}; make one with: openssl rand -base64 32`
+    }
     if (isReachable(config))
       yield 'ENVIRONMENT: local lets whoever reaches HOST or PUBLIC_URL make users and read mails; where others do, set production'
     return

@@ -346,6 +346,17 @@ export const rateLimits = pgTable(
   (table) => [index('rate_limits_over_index').on(sql`greatest(${table.forgotten_at}, ${table.resumes_at})`)],
 )
 
+/**
+ * By which SECRET_KEYs tokens were made, and until when: what is older than that may depend on the key, and the doctor counts it.
+ * The id is derived from the key and does not reveal it.
+ */
+export const signingKeys = pgTable('signing_keys', {
+  id: text().primaryKey(),
+  first_used_at: createdAt(),
+  // Every process that signs with the key writes it once a minute.
+  last_used_at: createdAt(),
+})
+
 /** Networks that a user signed in from, which failures of strangers don't lock out. */
 export const knownNetworks = pgTable(
   'known_networks',

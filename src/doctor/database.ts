@@ -15,6 +15,7 @@ import * as tables from '../database/tables.ts'
 import { POOLER_FAULT, POOLER_FIX, keepsPreparedStatements, mayBePooled } from '../operations/pooler.ts'
 import { startFault } from '../operations/start-faults.ts'
 import { accountsFindings } from './accounts.ts'
+import { keysFindings } from './keys.ts'
 import { type Finding, doubtful, fine, wrong } from './findings.ts'
 
 const OLDEST = 15
@@ -65,6 +66,7 @@ async function* postgresFindings(
     }
     yield* localeFindings(sql)
     yield* accountsFindings(sql, config)
+    yield* keysFindings(sql, config)
     yield await clockFinding(sql)
     if (direct === url) yield* migrator(sql)
   }

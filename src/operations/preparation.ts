@@ -1,6 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import plugin from 'fastify-plugin'
 import { ADDRESS_TAKEN, makeFirstSuperuser } from '../accounts/users/first-superuser.ts'
+import { noteKeys } from '../accounts/keys/note-keys.ts'
 import type { Config } from '../config/config.ts'
 import { isRefused, isUnavailable } from '../database/faults.ts'
 import { ServiceUnavailable } from '../contract/errors.ts'
@@ -46,6 +47,7 @@ export const preparation = plugin(
     let done = false
     let lastFault: string | undefined
     const closing = new AbortController()
+    const note = noteKeys(app.db, config)
     app.addHook('onClose', async () => closing.abort())
 
     async function prepare(mayWait: (error: unknown) => boolean) {
@@ -55,6 +57,7 @@ export const preparation = plugin(
         if (config.MIGRATE_ON_START || !connection.checkMigrated) await connection.migrate()
         else await connection.checkMigrated()
         await connection.check?.()
+        await note()
         const made = await makeFirstSuperuser(app.db, app.auth.passwords, config)
         if (made === ADDRESS_TAKEN)
           app.log.warn(

@@ -1,6 +1,6 @@
 import type { FastifyRequest } from 'fastify'
 import plugin from 'fastify-plugin'
-import type { Config } from '../config/config.ts'
+import { type KeySettings, keyring } from '../config/keys.ts'
 import { type RowVersion, type VersionTags, versionTags } from './version-tags.ts'
 
 declare module 'fastify' {
@@ -27,8 +27,8 @@ interface Conditions {
  * The version is remembered by the row object, not by the request: an answer composed of several rows has none.
  */
 export const conditions = plugin(
-  (app, { config }: { config: Pick<Config, 'SECRET_KEY'> }, done) => {
-    const tags = versionTags(config.SECRET_KEY)
+  (app, { config }: { config: KeySettings }, done) => {
+    const tags = versionTags(keyring(config))
     const versions = new WeakMap<object, RowVersion>()
     app.decorate('conditions', {
       note: (row, version) => void versions.set(row, version),
@@ -42,9 +42,11 @@ export const conditions = plugin(
     })
     app.addHook('onSend', (request, reply, payload, next) => {
       if (request.version === null || reply.statusCode >= 300) return next(null, payload)
-      const tag = tags.write(request.version)
-      reply.header('etag', `"${tag}"`)
-      if (!isKnown(request, tag)) return next(null, payload)
+      const own = tags.write(request.version)
+      const known = knownTag(request, own)
+      // 304 has the tag that the client's copy has, or a cache can't tell which one it is about (RFC 9111, 4.3.4).
+      reply.header('etag', `"${known ?? own[0]}"`)
+      if (known === undefined) return next(null, payload)
       reply.code(304).removeHeader('content-type').removeHeader('content-length')
       // Fastify itself leaves out the body of HEAD and sends its length, which 304 may have (RFC 9110, 8.6).
       next(null, request.method === 'HEAD' ? payload : null)
@@ -75,11 +77,13 @@ function versionsToMatch({ headers }: FastifyRequest, row: Omit<RowVersion, 'ver
   return tags.read(tagsIn(header), row)
 }
 
-/** Whether the client has this version already. */
-function isKnown({ method, headers }: FastifyRequest, tag: string): boolean {
+/** The tag by which the client has this version already; undefined where it has not. */
+function knownTag({ method, headers }: FastifyRequest, tags: readonly [string, ...string[]]) {
   const header = headers['if-none-match']
-  if (header === undefined || (method !== 'GET' && method !== 'HEAD')) return false
-  return header.trim() === '*' || tagsIn(header).includes(tag)
+  if (header === undefined || (method !== 'GET' && method !== 'HEAD')) return undefined
+  if (header.trim() === '*') return tags[0]
+  const given = tagsIn(header)
+  return tags.find((tag) => given.includes(tag))
 }
 
 /**

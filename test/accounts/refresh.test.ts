@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { setTimeout as pause } from 'node:timers/promises'
 import { sql } from 'drizzle-orm'
 import { type Test, test } from 'tap'
+import { keyring } from '../../src/config/keys.ts'
 import { signedIds } from '../../src/config/signed-ids.ts'
 import { reaper } from '../../src/database/upkeep/expired.ts'
 import { asksForToken, isAnswer, isRefused, refusesToken } from '../support/answers.ts'
@@ -208,23 +209,25 @@ void test('sessions', async (t) => {
   await t.test('fault 3: a forged refresh token is 401, ends no session and sends no mail', async (t) => {
     const [first, other] = [await anybody(), await anybody()]
     const of = await refreshed(first)
-    const [id, generation, mac] = of.refresh_token.split('.') as [string, string, string]
+    const [id, generation, key, mac] = of.refresh_token.split('.') as [string, string, string, string]
     const reset = await resetToken(of.email)
     const sign = (purpose: string, text = `${id}.${generation}`, key = SECRET_KEY) =>
-      signedIds(key, purpose).sign(text)
+      signedIds(keyring({ SECRET_KEY: key }), purpose).sign(text)
     const forged: Record<string, string> = {
       empty: '',
       text: 'x',
       'dots alone': '..',
       'a session alone': id,
-      'no mac': `${id}.${generation}`,
-      'an empty mac': `${id}.${generation}.`,
+      'no mac': `${id}.${generation}.${key}`,
+      'an empty mac': `${id}.${generation}.${key}.`,
       'a shorter mac': of.refresh_token.slice(0, -1),
       'a longer mac': `${of.refresh_token}A`,
-      'the mac of another': `${id}.${generation}.${other.refresh_token.split('.')[2]}`,
-      'the generation before': `${id}.0.${mac}`,
-      'a generation to come': `${id}.2.${mac}`,
-      'another session': `${other.session}.${generation}.${mac}`,
+      'the mac of another': `${id}.${generation}.${key}.${other.refresh_token.split('.')[3]}`,
+      'the generation before': `${id}.0.${key}.${mac}`,
+      'a generation to come': `${id}.2.${key}.${mac}`,
+      'another session': `${other.session}.${generation}.${key}.${mac}`,
+      'another key named': `${id}.${generation}.AAAAAAAA.${mac}`,
+      'no key named': `${id}.${generation}.${mac}`,
       'in capitals': of.refresh_token.toUpperCase(),
       'with blanks': ` ${of.refresh_token} `,
       'an access token': of.token,

@@ -1,5 +1,6 @@
 import { sql } from 'drizzle-orm'
 import { type Test, test } from 'tap'
+import { keyring } from '../../src/config/keys.ts'
 import { secrets } from '../../src/config/secrets.ts'
 import { isAnswer, isRefused } from '../support/answers.ts'
 import { cheapHashing } from '../support/cheap-hashing.ts'
@@ -318,7 +319,10 @@ void test('a second factor', async (t) => {
   await t.test('a factor whose key is gone is a wrong code, and never a fault', async (t) => {
     const ada = await person()
     const { id, secret, recovery } = await enrolled(ada)
-    const other = secrets('another secret that is long enough for this', 'factor').seal(secret, id)
+    const other = secrets(
+      keyring({ SECRET_KEY: 'another secret that is long enough for this' }),
+      'factor',
+    ).seal(secret, id)
     for (const sealed of [other, 'x', `${other.split('.')[0]}.`]) {
       await rows(sql`update factors set secret = ${sealed} where id = ${id}`)
       isAnswer(t, await signIn(ada, totpOf(secret)), 400, WRONG)

@@ -1,5 +1,6 @@
 import postgres from 'postgres'
 import { type Test, test } from 'tap'
+import { keyring } from '../../src/config/keys.ts'
 import { secrets } from '../../src/config/secrets.ts'
 import { readConfig } from '../../src/config/config.ts'
 import { databaseFindings } from '../../src/doctor/database.ts'
@@ -254,7 +255,7 @@ void test(
       await doctor({ SECOND_FACTOR: 'superusers' }),
       /! factors +1 of 1 superusers have no second factor/,
     )
-    const sealed = secrets(SECRET_KEY, 'factor').seal('JBSWY3DPEHPK3PXP', 'x')
+    const sealed = secrets(keyring({ SECRET_KEY }), 'factor').seal('JBSWY3DPEHPK3PXP', 'x')
     await sql`
       insert into factors (user_id, kind, secret, verified_at)
       select id, 'totp', ${sealed}, now() from users`
@@ -278,3 +279,62 @@ void test('the doctor asks identity providers, and says what has to be entered t
   t.equal(away.code, 1, away.lines)
   t.match(away.lines, /✗ acme .*is no answering identity provider \(ECONNREFUSED\).*see OIDC_ACME_ISSUER/s)
 })
+
+void test(
+  'the doctor counts what depends on SECRET_KEY_PREVIOUS, and says when it can go',
+  needsPostgres,
+  async (t) => {
+    const A = 'the secret key before the change, of this test'
+    const B = 'the secret key after the change, of the same'
+    const env: Record<string, string> = { ...(await databaseEnv(t)) }
+    const running = await start(t, { folder: temporaryFolder(t), env: { ...env, SECRET_KEY: A } })
+    await signIn(running)
+    running.child.kill('SIGTERM') // or it writes down every minute that it uses the key
+    await running.exited
+    const sql = postgres(env.MIGRATION_DATABASE_URL!, { max: 1 })
+    t.teardown(() => sql.end())
+    const keys = { SECRET_KEY: B, SECRET_KEY_PREVIOUS: A }
+    /** What it says of keys. */
+    const doctor = async (settings: Record<string, string> = keys) => {
+      const { code, lines } = await examine(t, { ...env, ...settings })
+      t.equal(code, 0, "it stands in nobody's way")
+      t.notMatch(lines, A)
+      t.notMatch(lines, B)
+      return lines.split('\n').filter((line) => line.includes(' keys '))
+    }
+    t.strictSame(await doctor({ SECRET_KEY: A }), [])
+    t.match(await doctor({ SECRET_KEY: A, SECRET_KEY_PREVIOUS: B }), [/✓ keys +nothing was made with/])
+    t.match(await doctor(), [/✓ keys +SECRET_KEY_PREVIOUS was SECRET_KEY of a process within the last 5 min/])
+
+    const previous = keyring({ SECRET_KEY: A })
+    const sealed = secrets(previous, 'factor').seal('JBSWY3DPEHPK3PXP', 'x')
+    await sql`insert into factors (user_id, kind, secret, verified_at) select id, 'totp', ${sealed}, now() from users`
+    await sql`
+      insert into one_time_tokens (user_id, purpose, email, created_at, expires_at)
+      select id, 'verify_email', email, now() - interval '1 day', now() + interval '1 day' from users`
+    // As if all of that was a day ago.
+    await sql`update signing_keys set last_used_at = now() - interval '20 hours' where id = ${previous.current.id}`
+    await sql`update sessions set created_at = now() - interval '1 day', last_used_at = now() - interval '1 day'`
+    await sql`update known_networks set signed_in_at = now() - interval '1 day'`
+    t.match(await doctor(), [
+      /✓ keys +SECRET_KEY_PREVIOUS is needed: 1 sessions, 1 links and 1 second factors .*tokens until 20\d\d-/,
+    ])
+
+    await sql`update sessions set refreshed_at = now(), generation = 1, seen_generation = 0`
+    t.match(await doctor(), [/needed: 1 sessions/], 'the answer to the refresh may be lost')
+    await sql`update sessions set seen_generation = 1`
+    t.match(await doctor(), [/needed: 0 sessions, 1 links and 1 second factors/])
+    await sql`delete from one_time_tokens`
+    t.match(await doctor(), [/needed: 0 sessions, 0 links and 1 second factors depend on it$/])
+    await sql`delete from factors`
+    t.match(await doctor(), [
+      /! keys +no token and no second factor depends on SECRET_KEY_PREVIOUS; 1 known networks .*: it can go$/,
+    ])
+    await sql`delete from known_networks`
+    t.match(await doctor(), [
+      /! keys +no token and no second factor depends on SECRET_KEY_PREVIOUS: it can go$/,
+    ])
+    await sql`insert into one_time_tokens (user_id, purpose, email, expires_at) select id, 'verify_email', email, now() + interval '1 day' from users`
+    t.match(await doctor(), [/it can go$/], 'what was made since does not depend on it')
+  },
+)

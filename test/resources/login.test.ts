@@ -28,7 +28,8 @@ void test('login', async (t) => {
     const [session] = await rows<{ id: string; user_agent: string; ip_address: string }>(
       sql`select id, user_agent, ip_address from sessions where user_id = ${ada.id} order by created_at desc limit 1`,
     )
-    t.strictSame(header, { alg: 'HS256', typ: 'JWT' })
+    t.strictSame(header, { alg: 'HS256', typ: 'JWT', kid: header.kid })
+    t.match(header.kid, /^[\w-]{8}$/, 'which key it was made with')
     t.strictSame(claims, { sub: ada.id, sid: session?.id, gen: 0, iat: claims.iat, exp: claims.iat + 3600 })
     t.match(
       session,

@@ -33,6 +33,7 @@ export async function startIdentityProvider(
   }: Configuration & { callback?: string } = {},
 ): Promise<IdentityProvider> {
   const server = createServer((request, response) => void provider.callback()(request, response))
+  server.keepAliveTimeout = 60_000 // on a busy machine, five seconds end between two requests of a test
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   const issuer = `http://127.0.0.1:${(server.address() as AddressInfo).port}`

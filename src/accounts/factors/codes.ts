@@ -1,5 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto'
 import type { Config } from '../../config/config.ts'
+import { type KeySettings, keyring } from '../../config/keys.ts'
 import { secrets } from '../../config/secrets.ts'
 
 /**
@@ -25,11 +26,14 @@ export interface SealedFactor {
   readonly secret: string
 }
 
+/** How secrets of authenticators are stored. */
+export const factorSecrets = (config: KeySettings) => secrets(keyring(config), 'factor')
+
 const PERIOD_SECONDS = 30
 const SECRET_BYTES = 20
 
-export function codes({ SECRET_KEY, PROJECT_NAME }: Pick<Config, 'SECRET_KEY' | 'PROJECT_NAME'>): Codes {
-  const sealing = secrets(SECRET_KEY, 'factor')
+export function codes(config: KeySettings & Pick<Config, 'PROJECT_NAME'>): Codes {
+  const sealing = factorSecrets(config)
   // Loaded by those who use it.
   const load = () => import('otpauth')
   const options = { algorithm: 'SHA1', digits: 6, period: PERIOD_SECONDS }
@@ -38,7 +42,7 @@ export function codes({ SECRET_KEY, PROJECT_NAME }: Pick<Config, 'SECRET_KEY' | 
     async newSecret(id, account) {
       const { Secret, TOTP } = await load()
       const secret = new Secret({ size: SECRET_BYTES })
-      const totp = new TOTP({ ...options, issuer: PROJECT_NAME, label: account, secret })
+      const totp = new TOTP({ ...options, issuer: config.PROJECT_NAME, label: account, secret })
       return { secret: secret.base32, sealed: sealing.seal(secret.base32, id), uri: totp.toString() }
     },
     async stepOf({ id, secret: sealed }, code) {

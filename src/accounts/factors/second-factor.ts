@@ -5,6 +5,7 @@ import { InactiveUser, InvalidToken } from '../../contract/errors.ts'
 import { statement } from '../../database/statement.ts'
 import { loginChallenges, users } from '../../database/tables.ts'
 import { type Trail, trailOf } from '../audit/audit.ts'
+import type { NetworkNames } from '../sessions/known-networks.ts'
 import { openSession } from '../sessions/open-session.ts'
 import type { Session } from '../sessions/session-tokens.ts'
 import { type Candidate, type CodeValues, hasFactor, sealedFactors, showCode, useCode } from './use-code.ts'
@@ -31,8 +32,8 @@ export function showSecondFactor(app: App) {
     if (!challenge) throw new InvalidToken()
     const { user_id } = challenge
     if (!challenge.is_active) throw new InactiveUser()
-    const network = auth.knownNetworks.nameOf(user_id, request.network)
-    const values = { challenge: challenge.id, user: user_id, network, ...trailOf(request) }
+    const networks = auth.knownNetworks.namesOf(user_id, request.network)
+    const values = { challenge: challenge.id, user: user_id, ...networks, ...trailOf(request) }
     const shown = { user_id, factors: challenge.factors, code }
     const session = await show('sign_in', shown, request, (method, used) =>
       db.run(open[method], { ...values, ...used }),
@@ -68,7 +69,7 @@ const findChallenge = statement<{ id: string }, FoundChallenge>(
  * died, or the code is wrong or was used.
  */
 const compileOpen = (config: App['config'], method: Candidate['method']) =>
-  statement<Trail & CodeValues & { challenge: string; user: string; network: string }, Session>(
+  statement<Trail & CodeValues & NetworkNames & { challenge: string; user: string }, Session>(
     `open session by challenge and ${method}`,
     (v) => sql`
     with locked as (

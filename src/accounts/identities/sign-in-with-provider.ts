@@ -6,6 +6,7 @@ import { statement } from '../../database/statement.ts'
 import { oidcCodes, users } from '../../database/tables.ts'
 import { type Trail, audit, trailOf } from '../audit/audit.ts'
 import { CHALLENGE_SECONDS, newChallenge } from '../factors/second-factor.ts'
+import type { NetworkNames } from '../sessions/known-networks.ts'
 import { openSession } from '../sessions/open-session.ts'
 
 /**
@@ -26,8 +27,9 @@ export function signInWithProvider(app: App) {
     const { user_id } = code
     if (!code.is_active) throw new InactiveUser()
     if (config.EMAIL_VERIFICATION === 'required' && !code.is_verified) throw new EmailNotVerified()
-    const network = auth.knownNetworks.nameOf(user_id, request.network)
-    const [answer] = await db.run(open, { code: code.id, user: user_id, network, ...trailOf(request) })
+    const networks = auth.knownNetworks.namesOf(user_id, request.network)
+    const values = { code: code.id, user: user_id, ...networks, ...trailOf(request) }
+    const [answer] = await db.run(open, values)
     if (typeof answer?.challenge === 'string') {
       request.record('second_factor_asked', { user_id })
       throw new SecondFactorRequired(auth.challenges.sign(answer.challenge), CHALLENGE_SECONDS)
@@ -65,7 +67,7 @@ interface Answer {
 
 /** No row where the code was used or died. */
 const compileOpen = (config: App['config']) =>
-  statement<Trail & { code: string; user: string; network: string }, Answer>(
+  statement<Trail & NetworkNames & { code: string; user: string }, Answer>(
     'open session by identity',
     (v) => sql`
     with locked as (

@@ -1,6 +1,7 @@
 import { type SQL, sql } from 'drizzle-orm'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { Config } from '../../config/config.ts'
+import { type KeySettings, keyring } from '../../config/keys.ts'
 import {
   InvalidCredentials,
   NotAuthenticated,
@@ -11,7 +12,7 @@ import { statement } from '../../database/statement.ts'
 import { sessions, users } from '../../database/tables.ts'
 import { findKey, noteKeyUse } from '../api-keys/find-key.ts'
 import { hashOfKey, looksLikeKey } from '../api-keys/key.ts'
-import { type AccessClaims, isAccessClaims } from './session-tokens.ts'
+import { type AccessClaims, isAccessClaims, verifyAccessToken } from './session-tokens.ts'
 
 /** The signed-in user, and the session of the access token. */
 export interface CurrentUser {
@@ -61,9 +62,10 @@ const NO_SESSION = { session_id: '', session_fresh: false, session_factor: false
 
 export function sessionGuard(
   app: Pick<FastifyInstance, 'db' | 'jwt'>,
-  config: Pick<Config, 'EMAIL_VERIFICATION' | 'REAUTHENTICATION_MINUTES'>,
+  config: KeySettings & Pick<Config, 'EMAIL_VERIFICATION' | 'REAUTHENTICATION_MINUTES'>,
 ): Sessions {
   const { db } = app
+  const verify = verifyAccessToken(app, keyring(config))
   const findUser = compileFindUser(config)
   // Where verification is required, an unverified account can't use a session that is open already, either.
   const needs_verified = config.EMAIL_VERIFICATION === 'required'
@@ -82,7 +84,7 @@ export function sessionGuard(
 
   async function ofToken(token: string): Promise<CurrentUser> {
     if (looksLikeKey(token)) return ofKey(token)
-    const { sub: user, sid: session, gen: generation = NO_GENERATION } = readClaims(app, token)
+    const { sub: user, sid: session, gen: generation = NO_GENERATION } = readClaims(verify, token)
     const [found] = await db.run(findUser, { user, session, generation, needs_verified })
     if (!found) throw refusedToken('revoked')
     return Object.assign(found, { api_key: null })
@@ -160,10 +162,10 @@ function bearer({ headers }: FastifyRequest): string {
   return token
 }
 
-function readClaims({ jwt }: Pick<FastifyInstance, 'jwt'>, token: string): AccessClaims {
+function readClaims(verify: (token: string) => unknown, token: string): AccessClaims {
   let claims: unknown
   try {
-    claims = jwt.verify(token)
+    claims = verify(token)
   } catch (error) {
     throw refusedToken((error as { code?: string }).code === 'FAST_JWT_EXPIRED' ? 'expired' : 'forged')
   }

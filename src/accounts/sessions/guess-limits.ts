@@ -15,7 +15,7 @@ export function guessLimits({ auth: { knownNetworks } }: Pick<App, 'auth'>) {
     const { network } = request
     // By address, not by id: what was counted before a sign-up counts after it, or it would show who has an account.
     const account = (user?.email ?? readEmail(username)).toLowerCase()
-    const isKnown = user?.known_networks.includes(knownNetworks.nameOf(user.id, network))
+    const isKnown = user !== undefined && knownNetworks.isKnown(user, network)
     if (!isKnown) await request.limitNetwork('login_network')
     await request.guess(
       ['login', account, network],

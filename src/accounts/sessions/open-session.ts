@@ -5,7 +5,7 @@ import { cause, notify } from '../../mail/queue.ts'
 import { type TrailParameters, audit } from '../audit/audit.ts'
 import { type Candidate, hasFactor } from '../factors/use-code.ts'
 import { sessionEnd } from './guard.ts'
-import { rememberNetwork } from './known-networks.ts'
+import { type NetworkNames, rememberNetwork } from './known-networks.ts'
 
 type OpeningConfig = Pick<Config, 'mail' | 'RATE_LIMIT_ENABLED' | 'REFRESH_TOKEN_EXPIRE_DAYS'>
 
@@ -20,14 +20,14 @@ type OpeningConfig = Pick<Config, 'mail' | 'RATE_LIMIT_ENABLED' | 'REFRESH_TOKEN
  *   a second factor is missing
  */
 export const openSession = (
-  v: TrailParameters & Readonly<Record<'network', SQL>>,
+  v: TrailParameters & Readonly<Record<keyof NetworkNames, SQL>>,
   config: OpeningConfig,
   code: Candidate['method'] | undefined,
 ): SQL => sql`proven as (
       select account.* from account
       ${code === undefined ? sql`where not ${hasFactor(sql`account.id`)}` : sql`join used on used.user_id = account.id`}
     ),
-    ${rememberNetwork('proven', v.network)},
+    ${rememberNetwork('proven', v)},
     opened as (
       insert into ${sessions} (user_id, credentials_version, methods, user_agent, ip_address, expires_at)
       select id, credentials_version, methods || ${sql.raw(`'{${code ?? ''}}'`)}::text[], ${v.user_agent}::text,

@@ -1,10 +1,12 @@
 import type { FastifyInstance } from 'fastify'
 import type { Config } from '../../config/config.ts'
+import { type Key, type KeySettings, type Keyring, keyring } from '../../config/keys.ts'
 import { signedIds } from '../../config/signed-ids.ts'
 
 /**
  * The two tokens of a session. The access token is a JWT, the only kind of the service; RFC 8725: the algorithm is pinned and
- * every claim required. The refresh token is `session.generation.mac`: derived, never stored.
+ * every claim required. The refresh token is `session.generation.key.mac`: derived, never stored; those of versions before 0.3
+ * don't name the key.
  */
 export interface Session {
   readonly id: string
@@ -53,11 +55,41 @@ const accessTokenSeconds = (config: Pick<Config, 'ACCESS_TOKEN_EXPIRE_MINUTES'>)
   config.ACCESS_TOKEN_EXPIRE_MINUTES * 60
 
 /** How @fastify/jwt signs and verifies access tokens. */
-export const accessTokenOptions = (config: Pick<Config, 'SECRET_KEY' | 'ACCESS_TOKEN_EXPIRE_MINUTES'>) => ({
-  secret: config.SECRET_KEY,
-  sign: { algorithm: 'HS256' as const, expiresIn: accessTokenSeconds(config) },
-  verify: { algorithms: ['HS256' as const], requiredClaims: ['sub', 'sid', 'iat', 'exp'] },
+export const accessTokenOptions = (
+  { current }: Keyring,
+  config: Pick<Config, 'ACCESS_TOKEN_EXPIRE_MINUTES'>,
+) => ({
+  secret: current.secret,
+  sign: { algorithm: 'HS256' as const, expiresIn: accessTokenSeconds(config), kid: current.id },
+  verify: { algorithms: ['HS256' as const], requiredClaims: ['sub', 'sid', 'iat', 'exp'], complete: true },
 })
+
+interface CheckedJwt {
+  readonly header: { readonly kid?: unknown }
+  readonly payload: unknown
+}
+
+/**
+ * Checks access tokens with SECRET_KEY, and with SECRET_KEY_PREVIOUS those whose signature is another. The key is not chosen by
+ * `kid`: tokens of versions before 0.3 have none, and to read it first takes longer.
+ *
+ * @returns what does so, and gives the payload; undefined where the token names another key. @throws errors of fast-jwt
+ */
+export function verifyAccessToken(
+  { jwt }: Pick<FastifyInstance, 'jwt'>,
+  { current, previous }: Keyring,
+): (token: string) => unknown {
+  const payloadBy = ({ id }: Key, { header: { kid }, payload }: CheckedJwt) =>
+    kid === undefined || kid === id ? payload : undefined
+  return (token) => {
+    try {
+      return payloadBy(current, jwt.verify<CheckedJwt>(token))
+    } catch (error) {
+      if (!previous || (error as { code?: string }).code !== 'FAST_JWT_INVALID_SIGNATURE') throw error
+      return payloadBy(previous, jwt.verify<CheckedJwt>(token, { key: previous.secret }))
+    }
+  }
+}
 
 export interface RefreshTokens {
   sign(session: Session): string
@@ -65,10 +97,11 @@ export interface RefreshTokens {
   open(token: string): Pick<Session, 'id' | 'generation'> | undefined
 }
 
-export function refreshTokens({ SECRET_KEY }: Pick<Config, 'SECRET_KEY'>): RefreshTokens {
-  const texts = signedIds(SECRET_KEY, 'refresh-token')
+export function refreshTokens(config: KeySettings): RefreshTokens {
+  const keys = keyring(config)
+  const texts = signedIds(keys, 'refresh-token')
   return {
-    sign: ({ id, generation }) => texts.sign(`${id}.${generation}`),
+    sign: ({ id, generation }) => texts.sign(`${id}.${generation}.${keys.current.id}`),
     open(token) {
       const [id, generation] = texts.open(token)?.split('.') ?? []
       return id === undefined ? undefined : { id, generation: Number(generation) }

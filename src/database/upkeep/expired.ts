@@ -30,15 +30,17 @@ type OnFailure = (error: unknown, chore: string) => void
  *
  * @param resources tables beside those of tables.ts
  * @param auditDays how long rows of the audit are kept
+ * @param more chores beside those
  * @returns a function that does all chores once. Without `onFailure` it throws the first failure when all are done
  */
 export function reaper(
   db: Database,
   resources: readonly object[],
   auditDays = 365,
+  more: Record<string, Batch> = {},
 ): (signal?: AbortSignal, onFailure?: OnFailure) => Promise<void> {
   const removing = removal(db, resources)
-  const batches = Object.entries(chores(db, auditDays))
+  const batches = Object.entries({ ...chores(db, auditDays), ...more })
   const never = new AbortController().signal
   return async (signal = never, onFailure) => {
     const failures: unknown[] = []

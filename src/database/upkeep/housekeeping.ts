@@ -1,6 +1,8 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import plugin from 'fastify-plugin'
 import type { Config } from '../../config/config.ts'
+import type { Database } from '../connect.ts'
+import type { Batch } from './batches.ts'
 import { reaper } from './expired.ts'
 import { removal } from './removal.ts'
 
@@ -21,11 +23,18 @@ const EVERY_MS = 60_000
 const FIRST_MS = 1_000
 const ANSWER_WITHIN_MS = 250
 
+interface HousekeepingOptions {
+  readonly config: Config
+  readonly tables: readonly object[]
+  /** What is to be done as often beside that. */
+  readonly chores: (db: Database) => Record<string, Batch>
+}
+
 /** Deletes expired rows and the rows of deleted users, every minute. Failures are logged, and tried again a minute later. */
 export const housekeeping = plugin(
-  (app, { config, tables }: { config: Config; tables: readonly object[] }, done) => {
+  (app, { config, tables, chores }: HousekeepingOptions, done) => {
     const removing = removal(app.db, tables)
-    const reap = reaper(app.db, tables, config.AUDIT_RETENTION_DAYS)
+    const reap = reaper(app.db, tables, config.AUDIT_RETENTION_DAYS, chores(app.db))
     const closing = new AbortController()
     const running = new Set<Promise<unknown>>()
 

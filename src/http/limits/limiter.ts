@@ -1,7 +1,7 @@
 import { type SQL, sql } from 'drizzle-orm'
-import type { Config } from '../../config/config.ts'
+import { type KeySettings, keyring } from '../../config/keys.ts'
 import { type Limit, type LimitName, limits } from '../../config/limits.ts'
-import { macOf } from '../../config/signed-ids.ts'
+import { namesOf } from '../../config/signed-ids.ts'
 import { TooManyRequests } from '../../contract/errors.ts'
 import type { Database } from '../../database/connect.ts'
 import { statement } from '../../database/statement.ts'
@@ -15,6 +15,9 @@ import { rateLimits } from '../../database/tables.ts'
  * moves it by `every` seconds, so that the tries counted are what lies between now and then, divided by `every`.
  * `resumes_at` is the time of the next try: now while fewer than `burst` are counted, then in `pause` seconds, and in
  * twice as many after each further try.
+ *
+ * A counter is named by SECRET_KEY. While SECRET_KEY_PREVIOUS is set, it begins at what its row of that name has, whichever of
+ * the two is higher, so that a change of keys forgets no try, also while some replicas name by the one and some by the other.
  */
 export interface Limiter {
   /**
@@ -29,29 +32,32 @@ export interface Limiter {
   /** Takes back a try that was counted. */
   giveBack(counter: Counter): Promise<void>
   /** Sets a counter to zero. */
-  forget(counter: Pick<Counter, 'key'>): Promise<void>
+  forget(counter: Pick<Counter, 'key' | 'before'>): Promise<void>
 }
 
 export interface Counter extends Pick<Limit, 'burst' | 'every' | 'pause'> {
   readonly name: LimitName
   /** A MAC, so that rows don't tell whom they count. */
   readonly key: string
+  /** What it was under SECRET_KEY_PREVIOUS; empty where that is unset. */
+  readonly before: string
 }
 
-export function limiter(db: Database, config: Pick<Config, 'SECRET_KEY'>): Limiter {
-  const mac = macOf(config.SECRET_KEY, 'rate-limit')
+export function limiter(db: Database, config: KeySettings): Limiter {
+  const names = namesOf(keyring(config), 'rate-limit')
 
   async function check(counters: readonly Counter[]) {
-    const [longest] = await db.run(wait, { keys: counters.map(({ key }) => key).join(' ') })
-    const counter = counters.find(({ key }) => key === longest?.key)
+    const keys = counters.flatMap(({ key, before }) => (before === '' ? [key] : [key, before]))
+    const [longest] = await db.run(wait, { keys: keys.join(' ') })
+    const counter = counters.find(({ key, before }) => longest && [key, before].includes(longest.key))
     if (longest && counter) throw new TooManyRequests(counter.name, longest.seconds)
   }
 
   return {
     counter(name, by, room = 1) {
       const { burst, every, pause } = limits[name]
-      const key = mac(JSON.stringify([name, ...by]))
-      return { name, key, burst: burst * room, every: every / room, pause: pause / room }
+      const { name: key, before } = names(JSON.stringify([name, ...by]))
+      return { name, key, before, burst: burst * room, every: every / room, pause: pause / room }
     },
     check,
     async count(counter) {
@@ -61,7 +67,7 @@ export function limiter(db: Database, config: Pick<Config, 'SECRET_KEY'>): Limit
       throw new TooManyRequests(counter.name)
     },
     giveBack: async (counter) => void (await db.run(giveBack, counter)),
-    forget: async ({ key }) => void (await db.run(forget, { key })),
+    forget: async ({ key, before }) => void (await db.run(forget, { key, before })),
   }
 }
 
@@ -84,16 +90,18 @@ const resumesAfter = (tries: SQL, { burst, pause }: Values<'burst' | 'pause'>) =
       end`
 
 /** Counts a try; no row where it has to wait. Most that have to are refused by the subquery, without waiting for the lock. */
-const take = statement<Pick<Counter, 'key' | 'burst' | 'every' | 'pause'>, { key: string }>(
+const take = statement<Pick<Counter, 'key' | 'before' | 'burst' | 'every' | 'pause'>, { key: string }>(
   'count try',
   (v) => {
-    const forgottenAt = sql`(greatest(${rateLimits.forgotten_at}, clock_timestamp()) + ${seconds(v.every)})`
+    // greatest() passes over null: there may be no row of the name before.
+    const before = sql`(select before.forgotten_at from ${rateLimits} as before where before.key = ${v.before})`
+    const first = sql`(greatest(${before}, clock_timestamp()) + ${seconds(v.every)})`
+    const forgottenAt = sql`(greatest(${rateLimits.forgotten_at}, ${before}, clock_timestamp()) + ${seconds(v.every)})`
     return sql`
     insert into ${rateLimits} (key, forgotten_at, resumes_at)
-    select ${v.key}::text, clock_timestamp() + ${seconds(v.every)},
-      ${resumesAfter(sql`1`, v)}
+    select ${v.key}::text, ${first}, ${resumesAfter(triesUntil(first, v), v)}
     where not exists (
-      select from ${rateLimits} where key = ${v.key} and resumes_at > clock_timestamp()
+      select from ${rateLimits} where key in (${v.key}, ${v.before}) and resumes_at > clock_timestamp()
     )
     on conflict (key) do update set
       forgotten_at = ${forgottenAt},
@@ -129,8 +137,8 @@ const giveBack = statement<Pick<Counter, 'key' | 'burst' | 'every'>>('give try b
     where key = ${v.key}`
 })
 
-const forget = statement<{ key: string }>(
+const forget = statement<{ key: string; before: string }>(
   'forget tries',
   (v) => sql`
-    delete from ${rateLimits} where key = ${v.key}`,
+    delete from ${rateLimits} where key in (${v.key}, ${v.before})`,
 )

@@ -1,4 +1,5 @@
 import { Type } from '@sinclair/typebox'
+import { keyring } from '../../config/keys.ts'
 import { signedIds } from '../../config/signed-ids.ts'
 import { type App, Id, Text } from '../../contract/contract.ts'
 import { InvalidToken, MailNotFound } from '../../contract/errors.ts'
@@ -36,7 +37,7 @@ export function inbox(app: App) {
   const { PROJECT_NAME: project_name, EMAILS_FROM_EMAIL: address = 'noreply@localhost' } = config
   const path = `${config.publicPath}/inbox`
   // There is no sign-in here, and so no cookie. Other sites can send this form, but can't read what belongs in it.
-  const forms = signedIds(config.SECRET_KEY, 'inbox')
+  const forms = signedIds(keyring(config), 'inbox')
 
   const subjectOf = (message: string) => renderSubject(message, { project_name })
   const compose = (mail: OutboxMail) =>
