@@ -4,6 +4,7 @@ import { accounts } from './accounts.ts'
 import { CHROMIUM, SCREENSHOTS, launch } from './browser.ts'
 import { Checks } from './checks.ts'
 import { reference } from './reference.ts'
+import { providers } from './providers.ts'
 import { startBuilt } from './service.ts'
 
 /**
@@ -29,6 +30,7 @@ try {
   await checks.scenario('The same, where JavaScript is off on mails and pages', () =>
     accounts(checks, browser, service.url, { javaScript: false }),
   )
+  await checks.scenario('Signing in with an identity provider', () => providers(checks, browser))
 } finally {
   await browser.close()
   await service.stop()

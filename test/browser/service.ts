@@ -8,14 +8,22 @@ import { freePort } from '../support/postgres.ts'
 
 const READY_WITHIN_MS = 60_000
 
-/** The build in an empty folder with an empty environment, on the embedded database. */
-export async function startBuilt(): Promise<{ url: string; stop(): Promise<void> }> {
+/**
+ * The build in an empty folder with an empty environment, on the embedded database.
+ *
+ * @param env of settings, given the URL that it will have
+ */
+export async function startBuilt(
+  env: (url: string) => Promise<Record<string, string>> = () => Promise.resolve({}),
+): Promise<{ url: string; stop(): Promise<void> }> {
   const folder = mkdtempSync(join(tmpdir(), 'groundwork-browser-'))
   const { PATH, HOME } = process.env
   const port = String(await freePort())
+  const url = `http://localhost:${port}`
+  const settings = await env(url)
   const child = spawn(process.execPath, ['--enable-source-maps', join(process.cwd(), 'dist/server.js')], {
     cwd: folder,
-    env: { PATH, HOME, PORT: port },
+    env: { PATH, HOME, PORT: port, ...settings },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   let output = ''
@@ -31,7 +39,6 @@ export async function startBuilt(): Promise<{ url: string; stop(): Promise<void>
     rmSync(folder, { recursive: true, force: true, maxRetries: 10 })
   }
 
-  const url = `http://localhost:${port}`
   const isReady = () =>
     fetch(`${url}/health/ready`).then(
       (answer) => answer.ok,
