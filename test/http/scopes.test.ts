@@ -106,6 +106,8 @@ const PUBLIC = [
   'POST /login/access-token',
   'POST /login/refresh-token',
   'POST /login/second-factor',
+  'POST /login/passkey',
+  'POST /login/passkey/options',
   'POST /undo-email-change/',
   'POST /verify-email/',
   'POST /verify-email/resend',

@@ -20,6 +20,8 @@ export const auditEvents = [
   'factor_removed',
   'factors_reset',
   'recovery_codes_made',
+  'passkey_added',
+  'passkey_removed',
   'api_key_created',
   'api_key_deleted',
   'recovery_requested',
