@@ -17,6 +17,8 @@ login-test_token                    POST   /login/test-token                    
 login-refresh_token                 POST   /login/refresh-token                   P RefreshToken Token 401 422
 login-reauthenticate                POST   /login/reauthenticate                  U Reauthenticate Message 400 401 422
 login-second_factor                 POST   /login/second-factor                   P SecondFactor Token 400 422
+login-passkey_options               POST   /login/passkey/options                 P - PublicKeyCredentialRequestOptionsJSON 400
+login-passkey                       POST   /login/passkey                         P AuthenticationResponseJSON Token 400 422
 login-logout                        POST   /login/logout                          U - Message 401
 login-recover_password              POST   /password-recovery/{email}             P - Message 422
 login-recover_password_html_content POST   /password-recovery-html-content/{email} S - text/html 401 403 404 422
@@ -37,6 +39,13 @@ users-read_api_keys                 GET    /users/me/api-keys                   
 users-delete_api_key                DELETE /users/me/api-keys/{id}                U - Message 401 403 404 422
 users-read_user_api_keys            GET    /users/{user_id}/api-keys              S - ApiKeysPublic 401 403 404 422
 users-delete_user_api_key           DELETE /users/{user_id}/api-keys/{id}         S - Message 401 403 404 422
+users-read_passkeys                 GET    /users/me/passkeys                     U - PasskeysPublic 401
+users-create_passkey_options        POST   /users/me/passkeys/options             U - PublicKeyCredentialCreationOptionsJSON 400 401 403
+users-create_passkey                POST   /users/me/passkeys                     U RegistrationResponseJSON PasskeyPublic 400 401 403 422
+users-update_passkey                PATCH  /users/me/passkeys/{id}                U PasskeyUpdate PasskeyPublic 401 404 422
+users-delete_passkey                DELETE /users/me/passkeys/{id}                U - Message 401 403 404 422
+users-read_user_passkeys            GET    /users/{user_id}/passkeys              S - PasskeysPublic 401 403 404 422
+users-delete_user_passkey           DELETE /users/{user_id}/passkeys/{id}         S - Message 401 403 404 422
 users-read_factors                  GET    /users/me/factors                      U - FactorsPublic 401
 users-enroll_totp                   POST   /users/me/factors/totp                 U TotpEnroll TotpEnrollment 400 401 403 422
 users-verify_totp                   POST   /users/me/factors/{id}/verify          U FactorCode NewRecoveryCodes 400 401 404 422
@@ -107,6 +116,15 @@ export const components: Record<string, string> = {
   ApiKeyCreated: 'id name permissions created_at expires_at last_used_at key',
   SecondFactor: 'challenge code',
   SecondFactorRequired: 'detail code challenge? methods? expires_in?',
+  PublicKeyCredentialCreationOptionsJSON:
+    'rp user challenge pubKeyCredParams timeout excludeCredentials authenticatorSelection attestation hints? extensions?',
+  PublicKeyCredentialRequestOptionsJSON:
+    'challenge rpId timeout allowCredentials userVerification hints? extensions?',
+  RegistrationResponseJSON: 'id rawId type authenticatorAttachment? clientExtensionResults? response',
+  AuthenticationResponseJSON: 'id rawId type authenticatorAttachment? clientExtensionResults? response',
+  PasskeyPublic: 'id name credential_id transports backed_up created_at last_used_at',
+  PasskeysPublic: 'data',
+  PasskeyUpdate: 'name',
   FactorPublic: 'id kind name created_at last_used_at verified',
   FactorsPublic: 'data recovery_codes_left',
   TotpEnroll: 'name?',

@@ -26,6 +26,7 @@ import { protocol } from './protocol.ts'
 import { recovery } from './recovery.ts'
 import { apiKeys } from './api-keys.ts'
 import { factors } from './factors.ts'
+import { passkeys } from './passkeys.ts'
 import { sessions, verification } from './sessions.ts'
 import { isMap } from './shapes.ts'
 import { signup } from './signup.ts'
@@ -37,6 +38,7 @@ import { utils } from './utils.ts'
 const tags = {
   login: [login, sessions, recovery, verification],
   factors: [factors],
+  passkeys: [passkeys],
   'API keys': [apiKeys],
   users: [signup, account, users, administration],
   items: [items, item],

@@ -96,7 +96,9 @@ const credential = {
   authenticatorAttachment: Type.Optional(
     Type.Unsafe<string | null>({ type: ['string', 'null'], maxLength: 32, examples: ['platform'] }),
   ),
-  clientExtensionResults: Type.Optional(Anything),
+  clientExtensionResults: Type.Optional(
+    Type.Unsafe<object>({ type: 'object', additionalProperties: true, examples: [{}] }),
+  ),
 }
 const clientDataJSON = bytes(MOST_BYTES)
 
@@ -113,7 +115,7 @@ export const Registration = webauthn<RegistrationResponseJSON>(
             Type.Array(Text(32, 0, { examples: ['internal'] }), { maxItems: 16, examples: [['internal']] }),
           ),
         },
-        more,
+        { ...more, examples: [{ clientDataJSON: 'AAAA', attestationObject: 'AAAA' }] },
       ),
     },
     { ...more, description: 'What `navigator.credentials.create` gave, as its `toJSON` writes it.' },
@@ -133,7 +135,10 @@ export const Authentication = webauthn<AuthenticationResponseJSON>(
             Type.Unsafe<string | null>({ type: ['string', 'null'], maxLength: 128, examples: ['AAAA'] }),
           ),
         },
-        more,
+        {
+          ...more,
+          examples: [{ clientDataJSON: 'AAAA', authenticatorData: 'AAAA', signature: 'AAAA' }],
+        },
       ),
     },
     { ...more, description: 'What `navigator.credentials.get` gave, as its `toJSON` writes it.' },
