@@ -3,6 +3,7 @@ import { existsSync, rmSync } from 'node:fs'
 import { accounts } from './accounts.ts'
 import { CHROMIUM, SCREENSHOTS, launch } from './browser.ts'
 import { Checks } from './checks.ts'
+import { passkeys } from './passkeys.ts'
 import { reference } from './reference.ts'
 import { startBuilt } from './service.ts'
 
@@ -28,6 +29,9 @@ try {
   )
   await checks.scenario('The same, where JavaScript is off on mails and pages', () =>
     accounts(checks, browser, service.url, { javaScript: false }),
+  )
+  await checks.scenario('A passkey, from the first to its removal', () =>
+    passkeys(checks, browser, service.url),
   )
 } finally {
   await browser.close()
