@@ -126,6 +126,7 @@ void test('passkeys', async (t) => {
     t.equal(signedIn.headers['cache-control'], 'no-store')
     t.strictSame(await methods(signedIn.body.access_token), ['passkey'])
     t.match(await list(ada), [{ id: body.id, last_used_at: /^2/ }])
+    t.notMatch(JSON.stringify(await list(ada)), /user_handle|public_key|counter/)
     t.match(await mails(ada.email), [{ message: 'way_in_changed', params: { what: 'passkey_added' } }])
     t.match((await audit(ada)).slice(-2), [
       { event: 'passkey_added', outcome: 'success' },

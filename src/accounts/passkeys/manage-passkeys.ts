@@ -208,7 +208,7 @@ const compileAdd = (config: SignedInApp['config']) =>
 /** One's own passkeys: GET /users/me/passkeys. */
 export function listPasskeys({ db }: SignedInApp) {
   return async ({ user: { id } }: SignedInRequest) => ({
-    data: (await db.run(findPasskeys, { user: id })).map(own),
+    data: (await db.run(findPasskeys, { user: id })).map(shown),
   })
 }
 
@@ -221,11 +221,9 @@ export function listPasskeysOf({ db }: SignedInApp) {
   return async (user: string) => {
     const found = await db.run(findPasskeys, { user })
     if (found.length === 0 && !(await userExists(db, user))) throw new UserNotFound()
-    return { data: found.map(own) }
+    return { data: found.map(shown) }
   }
 }
-
-const own = ({ user_handle: _, ...row }: Row & { user_handle: string }) => shown(row)
 
 const findPasskeys = statement<{ user: string }, Row & { user_handle: string }>(
   'list passkeys',
