@@ -153,10 +153,7 @@ export async function challengeOf({
   }
 }
 
-/**
- * No certificates are asked for, and browsers send none; the library would fetch what those name (lists of revoked ones), from
- * wherever they say.
- */
+/** No certificates are asked for, and browsers send none: chains to read, and lists of revoked ones to fetch, stay outside. */
 async function isWithoutCertificates({ response }: RegistrationResponseJSON): Promise<boolean> {
   const { decodeAttestationObject, isoBase64URL } = await helpers()
   try {
