@@ -2,6 +2,7 @@ import fastify from 'fastify'
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { Logger } from 'pino'
 import { recoverPasswordPage, resendVerificationPage } from './accounts/pages/ask-for-link.ts'
+import { passkeysPage } from './accounts/pages/passkeys.ts'
 import { resetPasswordPage } from './accounts/pages/reset-password.ts'
 import { secondFactorPage } from './accounts/pages/second-factor.ts'
 import { signInWithProviderPage } from './accounts/pages/sign-in-with-provider.ts'
@@ -98,6 +99,7 @@ export async function buildApp(config: Config, dependencies: Dependencies = {}):
       verifyEmailPage,
       undoEmailChangePage,
       secondFactorPage,
+      passkeysPage,
       recoverPasswordPage,
       resendVerificationPage,
     ]

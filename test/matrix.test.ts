@@ -14,6 +14,7 @@ import {
 } from '../src/contract/errors.ts'
 import { reveal } from '../src/ownership/owned-table.ts'
 import { isAnswer } from './support/answers.ts'
+import { credential } from './support/authenticator.ts'
 import { cheapHashing } from './support/cheap-hashing.ts'
 import { type Described, documentOf, operationsOf } from './support/document.ts'
 import { paperRoutes } from './support/papers.ts'
@@ -143,6 +144,14 @@ async function keyOf(service: Service, owner: Person): Promise<string> {
   return (await service.call('POST', '/users/me/api-keys', { as: owner, body })).body.id as string
 }
 
+/** The id of a passkey of theirs. */
+async function passkeyOf(service: Service, owner: Person): Promise<string> {
+  const { body } = await service.call('POST', '/users/me/passkeys/options', { as: owner })
+  const options = body as { challenge: string; user: { id: string } }
+  const key = credential(options.user.id).create(options)
+  return (await service.call('POST', '/users/me/passkeys', { as: owner, body: key })).body.id as string
+}
+
 /** Fills in the parameters of a path: the owner, or a row of theirs that is created or found in a list. */
 async function pathFor(
   service: Service,
@@ -154,8 +163,10 @@ async function pathFor(
   const [collection = '', name, rest, further] = path.split(/[{}]/)
   if (name === undefined) return path
   if (name === 'email') return collection + owner.email + rest
-  if (collection.endsWith('/users/') && further !== undefined)
-    return `${collection}${owner.id}${rest}${await keyOf(service, owner)}`
+  if (collection.endsWith('/users/') && further !== undefined) {
+    const idOf = rest === '/passkeys/' ? passkeyOf : keyOf
+    return `${collection}${owner.id}${rest}${await idOf(service, owner)}`
+  }
   if (collection.endsWith('/users/')) return collection + owner.id + rest
   if (collection.endsWith('/oidc/') || (collection.endsWith('/identities/') && method === 'POST'))
     return `${collection}acme${rest}`
@@ -163,6 +174,7 @@ async function pathFor(
     await service.rows(sql`
       insert into identities (user_id, provider, issuer, subject)
       values (${owner.id}, 'acme', 'https://acme.example', ${randomUUID()})`)
+  if (collection.endsWith('/passkeys/')) return collection + (await passkeyOf(service, owner)) + rest
   if (collection.endsWith('/api-keys/')) return collection + (await keyOf(service, owner)) + rest
   const maker = all.find(({ path, method }) => method === 'POST' && path === collection)
   if (maker) {

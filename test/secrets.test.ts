@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process'
 import { hash as argon2 } from '@node-rs/argon2'
 import { sql } from 'drizzle-orm'
 import { type Test, test } from 'tap'
+import { credential } from './support/authenticator.ts'
 import { documentOf, operationsOf } from './support/document.ts'
 import { collectingLogger } from './support/log-lines.ts'
 import { startMailServer } from './support/mail-server.ts'
@@ -97,7 +98,7 @@ async function live(
   return { grace: user.id as string, ada: made.id as string, admin: admin.id }
 }
 
-/** Sets up a second factor, signs in with a recovery code, and makes an API key. */
+/** Sets up a second factor, signs in with a recovery code, makes an API key, and adds, uses and removes a passkey. */
 async function factors(
   call: Call,
   { email, password }: Pick<Person, 'email' | 'password'>,
@@ -112,6 +113,14 @@ async function factors(
   const { body: given } = await post(`/users/me/factors/${factor.id}/verify`, { code }, as)
   await signIn({ code: given.recovery_codes[0] })
   await post('/users/me/api-keys', { name: 'A key', permissions: ['users:read'] }, as)
+
+  const rp = { origin: 'https://app.seeded.example', rpId: 'app.seeded.example' }
+  const { body: options } = await post('/users/me/passkeys/options', {}, as)
+  const key = credential((options as { user: { id: string } }).user.id)
+  const { body: passkey } = await post('/users/me/passkeys', key.create(options, rp), as)
+  await post('/login/passkey', key.get((await post('/login/passkey/options', {})).body, rp))
+  await post('/login/passkey', key.get({ challenge: 'none' }, rp))
+  await call('DELETE', `/users/me/passkeys/${passkey.id}`, { as })
 }
 
 void test('fault 21: no secret is left in logs, error answers, Sentry or the database', async (t) => {
@@ -212,6 +221,10 @@ void test('fault 21: no secret is left in logs, error answers, Sentry or the dat
       'factor_added success ada ada',
       'sign_in success ada',
       'api_key_created success ada ada',
+      'passkey_added success ada ada',
+      'sign_in success ada',
+      'sign_in failure passkey',
+      'passkey_removed success ada ada',
       'user_updated success admin ada',
       'user_deleted success admin ada',
       'address_restored success grace',

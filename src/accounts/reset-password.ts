@@ -3,7 +3,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { App } from '../contract/contract.ts'
 import { CommonPassword, InactiveUser, InvalidToken } from '../contract/errors.ts'
 import { statement } from '../database/statement.ts'
-import { apiKeys, oneTimeTokens, users } from '../database/tables.ts'
+import { apiKeys, oneTimeTokens, passkeys, users } from '../database/tables.ts'
 import { cause, notify } from '../mail/queue.ts'
 import { type Trail, audit, trailOf } from './audit/audit.ts'
 import { endSessions } from './sessions/end-sessions.ts'
@@ -51,6 +51,7 @@ export function resetPassword(app: App) {
 
 /**
  * Uses the token up, sets the password, verifies the address, ends every session and token of the user, and mails a notice.
+ * Where the address was not verified before, passkeys may be of whoever signed up with it: they go.
  * No row where the token was used or expired, or the user went inactive or has another address.
  */
 const compileReset = (config: App['config']) =>
@@ -68,12 +69,20 @@ const compileReset = (config: App['config']) =>
     dead as (
       delete from ${oneTimeTokens} where user_id in (select id from account) and id <> ${v.token}
     ),
+    removed_passkeys as (
+      delete from ${passkeys} using account, locked
+      where ${passkeys.user_id} = account.id and locked.id = account.id and not locked.is_verified
+    ),
     ${audit('password_changed', 'account', v, { details: sql`'{"by": "link"}'::jsonb` })},
-    ${notify('password_changed', 'account', config, sql`${cause(v)} || ${keysOf('account')}`)}
+    ${notify('password_changed', 'account', config, sql`${cause(v)} || ${waysInOf('account')}`)}
     select id from account`,
   )
 
-/** The mail names the API keys, as whoever had the password may have made some. */
-const keysOf = (account: string) => sql`jsonb_strip_nulls(jsonb_build_object('keys', (
-      select string_agg(name, ', ' order by created_at) from ${apiKeys} where user_id in (select id from ${sql.raw(account)})
-    )))`
+/** The mail names passkeys and API keys, as whoever had the password may have made some. */
+const waysInOf = (account: string) => sql`jsonb_strip_nulls(jsonb_build_object(
+      'keys', (${namesOf(apiKeys, account)}),
+      'passkeys', (select case when locked.is_verified then (${namesOf(passkeys, account)}) end from locked)
+    ))`
+
+const namesOf = (table: typeof apiKeys | typeof passkeys, account: string) =>
+  sql`select string_agg(name, ', ' order by created_at) from ${table} where user_id in (select id from ${sql.raw(account)})`

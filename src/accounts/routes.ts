@@ -24,6 +24,16 @@ import { goToProvider, linkIdentity, listProviders } from './identities/go-to-pr
 import { listIdentities, removeIdentity } from './identities/manage-identities.ts'
 import { signInWithProvider } from './identities/sign-in-with-provider.ts'
 import { changeUser, createUser, listUsers, readUser } from './manage-users.ts'
+import {
+  addPasskey,
+  deletePasskey,
+  deletePasskeyOf,
+  listPasskeys,
+  listPasskeysOf,
+  passkeyOptions,
+  renamePasskey,
+} from './passkeys/manage-passkeys.ts'
+import { signInOptions, signInWithPasskey } from './passkeys/sign-in-with-passkey.ts'
 import { reauthenticate } from './reauthenticate.ts'
 import { recoverPassword, showRecoveryMail } from './recover-password.ts'
 import { refresh } from './refresh.ts'
@@ -33,6 +43,7 @@ import * as audits from './schemas/audit.ts'
 import * as factors from './schemas/factors.ts'
 import * as identities from './schemas/identities.ts'
 import * as login from './schemas/login.ts'
+import * as passkeys from './schemas/passkeys.ts'
 import * as development from './schemas/private.ts'
 import * as sessions from './schemas/sessions.ts'
 import * as users from './schemas/users.ts'
@@ -89,6 +100,16 @@ export function accountsPublic(app: App) {
   app.post('/login/oidc/token', entering, async (request, reply) =>
     reply.header('cache-control', 'no-store').send(await enter(request.body.code, request)),
   )
+
+  const beginning = { schema: passkeys.signInOptions, config: { limit: 'passkey_network' } } as const
+  app.post('/login/passkey/options', beginning, signInOptions(app))
+
+  const openByPasskey = signInWithPasskey(app)
+  const byPasskey = { schema: passkeys.signIn, config: { limit: 'login_network' } } as const
+  app.post('/login/passkey', byPasskey, async (request, reply) => {
+    await request.limitNetwork('login_network')
+    return reply.header('cache-control', 'no-store').send(await openByPasskey(request.body, request))
+  })
 
   const rotate = refresh(app)
   app.post(
@@ -181,6 +202,24 @@ export function accountsSignedIn(app: SignedInApp) {
     reply.header('cache-control', 'no-store').send(await makeCodes(request)),
   )
 
+  app.get('/users/me/passkeys', { schema: passkeys.readPasskeys }, listPasskeys(app))
+
+  app.post('/users/me/passkeys/options', { schema: passkeys.passkeyOptions }, passkeyOptions(app))
+
+  const add = addPasskey(app)
+  app.post('/users/me/passkeys', { schema: passkeys.createPasskey }, (request) => add(request.body, request))
+
+  const rename = renamePasskey(app)
+  app.patch('/users/me/passkeys/:id', { schema: passkeys.updatePasskey }, (request) =>
+    rename(request.params.id, request.body.name, request),
+  )
+
+  const removePasskey = deletePasskey(app)
+  app.delete('/users/me/passkeys/:id', { schema: passkeys.deletePasskey }, async (request) => {
+    await removePasskey(request.params.id, request)
+    return { message: 'Passkey removed' }
+  })
+
   app.get('/users/me/api-keys', { schema: keys.readApiKeys }, listApiKeys(app))
 
   const makeKey = createApiKey(app)
@@ -271,6 +310,18 @@ export function accountsSuperuser(app: SignedInApp) {
     const { user_id, id } = request.params
     await removeKeyOf(user_id, id, request)
     return { message: 'API key deleted' }
+  })
+
+  const passkeysOf = listPasskeysOf(app)
+  app.get('/users/:user_id/passkeys', { schema: passkeys.readPasskeysOf }, (request) =>
+    passkeysOf(request.params.user_id),
+  )
+
+  const removePasskeyOf = deletePasskeyOf(app)
+  app.delete('/users/:user_id/passkeys/:id', { schema: passkeys.deletePasskeyOf }, async (request) => {
+    const { user_id, id } = request.params
+    await removePasskeyOf(user_id, id, request)
+    return { message: 'Passkey removed' }
   })
 
   const withoutFactors = resetFactors(app)

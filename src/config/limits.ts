@@ -31,6 +31,8 @@ export const limits = {
   password_change: { burst: 5, every: 1800, pause: 30, counts: 'failures' },
   /** By user, over all codes of second factors: three in a million are right at a time. */
   codes: { burst: 5, every: 1800, pause: 30, counts: 'failures' },
+  /** By network: challenges to sign in with a passkey, each a row for five minutes. Pages may ask for one whenever they open. */
+  passkey_network: { burst: 360, every: 24, pause: 24, counts: 'tries' },
   /** By user: changes of the password, each of which takes two hashes. */
   password_changes: { burst: 30, every: 120, pause: 120, counts: 'successes' },
   /** By network, to any address (ASVS 2.4.1). */

@@ -112,6 +112,14 @@ export const IncorrectCode = define(400, 'incorrect_code', 'Incorrect code')
 export const FactorNotFound = define(404, 'factor_not_found', 'Factor not found')
 export const TooManyFactors = define(400, 'too_many_factors', 'Too many factors')
 
+// Passkeys
+/** Whatever is not right about it: unknown, of another host, without user verification, its challenge used or expired, … */
+export const IncorrectPasskey = define(400, 'incorrect_passkey', 'Incorrect passkey')
+export const PasskeyNotFound = define(404, 'passkey_not_found', 'Passkey not found')
+export const TooManyPasskeys = define(400, 'too_many_passkeys', 'Too many passkeys')
+/** Neither FRONTEND_HOST nor PUBLIC_URL has the name of a host, which they are bound to. */
+export const PasskeysUnavailable = define(400, 'passkeys_unavailable', 'Passkeys unavailable')
+
 // Login and recovery
 export const IncorrectEmailOrPassword = define(
   400,

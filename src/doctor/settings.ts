@@ -1,5 +1,7 @@
 import type { Config } from '../config/config.ts'
+import { partyOf } from '../accounts/passkeys/webauthn.ts'
 import { settingDoubts } from '../config/setting-doubts.ts'
+import { isLoopbackUrl } from '../text/text-values.ts'
 import { type Finding, doubtful, fine, wrong } from './findings.ts'
 
 /** Checks of the environment alone. */
@@ -15,6 +17,7 @@ export function* settingsFindings(config: Config, faults: readonly string[]): Ge
   }
   yield secretFinding(config)
   yield* corsFindings(config)
+  yield passkeysFinding(config)
   yield* proxyFindings(config)
 }
 
@@ -28,6 +31,20 @@ function secretFinding({ SECRET_KEY, ENVIRONMENT }: Config): Finding {
 function* corsFindings({ corsOrigins }: Config): Generator<Finding> {
   if (corsOrigins.length === 0) yield fine('cors', 'no frontend on another origin')
   else yield fine('cors', `allowed: ${corsOrigins.join(', ')}`)
+}
+
+/** Passkeys are bound to the name of a host, and browsers know them over https alone, or on localhost. */
+function passkeysFinding(config: Config): Finding {
+  const { id, origin = '' } = partyOf(config) ?? {}
+  if (id === undefined)
+    return doubtful(
+      'passkeys',
+      'neither FRONTEND_HOST nor PUBLIC_URL has the name of a host, so nobody can add one',
+      'set one of them to where people are',
+    )
+  if (!origin.startsWith('https:') && !isLoopbackUrl(origin))
+    return doubtful('passkeys', `browsers know none at ${origin}`, 'use https')
+  return fine('passkeys', `those of ${id}, at ${origin}`)
 }
 
 function* proxyFindings({ trustedProxies, ENVIRONMENT }: Config): Generator<Finding> {

@@ -14,6 +14,8 @@ export interface MailParams {
   readonly what?: string
   /** Names of API keys that go on working. */
   readonly keys?: string | null
+  /** Names of passkeys that go on working. */
+  readonly passkeys?: string | null
   /** How many recovery codes are left. */
   readonly left?: string
   /** The session that ended: its device, the network address that signed in, and when. */
@@ -36,6 +38,7 @@ export function causeOf(params: MailParams = {}, createdAt = new Date()) {
     what: changes[params.what ?? ''] ?? 'How you sign in was changed',
     left: params.left ?? '0',
     api_keys: params.keys ?? '',
+    passkeys: params.passkeys ?? '',
   }
 }
 
@@ -46,6 +49,8 @@ const changes: Record<string, string> = {
   factors_reset: 'All second factors were removed',
   identity_added: 'An account at an identity provider was linked, which signs in from now on',
   identity_removed: 'An account at an identity provider signs in no more',
+  passkey_added: 'A passkey was added: it signs in without a password',
+  passkey_removed: 'A passkey was removed',
   api_key_created: 'An API key was made',
   api_key_deleted: 'An API key was deleted',
   recovery_codes_made: 'New recovery codes were made, and the old ones stopped working',

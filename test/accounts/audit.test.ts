@@ -4,6 +4,7 @@ import { reaper } from '../../src/database/upkeep/expired.ts'
 import { statements } from '../../src/database/statement.ts'
 import { auditEvents } from '../../src/http/observe/events.ts'
 import { isAnswer, isRefused } from '../support/answers.ts'
+import { credential } from '../support/authenticator.ts'
 import { cheapHashing } from '../support/cheap-hashing.ts'
 import { documentOf, operationsOf } from '../support/document.ts'
 import { startIdentityProvider } from '../support/identity-provider.ts'
@@ -158,6 +159,17 @@ void test('the audit', async (t) => {
     const body = { name: 'A key', permissions: ['users:read'] }
     return (await call('POST', '/users/me/api-keys', { as, body })).body as { id: string }
   }
+  const passkeyOptions = async (as: Person) =>
+    (await call('POST', '/users/me/passkeys/options', { as })).body as {
+      challenge: string
+      user: { id: string }
+    }
+  const passkey = async (as: Person) => {
+    const options = await passkeyOptions(as)
+    const key = credential(options.user.id)
+    const { body } = await call('POST', '/users/me/passkeys', { as, body: key.create(options) })
+    return { id: body.id as string, key }
+  }
   const ofFactors: typeof leaves = {
     'users-enroll_totp': async (ada) => ({ ask: () => enrollment(ada), events: ['factor_enrolled'] }),
     'users-verify_totp': async (ada) => {
@@ -213,6 +225,39 @@ void test('the audit', async (t) => {
         ask: () => call('DELETE', `/users/me/identities/${id}`, { as: ada }),
         events: ['identity_removed'],
       }
+    },
+    'users-create_passkey_options': async (ada) => ({ ask: () => passkeyOptions(ada), events: [] }),
+    'users-create_passkey': async (ada) => {
+      const body = credential(ada.id).create(await passkeyOptions(ada))
+      return { ask: () => call('POST', '/users/me/passkeys', { as: ada, body }), events: ['passkey_added'] }
+    },
+    'users-update_passkey': async (ada) => {
+      const { id } = await passkey(ada)
+      const body = { name: 'Phone' }
+      return { ask: () => call('PATCH', `/users/me/passkeys/${id}`, { as: ada, body }), events: [] }
+    },
+    'users-delete_passkey': async (ada) => {
+      const { id } = await passkey(ada)
+      return {
+        ask: () => call('DELETE', `/users/me/passkeys/${id}`, { as: ada }),
+        events: ['passkey_removed'],
+      }
+    },
+    'users-delete_user_passkey': async (ada) => {
+      const { id } = await passkey(ada)
+      return {
+        ask: () => call('DELETE', `/users/${ada.id}/passkeys/${id}`, { as: admin }),
+        events: ['passkey_removed'],
+      }
+    },
+    'login-passkey_options': async () => ({
+      ask: () => call('POST', '/login/passkey/options'),
+      events: [],
+    }),
+    'login-passkey': async (ada) => {
+      const { key } = await passkey(ada)
+      const body = key.get((await call('POST', '/login/passkey/options')).body as { challenge: string })
+      return { ask: () => call('POST', '/login/passkey', { body }), events: ['sign_in'] }
     },
     'login-second_factor': async (ada) => {
       const { body } = await verify(ada, await enrollment(ada))

@@ -82,6 +82,10 @@ void test('limits', async (t) => {
       const body = { current_password: WRONG, new_password: 'another horse battery' }
       return () => call('PATCH', '/users/me/password', { as, body, from: freshNetwork() })
     },
+    passkey_network() {
+      const from = freshNetwork()
+      return Promise.resolve(() => call('POST', '/login/passkey/options', { from }))
+    },
     mail_network() {
       const from = freshNetwork()
       return Promise.resolve(() => recover(address(), from))

@@ -3,6 +3,7 @@ import { existsSync, rmSync } from 'node:fs'
 import { accounts } from './accounts.ts'
 import { CHROMIUM, SCREENSHOTS, launch } from './browser.ts'
 import { Checks } from './checks.ts'
+import { passkeys } from './passkeys.ts'
 import { reference } from './reference.ts'
 import { providers } from './providers.ts'
 import { startBuilt } from './service.ts'
@@ -31,6 +32,9 @@ try {
     accounts(checks, browser, service.url, { javaScript: false }),
   )
   await checks.scenario('Signing in with an identity provider', () => providers(checks, browser))
+  await checks.scenario('A passkey, from the first to its removal', () =>
+    passkeys(checks, browser, service.url),
+  )
 } finally {
   await browser.close()
   await service.stop()

@@ -110,6 +110,8 @@ const PUBLIC = [
   'GET /login/oidc/{provider}',
   'GET /login/oidc/{provider}/callback',
   'POST /login/oidc/token',
+  'POST /login/passkey',
+  'POST /login/passkey/options',
   'POST /undo-email-change/',
   'POST /verify-email/',
   'POST /verify-email/resend',

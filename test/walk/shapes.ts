@@ -86,6 +86,36 @@ export const identitiesPublic: Shape = {
     last_used_at: (value) => value === null || isTime(value),
   }),
 }
+export const passkeyPublic: Shape = {
+  id: isId,
+  name: isTextOrNull,
+  credential_id: isText,
+  transports: (value) => Array.isArray(value) && value.every(isText),
+  backed_up: isFlag,
+  created_at: isTime,
+  last_used_at: (value) => value === null || isTime(value),
+}
+export const passkeysPublic: Shape = { data: isListOf(passkeyPublic) }
+const isChallenge = (value: unknown) => /^[\w-]{43}$/.test(String(value))
+export const creationOptions: Shape = {
+  rp: isMap,
+  user: isMap,
+  challenge: isChallenge,
+  pubKeyCredParams: Array.isArray,
+  timeout: isCount,
+  excludeCredentials: Array.isArray,
+  authenticatorSelection: isMap,
+  attestation: (value) => value === 'none',
+  hints: Array.isArray,
+  extensions: isMap,
+}
+export const requestOptions: Shape = {
+  challenge: isChallenge,
+  rpId: isText,
+  timeout: isCount,
+  allowCredentials: (value) => Array.isArray(value) && value.length === 0,
+  userVerification: (value) => value === 'required',
+}
 export const factorsPublic: Shape = {
   data: isListOf({
     id: isId,

@@ -21,6 +21,8 @@ login-read_providers                GET    /login/providers                     
 login-go_to_provider                GET    /login/oidc/{provider}                 P - redirect 404 422
 login-come_back_from_provider       GET    /login/oidc/{provider}/callback        P - redirect 400 422
 login-sign_in_with_provider         POST   /login/oidc/token                      P ProviderCode Token 400 422
+login-passkey_options               POST   /login/passkey/options                 P - PublicKeyCredentialRequestOptionsJSON 400
+login-passkey                       POST   /login/passkey                         P AuthenticationResponseJSON Token 400 422
 login-logout                        POST   /login/logout                          U - Message 401
 login-recover_password              POST   /password-recovery/{email}             P - Message 422
 login-recover_password_html_content POST   /password-recovery-html-content/{email} S - text/html 401 403 404 422
@@ -44,6 +46,13 @@ users-delete_user_api_key           DELETE /users/{user_id}/api-keys/{id}       
 users-read_identities               GET    /users/me/identities                   U - IdentitiesPublic 401
 users-link_identity                 POST   /users/me/identities/{id}              U - ProviderUrl 401 403 404 422
 users-delete_identity               DELETE /users/me/identities/{id}              U - Message 400 401 403 404 422
+users-read_passkeys                 GET    /users/me/passkeys                     U - PasskeysPublic 401
+users-create_passkey_options        POST   /users/me/passkeys/options             U - PublicKeyCredentialCreationOptionsJSON 400 401 403
+users-create_passkey                POST   /users/me/passkeys                     U RegistrationResponseJSON PasskeyPublic 400 401 403 422
+users-update_passkey                PATCH  /users/me/passkeys/{id}                U PasskeyUpdate PasskeyPublic 401 404 422
+users-delete_passkey                DELETE /users/me/passkeys/{id}                U - Message 401 403 404 422
+users-read_user_passkeys            GET    /users/{user_id}/passkeys              S - PasskeysPublic 401 403 404 422
+users-delete_user_passkey           DELETE /users/{user_id}/passkeys/{id}         S - Message 401 403 404 422
 users-read_factors                  GET    /users/me/factors                      U - FactorsPublic 401
 users-enroll_totp                   POST   /users/me/factors/totp                 U TotpEnroll TotpEnrollment 400 401 403 422
 users-verify_totp                   POST   /users/me/factors/{id}/verify          U FactorCode NewRecoveryCodes 400 401 404 422
@@ -120,6 +129,15 @@ export const components: Record<string, string> = {
   IdentitiesPublic: 'data',
   SecondFactor: 'challenge code',
   SecondFactorRequired: 'detail code challenge? methods? expires_in?',
+  PublicKeyCredentialCreationOptionsJSON:
+    'rp user challenge pubKeyCredParams timeout excludeCredentials authenticatorSelection attestation hints? extensions?',
+  PublicKeyCredentialRequestOptionsJSON:
+    'challenge rpId timeout allowCredentials userVerification hints? extensions?',
+  RegistrationResponseJSON: 'id rawId type authenticatorAttachment? clientExtensionResults? response',
+  AuthenticationResponseJSON: 'id rawId type authenticatorAttachment? clientExtensionResults? response',
+  PasskeyPublic: 'id name credential_id transports backed_up created_at last_used_at',
+  PasskeysPublic: 'data',
+  PasskeyUpdate: 'name',
   FactorPublic: 'id kind name created_at last_used_at verified',
   FactorsPublic: 'data recovery_codes_left',
   TotpEnroll: 'name?',

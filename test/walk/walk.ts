@@ -27,6 +27,7 @@ import { recovery } from './recovery.ts'
 import { apiKeys } from './api-keys.ts'
 import { identities } from './identities.ts'
 import { factors } from './factors.ts'
+import { passkeys } from './passkeys.ts'
 import { sessions, verification } from './sessions.ts'
 import { isMap } from './shapes.ts'
 import { signup } from './signup.ts'
@@ -38,6 +39,7 @@ import { utils } from './utils.ts'
 const tags = {
   login: [login, sessions, recovery, verification],
   factors: [factors],
+  passkeys: [passkeys],
   'API keys': [apiKeys],
   identities: [identities],
   users: [signup, account, users, administration],

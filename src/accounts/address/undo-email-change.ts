@@ -9,6 +9,7 @@ import {
   factors,
   identities,
   oneTimeTokens,
+  passkeys,
   recoveryCodes,
   users,
 } from '../../database/tables.ts'
@@ -64,11 +65,13 @@ const isOlderRight = sql`(${addressChanges.was_verified} or not ${users.is_verif
         and earlier.expires_at > now()
     ))`
 
+type WayIn = typeof identities | typeof factors | typeof apiKeys | typeof passkeys | typeof recoveryCodes
+
 /**
  * Condition on a way in: whoever changed the address may have made it, also before the change. Its owner was mailed of it, and of
  * what is older had as long to notice as of the change.
  */
-const isOfThief = (table: typeof identities | typeof factors | typeof apiKeys | typeof recoveryCodes): SQL =>
+const isOfThief = (table: WayIn): SQL =>
   sql`${table.user_id} = used.user_id
         and ${table.created_at} >= used.created_at - interval '${sql.raw(String(UNDO_HOURS))} hours'`
 
@@ -82,8 +85,8 @@ const findChange = statement<{ id: string }, FoundToken>(
 )
 
 /**
- * Puts the address back, ends every session and token of the user, removes the second factors and API keys that a thief may have
- * added, and mails a link to choose a password. Later changes can't be taken back any more, as their addresses are of whoever
+ * Puts the address back, ends every session and token of the user, removes the second factors, passkeys and API keys that a thief
+ * may have added, and mails a link to choose a password. Later changes can't be taken back any more, as their addresses are of whoever
  * made this one; earlier ones can. No row where the change was taken back already, or the user went inactive.
  */
 const compileUndo = (config: App['config']) =>
@@ -118,6 +121,7 @@ const compileUndo = (config: App['config']) =>
     removed_factors as (delete from ${factors} using used where ${isOfThief(factors)}),
     removed_codes as (delete from ${recoveryCodes} using used where ${isOfThief(recoveryCodes)}),
     removed_identities as (delete from ${identities} using used where ${isOfThief(identities)}),
+    removed_passkeys as (delete from ${passkeys} using used where ${isOfThief(passkeys)}),
     removed_keys as (delete from ${apiKeys} using used where ${isOfThief(apiKeys)}),
     ${audit('address_restored', 'account', v)},
     ${queueMail('address_restored', 'account', { token: 'token' })}

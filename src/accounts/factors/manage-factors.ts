@@ -16,7 +16,7 @@ import { type Trail, audit, trailOf } from '../audit/audit.ts'
 import { endSessions, keepSession, stillHas } from '../sessions/end-sessions.ts'
 import { authenticatedBy } from '../sessions/open-session.ts'
 import { newRecoveryCodes, recoveryHash } from './codes.ts'
-import { hasFactor, showCode } from './use-code.ts'
+import { hasFactor, mayAddFactor, showCode } from './use-code.ts'
 
 type SignedInRequest = FastifyRequest & SignedIn
 
@@ -59,15 +59,19 @@ const countCodes = statement<{ user: string }, { count: number }>(
  * Begins with an authenticator: POST /users/me/factors/totp. It counts once a code of it was shown (verifyFactor); an earlier
  * one that never was is replaced.
  *
- * @returns what does so, and gives its secret, which is not shown again. @throws TooManyFactors, InvalidCredentials
+ * @returns what does so, and gives its secret, which is not shown again. @throws SecondFactorNeeded, TooManyFactors,
+ *   InvalidCredentials
  */
-export function enrollTotp({ auth, db }: SignedInApp) {
+export function enrollTotp({ auth, config, db }: SignedInApp) {
+  const add = compileAdd(config)
   return async (name: string | null, request: SignedInRequest) => {
-    const { id: user, email, session_id: session } = request.user
+    const { id: user, email, session_id: session, session_factor } = request.user
     const id = randomUUID()
     const { secret, sealed, uri } = await auth.codes.newSecret(id, email)
-    const [row] = await db.run(addFactor, { id, user, session, name, secret: sealed, ...trailOf(request) })
+    const values = { id, user, session, session_factor, name, secret: sealed, ...trailOf(request) }
+    const [row] = await db.run(add, values)
     if (!row) throw new InvalidCredentials()
+    if (!row.may_add) throw new SecondFactorNeeded()
     if (!row.is_added) throw new TooManyFactors()
     request.record('factor_enrolled')
     return { id, secret, otpauth_uri: uri }
@@ -78,21 +82,24 @@ interface NewFactor extends Trail {
   readonly id: string
   readonly user: string
   readonly session: string
+  readonly session_factor: boolean
   readonly name: string | null
   readonly secret: string
 }
 
 /** No row where the session has ended. */
-const addFactor = statement<NewFactor, { is_added: boolean }>(
-  'add factor',
-  (v) => sql`
+const compileAdd = (config: SignedInApp['config']) =>
+  statement<NewFactor, { is_added: boolean; may_add: boolean }>(
+    'add factor',
+    (v) => sql`
     with owner as (
-      select id from ${users} where id = ${v.user} and ${stillHas(v.session)} for no key update
+      select id, ${mayAddFactor(config, v.session_factor)} as may_add from ${users}
+      where id = ${v.user} and ${stillHas(v.session)} for no key update
     ),
     added as (
       insert into ${factors} (id, user_id, kind, name, secret)
       select ${v.id}::uuid, id, 'totp', ${v.name}::text, ${v.secret} from owner
-      where (
+      where may_add and (
         select count(*) from ${factors} where user_id = ${v.user} and verified_at is not null
       ) < ${sql.raw(String(MOST_FACTORS))}
       on conflict (user_id) where verified_at is null do update set
@@ -100,8 +107,8 @@ const addFactor = statement<NewFactor, { is_added: boolean }>(
       returning user_id
     ),
     ${audit('factor_enrolled', 'added', v, { subject: sql`user_id` })}
-    select exists (select from added) as is_added from owner`,
-)
+    select exists (select from added) as is_added, may_add from owner`,
+  )
 
 /**
  * Shows a code of an authenticator: POST /users/me/factors/{id}/verify. The first time, it counts from then on; the session has
@@ -116,11 +123,12 @@ export function verifyFactor(app: SignedInApp) {
   const use = compileVerify(config)
 
   return async (id: string, code: string, request: SignedInRequest) => {
-    const { id: user, session_id: session } = request.user
+    const { id: user, session_id: session, session_factor } = request.user
     const [factor] = await db.run(findFactor, { id, user })
     if (!factor) throw new FactorNotFound()
     const given = newRecoveryCodes()
-    const values = { id, user, session, hashes: given.map(recoveryHash).join(','), ...trailOf(request) }
+    const hashes = given.map(recoveryHash).join(',')
+    const values = { id, user, session, session_factor, hashes, ...trailOf(request) }
     const shown = { user_id: user, factors: [factor], code }
     const used = await show('reauthenticated', shown, request, async (method, { step }) =>
       method === 'otp' ? db.run(use, { ...values, step }) : [],
@@ -143,18 +151,28 @@ interface Verified {
   readonly is_first: boolean
 }
 
+interface Verifying extends Trail {
+  readonly id: string
+  readonly user: string
+  readonly session: string
+  readonly session_factor: boolean
+  readonly step: number
+  readonly hashes: string
+}
+
 /** No row where the code was used, or the session has ended. */
 const compileVerify = (config: SignedInApp['config']) =>
-  statement<Trail & { id: string; user: string; session: string; step: number; hashes: string }, Verified>(
+  statement<Verifying, Verified>(
     'verify factor',
     (v) => sql`
     with owner as (
-      select id, email, is_verified, ${hasFactor(sql`${users.id}`)} as has_factor
+      select id, email, is_verified, ${hasFactor(sql`${users.id}`)} as has_factor,
+        ${mayAddFactor(config, v.session_factor)} as may_add
       from ${users} where id = ${v.user} and ${stillHas(v.session)} for no key update
     ),
     factor as (
       select ${factors.id}, ${factors.verified_at} is null as is_new from ${factors} join owner on ${factors.user_id} = owner.id
-      where ${factors.id} = ${v.id} for update of ${factors}
+      where ${factors.id} = ${v.id} and (${factors.verified_at} is not null or owner.may_add) for update of ${factors}
     ),
     used as (
       update ${factors} set last_step = ${v.step}::bigint, last_used_at = now(), verified_at = coalesce(verified_at, now())

@@ -1,8 +1,9 @@
 import { type SQL, sql } from 'drizzle-orm'
 import type { FastifyRequest } from 'fastify'
+import type { Config } from '../../config/config.ts'
 import type { App } from '../../contract/contract.ts'
 import { IncorrectCode } from '../../contract/errors.ts'
-import { factors, recoveryCodes } from '../../database/tables.ts'
+import { factors, passkeys, recoveryCodes, users } from '../../database/tables.ts'
 import { auditFailures } from '../audit/audit.ts'
 import { type Codes, type SealedFactor, readCode, recoveryHash } from './codes.ts'
 
@@ -88,6 +89,17 @@ export const useCode = (method: Candidate['method'], v: Readonly<Record<keyof Co
 export const hasFactor = (user: SQL): SQL => sql`exists (
       select from ${factors} where ${factors.user_id} = ${user} and ${factors.verified_at} is not null
     )`
+
+/**
+ * Condition on a row of `users`: the session may add a second factor or a passkey. Where there is a factor, it has to have shown one,
+ * or whoever has the password and an older session would add their own. Passkeys are one where superusers need one.
+ */
+export const mayAddFactor = ({ SECOND_FACTOR }: Pick<Config, 'SECOND_FACTOR'>, sessionFactor: SQL): SQL => {
+  const hasPasskey = sql`exists (select from ${passkeys} where ${passkeys.user_id} = ${users.id})`
+  const needsPasskey =
+    SECOND_FACTOR === 'superusers' ? sql`${users.is_superuser} and ${hasPasskey}` : sql`false`
+  return sql`(${sessionFactor}::boolean or not (${hasFactor(sql`${users.id}`)} or ${needsPasskey}))`
+}
 
 /** The authenticators of a user that count, as JSON of SealedFactor. */
 export const sealedFactors = (user: SQL): SQL => sql`(

@@ -1,13 +1,7 @@
 import { Type } from '@sinclair/typebox'
 import type { FastifyRequest } from 'fastify'
-import type { App, SignedIn, SignedInApp } from '../../contract/contract.ts'
-import {
-  EmailNotVerified,
-  InactiveUser,
-  IncorrectCode,
-  IncorrectEmailOrPassword,
-  SecondFactorRequired,
-} from '../../contract/errors.ts'
+import type { App, SignedInApp } from '../../contract/contract.ts'
+import { SecondFactorRequired } from '../../contract/errors.ts'
 import { Html, html } from '../../http/pages/html.ts'
 import type { WebPage } from '../../http/pages/layout.ts'
 import { type ErrorBody, answerWithPages } from '../../http/pages/web-page.ts'
@@ -22,6 +16,22 @@ import { showSecondFactor } from '../factors/second-factor.ts'
 import { signIn } from '../sign-in.ts'
 import { signOut } from '../sign-out.ts'
 import { faultPage, passingError } from './mailed-link.ts'
+import {
+  BEGIN_AGAIN,
+  CodeForm,
+  type Said,
+  SignInForm,
+  TokenForm,
+  codeField,
+  codePage,
+  formOf,
+  formTo,
+  sentIn,
+  sessionOfForm,
+  signInFaults,
+  signInForm,
+  titleOf,
+} from './sign-in-form.ts'
 
 const PATH = '/second-factor'
 
@@ -40,10 +50,9 @@ export function secondFactorPage(app: App) {
   const makeCodes = createRecoveryCodes(signedInApp)
   const remove = deleteFactor(signedInApp)
   const end = signOut(signedInApp)
+  const asSignedIn = sessionOfForm(app)
   const path = `${app.config.publicPath}${PATH}`
   answerWithPages(app, (error, request) => errorPage(path, error, request))
-
-  const asSignedIn = asSignedInAt(app)
 
   app.get(PATH, { schema: { hide: true } }, () => signInPage(path, {}))
 
@@ -96,19 +105,11 @@ export function secondFactorPage(app: App) {
   })
 }
 
-/** The request, as one of the session whose token the form has. */
-const asSignedInAt = (app: App) => async (request: FastifyRequest, token: string) => {
-  const user = await app.auth.sessions.ofToken(token)
-  request.currentUser = user
-  app.auth.requireFresh(user)
-  return request as FastifyRequest & SignedIn
-}
-
 /** What somebody sees who has just signed in: the way to a second factor, or out of one. @param app where that page is */
 export function choiceOf(app: App) {
   const path = `${app.config.publicPath}${PATH}`
   const list = listFactors(app as App & SignedInApp)
-  const asSignedIn = asSignedInAt(app)
+  const asSignedIn = sessionOfForm(app)
   return async (request: FastifyRequest, token: string): Promise<WebPage> => {
     const { data } = await list(await asSignedIn(request, token))
     const counting = data.filter(({ verified }) => verified)
@@ -120,13 +121,9 @@ export function choiceOf(app: App) {
 export const codePageOf = ({ config }: App, challenge: string) =>
   codePage(`${config.publicPath}${PATH}`, challenge, {})
 
-const token = Type.String()
-const SignInForm = Type.Object({ email: Type.String(), password: Type.String() })
-const CodeForm = Type.Object({ challenge: token, code: Type.String() })
-const TokenForm = Type.Object({ session: token })
-const RemoveForm = Type.Object({ session: token, id: Type.String({ format: 'uuid' }) })
+const RemoveForm = Type.Object({ session: Type.String(), id: Type.String({ format: 'uuid' }) })
 const ConfirmForm = Type.Object({
-  session: token,
+  session: Type.String(),
   id: Type.String({ format: 'uuid' }),
   // Shown again where the code was wrong.
   secret: Type.String({ pattern: '^[A-Z2-7]{16,64}$' }),
@@ -134,23 +131,11 @@ const ConfirmForm = Type.Object({
   code: Type.String(),
 })
 
-const formOf = <Body extends ReturnType<typeof Type.Object>>(body: Body) => ({
-  hide: true,
-  consumes: ['application/x-www-form-urlencoded'],
-  body,
-})
-
-/** What was sent, as far as it is text. */
-function sentIn({ body }: FastifyRequest): Record<string, string | undefined> {
-  const isText = (entry: [string, unknown]): entry is [string, string] => typeof entry[1] === 'string'
-  return Object.fromEntries(Object.entries({ ...(body as object) }).filter(isText))
-}
-
 /** The form again, where that helps. */
 function errorPage(path: string, answer: ErrorBody, request: FastifyRequest): WebPage | Promise<WebPage> {
   const { challenge, session, id, secret, uri, email } = sentIn(request)
   const passing = passingError(answer)
-  const error = passing ?? faults[answer.code]
+  const error = passing ?? signInFaults[answer.code]
   if (error === undefined)
     return answer.code === 'internal_server_error' ? faultPage : signInPage(path, { error: BEGIN_AGAIN })
   if (challenge !== undefined) return codePage(path, challenge, { error })
@@ -159,69 +144,14 @@ function errorPage(path: string, answer: ErrorBody, request: FastifyRequest): We
   return signInPage(path, { email, error })
 }
 
-const BEGIN_AGAIN = 'That took too long, or was done already. Begin again.'
-
-const faults: Record<string, string> = {
-  [IncorrectEmailOrPassword.code]: 'This address and this password do not belong together.',
-  [InactiveUser.code]: 'This account is deactivated.',
-  [EmailNotVerified.code]: 'Confirm the address first: we mailed you a link.',
-  [IncorrectCode.code]: 'This code is not right, or was used already. Enter the next one.',
-}
-
-interface Said {
-  readonly error?: string | undefined
-}
-
-const errorOf = ({ error }: Said) =>
-  error !== undefined && html`<p class="error" id="error" role="alert">${error}</p>`
-const titleOf = (title: string, { error }: Said) => (error === undefined ? title : `Error: ${title}`)
-
 const signInPage = (path: string, said: Said & { readonly email?: string | undefined }): WebPage => ({
   title: titleOf('Second factor', said),
   main: html`<h1>Second factor</h1>
     <p>
       A code of your phone beside your password: whoever learns the password can not sign in with it alone.
     </p>
-    <form method="post" action="${path}">
-      ${errorOf(said)}
-      <label for="email">Email address</label>
-      <input
-        id="email"
-        name="email"
-        type="email"
-        value="${said.email ?? ''}"
-        autocomplete="username"
-        autofocus
-      />
-      <label for="password">Password</label>
-      <input id="password" name="password" type="password" autocomplete="current-password" />
-      <button>Go on</button>
-    </form>`,
+    ${signInForm(path, said)}`,
 })
-
-const codePage = (path: string, challenge: string, said: Said): WebPage => ({
-  title: titleOf('Enter a code', said),
-  main: html`<h1>Enter a code</h1>
-    <p>Six digits of your authenticator, or one of your recovery codes.</p>
-    <form method="post" action="${path}/code">
-      <input type="hidden" name="challenge" value="${challenge}" />
-      ${codeField(said)}
-      <button>Go on</button>
-    </form>`,
-})
-
-const codeField = (said: Said) =>
-  html`${errorOf(said)}
-    <label for="code">Code</label>
-    <input
-      id="code"
-      name="code"
-      autocomplete="one-time-code"
-      autocapitalize="none"
-      spellcheck="false"
-      autofocus
-      ${said.error !== undefined && html`aria-describedby="error" aria-invalid="true"`}
-    />`
 
 const beginPage = (path: string, session: string): WebPage => ({
   title: 'Second factor',
@@ -229,14 +159,6 @@ const beginPage = (path: string, session: string): WebPage => ({
     <p>You need an app that makes codes, such as one of a password manager, on your phone or computer.</p>
     ${formTo(`${path}/set-up`, { session }, 'Set up')}`,
 })
-
-const formTo = (action: string, fields: Readonly<Record<string, string>>, label: string) =>
-  html`<form method="post" action="${action}">
-    ${Object.entries(fields).map(
-      ([name, value]) => html`<input type="hidden" name="${name}" value="${value}" />`,
-    )}
-    <button>${label}</button>
-  </form>`
 
 interface Counting {
   readonly id: string

@@ -82,12 +82,12 @@ export const enrollTotp = operation({
   operationId: 'users-enroll_totp',
   summary: 'Begin with an authenticator',
   description:
-    'Gives its secret. It counts once a code of it is shown; one that never was is replaced. There are 5 at most.',
+    'Gives its secret. It counts once a code of it is shown; one that never was is replaced. There are 5 at most. Whoever has a second factor needs one in this session.',
   body: TotpEnroll,
   fresh: true,
   factorless: true,
   response: { 200: TotpEnrollment },
-  errors: [TooManyFactors],
+  errors: [TooManyFactors, SecondFactorNeeded],
 })
 export const verifyTotp = operation({
   operationId: 'users-verify_totp',

@@ -14,28 +14,28 @@ type OpeningConfig = Pick<Config, 'mail' | 'RATE_LIMIT_ENABLED' | 'REFRESH_TOKEN
  * holds. The user is the one in the CTE `account` (`id`, `credentials_version`, `email`, `is_verified`, `methods`), which the
  * statement before has locked and found to be who they say. They are known to sign in from that network from now on.
  *
- * @param code which kind of second factor the CTE `used` has used up; where undefined, none was shown, and no session is opened for
- *   a user who has one
+ * @param shown which kind of second factor the CTE `used` has used up: a code, or a passkey, which counts as both factors; where
+ *   undefined, none was shown, and no session is opened for a user who has one
  * @returns the CTE `opened` among them has `id`, `user_id` and `generation` of the session; no row where there is no account, or
  *   a second factor is missing
  */
 export const openSession = (
   v: TrailParameters & Readonly<Record<keyof NetworkNames, SQL>>,
   config: OpeningConfig,
-  code: Candidate['method'] | undefined,
+  shown: Candidate['method'] | 'passkey' | undefined,
 ): SQL => sql`proven as (
       select account.* from account
-      ${code === undefined ? sql`where not ${hasFactor(sql`account.id`)}` : sql`join used on used.user_id = account.id`}
+      ${shown === undefined ? sql`where not ${hasFactor(sql`account.id`)}` : sql`join used on used.user_id = account.id`}
     ),
     ${rememberNetwork('proven', v)},
     opened as (
       insert into ${sessions} (user_id, credentials_version, methods, user_agent, ip_address, expires_at)
-      select id, credentials_version, methods || ${sql.raw(`'{${code ?? ''}}'`)}::text[], ${v.user_agent}::text,
+      select id, credentials_version, methods || ${sql.raw(`'{${shown ?? ''}}'`)}::text[], ${v.user_agent}::text,
         ${v.ip_address}::text, ${sessionEnd(config)}
       from proven
       returning id, user_id, generation, methods
     ),
-    ${code === 'recovery' ? sql`${tellOfRecoveryCode(v, config)},` : sql.empty()}
+    ${shown === 'recovery' ? sql`${tellOfRecoveryCode(v, config)},` : sql.empty()}
     ${audit('sign_in', 'opened', v, {
       subject: sql`user_id`,
       actor: sql`user_id`,

@@ -22,6 +22,8 @@ export const auditEvents = [
   'recovery_codes_made',
   'identity_added',
   'identity_removed',
+  'passkey_added',
+  'passkey_removed',
   'api_key_created',
   'api_key_deleted',
   'recovery_requested',

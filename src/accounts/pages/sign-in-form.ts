@@ -1,0 +1,108 @@
+import { Type } from '@sinclair/typebox'
+import type { FastifyRequest } from 'fastify'
+import type { App, SignedIn } from '../../contract/contract.ts'
+import {
+  EmailNotVerified,
+  InactiveUser,
+  IncorrectCode,
+  IncorrectEmailOrPassword,
+  SecondFactorNeeded,
+} from '../../contract/errors.ts'
+import { html } from '../../http/pages/html.ts'
+import type { WebPage } from '../../http/pages/layout.ts'
+
+/**
+ * What the pages share that somebody signs in at, for installations without a frontend. There is no cookie: the session's token
+ * is in the forms.
+ */
+
+export const SignInForm = Type.Object({ email: Type.String(), password: Type.String() })
+export const CodeForm = Type.Object({ challenge: Type.String(), code: Type.String() })
+export const TokenForm = Type.Object({ session: Type.String() })
+
+export const formOf = <Body extends ReturnType<typeof Type.Object>>(body: Body) => ({
+  hide: true,
+  consumes: ['application/x-www-form-urlencoded'],
+  body,
+})
+
+/** @returns what makes a request one of the session whose token the form has. @throws InvalidCredentials, RecentSignInRequired */
+export function sessionOfForm({ auth }: App) {
+  return async (request: FastifyRequest, token: string) => {
+    const user = await auth.sessions.ofToken(token)
+    request.currentUser = user
+    auth.requireFresh(user)
+    return request as FastifyRequest & SignedIn
+  }
+}
+
+/** What was sent, as far as it is text. */
+export function sentIn({ body }: FastifyRequest): Record<string, string | undefined> {
+  const isText = (entry: [string, unknown]): entry is [string, string] => typeof entry[1] === 'string'
+  return Object.fromEntries(Object.entries({ ...(body as object) }).filter(isText))
+}
+
+export const BEGIN_AGAIN = 'That took too long, or was done already. Begin again.'
+
+export const signInFaults: Record<string, string> = {
+  [IncorrectEmailOrPassword.code]: 'This address and this password do not belong together.',
+  [InactiveUser.code]: 'This account is deactivated.',
+  [EmailNotVerified.code]: 'Confirm the address first: we mailed you a link.',
+  [IncorrectCode.code]: 'This code is not right, or was used already. Enter the next one.',
+  [SecondFactorNeeded.code]: 'For this, sign in with your passkey or with a code.',
+}
+
+export interface Said {
+  readonly error?: string | undefined
+}
+
+export const errorOf = ({ error }: Said) =>
+  error !== undefined && html`<p class="error" id="error" role="alert">${error}</p>`
+export const titleOf = (title: string, { error }: Said) => (error === undefined ? title : `Error: ${title}`)
+
+export const signInForm = (path: string, said: Said & { readonly email?: string | undefined }) =>
+  html`<form method="post" action="${path}">
+    ${errorOf(said)}
+    <label for="email">Email address</label>
+    <input
+      id="email"
+      name="email"
+      type="email"
+      value="${said.email ?? ''}"
+      autocomplete="username"
+      autofocus
+    />
+    <label for="password">Password</label>
+    <input id="password" name="password" type="password" autocomplete="current-password" />
+    <button>Go on</button>
+  </form>`
+
+export const codePage = (path: string, challenge: string, said: Said): WebPage => ({
+  title: titleOf('Enter a code', said),
+  main: html`<h1>Enter a code</h1>
+    <p>Six digits of your authenticator, or one of your recovery codes.</p>
+    <form method="post" action="${path}/code">
+      <input type="hidden" name="challenge" value="${challenge}" />
+      ${codeField(said)}
+      <button>Go on</button>
+    </form>`,
+})
+
+export const codeField = (said: Said) =>
+  html`${errorOf(said)}
+    <label for="code">Code</label>
+    <input
+      id="code"
+      name="code"
+      autocomplete="one-time-code"
+      autocapitalize="none"
+      spellcheck="false"
+      autofocus
+      ${said.error !== undefined && html`aria-describedby="error" aria-invalid="true"`}
+    />`
+
+export const formTo = (action: string, fields: Readonly<Record<string, string>>, label: string) =>
+  html`<form method="post" action="${action}">${hiddenFields(fields)}<button>${label}</button></form>`
+
+export const hiddenFields = (fields: Readonly<Record<string, string>>) =>
+  Object.entries(fields).map(([name, value]) => html`<input type="hidden" name="${name}" value="${value}" />`)
