@@ -1,6 +1,7 @@
 import { sql } from 'drizzle-orm'
 import { type Test, test } from 'tap'
 import { isAnswer } from '../support/answers.ts'
+import { credential } from '../support/authenticator.ts'
 import { onPostgres } from '../support/database.ts'
 import { collectingLogger } from '../support/log-lines.ts'
 import { startIdentityProvider } from '../support/identity-provider.ts'
@@ -457,6 +458,18 @@ void test('identities of an account', async (t) => {
     await call('POST', '/reset-password/', { body: { token, new_password: 'correct horse battery' } })
     const again = await service.again({ ...as, password: 'correct horse battery' })
     isAnswer(t, await remove(again, left.id), 200, { message: 'Identity removed' })
+  })
+
+  await t.test('a passkey is another way in, and can be the last one too', async (t) => {
+    const as = await person(somebody())
+    const [{ id }] = await list(as)
+    const options = await call('POST', '/users/me/passkeys/options', { as })
+    const key = credential(options.body.user.id)
+    const { body } = await call('POST', '/users/me/passkeys', { as, body: key.create(options.body, { origin: FRONTEND }) })
+    isAnswer(t, await remove(as, id), 200, { message: 'Identity removed' })
+    const passkey = `/users/me/passkeys/${body.id}`
+    isAnswer(t, await call('DELETE', passkey, { as }), 400, 'This is the only way to sign in')
+    t.equal((await call('DELETE', `/users/${as.id}/passkeys/${body.id}`, { as: service.admin })).status, 200)
   })
 
   await t.test('who takes a changed address back gets rid of what a thief linked', async (t) => {

@@ -97,7 +97,7 @@ void test('passkeys', async (t) => {
       t.ok((asked.pubKeyCredParams as { alg: number }[]).some(({ alg }) => alg === -7))
       const handle = Buffer.from(asked.user.id as string, 'base64url')
       t.equal(handle.length, 32)
-      t.notMatch(handle.toString(), /@/, 'it is not the address')
+      t.notOk(handle.includes(ada.email), 'it is not the address')
       const { key } = await added(ada)
       const again = await options(ada)
       t.equal(again.user.id, asked.user.id, 'the same for all of a user')

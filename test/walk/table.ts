@@ -50,7 +50,7 @@ users-read_passkeys                 GET    /users/me/passkeys                   
 users-create_passkey_options        POST   /users/me/passkeys/options             U - PublicKeyCredentialCreationOptionsJSON 400 401 403
 users-create_passkey                POST   /users/me/passkeys                     U RegistrationResponseJSON PasskeyPublic 400 401 403 422
 users-update_passkey                PATCH  /users/me/passkeys/{id}                U PasskeyUpdate PasskeyPublic 401 404 422
-users-delete_passkey                DELETE /users/me/passkeys/{id}                U - Message 401 403 404 422
+users-delete_passkey                DELETE /users/me/passkeys/{id}                U - Message 400 401 403 404 422
 users-read_user_passkeys            GET    /users/{user_id}/passkeys              S - PasskeysPublic 401 403 404 422
 users-delete_user_passkey           DELETE /users/{user_id}/passkeys/{id}         S - Message 401 403 404 422
 users-read_factors                  GET    /users/me/factors                      U - FactorsPublic 401

@@ -3,10 +3,11 @@ import type { FastifyRequest } from 'fastify'
 import type { SignedIn, SignedInApp } from '../../contract/contract.ts'
 import { IdentityNotFound, LastWayIn } from '../../contract/errors.ts'
 import { statement } from '../../database/statement.ts'
-import { identities, passkeys, users } from '../../database/tables.ts'
+import { identities, users } from '../../database/tables.ts'
 import { cause, notify } from '../../mail/queue.ts'
 import { type Trail, audit, trailOf } from '../audit/audit.ts'
 import { endSessions, keepSession, stillHas, twice } from '../sessions/end-sessions.ts'
+import { hasOtherWay } from '../users/ways-in.ts'
 
 type SignedInRequest = FastifyRequest & SignedIn
 
@@ -58,12 +59,11 @@ const compileRemove = (config: SignedInApp['config']) =>
     'remove identity',
     (v) => sql`
     with owner as (
-      select id, hashed_password from ${users} where id = ${v.user} and ${stillHas(v.session)} for no key update
+      select id, ${hasOtherWay(v.id)} as has_other_way from ${users}
+      where id = ${v.user} and ${stillHas(v.session)} for no key update
     ),
     found as (
-      select ${identities.id}, owner.hashed_password <> ''
-        or exists (select from ${identities} as other where other.user_id = owner.id and other.id <> ${v.id}::uuid)
-        or exists (select from ${passkeys} where ${passkeys.user_id} = owner.id) as has_other_way
+      select ${identities.id}, owner.has_other_way
       from ${identities} join owner on owner.id = ${identities.user_id} where ${identities.id} = ${v.id}::uuid
     ),
     removed as (

@@ -5,6 +5,7 @@ import { keyring } from '../../config/keys.ts'
 import { macOf } from '../../config/signed-ids.ts'
 import type { SignedIn, SignedInApp } from '../../contract/contract.ts'
 import {
+  LastWayIn,
   IncorrectPasskey,
   InvalidCredentials,
   PasskeyNotFound,
@@ -19,9 +20,10 @@ import { byAdministrator, cause, notify } from '../../mail/queue.ts'
 import { deviceOf } from '../../text/device.ts'
 import { type Trail, type TrailParameters, audit, trailOf } from '../audit/audit.ts'
 import { mayAddFactor } from '../factors/use-code.ts'
-import { endSessions, keepSession, stillHas } from '../sessions/end-sessions.ts'
+import { endSessions, keepSession, stillHas, twice } from '../sessions/end-sessions.ts'
 import { authenticatedBy } from '../sessions/open-session.ts'
 import { userExists } from '../users/last-superuser.ts'
+import { hasOtherWay } from '../users/ways-in.ts'
 import { CHALLENGE_SECONDS, webauthn } from './webauthn.ts'
 
 type SignedInRequest = FastifyRequest & SignedIn
@@ -253,8 +255,9 @@ const rename = statement<{ id: string; user: string; name: string }, Row>(
 
 /**
  * Removes a passkey of one's own: DELETE /users/me/passkeys/{id}. Every other session ends, as it may have been opened with it.
+ * The last way in stays.
  *
- * @returns what does so. @throws PasskeyNotFound
+ * @returns what does so. @throws PasskeyNotFound, LastWayIn
  */
 export function deletePasskey(app: SignedInApp) {
   const remove = compileRemove(app.config, 'own', cause)
@@ -290,26 +293,31 @@ async function removeBy(
   values: Removal,
   request: FastifyRequest,
 ) {
-  const [removed] = await app.db.run(remove, values)
-  if (!removed) throw new PasskeyNotFound()
-  request.record('passkey_removed', { user_id: removed.id })
-  app.removeEndedSessionsOf(removed.id)
+  const [found] = await twice(() => app.db.run(remove, values))
+  if (!found) throw new PasskeyNotFound()
+  if (!found.is_removed) throw new LastWayIn()
+  request.record('passkey_removed', { user_id: values.user })
+  app.removeEndedSessionsOf(values.user)
   app.mail.wake()
 }
 
 type Cause = (v: TrailParameters) => SQL
 
 /** Locks the user, then the passkey, in the order of a sign-in with it. */
-const compileRemove = (config: SignedInApp['config'], whose: string, causeOf: Cause) =>
-  statement<Removal, { id: string }>(
+const compileRemove = (config: SignedInApp['config'], whose: 'own' | 'of a user', causeOf: Cause) =>
+  statement<Removal, { is_removed: boolean }>(
     `remove passkey: ${whose}`,
     (v) => sql`
     with owner as (
-      select id from ${users}
+      select id, ${whose === 'own' ? hasOtherWay(v.id) : sql`true`} as may_remove from ${users}
       where id = ${v.user} and (${v.session}::uuid is null or ${stillHas(v.session)}) for no key update
     ),
+    found as (
+      select ${passkeys.id}, owner.may_remove from ${passkeys} join owner on owner.id = ${passkeys.user_id}
+      where ${passkeys.id} = ${v.id} for update of ${passkeys}
+    ),
     removed as (
-      delete from ${passkeys} using owner where ${passkeys.id} = ${v.id} and ${passkeys.user_id} = owner.id
+      delete from ${passkeys} using found where ${passkeys.id} = found.id and found.may_remove
       returning ${passkeys.user_id}
     ),
     account as (
@@ -321,5 +329,5 @@ const compileRemove = (config: SignedInApp['config'], whose: string, causeOf: Ca
     ${endSessions(sql`user_id in (select id from account) and id is distinct from ${v.session}::uuid`)},
     ${audit('passkey_removed', 'account', v)},
     ${notify('way_in_changed', 'account', config, sql`${causeOf(v)} || '{"what": "passkey_removed"}'::jsonb`)}
-    select id from account`,
+    select exists (select from removed) as is_removed from found`,
   )

@@ -9,6 +9,7 @@ import { Id, Message, Text, Time, component, operation } from '../../contract/co
 import {
   EmailNotVerified,
   InactiveUser,
+  LastWayIn,
   IncorrectPasskey,
   PasskeyNotFound,
   PasskeysUnavailable,
@@ -214,11 +215,11 @@ export const updatePasskey = operation({
 export const deletePasskey = operation({
   operationId: 'users-delete_passkey',
   summary: 'Remove a passkey of mine',
-  description: 'It no longer signs in. Every other session ends.',
+  description: 'It no longer signs in. Every other session ends. The last way in can’t be removed.',
   params: own,
   fresh: true,
   response: { 200: Message },
-  errors: [PasskeyNotFound],
+  errors: [PasskeyNotFound, LastWayIn],
 })
 export const signInOptions = operation({
   operationId: 'login-passkey_options',
