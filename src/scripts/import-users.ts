@@ -32,7 +32,11 @@ try {
   const connection = await connect({ ...config, DATABASE_LONG_TIMEOUT_MS: TIMEOUT_MS })
   try {
     await (connection.checkMigrated ?? connection.migrate)()
-    const services = { db: connection.db, config, passwords: passwords({ waiting: BATCH, patience: PATIENCE_MS }) }
+    const services = {
+      db: connection.db,
+      config,
+      passwords: passwords({ waiting: BATCH, patience: PATIENCE_MS }),
+    }
     const input = file === '-' ? process.stdin : createReadStream(file)
     const { isImported, good, faulty, lines, kinds } = await importUsers(services, input, options, {
       onFault: (line, fault) => console.log(`line ${line}: ${fault}`),

@@ -116,7 +116,7 @@ function secretNameIn(word: string): string | undefined {
 }
 
 const ADDRESS = /[^/]@|%40/i
-const HASH = /\$argon2|\$2[aby]\$/
+const HASH = /\$argon2|\$2[aby]\$|\$[56]\$|scrypt\$|pbkdf2[-\w]{0,9}\$/
 const RUN = /[\w+-]{20,}/g
 const UUID = /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/i
 

@@ -81,7 +81,9 @@ export async function importUsers(
   async function add(runs: Database, batch: readonly ImportedUser[]) {
     if (batch.length > 0) {
       const rows = await Promise.all(batch.map(toAdd))
-      const leftOut = new Map((await runs.run(addUsers, addValues(rows))).map((row) => [row.line, row.reason]))
+      const leftOut = new Map(
+        (await runs.run(addUsers, addValues(rows))).map((row) => [row.line, row.reason]),
+      )
       for (const [line, reason] of leftOut) leaveOut(line, reason)
       const added = batch.filter(({ line }) => !leftOut.has(line))
       good += added.length

@@ -64,7 +64,17 @@ export function readRow(line: number, bytes: Buffer | undefined): ImportedUser |
   if (faults.length > 0 || 'fault' in hash) return new RowFaults(...faults)
   const { id, full_name, is_verified = false, is_active = true, created_at } = row
   const other_spelling = unicodeForm(email)
-  return { line, id: id ?? randomUUID(), email, other_spelling, full_name, is_verified, is_active, created_at, hash }
+  return {
+    line,
+    id: id ?? randomUUID(),
+    email,
+    other_spelling,
+    full_name,
+    is_verified,
+    is_active,
+    created_at,
+    hash,
+  }
 }
 
 function parsed(text: string): unknown {
@@ -103,7 +113,10 @@ function valueFaults({ id, full_name, created_at }: Static<typeof Row>, email: s
   const checks = [
     [!isEmail(email) || email.length > LONGEST, 'email: not an email address'],
     [typeof id === 'string' && !UUID.test(id), 'id: not a UUID'],
-    [typeof full_name === 'string' && !isName(full_name), 'full_name: longer than 255 characters, or no text'],
+    [
+      typeof full_name === 'string' && !isName(full_name),
+      'full_name: longer than 255 characters, or no text',
+    ],
     [
       typeof created_at === 'string' && !(TIME.test(created_at) && isTime(created_at)),
       'created_at: not a time with its offset, as in 2026-11-30T09:00:00Z',

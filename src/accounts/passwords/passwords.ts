@@ -204,7 +204,9 @@ export function passwords(given: Partial<HashingLimits> = {}): Passwords {
 /** Whether a hash is well-formed, of a known kind, and compared within what one may take. */
 export function isAffordable(hash: string): boolean {
   const cost = kindOf(hash)?.costOf(hash)
-  return cost !== undefined && cost.mebibytes <= hashCost.mebibytes && cost.milliseconds <= hashCost.milliseconds
+  return (
+    cost !== undefined && cost.mebibytes <= hashCost.mebibytes && cost.milliseconds <= hashCost.milliseconds
+  )
 }
 
 /** Timers count from when the event loop last looked at the clock, so one alone can be early. */

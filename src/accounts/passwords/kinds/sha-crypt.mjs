@@ -79,9 +79,17 @@ function encoded(digest) {
   let text = ''
   for (let at = 0; at < third; at += 1) {
     const places = [0, 1, 2].map((part) => at + third * ((part + at * step) % 3))
-    text += lettersOf(places.map((place) => digest[place] ?? 0), 4)
+    text += lettersOf(
+      places.map((place) => digest[place] ?? 0),
+      4,
+    )
   }
-  return text + (digest.length === 64 ? lettersOf([0, 0, digest[63] ?? 0], 2) : lettersOf([0, digest[31] ?? 0, digest[30] ?? 0], 3))
+  return (
+    text +
+    (digest.length === 64
+      ? lettersOf([0, 0, digest[63] ?? 0], 2)
+      : lettersOf([0, digest[31] ?? 0, digest[30] ?? 0], 3))
+  )
 }
 
 /** @param {number[]} bytes @param {number} count */
