@@ -1,10 +1,13 @@
+import { EventEmitter, once } from 'node:events'
 import { sql } from 'drizzle-orm'
 import { type Test, test } from 'tap'
-import { type ImportOptions, importUsers } from '../../src/accounts/import/import-users.ts'
+import { BATCH, type ImportOptions, importUsers } from '../../src/accounts/import/import-users.ts'
 import { passwords } from '../../src/accounts/passwords/passwords.ts'
 import { isAnswer } from '../support/answers.ts'
 import { PASSWORD, digests, hashes } from '../support/other-hashes.ts'
+import { needsPostgres } from '../support/database.ts'
 import { type Service, startService } from '../support/service.ts'
+import { until } from '../support/until.ts'
 
 const known = { hashed_password: hashes['bcrypt 2b'] }
 
@@ -177,18 +180,53 @@ void test('addresses and ids that are in use are told, and nothing is imported',
     '',
     ...filler,
     { email: 'Filler1@example.com', ...known },
+    { email: 'trudy@example.com', id, ...known },
   ])
   t.strictSame(faults, {
     1: 'email: in use',
-    2: 'id: in use, or of an earlier line',
+    2: 'id: in use',
     3: 'email: in use',
     5: 'email: of an earlier line',
     6: 'id: of an earlier line',
     1208: 'email: of an earlier line',
+    1209: 'id: of an earlier line',
   })
   t.equal(isImported, false)
   t.equal(await countOf(service), before)
 })
+
+void test(
+  'a sign-up with an address that is being imported waits, and finds it taken',
+  needsPostgres,
+  async (t) => {
+    const service = await startService(t)
+    const gate = new EventEmitter()
+    const [begun, end] = [once(gate, 'begun'), once(gate, 'end')]
+    async function* slowly() {
+      for (let line = 0; line < BATCH; line += 1)
+        yield Buffer.from(`${JSON.stringify({ email: `user${line}@example.com`, ...known })}\n`)
+      await end
+    }
+    const hashing = passwords()
+    t.teardown(() => hashing.close())
+    const imported = importUsers(
+      { db: service.app.db, config: service.app.config, passwords: hashing },
+      slowly(),
+      { isDryRun: false, takesPart: false, recovers: false },
+      { onFault: () => undefined, onProgress: () => void gate.emit('begun') },
+    )
+    await begun
+    const body = { email: 'USER7@example.com', password: 'correct horse battery' }
+    const signUp = service.call('POST', '/users/signup', { body })
+    await until(async () => {
+      const waiting = await service.rows(sql`select from pg_locks where not granted`)
+      return waiting.length > 0
+    })
+    gate.emit('end')
+    t.match(await imported, { isImported: true, good: BATCH })
+    isAnswer(t, await signUp, 400, 'The user with this email already exists in the system')
+  },
+)
 
 void test('the good lines are imported alone where that is asked for', async (t) => {
   const service = await startService(t)

@@ -117,7 +117,7 @@ void test('hashes with the default parameters of other systems are taken, and co
   t.end()
 })
 
-void test('a refused password takes as long as one of the slowest hash, for everybody', async (t) => {
+void test('fault 1: a refused password takes as long as one of the slowest hash, for everybody', async (t) => {
   const slow = hashes['passlib sha512_crypt'].replace('2000', '200000') // 400 ms by estimate
   const timed = passwords({ cost: COST, failing: 0 })
   t.teardown(() => timed.close())

@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Test, test } from 'tap'
 import { PASSWORD, hashes } from '../support/other-hashes.ts'
@@ -37,6 +37,17 @@ void test('npm run import-users says what it did, and the users sign in', async 
   const { url } = await start(t, { folder, env: { ...env, ...database } })
   const body = new URLSearchParams({ username: 'ada@example.com', password: PASSWORD })
   t.equal((await fetch(`${url}/api/v1/login/access-token`, { method: 'POST', body })).status, 200)
+})
+
+void test('the lines of docs/operations.md are imported as they are written', async (t) => {
+  const [folder, database] = [await folderWith(t, 'empty'), await databaseEnv(t)]
+  const [, section = ''] = readFileSync('docs/operations.md', 'utf8').split('## Import users')
+  const [, lines = ''] = /```json\n(.*?)```/s.exec(section) ?? []
+  const file = join(folder, 'users.ndjson')
+  writeFileSync(file, lines)
+  const { code, output } = await runImport(t, folder, database, [file])
+  t.equal(code, 0, output)
+  t.match(output, '3 lines: 3 good (bcrypt 1, pbkdf2 1, unsalted md5 1), 0 left out\nImported 3 users.')
 })
 
 void test('npm run import-users names what it lacks in a line', async (t) => {

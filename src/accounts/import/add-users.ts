@@ -29,6 +29,9 @@ const trail: Record<keyof Trail, null> = {
 
 export const addValues = (rows: readonly UserToAdd[]) => ({ ...trail, rows: JSON.stringify(rows) })
 
+/** Of a row: whether this transaction added it, before the statement. */
+const isOfImport = sql`${users}.xmin = pg_current_xact_id()::xid`
+
 /**
  * Adds many users, with a row of the audit each, and mails those without a hash a link to choose a password. A row for each
  * line whose address or id is in use, or of an earlier line: to be run in one transaction with those before.
@@ -46,7 +49,7 @@ export const compileAddUsers = (config: Pick<Config, 'EMAIL_VERIFY_TOKEN_EXPIRE_
       )
     ),
     holder as (
-      select given.line, bool_or(${users}.xmin = pg_current_xact_id()::xid) as is_of_import
+      select given.line, bool_or(${isOfImport}) as is_of_import
       from given join ${users} on lower(${users.email}) in (lower(given.email), lower(given.other_spelling))
       group by given.line
     ),
@@ -71,8 +74,10 @@ export const compileAddUsers = (config: Pick<Config, 'EMAIL_VERIFY_TOKEN_EXPIRE_
     select given.line, case
         when nth_of_email > 1 or is_of_import then 'email: of an earlier line'
         when is_of_import is not null then 'email: in use'
-        when nth_of_id > 1 then 'id: of an earlier line'
-        else 'id: in use, or of an earlier line'
+        when nth_of_id > 1 or exists (select from ${users} where ${users.id} = given.id and ${isOfImport})
+          then 'id: of an earlier line'
+        when exists (select from ${users} where ${users.id} = given.id) then 'id: in use'
+        else 'email: in use'
       end as reason
     from given left join holder on holder.line = given.line
     where not exists (select from account where account.id = given.id and lower(account.email) = lower(given.email))
