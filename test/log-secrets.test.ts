@@ -6,6 +6,7 @@ import { maskedText } from '../src/text/masking.ts'
 import { startCollector } from './support/collector.ts'
 import { collectingLogger } from './support/log-lines.ts'
 import { ask, noDatabase, startWithoutData } from './support/no-database.ts'
+import { firebase, hashes } from './support/other-hashes.ts'
 import { freePort } from './support/postgres.ts'
 import { startSentry } from './support/sentry.ts'
 
@@ -324,4 +325,12 @@ void test('log lines stay below 30,000 characters and take bounded time, whateve
   t.ok(Math.max(...lines.map((line) => line.length)) < 30_000, 'lines are short')
   t.comment(`figure: 440 log lines of the largest kind take ${Math.round((user + system) / 1000)} ms`)
   t.ok(user + system < 3_000_000, `${(user + system) / 1000} ms for 440 lines`)
+})
+
+void test('a stored hash of any kind is masked', (t) => {
+  for (const hash of [...Object.values(hashes), firebase.hash]) {
+    const masked = maskedText(`row of ${hash} failed`)
+    t.equal(masked, 'row of [redacted] failed', hash)
+  }
+  t.end()
 })

@@ -8,6 +8,7 @@ import { users } from '../database/tables.ts'
 import { cause } from '../mail/queue.ts'
 import { isSameEmail } from '../text/email-address.ts'
 import { type Trail, type TrailParameters, audit, trailOf } from './audit/audit.ts'
+import { keptOrNew } from './address/kept-or-new.ts'
 import { askToConfirm, leaveAddress, refuseTakenEmail } from './address/change-address.ts'
 import { stillHas, twice } from './sessions/end-sessions.ts'
 import { type PublicUser, publicColumns } from './users/public-user.ts'
@@ -18,7 +19,7 @@ import type { UserUpdateMe } from './schemas/users.ts'
  * go. It is the account's at once, and can be taken back from the one before; where EMAIL_CHANGE is confirmed, it is the
  * account's once a link mailed to it is used.
  *
- * @returns what does so, and gives the user. @throws RecentSignInRequired, EmailTakenAtChange; TooManyRequests where the
+ * @returns what does so, and gives the user. @throws NoEmailAddress, RecentSignInRequired, EmailTakenAtChange; TooManyRequests where the
  *   network had too many mails sent; InvalidCredentials where the session ended meanwhile
  */
 export function changeProfile(app: SignedInApp) {
@@ -27,7 +28,10 @@ export function changeProfile(app: SignedInApp) {
 
   return async (changes: Static<typeof UserUpdateMe>, request: FastifyRequest & SignedIn) => {
     const { id, email: oldEmail, full_name: oldName, session_id: session } = request.user
-    const email = changes.email === undefined ? undefined : await auth.accounts.spelling(changes.email)
+    const email =
+      changes.email === undefined
+        ? undefined
+        : await auth.accounts.spelling(keptOrNew(changes.email, oldEmail))
     const moves = email !== undefined && !isSameEmail(email, oldEmail)
     if (moves) {
       auth.requireFresh(request.user)

@@ -17,6 +17,7 @@ import { byAdministrator, notify, queueMail } from '../mail/queue.ts'
 import { type PageRequest, preparePages } from '../ownership/list/page.ts'
 import { type ProfileValues, profileValues, setProfile } from './change-profile.ts'
 import { type Trail, audit, trailOf } from './audit/audit.ts'
+import { keptOrNew } from './address/kept-or-new.ts'
 import { askToConfirm, leaveAddressByAdministrator, refuseTakenEmail } from './address/change-address.ts'
 import { endSessions } from './sessions/end-sessions.ts'
 import { lockSuperusers, othersRemain, userExists } from './users/last-superuser.ts'
@@ -135,8 +136,8 @@ function welcome(from: string, config: Config): SQL {
 /**
  * Changes a user, with all that it causes: PATCH /users/{id}.
  *
- * @returns what does so, and gives the user. @throws UserToUpdateNotFound, LastSuperuser, EmailTakenAtChange,
- *   CommonPassword; ServiceUnavailable and TooManyRequests of the queue for hashing
+ * @returns what does so, and gives the user. @throws NoEmailAddress, UserToUpdateNotFound, LastSuperuser,
+ *   EmailTakenAtChange, CommonPassword; ServiceUnavailable and TooManyRequests of the queue for hashing
  */
 export function changeUser(app: SignedInApp) {
   const { auth, config, db } = app
@@ -149,7 +150,10 @@ export function changeUser(app: SignedInApp) {
     reply: FastifyReply,
   ) => {
     const { password, full_name, is_active, is_superuser } = changes
-    const email = changes.email === undefined ? undefined : await auth.accounts.spelling(changes.email)
+    const email =
+      changes.email === undefined
+        ? undefined
+        : await auth.accounts.spelling(keptOrNew(changes.email, await storedEmail(app, id)))
     const removes = is_active === false || is_superuser === false
     if (password !== undefined) await refuseGuessable(app, id, { password, email, removes })
     const turn = reply.turn(request.user.id)
@@ -174,6 +178,9 @@ export function changeUser(app: SignedInApp) {
     return user
   }
 }
+
+const storedEmail = async ({ db }: SignedInApp, id: string) =>
+  (await db.run(findUserToChange, { id }))[0]?.email
 
 interface GuessableChange {
   readonly password: string

@@ -76,6 +76,14 @@ export const mailBounds = {
 /** Share of the hashing queue that a network, its /48, and an account may hold at a time. */
 export const hashingShares = { network: 1 / 8, site: 1 / 4, account: 1 / 8 }
 
+/**
+ * What comparing a password with a stored hash may take, by its parameters: hashes of other systems that take more are not
+ * imported, and match no password. Of memory, as many may be compared at once as there are threads; of a core, three
+ * forms of a password are compared within the time of an answer. Above the defaults of Django 6 (0.5 s), passlib (1.3 s)
+ * and bcrypt at cost 14 (1.3 s).
+ */
+export const hashCost = { mebibytes: 256, milliseconds: 1_500 }
+
 /** Limits of an IPv6 /48 are those of a /64 times this. */
 export const SITE_ROOM = 10
 

@@ -168,6 +168,15 @@ export const Id = Type.String({ format: 'uuid' })
 export const email = (example: string) => Text(255, 0, { format: 'email', examples: [example] })
 export const Email = email('ada@example.com')
 
+/** Formats of addresses that are in the database already: `email` in the document, and looser than that of a new one. */
+export const emailFormats = { known: 'known-email', changed: 'changed-email' } as const
+
+/** The address of an account that is looked up. One that another system stored may be longer before its @. */
+export const KnownEmail = Text(255, 0, { format: emailFormats.known, examples: ['ada@example.com'] })
+
+/** The address of an account, as it is or to be. Only what differs has to be one: see keptOrNew (accounts/address). */
+export const ChangedEmail = Text(255, 0, { format: emailFormats.changed, examples: ['ada@example.com'] })
+
 /** A new password (NIST SP 800-63B: length counts, no composition rules). */
 export const NewPasswordText = Text(128, 8, { format: 'password', examples: ['correct horse battery'] })
 

@@ -75,6 +75,13 @@ export class CommonPassword extends InvalidInput {
   }
 }
 
+/** A changed address that is none. The same as the fault of a new one (http/input/validation-faults.ts). */
+export class NoEmailAddress extends InvalidInput {
+  constructor() {
+    super(['body', 'email'], 'Value is not a valid email address')
+  }
+}
+
 // Who is asking (RFC 6750, section 3)
 export const NotAuthenticated = define(401, 'not_authenticated', 'Not authenticated', {
   'www-authenticate': 'Bearer',

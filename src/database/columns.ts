@@ -46,7 +46,7 @@ const NO_TIME = ''
  * ISO 8601; JavaScript takes 30 February for 2 March. At an offset, the first and last hours are of years that are
  * written in another way.
  */
-function isTime(text: string): boolean {
+export function isTime(text: string): boolean {
   const day = text.slice(0, 10)
   const midnight = new Date(day)
   const year = new Date(text).getUTCFullYear()

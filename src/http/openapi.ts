@@ -3,7 +3,7 @@ import plugin from 'fastify-plugin'
 import type { OpenAPIV3_1 } from 'openapi-types'
 import type { Config } from '../config/config.ts'
 import { buildInfo } from '../config/build-info.ts'
-import { API_KEY_SCHEME, SECURITY_SCHEME } from '../contract/contract.ts'
+import { API_KEY_SCHEME, SECURITY_SCHEME, emailFormats } from '../contract/contract.ts'
 import { type Tag, description, documented, tagsWith } from '../contract/document.ts'
 import { isLoopbackUrl } from '../text/text-values.ts'
 import { refusals } from './scopes.ts'
@@ -55,7 +55,9 @@ export const openapi = plugin(
       transformObject: (document) =>
         withSharedErrors(
           withoutDefaultsOfChanges(
-            withoutUnused((document as { openapiObject: OpenAPIV3_1.Document }).openapiObject),
+            withKnownFormats(
+              withoutUnused((document as { openapiObject: OpenAPIV3_1.Document }).openapiObject),
+            ),
           ),
         ),
       transform: ({ schema, url, route }) => ({
@@ -95,6 +97,14 @@ function withoutUnused(document: OpenAPIV3_1.Document) {
   collect(document.paths ?? {})
   const used = Object.fromEntries(Object.entries(schemas).filter(([name]) => names.has(name)))
   return { ...document, components: { ...document.components, schemas: used } }
+}
+
+/** The service's own formats of addresses are `email`, which generated clients know. */
+function withKnownFormats(document: OpenAPIV3_1.Document) {
+  let text = JSON.stringify(document)
+  for (const format of Object.values(emailFormats))
+    text = text.replaceAll(`"format":"${format}"`, '"format":"email"')
+  return JSON.parse(text) as OpenAPIV3_1.Document
 }
 
 /** Removes defaults from bodies of PUT and PATCH: generated clients would send them and overwrite what was not meant. */

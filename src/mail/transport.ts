@@ -1,5 +1,6 @@
 import type { Transporter, createTransport as create } from 'nodemailer'
 import type { Config } from '../config/config.ts'
+import { envelopeForm } from '../text/email-address.ts'
 import type { RenderedMail } from './templates.ts'
 
 /** Sends mails by SMTP. */
@@ -72,13 +73,15 @@ export function transport(config: MailConfig): Transport {
   return {
     async send({ id, to, subject, html, text }, deadline) {
       const messageId = messageIdOf(id, address)
+      const recipient = envelopeForm(to)
       try {
         const out = await (smtp ??= createTransport(options))
-        if (!ASCII.test(to) && !(await supportsUnicode(config))) throw new PermanentFailure(NO_SMTPUTF8)
+        if (!ASCII.test(recipient) && !(await supportsUnicode(config)))
+          throw new PermanentFailure(NO_SMTPUTF8)
         await out.sendMail({
           messageId,
           from,
-          to: { name: '', address: to }, // an object: a text with commas would be parsed as several addresses
+          to: { name: '', address: recipient }, // an object: a text with commas would be parsed as several addresses
           subject,
           html,
           text,

@@ -1,5 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import plugin from 'fastify-plugin'
+import { allowForOtherHashes } from '../accounts/passwords/other-hashes.ts'
 import { ADDRESS_TAKEN, makeFirstSuperuser } from '../accounts/users/first-superuser.ts'
 import { noteKeys } from '../accounts/keys/note-keys.ts'
 import type { Config } from '../config/config.ts'
@@ -64,6 +65,7 @@ export const preparation = plugin(
             'There is no active superuser, and the address of FIRST_SUPERUSER is of another account: choose one that is free',
           )
         else if (made !== undefined) app.log.info({ user_id: made }, 'first superuser made')
+        await allowForOtherHashes(app.db, app.auth.passwords)
         done = true
       } catch (error) {
         if (!mayWait(error) && !closing.signal.aborted) throw error

@@ -6,8 +6,11 @@ import { domainToASCII, domainToUnicode } from 'node:url'
  * literals are not taken: some mail programs read them as something else than one recipient. Nor are characters that
  * look like, or are folded to, what separates addresses.
  */
-export const isEmail = (text: string): boolean => {
-  if (text.indexOf('@') > LOCAL_LENGTH || !ADDRESS.test(text)) return false
+export const isEmail = (text: string): boolean => text.indexOf('@') <= LOCAL_LENGTH && isKnownEmail(text)
+
+/** The same, and longer before its @: rows that came from another system may have such an address. */
+export const isKnownEmail = (text: string): boolean => {
+  if (text.length > LONGEST || !ADDRESS.test(text)) return false
   const local = text.slice(0, text.indexOf('@'))
   return ASCII.test(local) || (!UNSAFE.test(local) && ADDRESS.test(`${local.normalize('NFKC')}@example.com`))
 }
@@ -19,8 +22,8 @@ const ATOM = "[A-Za-z0-9!#$%&'*+/=?^_`{|}~\\u{80}-\\u{10FFFF}-]+"
 const LABEL = '[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?'
 const ADDRESS = new RegExp(`^${ATOM}(?:\\.${ATOM})*@${LABEL}(?:\\.${LABEL})+$`, 'u')
 const ASCII = /^[!-~]*$/
-/** What python-email-validator, and so the FastAPI template, refuses in a local part, too. */
-const UNSAFE = /^\p{M}|[\p{Z}\p{C}]/u
+/** What python-email-validator, and so the FastAPI template, refuses in a local part, and letters that nobody sees. */
+const UNSAFE = /^\p{M}|[\p{Z}\p{C}\p{Default_Ignorable_Code_Point}]/u
 
 /** Longer than any address. */
 const LONGEST = 1000
@@ -52,9 +55,19 @@ const FINAL_SIGMA = /(?<=[\p{L}\p{M}])σ(?![\p{L}\p{M}])/gu
 
 /** Characters that a URL parser would decode or cut off in a host name. */
 const NO_DOMAIN = /[^A-Za-z0-9.\u{80}-\u{10FFFF}-]/u
+/** It would leave them out. Joiners mean something in some scripts, and are refused in others. */
+const UNSEEN = /(?![\u200C\u200D])[\p{Z}\p{C}\p{Default_Ignorable_Code_Point}]/u
 
 const asciiDomain = (domain: string) =>
-  ASCII.test(domain) || NO_DOMAIN.test(domain) ? domain : domainToASCII(domain) || domain
+  ASCII.test(domain) || NO_DOMAIN.test(domain) || UNSEEN.test(domain)
+    ? domain
+    : domainToASCII(domain) || domain
+
+/** An address to send to: its domain in ASCII, whatever row it comes from. */
+export function envelopeForm(email: string): string {
+  const at = email.lastIndexOf('@')
+  return `${email.slice(0, at)}@${asciiDomain(email.slice(at + 1))}`
+}
 
 /**
  * Whether two addresses are one as every database sees it, as letters beyond ASCII are small ones in both; in rows that

@@ -45,10 +45,13 @@ const SUSPECT = /[@?:=$%"']|--\w|[\w+-]{20}|bearer|basic/i
 /** An unclosed quote ends with its line, so that nothing is scanned twice. */
 const WORD = /"(?:[^"\\\n]|\\[^\n])*"?|(?<!\w)'(?:[^'\\\n]|\\[^\n])*'?|[^\s"'<>(),;]+/g
 
-/** Masks addresses, tokens, query strings, credentials in URLs, and values of secret names. */
+/** Stored hashes of passwords, with the commas of their parameters. */
+const HASHES = /(?:\$(?:argon2|2[aby]\$|[56]\$|fbscrypt\$|scrypt\$|pbkdf2|hex-)|pbkdf2_sha)[^\s"'<>();]*/g
+
+/** Masks addresses, hashes, tokens, query strings, credentials in URLs, and values of secret names. */
 export function maskedText(text: string): string {
   const start = cut(text)
-  return SUSPECT.test(start) ? maskedWords(start) : start
+  return SUSPECT.test(start) ? maskedWords(start.replaceAll(HASHES, REDACTED)) : start
 }
 
 /** Cuts between words, so that no part of a secret remains. */
@@ -116,14 +119,12 @@ function secretNameIn(word: string): string | undefined {
 }
 
 const ADDRESS = /[^/]@|%40/i
-const HASH = /\$argon2|\$2[aby]\$/
 const RUN = /[\w+-]{20,}/g
 const UUID = /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/i
 
 function maskedWord(word: string): string {
   if (word.includes('://')) return maskedUrl(word)
   if (ADDRESS.test(word)) return '[address]'
-  if (HASH.test(word)) return REDACTED
   const query = word.search(/[?#&]/)
   if (query >= 0 && word.includes('=')) return `${maskedWord(word.slice(0, query))}?${REDACTED}`
   if (secretNameIn(word) !== undefined) return word.slice(0, word.search(/[=:]/) + 1) + REDACTED

@@ -13,8 +13,10 @@ const isLong = (text: string) => text.length > LONGEST_PASSWORD && [...text].len
 export const normalPassword = (text: string): string =>
   text.length > NEVER_FITS ? text : text.normalize('NFKC')
 
-/** Forms to compare a typed password in: normal, and as typed, as older services hashed it. */
-export const typedForms = (text: string): string[] => [...new Set([normalPassword(text), text])]
+/** Forms to compare a typed password in: normal, and as typed or composed (NFC), as other systems hashed it. Three at most. */
+export const typedForms = (text: string): string[] => [
+  ...new Set([normalPassword(text), text, text.length > NEVER_FITS ? text : text.normalize('NFC')]),
+]
 
 /** Whether it is too long in both forms: nobody can have such a password, so it is not hashed. */
 export const isTooLong = (text: string): boolean =>

@@ -465,7 +465,10 @@ void test('identities of an account', async (t) => {
     const [{ id }] = await list(as)
     const options = await call('POST', '/users/me/passkeys/options', { as })
     const key = credential(options.body.user.id)
-    const { body } = await call('POST', '/users/me/passkeys', { as, body: key.create(options.body, { origin: FRONTEND }) })
+    const { body } = await call('POST', '/users/me/passkeys', {
+      as,
+      body: key.create(options.body, { origin: FRONTEND }),
+    })
     isAnswer(t, await remove(as, id), 200, { message: 'Identity removed' })
     const passkey = `/users/me/passkeys/${body.id}`
     isAnswer(t, await call('DELETE', passkey, { as }), 400, 'This is the only way to sign in')

@@ -97,11 +97,14 @@ def is_counted_otherwise(case):
 
 
 def is_cleaned(case):
-    """White space around an address is no part of it, and other scripts are taken: `format` knows neither."""
+    """
+    White space around an address is no part of it, other scripts are taken, and rows of another system may have longer local
+    parts: `format` knows none of that.
+    """
     body = case.body if isinstance(case.body, dict) else {}
     parts = [body, case.path_parameters or {}, case.query or {}]
     texts = [part.get(name) for part in parts for name in ("email", "email_to")]
-    return any(isinstance(text, str) and (text.strip() != text or not text.isascii()) for text in texts)
+    return any(isinstance(text, str) and (text.strip() != text or not text.isascii() or text.find("@") > 64) for text in texts)
 
 
 REFUSED_RIGHTLY = (

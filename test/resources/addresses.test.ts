@@ -1,6 +1,7 @@
+import { randomUUID } from 'node:crypto'
 import { sql } from 'drizzle-orm'
 import { test } from 'tap'
-import { isAnswer } from '../support/answers.ts'
+import { isAnswer, isRefused } from '../support/answers.ts'
 import { cheapHashing } from '../support/cheap-hashing.ts'
 import { collectingLogger } from '../support/log-lines.ts'
 import { startMailServer } from '../support/mail-server.ts'
@@ -99,6 +100,83 @@ void test('spellings of an email address', async (t) => {
   })
 })
 
+/** Rows of another system, whose addresses nobody could sign up with. */
+const carriedOver = ['info@exämple.com', `${'l'.repeat(65)}@example.com`, `${'ö'.repeat(65)}@exämple.org`]
+
+void test('whoever has an odd address from another system', async (t) => {
+  const service = await startService(t)
+  cheapHashing(service)
+  const { admin, call, rows, signIn, again } = service
+  const add = async (email: string) => {
+    const [user] = await rows<{ id: string }>(
+      sql`insert into users (email, hashed_password, is_verified) values (${email}, ${`cheap:${password}`}, true)
+          returning id`,
+    )
+    return again({ id: user!.id, email, password, token: '' })
+  }
+  for (const email of carriedOver)
+    await t.test(`${email} signs in, recovers and is edited`, async (t) => {
+      const user = await add(email)
+      t.equal((await signIn(` ${email} `, password)).status, 200)
+      const path = encodeURIComponent(` ${email}`)
+      t.equal((await call('POST', `/password-recovery/${path}`)).status, 200)
+      const mails = await rows(sql`select message from emails where recipient = ${email}`)
+      t.strictSame(mails, [{ message: 'recovery' }])
+      t.equal((await call('POST', `/password-recovery-html-content/${path}`, { as: admin })).status, 200)
+      t.equal((await call('POST', '/verify-email/resend', { body: { email } })).status, 200)
+      for (const [as, at] of [
+        [user, '/users/me'],
+        [admin, `/users/${user.id}`],
+      ] as const) {
+        const { status, body } = await call('PATCH', at, { as, body: { email, full_name: 'New' } })
+        t.match({ status, body }, { status: 200, body: { email, full_name: 'New', is_verified: true } })
+      }
+      const moved = await call('PATCH', '/users/me', { as: user, body: { email: address() } })
+      t.equal(moved.status, 200, 'and moves to another one')
+    })
+
+  await t.test(
+    'an unchanged address passes a change whatever it looks like, and another does not',
+    async (t) => {
+      for (const email of ['no address', '"a b"@localhost', 'Ünder@EXAMPLE.com']) {
+        const user = await add(email)
+        for (const [as, at] of [
+          [user, '/users/me'],
+          [admin, `/users/${user.id}`],
+        ] as const) {
+          const kept = await call('PATCH', at, { as, body: { email, full_name: 'Kept' } })
+          t.match(kept, { status: 200, body: { email, full_name: 'Kept', is_verified: true } })
+          isRefused(t, await call('PATCH', at, { as, body: { email: 'no other address' } }), ['body.email'])
+          isRefused(t, await call('PATCH', at, { as, body: { email: 'x'.repeat(256) } }), ['body.email'])
+        }
+      }
+      const email = ' spaced@example.com '
+      const [row] = await rows<{ id: string }>(
+        sql`insert into users (email, hashed_password) values (${email}, '') returning id`,
+      )
+      const kept = await call('PATCH', `/users/${row!.id}`, { as: admin, body: { email } })
+      t.match(kept, { status: 200, body: { email } })
+      isRefused(
+        t,
+        await call('PATCH', `/users/${randomUUID()}`, { as: admin, body: { email: 'no address' } }),
+        ['body.email'],
+      )
+    },
+  )
+})
+
+void test('an unchanged odd address passes where a new one has to be confirmed, too', async (t) => {
+  const service = await startService(t, { EMAIL_CHANGE: 'confirmed' })
+  cheapHashing(service)
+  const email = 'no address'
+  const [user] = await service.rows<{ id: string }>(
+    sql`insert into users (email, hashed_password) values (${email}, ${`cheap:${password}`}) returning id`,
+  )
+  const as = await service.again({ id: user!.id, email, password, token: '' })
+  const { status, body } = await service.call('PATCH', '/users/me', { as, body: { email } })
+  t.match({ status, body }, { status: 200, body: { email } })
+})
+
 void test('with required verification, sign-up does not reveal a known address in any spelling', async (t) => {
   const service = await startService(t, { EMAIL_VERIFICATION: 'required' })
   cheapHashing(service)
@@ -133,6 +211,11 @@ void test('mail to a local part in another script', async (t) => {
     )
     t.match(row?.last_error, /SMTPUTF8/)
     t.strictSame(old.mails, [])
+
+    await service.rows(sql`insert into emails (message, recipient) values ('test', 'info@exämple.com')`)
+    service.app.mail.wake()
+    await other.told(/mail (sent|parked)/, 2)
+    t.match(old.mails, [{ envelope: { to: [/^info@/] } }], 'a domain alone needs none')
   })
   t.equal(log.count(/mail parked/), 0)
 })

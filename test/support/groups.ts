@@ -16,7 +16,7 @@ const PROCESSES = /test[/\\]processes[/\\]/
  * needs a process of its own (`npm run test:long`).
  */
 const LONG =
-  /accounts[/\\](bearer|chosen|common|first|hashing|hoarded|limits|one-time|passwords|revocation|sign-in-alike|verification)|http[/\\](bodies|deadline|ending|hostile|metrics|throttle|tracing)|mail[/\\](bounds|outbox|slow|transport)|database[/\\](list-counts|owned-fields|private|quota|removal|statements)|resources[/\\](addresses|declared|docs-of|pages|path)|test[/\\](email-address|log-secrets|release|scripts|secrets)/
+  /accounts[/\\](bearer|chosen|common|first|hashing|hoarded|import|limits|one-time|other|passwords|revocation|sign-in-alike|verification)|http[/\\](bodies|deadline|ending|hostile|metrics|throttle|tracing)|mail[/\\](bounds|outbox|slow|transport)|database[/\\](list-counts|owned-fields|private|quota|removal|statements)|resources[/\\](addresses|declared|docs-of|pages|path)|test[/\\](email-address|log-secrets|release|scripts|secrets)/
 /** They ask no database, so that a pooler before it is no matter to them. */
 const WITHOUT_DATABASE =
   /http[/\\](bodies|deadline|ending|throttle)|test[/\\](config|docs|email|env|log-secrets|network|openapi|release|scripts|supply|version)[^/\\]*$/

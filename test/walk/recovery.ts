@@ -19,6 +19,8 @@ export const recovery: Row[] = [
         api('POST', `/password-recovery/${encodeURIComponent(email)}${slash}`)
       const ada = await cast.ordinary()
       check.message('a known address', await post(ada.email), ANYWAY)
+      const long = `${'l'.repeat(65)}@example.com`
+      check.message('a longer local part than a new address may have', await post(long), ANYWAY)
       check.message('in another case, with a slash', await post(ada.email.toUpperCase(), '/'), ANYWAY)
       check.message('an unknown address', await post(cast.address()), ANYWAY)
       check.message('an unknown address of 255 characters', await post(longAddress(255)), ANYWAY)

@@ -1,7 +1,7 @@
 import { Type } from '@sinclair/typebox'
 import type { FastifyRequest } from 'fastify'
 import type { Config } from '../../config/config.ts'
-import { type App, Email } from '../../contract/contract.ts'
+import { type App, KnownEmail } from '../../contract/contract.ts'
 import { html } from '../../http/pages/html.ts'
 import type { WebPage } from '../../http/pages/layout.ts'
 import { type ErrorBody, answerWithPages } from '../../http/pages/web-page.ts'
@@ -32,7 +32,7 @@ interface Texts {
   readonly done: string
 }
 
-const AskingForm = Type.Object({ email: Email })
+const AskingForm = Type.Object({ email: KnownEmail })
 
 /** @param ask queues the mail: answers alike, and in the same time, for every address */
 function askingPage(

@@ -1,4 +1,5 @@
-import { hashSync, verifySync } from '@node-rs/argon2'
+import { hashSync } from '@node-rs/argon2'
+import { kindOf } from './kinds/kinds.mjs'
 
 /**
  * Runs in threads of their own (passwords.ts). Plain JavaScript, as threads do not inherit what lets a process run
@@ -9,14 +10,12 @@ import { hashSync, verifySync } from '@node-rs/argon2'
 export const hash = ({ password, cost }) => hashSync(password, cost)
 
 /**
- * @param {{ password: string, hash: string }} job hash: argon2, or bcrypt of older services
+ * @param {{ password: string, hash: string }} job hash: of any kind
  * @returns whether they match; false where the hash is damaged
  */
 export async function verify({ password, hash }) {
   try {
-    if (hash.startsWith('$argon2')) return verifySync(hash, password)
-    const { compareSync } = await import('bcryptjs')
-    return compareSync(password, hash)
+    return (await kindOf(hash)?.matches(hash, password)) ?? false
   } catch {
     return false
   }

@@ -2,8 +2,10 @@ import { availableParallelism } from 'node:os'
 import { setTimeout as pause } from 'node:timers/promises'
 // oxlint-disable-next-line import/no-unassigned-import -- used in threads; where it can't be loaded nothing should start
 import '@node-rs/argon2'
+import { hashCost } from '../../config/limits.ts'
 import { traced } from '../../config/spans.ts'
 import { normalPassword, typedForms } from '../../text/normal-password.ts'
+import { kindOf } from './kinds/kinds.mjs'
 import { ANYBODY, type Turn, turns } from './turns.ts'
 
 /**
@@ -44,8 +46,8 @@ export interface Passwords {
   /** Hashes ahead of the queue, for a user whose password was just verified. */
   renew(password: string, turn?: Turn): Promise<string>
   /**
-   * Compares a password with a stored hash (argon2, or bcrypt of older services). Without a hash it takes the same time
-   * and never matches, so that the time of an answer does not reveal whether an address is known.
+   * Compares a password with a stored hash of any kind (kinds/). Without a hash, or with one of an unknown kind, it takes the
+   * same time and never matches, so that the time of an answer does not reveal whether an address is known.
    *
    * @param settle called first with the result. What it throws is thrown, after the time of a failed comparison
    * @param claimed a second hash, compared if the first does not match; null takes the same time. A match with it takes the
@@ -59,6 +61,8 @@ export interface Passwords {
     turn?: Turn,
     claimed?: string | null,
   ): Promise<Verification>
+  /** Makes failed comparisons take at least as long as those with this hash. */
+  allowFor(hash: string): void
   /** Hashes being computed, and hashes in the queue. */
   load(): Pick<HashingLimits, 'running' | 'waiting'>
   close(): Promise<void>
@@ -80,8 +84,9 @@ export interface HashingLimits {
    */
   readonly patience: number
   /**
-   * Least duration of a failed comparison, in milliseconds. Hashes of older services take more or less time; all take less
-   * than this (bcrypt at cost 12: 250 ms), so that the duration does not reveal which hash an account has.
+   * Least duration of a failed comparison, in milliseconds. Hashes of other systems take more or less time; most take less
+   * than this (bcrypt at cost 12: 330 ms), so that the duration does not reveal which hash an account has. Where some take
+   * more, all failed comparisons do (`allowFor`).
    */
   readonly failing: number
 }
@@ -94,6 +99,9 @@ const defaults: HashingLimits = {
   patience: 5_000,
   failing: 400,
 }
+
+/** What a comparison may take beyond the estimate of its kind. */
+const SLOWER = 1.5
 
 /** Runs a job of hashing-worker.mjs. */
 type InThread = <Result>(name: 'hash' | 'verify', job: object) => Promise<Result>
@@ -141,9 +149,14 @@ export function passwords(given: Partial<HashingLimits> = {}): Passwords {
   const newHash = (password: string) => () =>
     inThread<string>('hash', { password: normalPassword(password), cost: limits.cost })
 
+  let failing = limits.failing
+  function allowFor(hash: string) {
+    if (isAffordable(hash)) failing = Math.max(failing, SLOWER * kindOf(hash)!.costOf(hash)!.milliseconds)
+  }
+
   async function matches(hash: string, password: string): Promise<boolean> {
     // Else another scheme, or an account that was closed by writing something else.
-    return /^\$(argon2|2[aby]\$)/.test(hash) && inThread<boolean>('verify', { password, hash })
+    return isAffordable(hash) && inThread<boolean>('verify', { password, hash })
   }
 
   return {
@@ -158,6 +171,7 @@ export function passwords(given: Partial<HashingLimits> = {}): Passwords {
         for (const form of typedForms(password)) if (await matches(hash, form)) return form
         return undefined
       }
+      for (const one of [hash, claimed]) if (one) allowFor(one)
       const compare = async () => {
         start = performance.now()
         const form = await formOf(hash ?? current + NOBODYS)
@@ -171,8 +185,8 @@ export function passwords(given: Partial<HashingLimits> = {}): Passwords {
         await settle(matched)
         passes = matched
       } finally {
-        // A password with two forms is compared twice.
-        if (!passes) await until(start + limits.failing * typedForms(password).length)
+        // A password with several forms is compared several times.
+        if (!passes) await until(start + failing * typedForms(password).length)
       }
       return {
         matches: matched,
@@ -181,9 +195,18 @@ export function passwords(given: Partial<HashingLimits> = {}): Passwords {
           hash !== undefined && (!hash.startsWith(current) || (matched && form !== normalPassword(password))),
       }
     },
+    allowFor,
     load: queue.load,
     close: queue.idle,
   }
+}
+
+/** Whether a hash is well-formed, of a known kind, and compared within what one may take. */
+export function isAffordable(hash: string): boolean {
+  const cost = kindOf(hash)?.costOf(hash)
+  return (
+    cost !== undefined && cost.mebibytes <= hashCost.mebibytes && cost.milliseconds <= hashCost.milliseconds
+  )
 }
 
 /** Timers count from when the event loop last looked at the clock, so one alone can be early. */

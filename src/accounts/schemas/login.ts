@@ -1,13 +1,12 @@
 import { Type } from '@sinclair/typebox'
 import {
-  Email,
+  KnownEmail,
   Message,
   NewPasswordText,
   PasswordText,
   Text,
   UserPublic,
   component,
-  email,
   operation,
 } from '../../contract/contract.ts'
 import {
@@ -83,7 +82,7 @@ export const UndoEmailChange = component(
   'UndoEmailChange',
   Type.Object({ token: Type.String({ description: 'From the link in the mail.' }) }),
 )
-export const ResendVerification = component('ResendVerification', Type.Object({ email: Email }))
+export const ResendVerification = component('ResendVerification', Type.Object({ email: KnownEmail }))
 
 export const accessToken = operation({
   operationId: 'login-login_access_token',
@@ -131,7 +130,7 @@ export const reauthenticate = operation({
   errors: [IncorrectPassword, IncorrectCode],
 })
 const params = Type.Object({
-  email: { ...email('admin@example.com'), description: 'Whose account it is.' },
+  email: { ...KnownEmail, examples: ['admin@example.com'], description: 'Whose account it is.' },
 })
 export const recoverPassword = operation({
   operationId: 'login-recover_password',

@@ -1,5 +1,6 @@
 import { Type } from '@sinclair/typebox'
 import {
+  ChangedEmail,
   Email,
   email,
   FullName,
@@ -48,7 +49,7 @@ export const UserUpdate = component(
   'UserUpdate',
   Type.Partial(
     Type.Object({
-      email: Email,
+      email: ChangedEmail,
       password,
       full_name,
       is_active: Type.Boolean(),
@@ -59,7 +60,7 @@ export const UserUpdate = component(
 )
 export const UserUpdateMe = component(
   'UserUpdateMe',
-  Type.Partial(Type.Object({ full_name, email: Email }), harmless),
+  Type.Partial(Type.Object({ full_name, email: ChangedEmail }), harmless),
 )
 export const UpdatePassword = component(
   'UpdatePassword',

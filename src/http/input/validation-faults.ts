@@ -1,5 +1,5 @@
 import type { FastifyError, FastifyRequest, FastifySchemaValidationError } from 'fastify'
-import type { ValidationError } from '../../contract/contract.ts'
+import { type ValidationError, emailFormats } from '../../contract/contract.ts'
 
 /**
  * Ajv's errors in the contract's form; types and texts are Pydantic's, which clients of the FastAPI template know. Values
@@ -72,11 +72,14 @@ const byKeyword: Record<string, (params: Record<string, unknown>) => Fault> = {
   text: () => ({ type: 'string_unicode', msg: 'Text should be valid Unicode without U+0000' }),
 }
 
+const noEmail: Fault = { type: 'value_error', msg: 'Value is not a valid email address' }
+
 const byFormat: Record<string, Fault> = {
   date: { type: 'date_parsing', msg: 'Input should be a valid date' },
   'date-time': { type: 'datetime_parsing', msg: 'Input should be a valid datetime' },
   uuid: { type: 'uuid_parsing', msg: 'Input should be a valid UUID' },
-  email: { type: 'value_error', msg: 'Value is not a valid email address' },
+  email: noEmail,
+  [emailFormats.known]: noEmail,
   uri: { type: 'url_parsing', msg: 'Input should be a valid URL' },
 }
 

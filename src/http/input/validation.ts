@@ -2,9 +2,9 @@ import { AjvCompiler } from '@fastify/ajv-compiler'
 import type { TObject, TSchema } from '@sinclair/typebox'
 import type { FastifySchemaValidationError } from 'fastify'
 import plugin from 'fastify-plugin'
-import { components } from '../../contract/contract.ts'
+import { components, emailFormats } from '../../contract/contract.ts'
 import { LONGEST_PASSWORD, normalPassword } from '../../text/normal-password.ts'
-import { isEmail, readEmail } from '../../text/email-address.ts'
+import { isEmail, isKnownEmail, readEmail } from '../../text/email-address.ts'
 import { readText, urlOf } from '../../text/text-values.ts'
 
 /**
@@ -26,6 +26,8 @@ const ajv = {
  */
 const formats = {
   email: isEmail,
+  [emailFormats.known]: isKnownEmail,
+  [emailFormats.changed]: () => true,
   uuid: /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i,
   date: isDate,
   'date-time': isDateTime,
@@ -96,7 +98,7 @@ type ReadEmails = (value: unknown) => unknown
 /** @returns undefined where the schema has none */
 function emailsOf(schema: TSchema): ReadEmails | undefined {
   const named = componentOf(schema)
-  if (named.format === 'email') return (value) => (typeof value === 'string' ? readEmail(value) : value)
+  if (isOfEmails(named)) return (value) => (typeof value === 'string' ? readEmail(value) : value)
   if (named.items !== undefined) {
     const read = emailsOf(named.items as TSchema)
     return read && ((value) => (Array.isArray(value) ? value.map(read) : value))
@@ -113,6 +115,9 @@ function emailsOf(schema: TSchema): ReadEmails | undefined {
     return values
   }
 }
+
+const isOfEmails = ({ format }: TSchema) =>
+  format === 'email' || Object.values(emailFormats).includes(format as typeof emailFormats.known)
 
 const componentOf = (schema: TSchema): TSchema =>
   (typeof schema.$ref === 'string' ? components.get(schema.$ref.replace(/#$/, '')) : schema) ?? schema
