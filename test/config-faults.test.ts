@@ -53,6 +53,12 @@ void test('an invalid setting is one line with its name and what it needs', asyn
     [/^PROJECT_COLOR: # and six/, { ...local, PROJECT_COLOR: 'red' }],
     [/^PROJECT_COLOR: # and six/, { ...local, PROJECT_COLOR: '#abc' }],
     [/^PROJECT_COLOR: # and six/, { ...local, PROJECT_COLOR: '#0f6b5c;x' }],
+    [/^COMPATIBILITY: fastapi-template is the only/, { ...local, COMPATIBILITY: 'django' }],
+    [/^FRONTEND_DIR: there is no such folder/, { ...local, FRONTEND_DIR: '/nowhere/dist' }],
+    [/^FRONTEND_DIR: must be a folder/, { ...local, FRONTEND_DIR: 'package.json' }],
+    [/^FRONTEND_DIR: has no index\.html/, { ...local, FRONTEND_DIR: 'src' }],
+    [/^FRONTEND_CSP: one line/, { ...local, FRONTEND_CSP: "default-src 'self'\r\nx: y" }],
+    [/^ENVIRONMENT: must be set where FASTAPI_ENV/, { SECRET_KEY, FASTAPI_ENV: 'production' }],
     [/^SECRET_KEY: 32 bytes or more/, { ...production, SECRET_KEY: 'short' }],
     [/^FIRST_SUPERUSER_PASSWORD: .*changethis/, { ...production, FIRST_SUPERUSER_PASSWORD: 'changethis' }],
     [/^FIRST_SUPERUSER_PASSWORD: 8 to 128/, { ...production, FIRST_SUPERUSER_PASSWORD: 'short' }],
@@ -149,6 +155,7 @@ void test('outside local, "changethis" is refused as a password, also within a d
     { DATABASE_URL: 'postgresql://postgres:changethis@db:5432/app' },
     { MIGRATION_DATABASE_URL: 'postgresql+psycopg://postgres:changethis@db/app' },
     { DATABASE_URL: 'postgresql://db/app?user=u&password=changethis' },
+    { POSTGRES_SERVER: 'db', POSTGRES_PASSWORD: 'changethis', DATABASE_URL: '' },
   ]
   for (const env of known) {
     const faults = faultsOf({ ...production, ...env })

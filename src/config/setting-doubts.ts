@@ -19,7 +19,7 @@ export function* settingDoubts(config: Config): Generator<string> {
   if (!config.RATE_LIMIT_ENABLED)
     yield 'RATE_LIMIT_ENABLED: false lets anybody try passwords without end, and mail to anybody'
   for (const name of ['PUBLIC_URL', 'FRONTEND_HOST'] as const)
-    if (isPlainHttp(config[name]))
+    if (isPlainHttp(config[name]) && (name === 'PUBLIC_URL' || config[name] !== config.PUBLIC_URL))
       yield `${name}: links in plain HTTP show their tokens to whoever is in between; use https`
   for (const origin of config.corsOrigins)
     if (isPlainHttp(origin) && origin !== originOf(config.FRONTEND_HOST))
