@@ -194,7 +194,7 @@ function refuseKeepAlive({ keepalives_idle }: Readonly<Record<string, string>>) 
 function refuseCertificates(parameters: Readonly<Record<string, string>>) {
   const { ca, ...own } = credentials(parameters)
   try {
-    if (ca !== undefined && !(ca.includes('-----BEGIN ') && new X509Certificate(ca).subject))
+    if (ca !== undefined && !(ca.includes('-----BEGIN ') && new X509Certificate(ca).raw))
       throw new Error('not PEM')
   } catch {
     throw new DatabaseUrlError('sslrootcert must be a file with certificates in PEM')
@@ -327,7 +327,9 @@ export function driverOptions(url: string) {
 }
 
 /** The driver's keep_alive, in seconds; 0 is none. */
-function keepAlive({ keepalives, keepalives_idle }: Readonly<Record<string, string>>) {
+function keepAlive({ keepalives, keepalives_idle }: Readonly<Record<string, string>>): {
+  readonly keep_alive?: number
+} {
   if (keepalives === '0') return { keep_alive: 0 }
   return Number(keepalives_idle ?? 0) > 0 ? { keep_alive: Number(keepalives_idle) } : {}
 }
