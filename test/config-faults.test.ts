@@ -133,9 +133,9 @@ void test('outside local, a guessable SECRET_KEY is refused', async (t) => {
     t.equal(faults.length, 1)
     t.notMatch(faults.join(), SECRET_KEY)
     t.same(faultsOf({ ...local, SECRET_KEY }), [], 'in local, any text')
-    t.match([...settingDoubts(readConfig({ ...local, SECRET_KEY }))], [/^SECRET_KEY: weak/])
+    t.match([...settingDoubts(readConfig({ ...local, SECRET_KEY }))], [/^SECRET_KEY is weak/])
   }
-  t.match([...settingDoubts(readConfig({ ...local, SECRET_KEY: 'x' }))], [/^SECRET_KEY: weak.*32 bytes/])
+  t.match([...settingDoubts(readConfig({ ...local, SECRET_KEY: 'x' }))], [/^SECRET_KEY is weak.*32 bytes/])
   const random = Array.from({ length: 5_000 }, () => randomBytes(32)).flatMap((bytes) =>
     (['base64', 'base64url', 'hex'] as const).map((how) => bytes.toString(how)),
   )

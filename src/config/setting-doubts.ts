@@ -11,7 +11,7 @@ export function* settingDoubts(config: Config): Generator<string> {
   if (ENVIRONMENT === 'local') {
     const weakness = Buffer.byteLength(SECRET_KEY) < 32 ? 'has fewer than 32 bytes' : weaknessOf(SECRET_KEY)
     if (SECRET_KEY !== '' && weakness !== undefined)
-      yield `SECRET_KEY: weak, which local alone takes: it ${weakness}; make one with: openssl rand -base64 32`
+      yield `SECRET_KEY is weak, which local alone takes: it ${weakness}; make one with: openssl rand -base64 32`
     if (isReachable(config))
       yield 'ENVIRONMENT: local lets whoever reaches HOST or PUBLIC_URL make users and read mails; where others do, set production'
     return
