@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { test, type Test } from 'tap'
 import { examineConfig, loadConfig } from '../src/config/config.ts'
 import { readDatabaseUrl } from '../src/config/database-url.ts'
-import { readEnvFile } from '../src/config/env-file.ts'
+import { readEnvFile } from '../src/config/sources/env-file.ts'
 
 /** The settings of a folder with this `.env`, and with this environment. */
 function loaded(t: Test, file: string, env: Record<string, string> = {}) {

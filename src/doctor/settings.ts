@@ -1,6 +1,6 @@
 import type { Config } from '../config/config.ts'
 import { settingDoubts } from '../config/setting-doubts.ts'
-import { profileText } from '../config/profiles.ts'
+import { profileText } from '../config/sources/profiles.ts'
 import { type Finding, doubtful, fine, wrong } from './findings.ts'
 
 /** Checks of the environment alone. */

@@ -1,5 +1,5 @@
 import type { Config } from '../config/config.ts'
-import { profileText } from '../config/profiles.ts'
+import { profileText } from '../config/sources/profiles.ts'
 
 type BannerConfig = Pick<
   Config,
