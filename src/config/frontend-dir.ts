@@ -1,4 +1,4 @@
-import { accessSync, constants, statSync } from 'node:fs'
+import { accessSync, constants, realpathSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 
 /** Why FRONTEND_DIR can't be served; undefined where it can. */
@@ -10,7 +10,9 @@ export function frontendDirFault(folder: string): string | undefined {
   }
   try {
     accessSync(join(folder, 'index.html'), constants.R_OK)
-    return undefined
+    return realpathSync(join(folder, 'index.html')).startsWith(realpathSync(folder))
+      ? undefined
+      : 'its index.html is a link that leads out of it; copy the file'
   } catch {
     return 'has no index.html that can be read; name the folder that the build of the frontend writes, such as dist'
   }

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { request } from 'node:http'
 import { join } from 'node:path'
 import { text as readAll } from 'node:stream/consumers'
@@ -8,7 +8,8 @@ import { type Test, test } from 'tap'
 import { isAnswer } from '../support/answers.ts'
 import { ask, noDatabase, startWithoutData } from '../support/no-database.ts'
 import { listen } from '../support/sockets.ts'
-import { isHashed } from '../../src/http/pages/frontend-files.ts'
+import { frontendDirFault } from '../../src/config/frontend-dir.ts'
+import { frontendPolicy, isHashed } from '../../src/http/pages/frontend-files.ts'
 
 const INDEX =
   '<!doctype html><title>App</title><script>start()</script><script type="module" src="/assets/a.js"></script>'
@@ -125,6 +126,9 @@ void test('the service serves a single-page app on its own origin', async (t) =>
       t.match(policy, `;script-src 'self' 'sha256-${hash}'`)
       t.equal(policy.match(/sha256/g)?.length, 1, 'and nothing for scripts that are files')
       t.notMatch(policy, /unsafe-eval|script-src[^;]*unsafe-inline/)
+      const told = frontendPolicy('')
+      t.match(readFileSync('docs/operations.md', 'utf8'), `\n${told}\n`, 'as docs/operations.md says')
+      t.equal(policy, `${told} 'sha256-${hash}'`)
       t.match(policy, "frame-ancestors 'none'")
       t.match(policy, "default-src 'self'")
       t.equal((await get('/favicon.ico')).headers['content-security-policy'], policy)
@@ -279,6 +283,15 @@ void test('with a frontend, the pages of mailed links are its own', async (t) =>
     '/second-factor',
   ])
     t.equal((await ask(app, { url, headers: asBrowser })).text, INDEX, url)
+})
+
+void test('an index.html that leads out of the folder is told at the start', (t) => {
+  const folder = t.testdir({ 'page.html': '', dist: {}, inside: { 'page.html': '' } })
+  symlinkSync('../page.html', join(folder, 'dist', 'index.html'))
+  symlinkSync('page.html', join(folder, 'inside', 'index.html'))
+  t.match(frontendDirFault(join(folder, 'dist')), /leads out of it/)
+  t.equal(frontendDirFault(join(folder, 'inside')), undefined)
+  t.end()
 })
 
 void test('a name with a hash is told from one that may change', (t) => {

@@ -29,7 +29,7 @@ export async function frontend(app: App) {
     cacheControl: false,
     preCompressed: true,
     onFile: async (file) => {
-      if (!(await isBelow(root, file))) throw new NotFound() // a compressed one, too
+      if (!(await realpath(file)).startsWith(root + sep)) throw new NotFound() // a compressed one, too
     },
   })
   const isOwn = ownPaths(app)
@@ -61,18 +61,15 @@ function ownPaths({ methodsByPath }: App): (path: string) => boolean {
 /** What a browser sends when somebody navigates. Scripts and fetch() accept anything, and want no page. */
 const acceptsHtml = ({ headers: { accept = '' } }: FastifyRequest) => accept.includes('text/html')
 
-/** Not `..`, not .env or .git, and no link that leads out of the folder. */
+/** Not for `..`, .env or .git. Whether a link leads out of the folder is seen when it is sent. */
 async function isFileBelow(root: string, path: string): Promise<boolean> {
   if (path === '' || /(?:^|\/)(?:\.|\/|$)|[\0\\]/.test(path)) return false
-  const file = join(root, path)
   try {
-    return (await isBelow(root, file)) && (await stat(file)).isFile()
+    return (await stat(join(root, path))).isFile()
   } catch {
     return false // absent, or not to be read
   }
 }
-
-const isBelow = async (root: string, file: string) => (await realpath(file)).startsWith(root + sep)
 
 /** The policy for the index as it is now: it names the scripts in it. */
 function policyOfIndex(index: string, own: string | undefined): () => string {
