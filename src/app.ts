@@ -23,6 +23,7 @@ import { rateLimit } from './http/limits/rate-limit.ts'
 import { fixedPaths } from './http/methods.ts'
 import { events } from './http/observe/events.ts'
 import { docs } from './http/pages/docs.ts'
+import { frontend } from './http/pages/frontend.ts'
 import { type Resource, scope, scopes } from './http/scopes.ts'
 import { serverOptions } from './http/server-options.ts'
 import { inbox } from './mail/inbox/routes.ts'
@@ -107,6 +108,8 @@ export async function buildApp(config: Config, dependencies: Dependencies = {}):
   }
   if (config.oidc.length > 0 && config.FRONTEND_HOST === undefined)
     await app.register(scope('public', [signInWithProviderPage]))
+  // Last, as they look at the routes that are there.
+  await app.register(scope('public', [frontend]))
   await app.register(scope('public', [fixedPaths]))
 
   await app.ready()

@@ -48,6 +48,8 @@ export async function serve(onStop: (stop: Stop) => void): Promise<void> {
 async function start(config: Config, onStop: (stop: Stop) => void): Promise<void> {
   const logger = await createLogger(config)
   for (const doubt of settingDoubts(config)) logger.warn(doubt)
+  if (config.unusedNames.length > 0)
+    logger.info(`.env: names that mean nothing here: ${config.unusedNames.join(', ')}`)
   const all = [...Object.values(tables), ...resources.map(({ table }) => table)]
   const forgotten = config.ENVIRONMENT === 'local' ? forgottenMigration(all) : undefined
   if (forgotten !== undefined) console.warn(forgotten) // at once: the start may fail for it in a moment

@@ -53,6 +53,12 @@ void test('an invalid setting is one line with its name and what it needs', asyn
     [/^PROJECT_COLOR: # and six/, { ...local, PROJECT_COLOR: 'red' }],
     [/^PROJECT_COLOR: # and six/, { ...local, PROJECT_COLOR: '#abc' }],
     [/^PROJECT_COLOR: # and six/, { ...local, PROJECT_COLOR: '#0f6b5c;x' }],
+    [/^COMPATIBILITY: fastapi-template is the only/, { ...local, COMPATIBILITY: 'django' }],
+    [/^FRONTEND_DIR: there is no such folder/, { ...local, FRONTEND_DIR: '/nowhere/dist' }],
+    [/^FRONTEND_DIR: must be a folder/, { ...local, FRONTEND_DIR: 'package.json' }],
+    [/^FRONTEND_DIR: has no index\.html/, { ...local, FRONTEND_DIR: 'src' }],
+    [/^FRONTEND_CSP: one line/, { ...local, FRONTEND_CSP: "default-src 'self'\r\nx: y" }],
+    [/^ENVIRONMENT: must be set where FASTAPI_ENV/, { SECRET_KEY, FASTAPI_ENV: 'production' }],
     [/^SECRET_KEY: 32 bytes or more/, { ...production, SECRET_KEY: 'short' }],
     [/^SECRET_KEY_PREVIOUS: 32 bytes or more/, { ...production, SECRET_KEY_PREVIOUS: 'short' }],
     [
@@ -143,11 +149,11 @@ void test('outside local, a guessable SECRET_KEY is refused', async (t) => {
     t.equal(faults.length, 1)
     t.notMatch(faults.join(), SECRET_KEY)
     t.same(faultsOf({ ...local, SECRET_KEY }), [], 'in local, any text')
-    t.match([...settingDoubts(readConfig({ ...local, SECRET_KEY }))], [/^SECRET_KEY: weak/])
+    t.match([...settingDoubts(readConfig({ ...local, SECRET_KEY }))], [/^SECRET_KEY is weak/])
   }
-  t.match([...settingDoubts(readConfig({ ...local, SECRET_KEY: 'x' }))], [/^SECRET_KEY: weak.*32 bytes/])
+  t.match([...settingDoubts(readConfig({ ...local, SECRET_KEY: 'x' }))], [/^SECRET_KEY is weak.*32 bytes/])
   const previous = readConfig({ ...local, SECRET_KEY_PREVIOUS: 'x' })
-  t.match([...settingDoubts(previous)], [/^SECRET_KEY_PREVIOUS: weak.*32 bytes/])
+  t.match([...settingDoubts(previous)], [/^SECRET_KEY_PREVIOUS is weak.*32 bytes/])
   const random = Array.from({ length: 5_000 }, () => randomBytes(32)).flatMap((bytes) =>
     (['base64', 'base64url', 'hex'] as const).map((how) => bytes.toString(how)),
   )
@@ -167,6 +173,7 @@ void test('outside local, "changethis" is refused as a password, also within a d
     { DATABASE_URL: 'postgresql://postgres:changethis@db:5432/app' },
     { MIGRATION_DATABASE_URL: 'postgresql+psycopg://postgres:changethis@db/app' },
     { DATABASE_URL: 'postgresql://db/app?user=u&password=changethis' },
+    { POSTGRES_SERVER: 'db', POSTGRES_PASSWORD: 'changethis', DATABASE_URL: '' },
   ]
   for (const env of known) {
     const faults = faultsOf({ ...production, ...env })

@@ -47,6 +47,8 @@ void test('without settings, the environment is local and the service listens on
     linkBase: 'http://localhost:8000',
     corsOrigins: DEV_SERVERS,
     trustedProxies: [],
+    profile: [],
+    unusedNames: [],
   })
 })
 
@@ -84,6 +86,42 @@ void test('settings that are left out are derived from the others', async (t) =>
     [{ ...local, SECRET_KEY: 'changethis' }, { SECRET_KEY: 'changethis' }],
   ]
   for (const [env, expected] of cases) t.match(readConfig(env), expected, JSON.stringify(env))
+})
+
+void test('COMPATIBILITY=fastapi-template sets what its frontend needs, and each name that is set wins', async (t) => {
+  const profile = (env: Env) => readConfig({ ...local, COMPATIBILITY: 'fastapi-template', ...env })
+  t.match(profile({}), {
+    EMAIL_VERIFICATION: 'off',
+    ACCESS_TOKEN_EXPIRE_MINUTES: 11_520,
+    profile: ['EMAIL_VERIFICATION=off', 'ACCESS_TOKEN_EXPIRE_MINUTES=11520'],
+  })
+  t.match(profile({ EMAIL_VERIFICATION: 'required' }), {
+    EMAIL_VERIFICATION: 'required',
+    ACCESS_TOKEN_EXPIRE_MINUTES: 11_520,
+    profile: ['ACCESS_TOKEN_EXPIRE_MINUTES=11520'],
+  })
+  t.match(profile({ ACCESS_TOKEN_EXPIRE_MINUTES: '5' }), { ACCESS_TOKEN_EXPIRE_MINUTES: 5 })
+  const others = {
+    COMPATIBILITY: 'fastapi-template',
+    EMAIL_VERIFICATION: 'off',
+    ACCESS_TOKEN_EXPIRE_MINUTES: 11_520,
+    profile: ['EMAIL_VERIFICATION=off', 'ACCESS_TOKEN_EXPIRE_MINUTES=11520'],
+  }
+  t.strictSame(profile({}), { ...readConfig(local), ...others }, 'and nothing else, as of revocation')
+  t.throws(() => readConfig({ ...local, COMPATIBILITY: 'fastapi' }), {
+    message: /^ {2}- COMPATIBILITY: fastapi-template is the only value$/m,
+  })
+})
+
+void test('with FRONTEND_DIR, links in mails lead to the own origin, where FRONTEND_HOST names no other', async (t) => {
+  const FRONTEND_DIR = t.testdir({ 'index.html': '' })
+  const own = { ...local, FRONTEND_DIR }
+  t.match(readConfig(own), { FRONTEND_HOST: 'http://localhost:8000', linkBase: 'http://localhost:8000' })
+  t.match(readConfig({ ...own, PUBLIC_URL: 'https://a.example/' }), { FRONTEND_HOST: 'https://a.example' })
+  t.match(readConfig({ ...own, FRONTEND_HOST: 'https://b.example' }), { linkBase: 'https://b.example' })
+  t.strictSame(readConfig(own).corsOrigins, DEV_SERVERS, 'the own origin needs no CORS')
+  const served = { ...production, ...smtp, FRONTEND_DIR, PUBLIC_URL: 'https://a.example' }
+  t.match(readConfig(served), { linkBase: 'https://a.example', corsOrigins: [] })
 })
 
 void test('lists are comma-separated or JSON', async (t) => {

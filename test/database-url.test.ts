@@ -3,7 +3,7 @@ import { syncBuiltinESMExports } from 'node:module'
 import os, { tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'tap'
-import { DatabaseUrlError, readDatabaseUrl } from '../src/config/database-url.ts'
+import { DatabaseUrlError, driverOptions, readDatabaseUrl } from '../src/config/database-url.ts'
 import { openPostgres } from '../src/database/pool/open-postgres.ts'
 import { readConfig } from '../src/config/config.ts'
 import { startFault } from '../src/operations/start-faults.ts'
@@ -13,6 +13,7 @@ import { local } from './support/environments.ts'
 import { osUser, startPostgres } from './support/postgres.ts'
 
 void test('DATABASE_URL is read in the spellings of hosters, drivers and libpq', async (t) => {
+  const ca = join(t.testdir({ 'ca.pem': cert }), 'ca.pem')
   const urls: [url: string, read: object][] = [
     [
       'postgresql://neondb_owner:npg_x@ep-a-pooler.eu.aws.neon.tech/neondb?sslmode=require&channel_binding=require',
@@ -30,7 +31,7 @@ void test('DATABASE_URL is read in the spellings of hosters, drivers and libpq',
     ['postgres://u:p@h/db?sslmode=verify-ca', { tls: 'verified authority' }],
     ['postgres://u:p@h/db?sslmode=verify-full', { tls: 'verified' }],
     ['postgres://u:p@h/db?sslmode=verify-full&sslrootcert=system', { tls: 'verified' }],
-    ['postgres://u:p@h/db?sslmode=require&sslrootcert=package.json', { tls: 'verified authority' }],
+    [`postgres://u:p@h/db?sslmode=require&sslrootcert=${ca}`, { tls: 'verified authority' }],
     ['postgresql+psycopg://u:p@h/db', { user: 'u', password: 'p', hosts: ['h'], database: 'db' }],
     ['postgresql+psycopg2://u:p@h/db', { hosts: ['h'] }],
     ['postgres+asyncpg://u:p@h/db', { hosts: ['h'] }],
@@ -65,6 +66,15 @@ void test('DATABASE_URL is read in the spellings of hosters, drivers and libpq',
   for (const [url, read] of urls) t.match(readDatabaseUrl(url), read, url)
 })
 
+void test('keepalives of a DATABASE_URL are those of its connections', async (t) => {
+  const seconds = (query: string) => driverOptions(`postgres://u@h/db?${query}`).keep_alive
+  t.equal(seconds('keepalives=1&keepalives_idle=30'), 30)
+  t.equal(seconds('keepalives=0&keepalives_idle=30'), 0)
+  t.equal(seconds('keepalives=1'), undefined, "the driver's own")
+  t.equal(openPostgres('postgres://u@h/db?keepalives_idle=30', {}).options.keep_alive, 30)
+  t.notOk(openPostgres('postgres://u@h/db?keepalives=0', {}).options.keep_alive)
+})
+
 /** A connection sets search_path by itself, whatever the URL asks for. */
 const NOWHERE_ELSE = /^\w+: its tables are in the schema public; leave it out, or make a database of its own$/
 
@@ -97,6 +107,16 @@ void test('an unusable DATABASE_URL is refused with the reason, without its pass
     ['postgres://u:hidden@h/db?require_auth=scram-sha-256', /^require_auth is no parameter .* leave it out$/],
     ['postgres://u:hidden@h/db?hasOwnProperty=1', /is no parameter/],
     ['postgres://u:hidden@h/db?sslrootcert=/nowhere/ca.pem', /^sslrootcert must be the path of a file/],
+    ['postgres://u:hidden@h/db?sslrootcert=src', /^sslrootcert must be the path of a file/],
+    ['postgres://u:hidden@h/db?sslrootcert=package.json', /^sslrootcert must be a file with certificates/],
+    ['postgres://u:hidden@h/db?sslcert=package.json', /^sslcert and sslkey must be files in PEM/],
+    ['postgres://u:hidden@h/db?sslkey=package.json', /^sslcert and sslkey must be files in PEM/],
+    ['postgres://u:hidden@h/db?gssencmode=require', /^gssencmode must be one of disable, prefer$/],
+    ['postgres://u:hidden@h/db?keepalives=yes', /^keepalives must be one of 0, 1$/],
+    ['postgres://u:hidden@h/db?keepalives_idle=soon', /^keepalives_idle must be a number of seconds$/],
+    ['postgres://u:hidden@h/db?statement_timeout=5s', /^statement_timeout .* DATABASE_TIMEOUT_MS$/],
+    ['postgres://u:hidden@h/db?sslcrl=x', /^sslcrl is no parameter .* leave it out$/],
+    ['postgres://u:hidden@h/db?service=x', /^service is no parameter .* leave it out$/],
     ['postgres://u:hidden@h/db?sslmode=disable&channel_binding=require', /contradicts/],
     ['postgres://u:hidden@h/db?connect_timeout=soon', /^connect_timeout must be/],
     ['postgres://u:hidden@h/db?client_encoding=latin1', /^client_encoding must be/],

@@ -4,7 +4,7 @@ import type { TSchema } from '@sinclair/typebox'
 import { format, resolveConfig } from 'prettier'
 import { test } from 'tap'
 import { Environment } from '../src/config/environment.ts'
-import { oidcSettings } from '../src/config/oidc.ts'
+import { oidcSettings } from '../src/config/sources/oidc.ts'
 
 const PAGE = fileURLToPath(new URL('../docs/operations.md', import.meta.url))
 const EXAMPLE = fileURLToPath(new URL('../.env.example', import.meta.url))

@@ -14,9 +14,12 @@ import type { TSchema } from '@sinclair/typebox'
 import { Value } from '@sinclair/typebox/value'
 import { Environment, type Named } from './environment.ts'
 import { readEmail } from '../text/email-address.ts'
-import { expanded, readEnvFile } from './env-file.ts'
+import { readEnvFile } from './sources/env-file.ts'
+import { expanded } from './sources/expand-env.ts'
+import { withDatabaseUrl } from './sources/postgres-names.ts'
+import { profileOf } from './sources/profiles.ts'
 import { environmentFaults, hostOf } from './environment-faults.ts'
-import { type OidcProvider, readProviders } from './oidc.ts'
+import { type OidcProvider, isProviderSetting, readProviders } from './sources/oidc.ts'
 import { originOf, pathOf, readList, readOrigin, readText, withoutLastSlashes } from '../text/text-values.ts'
 
 /**
@@ -42,6 +45,10 @@ export interface Config extends Omit<
   readonly corsOrigins: readonly string[]
   readonly trustedProxies: readonly string[]
   readonly oidc: readonly OidcProvider[]
+  /** What COMPATIBILITY sets, as `NAME=value`. */
+  readonly profile: readonly string[]
+  /** Names of `.env` that mean nothing here. */
+  readonly unusedNames: readonly string[]
 }
 
 /** Default origins of Vite, and of most others. */
@@ -63,29 +70,34 @@ export class ConfigError extends Error {
  * @throws ConfigError
  */
 export function loadConfig(): Config {
-  const { env, faults } = environment()
-  return readConfig(env, faults)
+  const { env, unused, faults } = environment()
+  return { ...readConfig(env, faults), unusedNames: unused }
 }
 
 /** For the doctor: the config as far as it can be read, and its errors. Makes no secret. */
 export function examineConfig(): Examined {
-  const { env, faults } = environment()
+  const { env, unused, faults } = environment()
   const examined = examine(present(env))
-  return { ...examined, faults: [...faults, ...examined.faults] }
+  const config = { ...examined.config, unusedNames: unused }
+  return { config, faults: [...faults, ...examined.faults] }
 }
 
 function environment() {
   const given = present(withoutLineEnds(process.env))
   const file = envFile()
-  const { values, faults } = expanded(file.values, given, Object.keys(Environment.properties))
-  return { env: { ...values, ...given }, faults: [...file.faults, ...faults] }
+  const settings = [
+    ...Object.keys(Environment.properties),
+    ...Object.keys(file.values).filter(isProviderSetting),
+  ]
+  const { values, unused, faults } = expanded(file, given, settings)
+  return { env: { ...values, ...given }, unused, faults: [...file.faults, ...faults] }
 }
 
 function envFile() {
   if (!existsSync('.env')) return readEnvFile('')
   if (statSync('.env').isDirectory())
     return {
-      values: {},
+      ...readEnvFile(''),
       faults: [
         '.env: is a folder, as Docker makes one where the file to mount is missing; put a file in its place',
       ],
@@ -119,23 +131,27 @@ interface Examined {
 }
 
 function examine(env: Readonly<NodeJS.Dict<string>>): Examined {
-  const { named, misread } = readNamed(env)
+  const profile = profileOf(env)
+  const { named, misread } = readNamed(withDatabaseUrl({ ...profile, ...env }))
+  const told = Object.entries(profile).map((entry) => entry.join('='))
   const { providers, faults } = readProviders(env, named)
   return {
-    config: { ...completed(named), oidc: providers },
+    config: { ...completed(named, told), oidc: providers },
     faults: [...misread, ...environmentFaults(named, env), ...faults],
   }
 }
 
-function completed(named: Named): Omit<Config, 'oidc'> {
+function completed(named: Named, profile: readonly string[]): Omit<Config, 'oidc'> {
   const local = named.ENVIRONMENT === 'local'
   const PUBLIC_URL = trimmed(named.PUBLIC_URL ?? (local ? `http://localhost:${named.PORT}` : undefined))
-  const FRONTEND_HOST = trimmed(named.FRONTEND_HOST)
+  const ownFrontend = named.FRONTEND_DIR === undefined ? undefined : PUBLIC_URL
+  const FRONTEND_HOST = trimmed(named.FRONTEND_HOST) ?? ownFrontend
   return {
     ...named,
     FIRST_SUPERUSER: readEmail(named.FIRST_SUPERUSER),
     HOST: hostOf(named),
     PUBLIC_URL,
+    ...(FRONTEND_HOST !== undefined && { FRONTEND_HOST }),
     SECRET_KEY: named.SECRET_KEY ?? '',
     FIRST_SUPERUSER_PASSWORD: named.FIRST_SUPERUSER_PASSWORD ?? (local ? 'changethis' : undefined),
     DOCS_ENABLED: named.DOCS_ENABLED ?? named.ENVIRONMENT !== 'production',
@@ -144,12 +160,14 @@ function completed(named: Named): Omit<Config, 'oidc'> {
     linkBase: FRONTEND_HOST ?? PUBLIC_URL ?? '',
     corsOrigins: [
       ...new Set([
-        ...[originOf(FRONTEND_HOST) ?? []].flat(),
+        ...[originOf(named.FRONTEND_HOST) ?? []].flat(),
         ...readList(named.BACKEND_CORS_ORIGINS).flatMap((origin) => readOrigin(origin) ?? []),
         ...(local ? DEV_SERVERS : []),
       ]),
     ],
     trustedProxies: readList(named.TRUST_PROXY),
+    profile,
+    unusedNames: [],
   }
 }
 
@@ -173,6 +191,7 @@ function readNamed(env: Readonly<NodeJS.Dict<string>>): { named: Named; misread:
 function expectation(schema: TSchema): string {
   if (schema.type === 'integer') return `a whole number from ${schema.minimum} to ${schema.maximum} is needed`
   if (schema.type === 'boolean') return 'true or false (or 1 or 0) is needed'
+  if (schema.const !== undefined) return `${schema.const} is the only value`
   return `one of ${schema.description} is needed`
 }
 

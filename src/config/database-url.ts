@@ -1,7 +1,8 @@
+import { X509Certificate } from 'node:crypto'
 import { existsSync, readFileSync } from 'node:fs'
 import { isIP } from 'node:net'
 import { userInfo } from 'node:os'
-import { type ConnectionOptions, checkServerIdentity } from 'node:tls'
+import { type ConnectionOptions, checkServerIdentity, createSecureContext } from 'node:tls'
 import { direct as ownSettings } from './session-parameters.ts'
 
 /**
@@ -37,16 +38,18 @@ const SSL_MODES: Readonly<Record<string, Tls>> = {
   allow: 'where offered', // the driver knows no way to try without TLS first
   prefer: 'where offered',
   require: 'encrypted',
+  'no-verify': 'encrypted', // of node-postgres
   'verify-ca': 'verified authority',
   'verify-full': 'verified',
 }
 
-/** Spellings of JDBC and node-postgres. */
+/** Spellings of JDBC and node-postgres; asyncpg has those of sslmode. */
 const SSL: Readonly<Record<string, string>> = {
   true: 'require',
   1: 'require',
   false: 'disable',
   0: 'disable',
+  ...Object.fromEntries(Object.keys(SSL_MODES).map((mode) => [mode, mode])),
 }
 
 const SESSION_ATTRS = ['read-write', 'read-only', 'primary', 'standby', 'prefer-standby']
@@ -72,17 +75,19 @@ const KNOWN: Readonly<Record<string, readonly string[] | undefined>> = {
   options: undefined,
   connect_timeout: undefined,
   target_session_attrs: ['any', ...SESSION_ATTRS],
-  client_encoding: ['utf8', 'UTF8', 'UTF-8', 'auto'],
+  client_encoding: ['utf8', 'UTF8', 'utf-8', 'UTF-8', 'auto'],
+  keepalives: ['0', '1'],
+  keepalives_idle: undefined,
   // Accepted without effect.
   schema: undefined,
   search_path: undefined,
   currentSchema: undefined,
   gssencmode: ['disable', 'prefer'],
+  uselibpqcompat: ['true', 'false'], // of node-postgres: sslmode has libpq's meaning here anyway
+  supa: undefined, // of Supabase, for its own statistics
   load_balance_hosts: ['disable'],
   sslcompression: ['0'],
   sslsni: ['1'],
-  keepalives: ['1'],
-  keepalives_idle: undefined,
   keepalives_interval: undefined,
   keepalives_count: undefined,
   tcp_user_timeout: undefined,
@@ -93,6 +98,8 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
   connection_limit: 'DATABASE_POOL_SIZE',
   pool_size: 'DATABASE_POOL_SIZE',
   pgbouncer: 'MIGRATION_DATABASE_URL',
+  pool_timeout: 'DATABASE_TIMEOUT_MS',
+  statement_timeout: 'DATABASE_TIMEOUT_MS',
 }
 
 /** @throws DatabaseUrlError */
@@ -162,10 +169,43 @@ function readParameters(query: string): Record<string, string> {
     throw new DatabaseUrlError('connect_timeout must be a number of seconds')
   for (const name of ['sslrootcert', 'sslcert', 'sslkey']) {
     const path = parameters[name]
-    if (path !== undefined && path !== 'system' && !existsSync(path))
-      throw new DatabaseUrlError(`${name} must be the path of a file that is there`)
+    if (path !== undefined && path !== 'system' && !isReadable(path))
+      throw new DatabaseUrlError(`${name} must be the path of a file that is there, and can be read`)
   }
+  refuseKeepAlive(parameters)
+  refuseCertificates(parameters)
   return parameters
+}
+
+function isReadable(path: string): boolean {
+  try {
+    return readFileSync(path).length > 0
+  } catch {
+    return false
+  }
+}
+
+function refuseKeepAlive({ keepalives_idle }: Readonly<Record<string, string>>) {
+  if (keepalives_idle !== undefined && !/^\d{1,6}$/.test(keepalives_idle))
+    throw new DatabaseUrlError('keepalives_idle must be a number of seconds')
+}
+
+/** What OpenSSL can't use would fail each connection, in words that name no setting, or be passed over. */
+function refuseCertificates(parameters: Readonly<Record<string, string>>) {
+  const { ca, ...own } = credentials(parameters)
+  try {
+    if (ca !== undefined && !(ca.includes('-----BEGIN ') && new X509Certificate(ca).raw))
+      throw new Error('not PEM')
+  } catch {
+    throw new DatabaseUrlError('sslrootcert must be a file with certificates in PEM')
+  }
+  try {
+    createSecureContext(own)
+  } catch {
+    throw new DatabaseUrlError(
+      'sslcert and sslkey must be files in PEM that belong together, the key as sslpassword opens it',
+    )
+  }
 }
 
 /** search_path is set by every connection (session-parameters.ts), which overrides the URL. */
@@ -276,6 +316,7 @@ export function driverOptions(url: string) {
     ...(sslnegotiation === 'direct' && { sslnegotiation: 'direct' }),
     ...(connect_timeout !== undefined &&
       Number(connect_timeout) > 0 && { connect_timeout: Number(connect_timeout) }),
+    ...keepAlive(parameters),
     ...(target_session_attrs !== 'any' && { target_session_attrs: target_session_attrs as 'read-write' }),
     /** Startup parameters, which win over the service's own. */
     connection: {
@@ -285,17 +326,32 @@ export function driverOptions(url: string) {
   }
 }
 
-function tlsOptions(
-  tls: Tls,
-  hosts: readonly string[],
-  { sslrootcert, sslcert, sslkey, sslpassword, ssl_min_protocol_version }: Readonly<Record<string, string>>,
-): ConnectionOptions {
+/** The driver's keep_alive, in seconds; 0 is none. */
+function keepAlive({ keepalives, keepalives_idle }: Readonly<Record<string, string>>): {
+  readonly keep_alive?: number
+} {
+  if (keepalives === '0') return { keep_alive: 0 }
+  return Number(keepalives_idle ?? 0) > 0 ? { keep_alive: Number(keepalives_idle) } : {}
+}
+
+function credentials({ sslrootcert, sslcert, sslkey, sslpassword }: Readonly<Record<string, string>>) {
   return {
-    rejectUnauthorized: tls !== 'encrypted',
     ...(sslrootcert !== undefined && sslrootcert !== 'system' && { ca: readFileSync(sslrootcert) }),
     ...(sslcert !== undefined && { cert: readFileSync(sslcert) }),
     ...(sslkey !== undefined && { key: readFileSync(sslkey) }),
     ...(sslpassword !== undefined && { passphrase: sslpassword }),
+  } satisfies ConnectionOptions
+}
+
+function tlsOptions(
+  tls: Tls,
+  hosts: readonly string[],
+  parameters: Readonly<Record<string, string>>,
+): ConnectionOptions {
+  const { ssl_min_protocol_version } = parameters
+  return {
+    rejectUnauthorized: tls !== 'encrypted',
+    ...credentials(parameters),
     ...(ssl_min_protocol_version !== undefined && { minVersion: ssl_min_protocol_version as 'TLSv1.3' }),
     // For an IP address postgres.js 3.4.9 passes no server name, and Node would verify "localhost".
     checkServerIdentity: (name, certificate) => {

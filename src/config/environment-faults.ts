@@ -2,6 +2,7 @@ import type { TSchema } from '@sinclair/typebox'
 import type { Config } from './config.ts'
 import { Environment, type Named } from './environment.ts'
 import { isEmail, readEmail } from '../text/email-address.ts'
+import { frontendDirFault } from './frontend-dir.ts'
 import { DatabaseUrlError, readDatabaseUrl } from './database-url.ts'
 import { weaknessOf } from './secret-strength.ts'
 import { isLoopbackUrl, originOf, readList, readOrigin, urlOf } from '../text/text-values.ts'
@@ -29,7 +30,7 @@ export function* environmentFaults(named: Named, env: Readonly<NodeJS.Dict<strin
     yield 'PROJECT_COLOR: # and six hexadecimal digits are needed, such as #0f6b5c'
   for (const name of ['DATABASE_URL', 'MIGRATION_DATABASE_URL'] as const) {
     const fault = databaseUrlFault(named[name])
-    if (fault !== undefined) yield `${name}: ${fault}`
+    if (fault !== undefined) yield `${madeOf(name, env)}: ${fault}`
   }
   for (const proxy of readList(named.TRUST_PROXY))
     if (!blockOf(proxy))
@@ -62,8 +63,14 @@ export function* environmentFaults(named: Named, env: Readonly<NodeJS.Dict<strin
 
   if (named.SECRET_KEY_PREVIOUS !== undefined && named.SECRET_KEY_PREVIOUS === named.SECRET_KEY)
     yield 'SECRET_KEY_PREVIOUS: is the same as SECRET_KEY; put the new key into SECRET_KEY, or unset SECRET_KEY_PREVIOUS'
+  const frontendFault = named.FRONTEND_DIR && frontendDirFault(named.FRONTEND_DIR)
+  if (frontendFault) yield `FRONTEND_DIR: ${frontendFault}`
+  if (!/^[ -~]*$/.test(named.FRONTEND_CSP ?? '')) yield 'FRONTEND_CSP: one line of ASCII is needed'
 
   if (named.ENVIRONMENT === 'local') {
+    // What the FastAPI template since 2026 says instead: taken for local, production would be open to everybody.
+    if (env.ENVIRONMENT === undefined && !/^(?:|development)$/i.test(env.FASTAPI_ENV ?? ''))
+      yield 'ENVIRONMENT: must be set where FASTAPI_ENV is not development (production, or local on purpose)'
     // Behind a proxy on the same machine, only PUBLIC_URL tells the public address.
     if (env.ENVIRONMENT === undefined && isReachable({ HOST: hostOf(named), PUBLIC_URL: named.PUBLIC_URL }))
       yield 'ENVIRONMENT: must be set where HOST or PUBLIC_URL is not loopback (production, or local on purpose)'
@@ -77,8 +84,8 @@ export function* environmentFaults(named: Named, env: Readonly<NodeJS.Dict<strin
     if (fault !== undefined) yield `${name}: ${fault}; ${fix}`
   }
   for (const [name, given] of Object.entries(named))
-    if (!(name in FIXES_OF_KEYS) && isChangethis(secretIn(given)))
-      yield `${name}: "changethis" is known to everybody; choose another`
+    if (!(name in FIXES_OF_KEYS) && name !== 'POSTGRES_PASSWORD' && isChangethis(secretIn(given)))
+      yield `${madeOf(name, env)}: "changethis" is known to everybody; choose another`
   if (named.SMTP_HOST !== undefined && named.FRONTEND_HOST === undefined && named.PUBLIC_URL === undefined)
     yield 'FRONTEND_HOST or PUBLIC_URL: one is needed while mail is on, as links must lead somewhere'
 }
@@ -94,6 +101,12 @@ function keyFault(key: string | undefined): string | undefined {
   const weakness = weaknessOf(key)
   return weakness === undefined ? undefined : `it ${weakness}`
 }
+
+/** The name that a value was given by. */
+const madeOf = (name: string, env: Readonly<NodeJS.Dict<string>>) =>
+  name === 'DATABASE_URL' && env.DATABASE_URL === undefined && env.POSTGRES_SERVER !== undefined
+    ? 'POSTGRES_SERVER and others'
+    : name
 
 const isLoopback = (host: string) =>
   host === 'localhost' || host === '::1' || /^127\.\d+\.\d+\.\d+$/.test(host)

@@ -16,6 +16,12 @@ export const Environment = Type.Object({
     description: 'local, staging or production',
     default: 'local',
   }),
+  COMPATIBILITY: Type.Optional(
+    Type.Literal('fastapi-template', {
+      description:
+        'fastapi-template: what its frontend needs, where not set: EMAIL_VERIFICATION=off, ACCESS_TOKEN_EXPIRE_MINUTES=11520',
+    }),
+  ),
   PROJECT_NAME: Type.String({ description: 'in titles and mails', default: 'Groundwork' }),
   PROJECT_LOGO_URL: Setting(
     'https URL of an image in place of the name, on pages and in mails',
@@ -29,10 +35,20 @@ export const Environment = Type.Object({
   HOST: Setting('address to listen on; 127.0.0.1 in local, else 0.0.0.0'),
   PORT: Count('port to listen on', 8000, 65_535, 0),
   PUBLIC_URL: Setting('where people reach this service; http://localhost:PORT in local', URL_OF_HTTP),
-  FRONTEND_HOST: Setting('the frontend: links in mails lead there, and CORS allows it', URL_OF_HTTP),
+  FRONTEND_HOST: Setting(
+    'the frontend: links in mails lead there, and CORS allows it; PUBLIC_URL with FRONTEND_DIR',
+    URL_OF_HTTP,
+  ),
+  FRONTEND_DIR: Setting('folder of a built single-page app, served at / on the same origin'),
+  FRONTEND_CSP: Setting('its Content-Security-Policy, where that of docs/operations.md does not fit'),
   BACKEND_CORS_ORIGINS: Setting('more origins allowed by CORS: comma-separated or a JSON list'),
   TRUST_PROXY: Setting('proxies (IPs, CIDR blocks) whose X-Forwarded-For, X-Request-Id, traceparent count'),
   DATABASE_URL: Setting('PostgreSQL 15 or later; unset in local: the embedded database'),
+  POSTGRES_SERVER: Setting('host of the database, where DATABASE_URL is unset'),
+  POSTGRES_PORT: Setting('its port; 5432 where unset'),
+  POSTGRES_USER: Setting('its user; postgres where unset'),
+  POSTGRES_PASSWORD: Setting('its password'),
+  POSTGRES_DB: Setting('its name; that of the user where unset'),
   MIGRATION_DATABASE_URL: Setting('a direct connection, where DATABASE_URL leads to a pooler'),
   MIGRATE_ON_START: Flag('whether a start applies migrations; false: `npm run db:migrate` alone does', true),
   DATABASE_POOL_SIZE: Count(

@@ -12,7 +12,7 @@ export function* settingDoubts(config: Config): Generator<string> {
       const key = config[name] ?? ''
       const weakness = Buffer.byteLength(key) < 32 ? 'has fewer than 32 bytes' : weaknessOf(key)
       if (key !== '' && weakness !== undefined)
-        yield `${name}: weak, which local alone takes: it ${weakness}; make one with: openssl rand -base64 32`
+        yield `${name} is weak, which local alone takes: it ${weakness}; make one with: openssl rand -base64 32`
     }
     if (isReachable(config))
       yield 'ENVIRONMENT: local lets whoever reaches HOST or PUBLIC_URL make users and read mails; where others do, set production'
@@ -21,7 +21,7 @@ export function* settingDoubts(config: Config): Generator<string> {
   if (!config.RATE_LIMIT_ENABLED)
     yield 'RATE_LIMIT_ENABLED: false lets anybody try passwords without end, and mail to anybody'
   for (const name of ['PUBLIC_URL', 'FRONTEND_HOST'] as const)
-    if (isPlainHttp(config[name]))
+    if (isPlainHttp(config[name]) && (name === 'PUBLIC_URL' || config[name] !== config.PUBLIC_URL))
       yield `${name}: links in plain HTTP show their tokens to whoever is in between; use https`
   for (const origin of config.corsOrigins)
     if (isPlainHttp(origin) && origin !== originOf(config.FRONTEND_HOST))

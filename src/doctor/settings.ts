@@ -1,6 +1,7 @@
 import type { Config } from '../config/config.ts'
 import { partyOf } from '../accounts/passkeys/webauthn.ts'
 import { settingDoubts } from '../config/setting-doubts.ts'
+import { profileText } from '../config/sources/profiles.ts'
 import { isLoopbackUrl } from '../text/text-values.ts'
 import { type Finding, doubtful, fine, wrong } from './findings.ts'
 
@@ -15,6 +16,14 @@ export function* settingsFindings(config: Config, faults: readonly string[]): Ge
     const [name = '', ...words] = doubt.split(': ')
     yield doubtful('environment', name, words.join(': '))
   }
+  if (config.unusedNames.length > 0)
+    yield fine('environment', `names of .env that mean nothing here: ${config.unusedNames.join(', ')}`)
+  if (config.COMPATIBILITY !== undefined) yield fine('profile', profileText(config))
+  if (config.FRONTEND_DIR !== undefined)
+    yield fine(
+      'frontend',
+      `served from FRONTEND_DIR; links in mails lead to ${config.FRONTEND_HOST ?? 'nowhere'}`,
+    )
   yield secretFinding(config)
   yield* corsFindings(config)
   yield passkeysFinding(config)

@@ -16,6 +16,7 @@ import { requestId } from './observe/request-id.ts'
 import { tracing } from './observe/tracing.ts'
 import { openapi } from './openapi.ts'
 import { preflights } from './preflights.ts'
+import { refusedOrigins } from './refused-origins.ts'
 import { security } from './security.ts'
 import { settings } from './settings.ts'
 import { stopping } from './stopping.ts'
@@ -45,6 +46,7 @@ export const http = plugin(
     await app.register(expectations)
     await app.register(framing)
     await app.register(hosts, { config })
+    await app.register(refusedOrigins, { config })
     await app.register(preflights)
     await app.register(methods)
 

@@ -30,9 +30,15 @@ export const LONGEST_PATH = 2 * routerOptions.maxParamLength
 /** The route that @fastify/cors adds for OPTIONS. */
 const EVERY_PATH = '*'
 
-/** Whether it will be answered with 404 or 405. */
-const isRefused = ({ is404, routeOptions: { url, config } }: FastifyRequest) =>
-  is404 || url === EVERY_PATH || config.refuses === true
+/** That of a frontend (pages/frontend.ts): whatever it answers, other methods of the path are 404 and not 405. */
+const ANY_OTHER_PATH = '/*'
+
+/** Whether it will be answered with 400, 404 or 405. */
+const isRefused = ({ is404, url: path, routeOptions: { url, config } }: FastifyRequest) =>
+  is404 ||
+  url === EVERY_PATH ||
+  config.refuses === true ||
+  (url === ANY_OTHER_PATH && (path === UNREADABLE_PATH || path === TOO_LONG_PATH))
 
 /** No-op handler: this router is only used for lookups. */
 const nothing = () => undefined
@@ -48,7 +54,7 @@ export const methods = plugin(
     const words = new Set<string>()
     const paths = findMyWay(routerOptions)
     app.addHook('onRoute', ({ method, url, config }: RouteOptions) => {
-      if (config?.refuses) return
+      if (config?.refuses || url === ANY_OTHER_PATH) return
       const known = byPath.get(url) ?? new Set<HTTPMethod>()
       if (known.size === 0) paths.on('GET', url, nothing, known)
       for (const one of [method].flat()) known.add(one as HTTPMethod)

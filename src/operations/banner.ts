@@ -1,4 +1,5 @@
 import type { Config } from '../config/config.ts'
+import { profileText } from '../config/sources/profiles.ts'
 
 type BannerConfig = Pick<
   Config,
@@ -9,6 +10,10 @@ type BannerConfig = Pick<
   | 'FIRST_SUPERUSER'
   | 'FIRST_SUPERUSER_PASSWORD'
   | 'mail'
+  | 'FRONTEND_DIR'
+  | 'corsOrigins'
+  | 'COMPATIBILITY'
+  | 'profile'
 >
 
 /** Printed after a local start: links, and the first login. */
@@ -19,6 +24,7 @@ export function banner(config: BannerConfig): string {
   const lines = [
     ['', `${config.PROJECT_NAME} is ready.`],
     ['', ''],
+    ...(config.FRONTEND_DIR === undefined ? [] : [['App', `${here}/ (FRONTEND_DIR)`]]),
     ['API', `${here}/docs`],
     ['Document', `${here}/api/v1/openapi.json`],
     ['Health', `${here}/health/ready`],
@@ -29,6 +35,8 @@ export function banner(config: BannerConfig): string {
     ],
     ['Database', config.DATABASE_URL === undefined ? `embedded, in ${config.DATA_DIR}/` : 'PostgreSQL'],
     ['Mail', config.mail === 'smtp' ? 'sent by SMTP' : `${here}/inbox (no SMTP_HOST)`],
-  ] as const
+    ['Frontends', `${config.corsOrigins.join(', ')} may call it (BACKEND_CORS_ORIGINS adds more)`],
+    ...(config.COMPATIBILITY === undefined ? [] : [['Profile', profileText(config)]]),
+  ] as [name: string, text: string][]
   return ['', ...lines.map(([name, text]) => `  ${name.padEnd(9)} ${text}`.trimEnd()), ''].join('\n')
 }

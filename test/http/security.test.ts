@@ -1,7 +1,8 @@
 import { test } from 'tap'
 import type { App } from '../../src/contract/contract.ts'
 import { isAnswer } from '../support/answers.ts'
-import { ask, startWithoutData } from '../support/no-database.ts'
+import { collectingLogger } from '../support/log-lines.ts'
+import { ask, noDatabase, startWithoutData } from '../support/no-database.ts'
 
 const health = '/api/v1/utils/health-check/'
 const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE']
@@ -71,6 +72,40 @@ void test('fault 19: CORS allows the configured origins and no others', async (t
     isAnswer(t, await options({}), 405, 'Method Not Allowed')
     isAnswer(t, await options({ origin: 'https://app.example.com' }), 405, 'Method Not Allowed')
   })
+})
+
+void test('in local, a frontend on this machine that CORS refuses is one line of log, which names the setting', async (t) => {
+  const log = await collectingLogger('local')
+  const app = await startWithoutData(t, {}, noDatabase(), { logger: log.logger })
+  const line = (origin: string) => new RegExp(`CORS: ${origin} may not call.*BACKEND_CORS_ORIGINS`)
+  const own = { 'sec-fetch-mode': 'cors', 'sec-fetch-site': 'same-origin' }
+  const fetched = { 'sec-fetch-mode': 'cors', 'sec-fetch-site': 'same-site' }
+
+  await preflight(app, 'http://localhost:4200', 'PATCH')
+  await preflight(app, 'http://localhost:4200', 'GET')
+  t.equal(log.count(line('http://localhost:4200')), 1, 'once for each origin')
+  await ask(app, { url: health, headers: { origin: 'http://127.0.0.1:5173', ...fetched } })
+  t.equal(log.count(line('http://127.0.0.1:5173')), 1, 'also where the browser sends no preflight')
+  await preflight(app, 'http://localhost:5173', 'PATCH')
+  await preflight(app, 'https://evil.example', 'PATCH')
+  await preflight(app, 'http://localhost:1/<script>', 'PATCH')
+  await ask(app, { url: health, headers: { origin: 'http://localhost:8000', ...own } })
+  await ask(app, { url: health, headers: { origin: 'http://localhost:8001' } })
+  t.equal(
+    log.count(/CORS: /),
+    2,
+    'neither those that may, nor others than this machine, nor pages of its own',
+  )
+  for (let port = 10_000; port < 10_100; port += 1) await preflight(app, `http://localhost:${port}`, 'GET')
+  t.equal(log.count(/CORS: /), 20, 'and never more than twenty')
+})
+
+void test('outside local, a refused origin is no line of log', async (t) => {
+  const log = await collectingLogger()
+  const env = { ENVIRONMENT: 'staging', DATABASE_URL: 'postgres://127.0.0.1/unused' }
+  const app = await startWithoutData(t, env, noDatabase(), { logger: log.logger })
+  await preflight(app, 'http://localhost:4200', 'PATCH')
+  t.equal(log.count(/CORS: /), 0)
 })
 
 void test('fault 19: without configured origins there is no CORS at all', async (t) => {

@@ -37,6 +37,30 @@ void test('items', async (t) => {
     t.equal(bare.body.description, null, 'a description is not needed, nor is the slash')
   })
 
+  await t.test('an id without dashes in a path is the same id, and the answer has dashes', async (t) => {
+    const item = await create(owner)
+    const plain = item.id.replaceAll('-', '')
+    const { headers, ...found } = await call('GET', path({ id: plain }), { as: owner })
+    t.match(found, { status: 200, body: item })
+    isAnswer(t, await call('GET', path({ id: plain.toUpperCase() }), { as: owner }), 200, item)
+    const etag = String(headers.etag)
+    const change = { as: owner, body: { title: 'Other' }, headers: { 'if-match': etag } }
+    t.match(await call('PUT', path({ id: plain }), change), { status: 200, body: { id: item.id } })
+    isAnswer(t, await call('GET', path({ id: plain }), { as: other }), 403, 'Not enough permissions')
+    isAnswer(t, await call('DELETE', path({ id: plain }), { as: owner }), 200, { message })
+    isAnswer(t, await call('GET', path({ id: plain }), { as: owner }), 404, 'Item not found')
+    const user = await call('GET', `/users/${owner.id.replaceAll('-', '')}`, { as: owner })
+    t.match(user, { status: 200, body: { id: owner.id } })
+    for (const id of [
+      plain.slice(1),
+      `${plain}0`,
+      `{${plain}}`,
+      `urn:uuid:${item.id}`,
+      item.id.replace('-', ''),
+    ])
+      t.equal((await call('GET', path({ id }), { as: owner })).status, 422, id)
+  })
+
   await t.test(
     "another user's item is 403; its owner and superusers can read, change and delete it",
     async (t) => {

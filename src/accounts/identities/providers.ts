@@ -1,7 +1,7 @@
 import type * as client from 'openid-client'
 import type { FastifyBaseLogger } from 'fastify'
 import type { Config } from '../../config/config.ts'
-import type { OidcProvider } from '../../config/oidc.ts'
+import type { OidcProvider } from '../../config/sources/oidc.ts'
 import { ProviderNotFound, ProviderUnavailable } from '../../contract/errors.ts'
 import { isEmail, readEmail } from '../../text/email-address.ts'
 

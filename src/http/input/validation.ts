@@ -126,6 +126,7 @@ const componentOf = (schema: TSchema): TSchema =>
 function reader(schema: TObject, part: string | undefined): (input: unknown) => unknown {
   if (part === 'body') return normalPasswordsIn(schema)
   if (part === 'headers') return namedIn(schema)
+  if (part === 'params') return (input) => withDashes(schema, readProperties(schema, input))
   return (input) => readProperties(schema, input)
 }
 
@@ -174,13 +175,24 @@ const inLowerCase = ({ properties, ...schema }: TObject) => ({
 })
 
 /** Path or query, its texts converted to the types of the schema. */
-function readProperties(schema: TObject, input: unknown): unknown {
+function readProperties(schema: TObject, input: unknown): Record<string, unknown> {
   const values = input as Record<string, unknown>
   for (const [name, property] of Object.entries(schema.properties)) {
     if (Object.hasOwn(values, name)) values[name] = readText(property, values[name])
   }
   return values
 }
+
+/** Python's UUID takes an id without dashes, so clients of the FastAPI template may send one: it gets them. */
+function withDashes(schema: TObject, values: Record<string, unknown>) {
+  for (const [name, { format }] of Object.entries(schema.properties)) {
+    const [, ...parts] = (format === 'uuid' && UNDASHED.exec(String(values[name]))) || []
+    if (parts.length > 0) values[name] = parts.join('-')
+  }
+  return values
+}
+
+const UNDASHED = /^([\da-f]{8})([\da-f]{4})([\da-f]{4})([\da-f]{4})([\da-f]{12})$/i
 
 /** Limits of an answer's size: errors per answer, and length of a path to one. */
 const MOST_FAULTS = 100

@@ -4,13 +4,14 @@ import { authorizeErrors, theme } from './swagger-ui.ts'
 
 const hide = { hide: true }
 
-/** Swagger UI at /docs, a redirect from `/`, and openapi.json. */
+/** Swagger UI at /docs, a redirect from `/` where no frontend is there, and openapi.json. */
 export async function docs(app: App) {
-  const { PROJECT_NAME: title, publicPath, mail } = app.config
+  const { PROJECT_NAME: title, publicPath, mail, FRONTEND_DIR } = app.config
   const page = '/docs'
   const document = '/api/v1/openapi.json'
   const links = { 'openapi.json': document, ...(mail === 'inbox' && { 'Inbox of mails': '/inbox' }) }
-  app.get('/', { schema: hide }, (_request, reply) => reply.redirect(publicPath + page))
+  if (FRONTEND_DIR === undefined)
+    app.get('/', { schema: hide }, (_request, reply) => reply.redirect(publicPath + page))
   app.get(document, { schema: hide }, () => app.swagger())
   const { default: swaggerUi } = await import('@fastify/swagger-ui')
   await app.register(swaggerUi, {

@@ -41,28 +41,32 @@ export function answerWithPages(
   app.addHook('preSerialization', async (request, reply, payload) => {
     const page = isError(payload) ? await errorPage(payload, request) : (payload as WebPage)
     const { script } = page
-    protect(reply, script === undefined ? policy : { ...policy, 'script-src': hashOf(script) })
+    protect(reply, policyText(script === undefined ? policy : { ...policy, 'script-src': hashOf(script) }))
     reply.serializer(String)
     return layout(config, style, page)
   })
 }
 
 /** A source of a policy: exactly this text (CSP 3, 2.3.1). */
-const hashOf = (text: string) => `'sha256-${createHash('sha256').update(text).digest('base64')}'`
+export const hashOf = (text: string) => `'sha256-${createHash('sha256').update(text).digest('base64')}'`
 
 /** For whatever shows the logo: its origin, where there is one. */
 export const logoPolicy = ({ PROJECT_LOGO_URL: logo }: Pick<Config, 'PROJECT_LOGO_URL'>): Policy =>
   logo === undefined ? {} : { 'img-src': new URL(logo).origin }
 
+/** As it stands in the header. */
+export const policyText = (policy: Policy) =>
+  Object.entries(policy)
+    .map(([directive, value]) => `${directive} ${value}`)
+    .join(';')
+
 /** Headers of a page: no cache keeps it, no other origin reads it. */
-export function protect(reply: FastifyReply, policy: Policy): FastifyReply {
+export function protect(reply: FastifyReply, policy: string): FastifyReply {
   for (const name of Object.keys(reply.getHeaders()))
     if (name.startsWith('access-control-')) reply.removeHeader(name)
   return reply.type('text/html; charset=utf-8').headers({
     'cache-control': 'no-store',
-    'content-security-policy': Object.entries(policy)
-      .map(([directive, value]) => `${directive} ${value}`)
-      .join(';'),
+    'content-security-policy': policy,
     'cross-origin-resource-policy': 'same-origin',
     'referrer-policy': 'no-referrer',
   })

@@ -4,7 +4,7 @@ import { signedIds } from '../../config/signed-ids.ts'
 import { type App, Id, Text } from '../../contract/contract.ts'
 import { InvalidToken, MailNotFound } from '../../contract/errors.ts'
 import { probeLogging } from '../../http/observe/logger.ts'
-import { answerWithPages, logoPolicy, protect } from '../../http/pages/web-page.ts'
+import { answerWithPages, logoPolicy, policyText, protect } from '../../http/pages/web-page.ts'
 import { hasDeadLink } from '../messages.ts'
 import type { OutboxMail } from '../outbox.ts'
 import { loadTemplates, renderSubject } from '../templates.ts'
@@ -83,6 +83,6 @@ export function inbox(app: App) {
     const { html } = await compose(await find(id))
     // In new windows, as our pages refuse to be shown in a frame.
     const page = html.replace('<head>', '<head><base target="_blank">')
-    return protect(reply, { ...MAIL_POLICY, ...logoPolicy(config) }).send(page)
+    return protect(reply, policyText({ ...MAIL_POLICY, ...logoPolicy(config) })).send(page)
   })
 }

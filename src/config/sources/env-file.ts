@@ -1,12 +1,13 @@
 /**
- * Reads a `.env` file like python-dotenv, which the FastAPI template uses: `#` starts a comment only after white space, and
- * `${NAME}` is expanded. (Node's own parser cuts a password at `#`, and an unclosed quote swallows the following lines.)
+ * Reads a `.env` file like python-dotenv, which the FastAPI template uses: `#` starts a comment only after white space. (Node's
+ * own parser cuts a password at `#`, and an unclosed quote swallows the following lines.)
  *
- * @returns the raw values, and one line for each error
+ * @returns the raw values; the names of those in single quotes, which are not expanded; and one line for each error
  */
-export function readEnvFile(text: string): { values: Record<string, string>; faults: string[] } {
+export function readEnvFile(text: string): EnvFile {
   const lines = text.replace(/^\uFEFF/, '').split(/\r\n|\n|\r/)
   const values: Record<string, string> = {}
+  const literal = new Set<string>()
   const faults: string[] = []
   for (let at = 0; at < lines.length; at += 1) {
     const [, name, rest] = /^\s*(?:export\s+)?([A-Za-z_][\w.-]*)\s*=(.*)$/.exec(lines[at] ?? '') ?? []
@@ -16,6 +17,7 @@ export function readEnvFile(text: string): { values: Record<string, string>; fau
     }
     const value = rest.trim()
     const quote = /^["'`]/.exec(value)?.[0]
+    literal.delete(name)
     if (quote === undefined) {
       values[name] = withoutComment(rest)
       continue
@@ -26,9 +28,16 @@ export function readEnvFile(text: string): { values: Record<string, string>; fau
       continue
     }
     values[name] = quote === '"' ? unescaped(end.text) : end.text
+    if (quote === "'") literal.add(name)
     at = end.line
   }
-  return { values, faults }
+  return { values, literal, faults }
+}
+
+interface EnvFile {
+  readonly values: Readonly<Record<string, string>>
+  readonly literal: ReadonlySet<string>
+  readonly faults: readonly string[]
 }
 
 /** `#` starts a comment after white space. Directly after `=` it is part of the value, unless it stands alone. */
@@ -63,32 +72,3 @@ function closing(text: string, quote: string): number {
 
 const ESCAPES: Readonly<Record<string, string>> = { n: '\n', r: '\r', t: '\t', '\\': '\\', '"': '"' }
 const unescaped = (text: string) => text.replace(/\\([nrt\\"])/g, (_, sign: string) => ESCAPES[sign] ?? sign)
-
-/**
- * Expands `${NAME}` and `${NAME:-default}` from the environment, then from the file. Any other `$` is literal, and
- * `\${NAME}` gives `${NAME}`. Values of the environment are not expanded.
- *
- * @returns the values, and one line for each of `names` that can't be expanded
- */
-export function expanded(
-  values: Readonly<Record<string, string>>,
-  env: Readonly<NodeJS.Dict<string>>,
-  names: readonly string[],
-): { values: Record<string, string>; faults: string[] } {
-  const faults: string[] = []
-  const expand = (text: string, within: readonly string[]): string =>
-    text.replace(REFERENCE, (whole, escaped: string, other: string, fallback: string | undefined) => {
-      if (escaped !== '') return whole.slice(1)
-      const given = env[other]
-      if (given !== undefined && given !== '') return given
-      const own = within.includes(other) ? undefined : values[other]
-      if (own !== undefined && own !== '') return expand(own, [...within, other])
-      if (fallback === undefined && own === undefined && names.includes(within[0] ?? ''))
-        faults.push(`${within[0]}: \${${other}} in .env is not set`)
-      return fallback ?? ''
-    })
-  const all = Object.entries(values).map(([name, text]) => [name, expand(text, [name])] as const)
-  return { values: Object.fromEntries(all), faults }
-}
-
-const REFERENCE = /(\\?)\$\{([A-Za-z_]\w*)(?::-([^}]*))?\}/g

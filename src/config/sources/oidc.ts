@@ -1,5 +1,5 @@
-import { isLoopbackUrl, urlOf } from '../text/text-values.ts'
-import type { Named } from './environment.ts'
+import { isLoopbackUrl, urlOf } from '../../text/text-values.ts'
+import type { Named } from '../environment.ts'
 
 /** An identity provider that users may sign in with (OpenID Connect). */
 export interface OidcProvider {
@@ -23,6 +23,10 @@ export const oidcSettings = {
 type Part = keyof typeof oidcSettings
 
 const SETTING = /^OIDC_(.*)$/
+
+/** Whether a name is one of a provider, or meant to be. */
+export const isProviderSetting = (name: string) => SETTING.test(name)
+
 const NAME = /^[A-Z](?:[A-Z0-9_]{0,30}[A-Z0-9])?$/
 const parts = Object.keys(oidcSettings) as Part[]
 

@@ -1,0 +1,87 @@
+import { readFileSync, realpathSync, statSync } from 'node:fs'
+import { realpath, stat } from 'node:fs/promises'
+import { join, sep } from 'node:path'
+import type { FastifyRequest } from 'fastify'
+import type { App } from '../../contract/contract.ts'
+import { NotFound, ServiceUnavailable } from '../../contract/errors.ts'
+import { frontendPolicy, isHashed } from './frontend-files.ts'
+import { protect } from './web-page.ts'
+
+const INDEX = 'index.html'
+
+/** Beside the first segments of the service's own paths: below them, what is unknown is 404 and never the app. */
+const RESERVED = ['api', 'docs', 'health', 'inbox', 'metrics']
+
+/**
+ * The single-page app in FRONTEND_DIR, at every path that is none of the service's: its files, and index.html for what a
+ * browser navigates to. The folder may be built anew while the service runs.
+ */
+export async function frontend(app: App) {
+  const { FRONTEND_DIR, FRONTEND_CSP } = app.config
+  if (FRONTEND_DIR === undefined) return
+  const root = realpathSync(FRONTEND_DIR)
+  const { default: files } = await import('@fastify/static')
+  // Paths are checked below. Without `serve`, it adds no route of its own.
+  await app.register(files, {
+    root,
+    serve: false,
+    index: false,
+    cacheControl: false,
+    preCompressed: true,
+    onFile: async (file) => {
+      if (!(await realpath(file)).startsWith(root + sep)) throw new NotFound() // a compressed one, too
+    },
+  })
+  const isOwn = ownPaths(app)
+  const policy = policyOfIndex(join(root, INDEX), FRONTEND_CSP)
+
+  const route = { schema: { hide: true }, config: { unprepared: true } }
+  app.get<{ Params: { '*': string } }>('/*', route, async (request, reply) => {
+    const path = request.params['*']
+    if (isOwn(path)) throw new NotFound()
+    const isFile = path !== INDEX && (await isFileBelow(root, path))
+    if (!isFile && path !== INDEX && path !== '' && !acceptsHtml(request)) throw new NotFound()
+    protect(reply, policy())
+    if (!isFile) return reply.sendFile(INDEX)
+    reply.headers({
+      'cache-control': isHashed(path) ? 'public, max-age=31536000, immutable' : 'no-cache',
+      'cross-origin-resource-policy': 'cross-origin', // its logo may stand in a mail
+    })
+    return reply.sendFile(path)
+  })
+}
+
+/** Whether a path is the service's: by its first segment. */
+function ownPaths({ methodsByPath }: App): (path: string) => boolean {
+  const firsts = [...methodsByPath.keys()].map((url) => url.split('/')[1]!)
+  const own = new Set([...RESERVED, ...firsts.filter((first) => first !== '' && first !== '*')])
+  return (path) => own.has(/[^/]+/.exec(path)?.[0] ?? '')
+}
+
+/** What a browser sends when somebody navigates. Scripts and fetch() accept anything, and want no page. */
+const acceptsHtml = ({ headers: { accept = '' } }: FastifyRequest) => accept.includes('text/html')
+
+/** Not for `..`, .env or .git. Whether a link leads out of the folder is seen when it is sent. */
+async function isFileBelow(root: string, path: string): Promise<boolean> {
+  if (path === '' || /(?:^|\/)(?:\.|\/|$)|[\0\\]/.test(path)) return false
+  try {
+    return (await stat(join(root, path))).isFile()
+  } catch {
+    return false // absent, or not to be read
+  }
+}
+
+/** The policy for the index as it is now: it names the scripts in it. */
+function policyOfIndex(index: string, own: string | undefined): () => string {
+  let [read, policy] = [Number.NaN, '']
+  return () => {
+    if (own !== undefined) return own
+    try {
+      const { mtimeMs } = statSync(index)
+      if (mtimeMs !== read) [read, policy] = [mtimeMs, frontendPolicy(readFileSync(index, 'utf8'))]
+      return policy
+    } catch {
+      throw new ServiceUnavailable() // a build empties the folder first
+    }
+  }
+}
