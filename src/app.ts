@@ -1,6 +1,7 @@
 import fastify from 'fastify'
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { Logger } from 'pino'
+import { accountExport } from './accounts/export-account.ts'
 import { recoverPasswordPage, resendVerificationPage } from './accounts/pages/ask-for-link.ts'
 import { passkeysPage } from './accounts/pages/passkeys.ts'
 import { resetPasswordPage } from './accounts/pages/reset-password.ts'
@@ -85,7 +86,12 @@ export async function buildApp(config: Config, dependencies: Dependencies = {}):
 
   await app.register(scope('public', [accountsPublic, utilsPublic]), api)
   await app.register(
-    scope('signed-in', [accountsSignedIn, ...resources, ...(dependencies.resources ?? [])]),
+    scope('signed-in', [
+      accountsSignedIn,
+      accountExport(resources),
+      ...resources,
+      ...(dependencies.resources ?? []),
+    ]),
     api,
   )
   await app.register(scope('superuser', [accountsSuperuser, mailRoutes, utilsSuperuser]), api)

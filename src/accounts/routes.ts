@@ -264,7 +264,8 @@ export function accountsSignedIn(app: SignedInApp) {
     activity(request.query, request),
   )
 
-  app.get('/users/me/sessions', { schema: sessions.readSessions }, listSessions(app))
+  const listOwn = listSessions(app)
+  app.get('/users/me/sessions', { schema: sessions.readSessions }, ({ query, user }) => listOwn(query, user))
 
   const endOthers = endOtherSessions(app)
   app.delete('/users/me/sessions', { schema: sessions.deleteSessions }, async (request) => {

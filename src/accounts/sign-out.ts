@@ -79,7 +79,7 @@ type SessionRow = typeof sessions.$inferSelect
 /** One's own live sessions, newest first: GET /users/me/sessions. */
 export function listSessions({ db }: SignedInApp) {
   const read = preparePages<SessionRow>(db, sessions, { where: isLive })
-  return async ({ user, query }: SignedInRequest & { query: PageRequest<'created_at'> }) => {
+  return async (query: PageRequest<'created_at'>, user: SignedIn['user']) => {
     const page = await read(query, { user: user.id })
     const data = page.data.map((row) => ({
       ...row,

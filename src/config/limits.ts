@@ -41,6 +41,8 @@ export const limits = {
   signup_network: { burst: 50, every: 60, pause: 60, counts: 'tries' },
   /** By network: ways to an identity provider, each of which is a row for ten minutes. */
   provider_network: { burst: 100, every: 6, pause: 6, counts: 'tries' },
+  /** By user: files with all of their data, which read all of their rows. */
+  exports: { burst: 5, every: 3600, pause: 3600, counts: 'tries' },
   /** By user: creations with an Idempotency-Key, each stored for a day. The same number as MAX_ROWS_PER_USER's default. */
   idempotency_keys: { burst: 100_000, every: 0.864, pause: 0.864, counts: 'tries' },
 } as const satisfies Record<string, Limit>

@@ -210,6 +210,10 @@ void test('the audit', async (t) => {
         events: ['api_key_deleted'],
       }
     },
+    'users-export_account': async (ada) => ({
+      ask: () => call('POST', '/users/me/export', { as: ada }),
+      events: ['account_exported'],
+    }),
     'users-link_identity': async (ada) => ({ ask: () => link(ada, somebody()), events: ['identity_added'] }),
     'login-sign_in_with_provider': async (ada) => {
       const who = somebody()

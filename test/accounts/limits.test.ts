@@ -86,6 +86,10 @@ void test('limits', async (t) => {
       const from = freshNetwork()
       return Promise.resolve(() => call('POST', '/login/passkey/options', { from }))
     },
+    async exports() {
+      const as = await person()
+      return () => call('POST', '/users/me/export', { as })
+    },
     mail_network() {
       const from = freshNetwork()
       return Promise.resolve(() => recover(address(), from))

@@ -76,6 +76,16 @@ export const apiKeyCreated: Shape = {
   ...apiKeyPublic,
   key: (value) => /^gw_[\w-]{49}$/.test(String(value)),
 }
+export const accountExport: Shape = {
+  user: isMap,
+  sessions: Array.isArray,
+  factors: Array.isArray,
+  passkeys: Array.isArray,
+  identities: Array.isArray,
+  api_keys: Array.isArray,
+  activity: Array.isArray,
+  resources: isMap,
+}
 export const providersPublic: Shape = { data: isListOf({ name: isText, url: isText }) }
 export const identitiesPublic: Shape = {
   data: isListOf({

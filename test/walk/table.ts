@@ -38,6 +38,7 @@ users-update_user_me                PATCH  /users/me                            
 users-update_password_me            PATCH  /users/me/password                     U UpdatePassword Message 400 401 422
 users-delete_user_me                DELETE /users/me                              U - Message 401 403
 users-read_sessions_me              GET    /users/me/sessions                     U - SessionsPublic 401 422
+users-export_account                POST   /users/me/export                       U - AccountExport 401 403
 users-create_api_key                POST   /users/me/api-keys                     U ApiKeyCreate ApiKeyCreated 400 401 403 422
 users-read_api_keys                 GET    /users/me/api-keys                     U - ApiKeysPublic 401
 users-delete_api_key                DELETE /users/me/api-keys/{id}                U - Message 401 403 404 422
@@ -117,6 +118,7 @@ export const components: Record<string, string> = {
   VerifyEmail: 'token',
   UndoEmailChange: 'token',
   Reauthenticate: 'password? code?',
+  AccountExport: 'user sessions factors passkeys identities api_keys activity resources',
   ApiKeyPublic: 'id name permissions created_at expires_at last_used_at',
   ApiKeysPublic: 'data',
   ApiKeyCreate: 'name permissions expires_at?',

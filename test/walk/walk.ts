@@ -25,6 +25,7 @@ import { privateUsers } from './private.ts'
 import { protocol } from './protocol.ts'
 import { recovery } from './recovery.ts'
 import { apiKeys } from './api-keys.ts'
+import { accountExports } from './export.ts'
 import { identities } from './identities.ts'
 import { factors } from './factors.ts'
 import { passkeys } from './passkeys.ts'
@@ -42,6 +43,7 @@ const tags = {
   passkeys: [passkeys],
   'API keys': [apiKeys],
   identities: [identities],
+  export: [accountExports],
   users: [signup, account, users, administration],
   items: [items, item],
   mails: [mails],

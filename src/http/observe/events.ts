@@ -24,6 +24,7 @@ export const auditEvents = [
   'identity_removed',
   'passkey_added',
   'passkey_removed',
+  'account_exported',
   'api_key_created',
   'api_key_deleted',
   'recovery_requested',
