@@ -18,6 +18,7 @@ import {
   refreshTokens,
 } from './sessions/session-tokens.ts'
 import { type CurrentUser, type Sessions, factorGuard, requireFresh, sessionGuard } from './sessions/guard.ts'
+import { hasAdoptedKey, templateTokenOptions } from './sessions/template-tokens.ts'
 import { type OneTimeTokens, tokenStore } from './tokens.ts'
 
 declare module 'fastify' {
@@ -80,6 +81,7 @@ export interface AuthOptions {
 export const auth = plugin(
   async (app, { config, hashing }: AuthOptions) => {
     await app.register(jwt, { ...accessTokenOptions(config), decoratorName: 'claims' })
+    if (hasAdoptedKey(config)) await app.register(jwt, templateTokenOptions(config))
     app.decorateRequest('currentUser', null)
     app.decorateRequest('user', {
       getter() {

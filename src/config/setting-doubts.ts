@@ -7,9 +7,11 @@ import { blockOf, breadthOf } from './trusted-blocks.ts'
 
 /** Settings that work but are not safe: a warning each, at start and by the doctor. */
 export function* settingDoubts(config: Config): Generator<string> {
-  const { SECRET_KEY, ENVIRONMENT } = config
+  const { SECRET_KEY, ADOPTED_SECRET_KEY, ENVIRONMENT } = config
+  if (ADOPTED_SECRET_KEY !== undefined && shortOrWeak(ADOPTED_SECRET_KEY) !== undefined)
+    yield 'ADOPTED_SECRET_KEY: weak: whoever guesses it acts as any user who was adopted, until the day that the adoption said; unset it then'
   if (ENVIRONMENT === 'local') {
-    const weakness = Buffer.byteLength(SECRET_KEY) < 32 ? 'has fewer than 32 bytes' : weaknessOf(SECRET_KEY)
+    const weakness = shortOrWeak(SECRET_KEY)
     if (SECRET_KEY !== '' && weakness !== undefined)
       yield `SECRET_KEY: weak, which local alone takes: it ${weakness}; make one with: openssl rand -base64 32`
     if (isReachable(config))
@@ -37,6 +39,9 @@ export function* settingDoubts(config: Config): Generator<string> {
   )
     yield 'SMTP_TLS: false: links in mails can be read on the way; set SMTP_TLS or SMTP_SSL to true'
 }
+
+const shortOrWeak = (secret: string) =>
+  Buffer.byteLength(secret) < 32 ? 'has fewer than 32 bytes' : weaknessOf(secret)
 
 /** Whether a connection may go over the internet without TLS. */
 function isOpenToReaders(url: string | undefined): boolean {
