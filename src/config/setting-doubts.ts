@@ -9,7 +9,7 @@ import { blockOf, breadthOf } from './trusted-blocks.ts'
 export function* settingDoubts(config: Config): Generator<string> {
   const { SECRET_KEY, ADOPTED_SECRET_KEY, ENVIRONMENT } = config
   if (ADOPTED_SECRET_KEY !== undefined && shortOrWeak(ADOPTED_SECRET_KEY) !== undefined)
-    yield 'ADOPTED_SECRET_KEY: weak: whoever guesses it acts as any user who was adopted, until the day that the adoption said; unset it then'
+    yield 'ADOPTED_SECRET_KEY is weak: whoever guesses it acts as any user who was adopted, until the day that the adoption said; unset it then'
   if (ENVIRONMENT === 'local') {
     const weakness = shortOrWeak(SECRET_KEY)
     if (SECRET_KEY !== '' && weakness !== undefined)

@@ -1,13 +1,12 @@
 import { readFileSync } from 'node:fs'
-import { getTableName, is } from 'drizzle-orm'
+import { is } from 'drizzle-orm'
 import { PgTable } from 'drizzle-orm/pg-core'
 import postgres, { type Sql } from 'postgres'
 import type { Test } from 'tap'
 import { type AdoptionOptions, adopt } from '../../../src/adopt/adopt.ts'
-import { resources } from '../../../src/app.ts'
+import { type Dependencies, resources } from '../../../src/app.ts'
 import { connectPostgres } from '../../../src/database/postgres.ts'
 import * as tables from '../../../src/database/tables.ts'
-import type { Dependencies } from '../../../src/app.ts'
 import { TIMEOUT_MS, createDatabase, dropDatabase, pooled } from '../../support/database.ts'
 import { createPapers } from '../../support/papers.ts'
 import { startService } from '../../support/service.ts'
@@ -54,15 +53,18 @@ export const ownTables = [...Object.values(tables), ...resources.map(({ table })
 )
 
 /** @param more SQL that follows, as people's own migrations and rows do */
-export async function templateDatabase(t: Test, more = '', rows = ROWS): Promise<TemplateDatabase> {
-  const server = process.env.TEST_DATABASE_URL!
+export async function templateDatabase(
+  t: Test,
+  more = '',
+  server = process.env.TEST_DATABASE_URL!,
+): Promise<TemplateDatabase> {
   const url = await createDatabase(server)
   const sql = postgres(url, { max: 1, onnotice: () => undefined })
   t.teardown(async () => {
     await sql.end({ timeout: 1 })
     await dropDatabase(server, url)
   })
-  await sql.unsafe(SCHEMA + rows + more)
+  await sql.unsafe(SCHEMA + ROWS + more)
   return {
     url,
     sql,
@@ -91,6 +93,3 @@ export async function serviceOn(
   await createPapers(connection.db)
   return startService(t, env, { ...dependencies, connection })
 }
-
-/** Whether items are still a resource of the service; they may be removed (docs/resources.md). */
-export const hasItems = ownTables.some((table) => getTableName(table) === 'items')
