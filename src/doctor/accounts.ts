@@ -3,16 +3,21 @@ import { secrets } from '../config/secrets.ts'
 import type { Config } from '../config/config.ts'
 import { type Finding, doubtful, fine, wrong } from './findings.ts'
 
-/** Second factors that can't be read with this SECRET_KEY, and superusers who have none. */
+/** Second factors that can't be read with this SECRET_KEY, superusers who have none, and the key of an adopted template. */
 export async function* accountsFindings(
   sql: Sql,
-  { SECRET_KEY, SECOND_FACTOR }: Pick<Config, 'SECRET_KEY' | 'SECOND_FACTOR'>,
+  {
+    SECRET_KEY,
+    ADOPTED_SECRET_KEY,
+    SECOND_FACTOR,
+  }: Pick<Config, 'SECRET_KEY' | 'ADOPTED_SECRET_KEY' | 'SECOND_FACTOR'>,
 ): AsyncGenerator<Finding> {
   // What the role may not read is told with the privileges.
   const [table] = await sql`
-    select bool_and(has_table_privilege(oid, 'select')) and has_schema_privilege('public', 'usage') and count(*) = 2 as is_there
-    from pg_class where relname in ('factors', 'users') and relnamespace = 'public'::regnamespace`
+    select bool_and(has_table_privilege(oid, 'select')) and has_schema_privilege('public', 'usage') and count(*) = 3 as is_there
+    from pg_class where relname in ('factors', 'sessions', 'users') and relnamespace = 'public'::regnamespace`
   if (!table?.is_there || SECRET_KEY === '') return
+  if (ADOPTED_SECRET_KEY !== undefined) yield await adoptedKeyFinding(sql)
   const { key } = secrets(SECRET_KEY, 'factor')
   const [found] = await sql<{ unreadable: number; superusers: number; without: number }[]>`
     select
@@ -36,4 +41,15 @@ export async function* accountsFindings(
       `${without} of ${superusers} superusers have no second factor, and may do nothing else until they do`,
       'sign in and set one up, at /second-factor where there is no frontend',
     )
+}
+
+/** The key of an adopted template (docs/from-fastapi-template.md) is of use while sessions stand for its tokens. */
+async function adoptedKeyFinding(sql: Sql): Promise<Finding> {
+  const [found] = await sql<{ count: number; last: Date | null }[]>`
+    select count(*)::integer as count, max(expires_at) as last from sessions
+    where 'template' = any(methods) and expires_at > now()`
+  const { count, last } = found!
+  return last
+    ? fine('adoption', `tokens of the template are honoured for ${count} users, until ${last.toISOString()}`)
+    : doubtful('adoption', 'ADOPTED_SECRET_KEY is of no use any more', 'unset it')
 }

@@ -1,4 +1,7 @@
 import { type Test, test } from 'tap'
+import { readConfig } from '../../src/config/config.ts'
+import { databaseFindings } from '../../src/doctor/database.ts'
+import { lineOf } from '../../src/doctor/findings.ts'
 import { type TemplateDatabase, expected, templateDatabase } from '../adopt/support/template.ts'
 import { needsPostgres } from '../support/database.ts'
 import { launch, signIn, start, temporaryFolder } from '../support/process.ts'
@@ -73,5 +76,27 @@ void test(
     ])
       t.match(await finished(t, nowhere, args), { code: 2, text: /--token-days 8/ }, args.join(' '))
     t.match(await finished(t, nowhere, []), { code: 1, text: /The database can't be used \(ECONNREFUSED\)/ })
+  },
+)
+
+void test(
+  'the doctor says until when tokens of the template are honoured, and then that the key can go',
+  needsPostgres,
+  async (t) => {
+    const database = await templateDatabase(t)
+    await database.adopt()
+    const config = readConfig({
+      DATABASE_URL: database.url,
+      SECRET_KEY: 'only for tests, and long enough for that',
+      ADOPTED_SECRET_KEY: expected.secret_key,
+    })
+    const doctor = async () => {
+      const lines: string[] = []
+      for await (const finding of databaseFindings(config, [])) lines.push(lineOf(finding))
+      return lines.join('\n')
+    }
+    t.match(await doctor(), /^✓ adoption +tokens of the template are honoured for 19 users, until 20/m)
+    await database.sql`update sessions set expires_at = now()`
+    t.match(await doctor(), /^! adoption +ADOPTED_SECRET_KEY is of no use any more: unset it$/m)
   },
 )
