@@ -35,7 +35,7 @@ export interface AdoptionOptions {
  *
  * @param tables all of this service
  * @param tell is given each line of the report
- * @throws AdoptionRefused, and what faultOf (faults.ts) explains
+ * @throws AdoptionRefused, and what adoptionFault (faults.ts) explains
  */
 export async function adopt(
   url: string,
@@ -45,8 +45,9 @@ export async function adopt(
 ): Promise<void> {
   const database = openForAdoption(url)
   const hasItems = tables.some((table) => getTableName(table) === 'items')
+  const names = hasItems ? (['user', 'item'] as const) : (['user'] as const)
   try {
-    await (options.dryRun ? dryRun : run)(database, { tables, hasItems, options, tell })
+    await (options.dryRun ? dryRun : run)(database, { tables, names, options, tell })
   } finally {
     await database.close()
   }
@@ -54,15 +55,16 @@ export async function adopt(
 
 interface Adoption {
   readonly tables: readonly PgTable[]
-  readonly hasItems: boolean
+  /** Of the template's tables that are carried over; items may have been removed from this service. */
+  readonly names: readonly ('user' | 'item')[]
   readonly options: AdoptionOptions
   readonly tell: (line: string) => void
 }
 
 async function dryRun({ readOnly }: AdoptionDatabase, adoption: Adoption): Promise<void> {
-  const { options, tell } = adoption
+  const { names, options, tell } = adoption
   await readOnly(async (send) => {
-    const found = await lookAtTables(send)
+    const found = await lookAtTables(send, names)
     if (adoptedAt(found) !== undefined) return tell(alreadyAdopted(found))
     const carried = await adoptable(send, found, adoption)
     const rows = await lookAtRows(send, found, carried)
@@ -75,10 +77,10 @@ async function dryRun({ readOnly }: AdoptionDatabase, adoption: Adoption): Promi
 }
 
 async function run({ transaction }: AdoptionDatabase, adoption: Adoption): Promise<void> {
-  const { options, tell } = adoption
+  const { names, options, tell } = adoption
   let since = 0
   await transaction(async (send) => {
-    const found = await lookAtTables(send)
+    const found = await lookAtTables(send, names)
     if (adoptedAt(found) !== undefined) {
       tell(alreadyAdopted(found))
       return switchBridge(send, found, options, tell)
@@ -99,12 +101,8 @@ async function run({ transaction }: AdoptionDatabase, adoption: Adoption): Promi
 }
 
 /** What can be adopted. @throws AdoptionRefused */
-async function adoptable(
-  send: Send,
-  found: Found,
-  { tables, hasItems, options }: Adoption,
-): Promise<Carried[]> {
-  const carried = carriedOf(found, hasItems)
+async function adoptable(send: Send, found: Found, { tables, names, options }: Adoption): Promise<Carried[]> {
+  const carried = carriedOf(found, names)
   const refusals = await refusalsOf(send, found, carried, tables)
   if (options.bridge) refusals.push(...bridgeRefusals(found, carried))
   if (refusals.length > 0) throw new AdoptionRefused(refusals)

@@ -24,9 +24,11 @@ const ITEMS: Carried = {
 /** Columns that early revisions of the template lack. */
 const OPTIONAL = new Set(['full_name', 'description', 'created_at'])
 
-/** What is carried over here; items where the template has them, and they are still a resource of this service. */
-export const carriedOf = (found: Found, hasItems: boolean): Carried[] =>
-  hasItems && found.tables.get('item')?.kind === 'table' ? [USERS, ITEMS] : [USERS]
+/** What is carried over; items where the template still has them. */
+export const carriedOf = (found: Found, names: readonly string[]): Carried[] =>
+  [USERS, ITEMS].filter(
+    ({ from }) => names.includes(from) && (from === 'user' || found.tables.get(from)?.kind === 'table'),
+  )
 
 /** What was carried over, in an adopted database. */
 export const keptOf = (found: Found): Carried[] => [USERS, ITEMS].filter(({ kept }) => found.tables.has(kept))

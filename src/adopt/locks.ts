@@ -12,8 +12,7 @@ const LOCK_TIMEOUT = '5s'
  * people's own tables are changed, so those are locked as well.
  */
 export async function lockTables(send: Send, found: Found, carried: readonly Carried[]): Promise<void> {
-  // A process that is killed in the middle of a long statement does not hold the locks until its end.
-  await send(`set local client_connection_check_interval = '1s'`)
+  await send(CHECK_CONNECTION)
   await send(`set local maintenance_work_mem = '128MB'`)
   await send(`set local lock_timeout = '${LOCK_TIMEOUT}'`)
   const names = [...carried.map(({ from }) => `"${from}"`), ...found.references.map(({ table }) => table)]
@@ -26,6 +25,13 @@ export async function lockTables(send: Send, found: Found, carried: readonly Car
     throw new AdoptionRefused(await holdersOf(send))
   }
 }
+
+/** A process that is killed in the middle of a long statement does not hold the locks until its end, where the server's system can tell. */
+const CHECK_CONNECTION = `
+  do $$ begin
+    perform set_config('client_connection_check_interval', '1s', true);
+  exception when invalid_parameter_value then null;
+  end $$`
 
 /** lock_not_available, deadlock_detected */
 const IS_LOCKED = /^(55P03|40P01)$/

@@ -49,7 +49,9 @@ export interface Link {
   readonly name: string
 }
 
-export async function lookAtTables(send: Send): Promise<Found> {
+/** @param names the template's tables; others are people's own */
+export async function lookAtTables(send: Send, names: readonly ('user' | 'item')[]): Promise<Found> {
+  const ofTemplate = idsOf(names)
   const rowsOf = async <Row>(text: string) => [...(await send(text))] as Row[]
   const [about] = await rowsOf<Pick<Found, 'database' | 'role' | 'is_migrated' | 'may_create'>>(ABOUT)
   const tables = new Map((await rowsOf<Table & { name: string }>(TABLES)).map((table) => [table.name, table]))
@@ -62,9 +64,9 @@ export async function lookAtTables(send: Send): Promise<Found> {
     tables,
     columnsOf: (table) => columns.filter((column) => column.table === table),
     revision: revision?.version_num,
-    references: await rowsOf<Reference>(REFERENCES),
-    links: await rowsOf<Link>(LINKS),
-    dependents: (await rowsOf<{ what: string }>(DEPENDENTS)).map(({ what }) => what),
+    references: await rowsOf<Reference>(referencesTo(ofTemplate)),
+    links: await rowsOf<Link>(linksOf(ofTemplate)),
+    dependents: (await rowsOf<{ what: string }>(dependentsOf(ofTemplate))).map(({ what }) => what),
   }
 }
 
@@ -92,32 +94,31 @@ const COLUMNS = `
     and relname in ('user', 'item', 'template_user', 'template_item') and attnum > 0 and not attisdropped
   order by attnum`
 
-/** The template's tables, as ids. */
-const OF_TEMPLATE = `(
+const idsOf = (names: readonly string[]) => `(
     select oid from pg_class
-    where relnamespace = 'public'::regnamespace and relkind in ('r', 'p') and relname in ('user', 'item')
+    where relnamespace = 'public'::regnamespace and relkind in ('r', 'p') and relname in ('${names.join("', '")}')
   )`
 
-const REFERENCES = `
+const referencesTo = (ofTemplate: string) => `
   select conrelid::regclass::text as table, quote_ident(conname) as name, pg_get_constraintdef(pg_constraint.oid) as definition,
     referred.relname as to, array_length(confkey, 1) = 1 and exists (
       select from pg_attribute where attrelid = confrelid and attnum = confkey[1] and attname = 'id'
     ) as is_of_id, pg_has_role(referring.relowner, 'usage') as is_owned
   from pg_constraint join pg_class referred on referred.oid = confrelid join pg_class referring on referring.oid = conrelid
-  where contype = 'f' and conparentid = 0 and confrelid in ${OF_TEMPLATE} and conrelid not in ${OF_TEMPLATE}
+  where contype = 'f' and conparentid = 0 and confrelid in ${ofTemplate} and conrelid not in ${ofTemplate}
   order by 1, 2`
 
-const LINKS = `
+const linksOf = (ofTemplate: string) => `
   select conrelid::regclass::text as table, quote_ident(conname) as name
   from pg_constraint
-  where contype = 'f' and conparentid = 0 and conrelid in ${OF_TEMPLATE} and confrelid not in ${OF_TEMPLATE}
+  where contype = 'f' and conparentid = 0 and conrelid in ${ofTemplate} and confrelid not in ${ofTemplate}
   order by 1, 2`
 
-const DEPENDENTS = `
+const dependentsOf = (ofTemplate: string) => `
   select distinct 'view ' || ev_class::regclass as what
   from pg_depend join pg_rewrite on pg_rewrite.oid = objid and classid = 'pg_rewrite'::regclass
-  where refobjid in ${OF_TEMPLATE} and ev_class not in ${OF_TEMPLATE}
+  where refobjid in ${ofTemplate} and ev_class not in ${ofTemplate}
   union select 'trigger ' || tgname || ' on ' || tgrelid::regclass from pg_trigger
-  where not tgisinternal and tgrelid in ${OF_TEMPLATE}
-  union select 'policy ' || polname || ' on ' || polrelid::regclass from pg_policy where polrelid in ${OF_TEMPLATE}
+  where not tgisinternal and tgrelid in ${ofTemplate}
+  union select 'policy ' || polname || ' on ' || polrelid::regclass from pg_policy where polrelid in ${ofTemplate}
   order by 1`

@@ -1,7 +1,9 @@
 import { execFileSync } from 'node:child_process'
+import { getTableName } from 'drizzle-orm'
 import { test } from 'tap'
+import { adopt } from '../../src/adopt/adopt.ts'
 import { needsPostgres } from '../support/database.ts'
-import { expected, templateDatabase } from './support/template.ts'
+import { expected, ownTables, templateDatabase } from './support/template.ts'
 
 interface UserRow {
   readonly id: string
@@ -217,5 +219,21 @@ void test(
       `select email from users where email in ('root@example.com', 'many@example.com', 'old@example.com', 'Twice@example.com') order by 1`,
     )
     t.equal(kept.length, 4)
+  },
+)
+
+void test(
+  'where items are no resource any more, the table of the template stays, as one of yours',
+  needsPostgres,
+  async (t) => {
+    const database = await templateDatabase(t)
+    const options = { dryRun: false, rename: true, bridge: true, bridgeOff: false, tokenDays: 8 }
+    const tables = ownTables.filter((table) => getTableName(table) !== 'items')
+    await adopt(database.url, tables, options, () => undefined)
+    t.strictSame(await database.rows('select count(*)::int from item'), [{ count: 18 }])
+    const [key] = await database.rows<{ text: string }>(
+      `select pg_get_constraintdef(oid) as text from pg_constraint where conname = 'item_owner_id_fkey'`,
+    )
+    t.equal(key?.text, 'FOREIGN KEY (owner_id) REFERENCES users(id) ON DELETE CASCADE')
   },
 )
