@@ -13,7 +13,7 @@ const LOCK_TIMEOUT = '5s'
  */
 export async function lockTables(send: Send, found: Found, carried: readonly Carried[]): Promise<void> {
   await send(CHECK_CONNECTION)
-  await send(`set local maintenance_work_mem = '128MB'`)
+  await send(`set local maintenance_work_mem = '256MB'`)
   await send(`set local lock_timeout = '${LOCK_TIMEOUT}'`)
   const names = [...carried.map(({ from }) => `"${from}"`), ...found.references.map(({ table }) => table)]
   await send('savepoint locking')

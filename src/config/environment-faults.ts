@@ -77,7 +77,7 @@ export function* environmentFaults(named: Named, env: Readonly<NodeJS.Dict<strin
       yield `SECRET_KEY: it ${weakness}; make one with: openssl rand -base64 32`
   }
   for (const [name, given] of Object.entries(named))
-    if (!/SECRET_KEY$/.test(name) && isChangethis(secretIn(given)))
+    if (!name.endsWith('SECRET_KEY') && isChangethis(secretIn(given)))
       yield `${name}: "changethis" is known to everybody; choose another`
   if (named.SMTP_HOST !== undefined && named.FRONTEND_HOST === undefined && named.PUBLIC_URL === undefined)
     yield 'FRONTEND_HOST or PUBLIC_URL: one is needed while mail is on, as links must lead somewhere'

@@ -164,7 +164,7 @@ void test('over the bridge, the backend of the template', needsPostgres, async (
   })
 
   await t.test('changes and deletes an item', async (t) => {
-    const [item] = expected.items.filter(({ title }) => title === 'of Twice')
+    const item = expected.items.find(({ title }) => title === 'of Twice')
     t.equal((await send(database, 'UPDATE item SET title', { title: 'Renamed', item_id: item!.id })).count, 1)
     t.match((await call('GET', `/items/${item!.id}`, { as: admin })).body, { title: 'Renamed' })
     t.equal((await send(database, 'DELETE FROM item', { id: item!.id })).count, 1)
@@ -185,21 +185,21 @@ void test('over the bridge, the backend of the template', needsPostgres, async (
 void test('every statement of the ORM runs over the bridge', needsPostgres, async (t) => {
   const { database } = await bridged(t)
   const values: Record<string, unknown> = {
-    ...{
-      id: randomUUID(),
-      email: 'orm@example.com',
-      email_1: ADA.email,
-      full_name: null,
-      hashed_password: HASH,
-    },
-    ...{ is_active: true, is_superuser: false, created_at: null, title: 'T', description: null },
-    ...{
-      pk_1: ADA.id,
-      user_id: ADA.id,
-      owner_id: ADA.id,
-      owner_id_1: ADA.id,
-      item_id: expected.items[0]!.id,
-    },
+    id: randomUUID(),
+    email_1: ADA.email,
+    full_name: null,
+    hashed_password: HASH,
+    is_active: true,
+    is_superuser: false,
+    created_at: null,
+    title: 'T',
+    description: null,
+
+    pk_1: ADA.id,
+    user_id: ADA.id,
+    owner_id: ADA.id,
+    owner_id_1: ADA.id,
+    item_id: expected.items[0]!.id,
   }
   for (const statement of ormStatements) {
     const param_1 = statement.includes('param_1)s::UUID') ? ADA.id : 10

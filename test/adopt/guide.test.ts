@@ -26,10 +26,9 @@ void test('the commands of docs/from-fastapi-template.md do what it says', needs
 
   t.ok(commands.length >= 6)
   for (const { isSql, code, text, output } of commands) {
-    const [program, args] = isSql
-      ? ['psql', ['-v', 'ON_ERROR_STOP=1', '-c', text, copy]]
-      : ['sh', ['-ec', text]]
-    const ran = spawnSync(program as string, args as string[], { env, encoding: 'utf8' })
+    const program = isSql ? 'psql' : 'sh'
+    const args = isSql ? ['-v', 'ON_ERROR_STOP=1', '-c', text, copy] : ['-ec', text]
+    const ran = spawnSync(program, args, { env, encoding: 'utf8' })
     t.equal(ran.status, code, `${text}\n${ran.stdout}\n${ran.stderr}`)
     if (output === undefined) continue
     const said = ran.stdout.replace(/^>.*\n|^\n/gm, '') + ran.stderr

@@ -42,9 +42,9 @@ async function seed(sql: Sql) {
 function probe(url: string) {
   const sql = postgres(url, { max: 1 })
   let longest = 0
-  let isOver = false
+  const over = new AbortController()
   const probing = (async () => {
-    while (!isOver) {
+    while (!over.signal.aborted) {
       const start = performance.now()
       await sql`select count(*) from (select from item limit 1) one`
       longest = Math.max(longest, performance.now() - start)
@@ -53,7 +53,7 @@ function probe(url: string) {
     await sql.end()
   })()
   return async () => {
-    isOver = true
+    over.abort()
     await probing
     return longest
   }
