@@ -59,17 +59,31 @@ void test('an access token of the template', needsPostgres, async (t) => {
     ['that was made after the adoption, and so lives longer', tokenOf(ADA, EIGHT_DAYS + 0.1)],
     ['with another key', templateToken('changethat', { exp: inHours(1), sub: ADA.id })],
     ['that expires never', templateToken(KEY, { sub: ADA.id })],
-    ['with a session in it', templateToken(KEY, { exp: inHours(1), sub: ADA.id, sid: ADA.id })],
-    [
-      'with all claims of an own one',
-      templateToken(KEY, { exp: inHours(1), iat: inHours(0), sub: ADA.id, sid: ADA.id }),
-    ],
+    ['that has claims of its own', templateToken(KEY, { exp: inHours(1), sub: ADA.id, scope: 'all' })],
     ['of nobody', templateToken(KEY, { exp: inHours(1), sub: '00000000-0000-4000-8000-000000000000' })],
     ['of a mailed link', templateToken(KEY, { exp: inHours(1), nbf: inHours(-1), sub: ADA.email })],
     ['of an inactive user', tokenOf(expected.users.find(({ what }) => what === 'inactive')!)],
     ['without a signature', `${tokenOf(ADA).split('.').slice(0, 2).join('.')}.`],
   ] as const)
     await t.test(`${what} is refused`, async (t) => refusesToken(t, await get('/users/me', token)))
+
+  await t.test("that names a session is refused, whoever's it is", async (t) => {
+    const sub = service.admin.id
+    const { body } = await call('GET', '/users/me/sessions', { as: service.admin })
+    const { id: sid } = body.data.find(({ is_current }: { is_current: boolean }) => is_current)
+    refusesToken(t, await get('/users/me', templateToken(KEY, { exp: inHours(1), sub, sid })))
+    refusesToken(
+      t,
+      await get('/users/me', templateToken(KEY, { exp: inHours(1), iat: inHours(0), sub, sid })),
+    )
+  })
+
+  await t.test('of an inactive user stays refused when they are activated', async (t) => {
+    const user = expected.users.find(({ what }) => what === 'inactive')!
+    await call('PATCH', `/users/${user.id}`, { as: service.admin, body: { is_active: true } })
+    t.equal((await service.signIn(user.email, user.password)).status, 200)
+    refusesToken(t, await get('/users/me', tokenOf(user)))
+  })
 
   await t.test('of a user made after the adoption is refused', async (t) => {
     refusesToken(t, await get('/users/me', tokenOf(await service.person())))
