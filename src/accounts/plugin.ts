@@ -20,6 +20,7 @@ import {
   refreshTokens,
 } from './sessions/session-tokens.ts'
 import { type CurrentUser, type Sessions, factorGuard, requireFresh, sessionGuard } from './sessions/guard.ts'
+import { hasAdoptedKey, templateTokenOptions } from './sessions/template-tokens.ts'
 import { type OneTimeTokens, tokenStore } from './tokens.ts'
 
 declare module 'fastify' {
@@ -88,6 +89,7 @@ export const auth = plugin(
   async (app, { config, hashing }: AuthOptions) => {
     const keys = keyring(config)
     await app.register(jwt, { ...accessTokenOptions(keys, config), decoratorName: 'claims' })
+    if (hasAdoptedKey(config)) await app.register(jwt, templateTokenOptions(config))
     app.decorateRequest('currentUser', null)
     app.decorateRequest('user', {
       getter() {

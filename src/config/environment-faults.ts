@@ -84,7 +84,12 @@ export function* environmentFaults(named: Named, env: Readonly<NodeJS.Dict<strin
     if (fault !== undefined) yield `${name}: ${fault}; ${fix}`
   }
   for (const [name, given] of Object.entries(named))
-    if (!(name in FIXES_OF_KEYS) && name !== 'POSTGRES_PASSWORD' && isChangethis(secretIn(given)))
+    if (
+      !name.endsWith('SECRET_KEY') &&
+      !(name in FIXES_OF_KEYS) &&
+      name !== 'POSTGRES_PASSWORD' &&
+      isChangethis(secretIn(given))
+    )
       yield `${madeOf(name, env)}: "changethis" is known to everybody; choose another`
   if (named.SMTP_HOST !== undefined && named.FRONTEND_HOST === undefined && named.PUBLIC_URL === undefined)
     yield 'FRONTEND_HOST or PUBLIC_URL: one is needed while mail is on, as links must lead somewhere'

@@ -71,6 +71,9 @@ export const Environment = Type.Object({
   }),
   SECRET_KEY: Setting('signs access tokens; 32 random bytes or more; made once in local'),
   SECRET_KEY_PREVIOUS: Setting('SECRET_KEY before a change, as long as what it signed is to go on'),
+  ADOPTED_SECRET_KEY: Setting(
+    "SECRET_KEY of the FastAPI template that was adopted: lets its users' access tokens in until they expire",
+  ),
   FIRST_SUPERUSER: Type.String({
     description: 'made at start where there is no active superuser',
     default: 'admin@example.com',

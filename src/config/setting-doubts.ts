@@ -7,10 +7,13 @@ import { blockOf, breadthOf } from './trusted-blocks.ts'
 
 /** Settings that work but are not safe: a warning each, at start and by the doctor. */
 export function* settingDoubts(config: Config): Generator<string> {
-  if (config.ENVIRONMENT === 'local') {
+  const { ADOPTED_SECRET_KEY, ENVIRONMENT } = config
+  if (ADOPTED_SECRET_KEY !== undefined && shortOrWeak(ADOPTED_SECRET_KEY) !== undefined)
+    yield 'ADOPTED_SECRET_KEY is weak: whoever guesses it acts as any user who was adopted, until the day that the adoption said; unset it then'
+  if (ENVIRONMENT === 'local') {
     for (const name of ['SECRET_KEY', 'SECRET_KEY_PREVIOUS'] as const) {
       const key = config[name] ?? ''
-      const weakness = Buffer.byteLength(key) < 32 ? 'has fewer than 32 bytes' : weaknessOf(key)
+      const weakness = shortOrWeak(key)
       if (key !== '' && weakness !== undefined)
         yield `${name} is weak, which local alone takes: it ${weakness}; make one with: openssl rand -base64 32`
     }
@@ -39,6 +42,9 @@ export function* settingDoubts(config: Config): Generator<string> {
   )
     yield 'SMTP_TLS: false: links in mails can be read on the way; set SMTP_TLS or SMTP_SSL to true'
 }
+
+const shortOrWeak = (secret: string) =>
+  Buffer.byteLength(secret) < 32 ? 'has fewer than 32 bytes' : weaknessOf(secret)
 
 /** Whether a connection may go over the internet without TLS. */
 function isOpenToReaders(url: string | undefined): boolean {

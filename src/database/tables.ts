@@ -69,8 +69,11 @@ export const users = pgTable(
   ],
 )
 
-/** How somebody showed who they are; the first two are names of RFC 8176. */
-export type Method = 'pwd' | 'otp' | 'recovery' | 'passkey' | 'oidc' | 'link'
+/**
+ * How somebody showed who they are; the first two are names of RFC 8176. `template`: to the FastAPI template, before its database
+ * was adopted; the session stands for its access tokens (accounts/sessions/template-tokens.ts).
+ */
+export type Method = 'pwd' | 'otp' | 'recovery' | 'passkey' | 'oidc' | 'link' | 'template'
 
 /**
  * A sign-in. Access tokens name it as `sid`, and are valid only while the row is. A trigger (migrations) deletes the oldest

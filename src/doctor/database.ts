@@ -7,6 +7,7 @@ import { isLoopbackOnly, readDatabaseUrl } from '../config/database-url.ts'
 import { forgottenMigration } from '../database/migrate/forgotten-migration.ts'
 import { MIGRATION_LOCK_HOLDER } from '../database/migrate/migration-lock.ts'
 import { migrations } from '../database/migrate/migrations.ts'
+import { HOW_TO_ADOPT, NOT_ADOPTED, TEMPLATE } from '../database/migrate/template.ts'
 import { direct as settings, throughPooler } from '../config/session-parameters.ts'
 import { openPostgres } from '../database/pool/open-postgres.ts'
 import { searchedColumns } from '../ownership/owned-table.ts'
@@ -71,7 +72,15 @@ async function* postgresFindings(
     if (direct === url) yield* migrator(sql)
   }
   async function* migrator(sql: Sql) {
-    yield* migrationFindings(sql)
+    const [found] = await sql.unsafe<{ has_template: boolean; has_own: boolean }[]>(TEMPLATE)
+    if (found?.has_template && !found.has_own) yield wrong('adoption', NOT_ADOPTED, HOW_TO_ADOPT)
+    else yield* migrationFindings(sql)
+    if (found?.has_template && found.has_own)
+      yield doubtful(
+        'adoption',
+        'the table "user" of a FastAPI template is here, which this service does not read',
+        HOW_TO_ADOPT,
+      )
     yield* lockFindings(sql)
     yield* privilegeFindings(sql)
     yield await searchFinding(sql, resources)

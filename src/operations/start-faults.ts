@@ -17,6 +17,7 @@ const TELLING = new Set([
   'MigrationLocked',
   'MigrationFailed',
   'MigrationsPending',
+  'NotAdopted',
   'DatabaseUnfit',
 ])
 

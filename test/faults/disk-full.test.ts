@@ -1,10 +1,9 @@
-import { execFileSync } from 'node:child_process'
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeSync, openSync, closeSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { mkdirSync, rmSync, writeSync, openSync, closeSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
-import { type Test, test } from 'tap'
+import { test } from 'tap'
 import { startPostgres } from '../support/postgres.ts'
+import { mayMount, mountDisk } from '../support/small-disk.ts'
 import { ask } from './support/client.ts'
 import { ANSWER_MS, RECOVERY_MS, setScene, signInAsAdmin, untilStatus } from './support/scene.ts'
 
@@ -13,12 +12,8 @@ const DISK_MB = 160
 const FULL_WITHIN_MS = 30_000
 const FULL_FOR_MS = 2_000
 
-const isRoot = process.getuid?.() === 0
-// oxlint-disable-next-line node/no-process-env -- where a developer may not mount, CI must
-const skip = !isRoot && process.env.CI === undefined && 'needs root, to mount a small disk'
-
-void test('fault 30: the disk of PostgreSQL is full', { skip }, async (t) => {
-  const disk = mountDisk(t)
+void test('fault 30: the disk of PostgreSQL is full', mayMount, async (t) => {
+  const disk = mountDisk(t, DISK_MB)
   const folder = join(disk, 'postgres')
   mkdirSync(folder)
   const scene = await setScene(t, { server: await startPostgres({}, folder) })
@@ -64,18 +59,6 @@ void test('fault 30: the disk of PostgreSQL is full', { skip }, async (t) => {
     `figure: fault 30: ${count} refused while the disk was full, the slowest after ${Math.round(slowest)} ms; back after ${Math.round(back)} ms`,
   )
 })
-
-/** A disk in memory, which goes when the test ends. */
-function mountDisk(t: Test): string {
-  const disk = mkdtempSync(join(tmpdir(), 'groundwork-disk-'))
-  execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${DISK_MB}m`, 'tmpfs', disk])
-  chmodSync(disk, 0o755)
-  t.teardown(() => {
-    execFileSync('umount', ['--lazy', disk])
-    rmSync(disk, { recursive: true, force: true })
-  })
-  return disk
-}
 
 /** Writes until nothing fits any more. */
 function fill(path: string) {

@@ -18,7 +18,8 @@ export const SessionPublic = component(
         'When its user last showed who they are: at the sign-in, or by POST /login/reauthenticate.',
     },
     methods: Type.Array(Type.String(), {
-      description: 'How: `pwd`, `otp`, `recovery`, `passkey`, `oidc` or `link`; more may come.',
+      description:
+        'How: `pwd`, `otp`, `recovery`, `passkey`, `oidc`, `link`, or `template` (to the FastAPI template, before its database was adopted); more may come.',
       examples: [['pwd']],
     }),
     user_agent: nullable('As the program that signed in named itself.', 'Mozilla/5.0 (X11; Linux x86_64)'),

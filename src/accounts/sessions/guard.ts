@@ -13,6 +13,7 @@ import { sessions, users } from '../../database/tables.ts'
 import { findKey, noteKeyUse } from '../api-keys/find-key.ts'
 import { hashOfKey, looksLikeKey } from '../api-keys/key.ts'
 import { type AccessClaims, isAccessClaims, verifyAccessToken } from './session-tokens.ts'
+import { type TemplateClaims, isTemplateClaims } from './template-tokens.ts'
 
 /** The signed-in user, and the session of the access token. */
 export interface CurrentUser {
@@ -67,6 +68,7 @@ export function sessionGuard(
   const { db } = app
   const verify = verifyAccessToken(app, keyring(config))
   const findUser = compileFindUser(config)
+  const findUserOfTemplate = compileFindUserOfTemplate(config)
   // Where verification is required, an unverified account can't use a session that is open already, either.
   const needs_verified = config.EMAIL_VERIFICATION === 'required'
 
@@ -82,10 +84,15 @@ export function sessionGuard(
     })
   }
 
+  const ofSession = ({ sub: user, sid: session, gen: generation = NO_GENERATION }: AccessClaims) =>
+    db.run(findUser, { user, session, generation, needs_verified })
+  const ofTemplate = ({ sub: user, exp }: TemplateClaims) =>
+    db.run(findUserOfTemplate, { user, exp, generation: NO_GENERATION, needs_verified })
+
   async function ofToken(token: string): Promise<CurrentUser> {
     if (looksLikeKey(token)) return ofKey(token)
-    const { sub: user, sid: session, gen: generation = NO_GENERATION } = readClaims(verify, token)
-    const [found] = await db.run(findUser, { user, session, generation, needs_verified })
+    const claims = readClaims(app, verify, token)
+    const [found] = await ('sid' in claims ? ofSession(claims) : ofTemplate(claims))
     if (!found) throw refusedToken('revoked')
     return Object.assign(found, { api_key: null })
   }
@@ -117,15 +124,40 @@ export const factorGuard =
 
 interface Claimed {
   readonly user: string
-  readonly session: string
   readonly generation: number
   readonly needs_verified: boolean
 }
 
-const compileFindUser = ({ REAUTHENTICATION_MINUTES: minutes }: Pick<Config, 'REAUTHENTICATION_MINUTES'>) =>
-  statement<Claimed, Omit<CurrentUser, 'api_key'>>(
+type Found = Omit<CurrentUser, 'api_key'>
+type GuardConfig = Pick<Config, 'REAUTHENTICATION_MINUTES'>
+
+const compileFindUser = (config: GuardConfig) =>
+  statement<Claimed & { session: string }, Found>(
     'find user of a session',
-    (v) => sql`
+    (v) => userOfSession(config, v, sql`${sessions.id} = ${v.session}`),
+    { isFirst: true },
+  )
+
+/**
+ * For an access token of the FastAPI template: the session that the adoption opened for its user. A token that was made after it
+ * lives longer than that session, and is refused; whoever signed up later has no such session.
+ */
+const compileFindUserOfTemplate = (config: GuardConfig) =>
+  statement<Claimed & { exp: number }, Found>(
+    'find user of a template token',
+    (v) => {
+      const standsForIt = sql`${sessions.user_id} = ${v.user} and 'template' = any(${sessions.methods})
+      and ${sessions.expires_at} >= to_timestamp(${v.exp}::float8)`
+      return userOfSession(config, v, standsForIt)
+    },
+    { isFirst: true },
+  )
+
+const userOfSession = (
+  { REAUTHENTICATION_MINUTES: minutes }: GuardConfig,
+  v: Readonly<Record<keyof Claimed, SQL>>,
+  isSession: SQL,
+) => sql`
     select ${users.id}, ${users.email}, ${users.is_active}, ${users.is_superuser}, ${users.is_verified},
       ${users.full_name}, ${users.created_at}, ${sessions.id} as session_id,
       (
@@ -137,11 +169,9 @@ const compileFindUser = ({ REAUTHENTICATION_MINUTES: minutes }: Pick<Config, 'RE
       ${sessions.methods} && '{otp,recovery,passkey}'::text[] as session_factor,
       ${v.generation}::integer as generation
     from ${sessions} join ${users} on ${users.id} = ${sessions.user_id}
-    where ${sessions.id} = ${v.session} and ${users.id} = ${v.user} and ${users.is_active}
+    where ${isSession} and ${users.id} = ${v.user} and ${users.is_active}
       and ${sessions.credentials_version} = ${users.credentials_version} and ${sessions.expires_at} > now()
-      and (${users.is_verified} or not ${v.needs_verified}::boolean)`,
-    { isFirst: true },
-  )
+      and (${users.is_verified} or not ${v.needs_verified}::boolean)`
 
 /** The condition again: of many requests at once, one writes. */
 const noteUse = statement<{ id: string; generation: number }>(
@@ -162,15 +192,28 @@ function bearer({ headers }: FastifyRequest): string {
   return token
 }
 
-function readClaims(verify: (token: string) => unknown, token: string): AccessClaims {
-  let claims: unknown
+function readClaims(
+  { jwt }: Pick<FastifyInstance, 'jwt'>,
+  verify: (token: string) => unknown,
+  token: string,
+): AccessClaims | TemplateClaims {
+  const own = verified(() => verify(token))
+  if (isAccessClaims(own)) return own
+  const { template } = jwt
+  const adopted = template && verified(() => template.verify(token))
+  if (isTemplateClaims(adopted)) return adopted
+  throw refusedToken(own === EXPIRED || adopted === EXPIRED ? 'expired' : 'forged')
+}
+
+const EXPIRED = Symbol('expired')
+
+/** The payload; `EXPIRED`, or undefined where it is forged. */
+function verified(verify: () => unknown): unknown {
   try {
-    claims = verify(token)
+    return verify()
   } catch (error) {
-    throw refusedToken((error as { code?: string }).code === 'FAST_JWT_EXPIRED' ? 'expired' : 'forged')
+    return (error as { code?: string }).code === 'FAST_JWT_EXPIRED' ? EXPIRED : undefined
   }
-  if (!isAccessClaims(claims)) throw refusedToken('forged')
-  return claims
 }
 
 /** @param reason for the log alone */

@@ -15,6 +15,7 @@ import {
 import { checkDatabase } from '../pool/session-settings.ts'
 import { type Send, inTransaction } from '../pool/transaction.ts'
 import { namingMigrations } from './failed-migration.ts'
+import { requireAdopted } from './template.ts'
 import { MIGRATION_LOCK, MIGRATION_LOCK_HOLDER } from './migration-lock.ts'
 import { migrations } from './migrations.ts'
 
@@ -41,10 +42,11 @@ export async function requireMigrated(url: string) {
   })
   try {
     await checkDatabase(client)
-    if (!(await isUpToDate(client)))
-      throw new MigrationsPending(
-        'The database lacks migrations of this version, and MIGRATE_ON_START is false: run npm run db:migrate (node dist/scripts/migrate.js in an image).',
-      )
+    if (await isUpToDate(client)) return
+    await requireAdopted(client.unsafe.bind(client))
+    throw new MigrationsPending(
+      'The database lacks migrations of this version, and MIGRATE_ON_START is false: run npm run db:migrate (node dist/scripts/migrate.js in an image).',
+    )
   } finally {
     await client.end({ timeout: CLOSE_SECONDS })
   }
@@ -68,22 +70,34 @@ export async function migrateUnderLock(url: string, waitMs: number) {
   try {
     await checkDatabase(client)
     if (await isUpToDate(client)) return
-    const held = await inTransaction(
+    await inTransaction(
       client,
       () => losses,
       async (send) => {
-        await send('set transaction isolation level read committed read write')
-        await send(AS_MIGRATIONS_EXPECT)
-        if (!(await takesLock(send, waitMs))) return holderOf(send)
-        await namingMigrations(() => migrate(drizzle(clientOf(send)), migrations))
-        return undefined
+        await takeMigrationLock(send, waitMs)
+        await requireAdopted(send)
+        await applyMigrations(send)
       },
     )
-    if (held !== undefined) throw new MigrationLocked(held)
   } finally {
     await client.end({ timeout: CLOSE_SECONDS })
   }
 }
+
+/**
+ * Begins a transaction as migrations expect it, with their lock.
+ *
+ * @throws MigrationLocked where another process has it for longer than `waitMs`
+ */
+export async function takeMigrationLock(send: Send, waitMs: number): Promise<void> {
+  await send('set transaction isolation level read committed read write')
+  await send(AS_MIGRATIONS_EXPECT)
+  if (!(await takesLock(send, waitMs))) throw new MigrationLocked(await holderOf(send))
+}
+
+/** Applies pending migrations within a transaction that has the lock. @throws MigrationFailed */
+export const applyMigrations = (send: Send): Promise<void> =>
+  namingMigrations(() => migrate(drizzle(clientOf(send)), migrations))
 
 const MIGRATING = 'groundwork migrations'
 

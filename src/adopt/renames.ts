@@ -1,0 +1,44 @@
+import type { Send } from '../database/pool/transaction.ts'
+
+/** Somebody whose address differs from another's by case alone. */
+export interface Namesake {
+  /** What they have in common. */
+  readonly address: string
+  readonly id: string
+  readonly email: string
+  readonly is_superuser: boolean
+  readonly items: number
+  readonly created_at: Date | null
+}
+
+export interface Rename {
+  readonly id: string
+  readonly from: string
+  readonly to: string
+}
+
+/**
+ * New addresses for all but the first of each group: `ada+2@example.com`, which most mail servers deliver to `ada@`.
+ *
+ * @param namesakes grouped, whoever keeps the address first
+ */
+export async function renamesOf(send: Send, namesakes: readonly Namesake[]): Promise<Rename[]> {
+  const renames: Rename[] = []
+  const taken = new Set<string>()
+  for (const { address, id, email } of namesakes) {
+    const isFirst = !taken.has(address)
+    const to = isFirst ? email : await freeAddress(send, email, taken)
+    taken.add(isFirst ? address : to.toLowerCase())
+    if (!isFirst) renames.push({ id, from: email, to })
+  }
+  return renames
+}
+
+async function freeAddress(send: Send, email: string, taken: ReadonlySet<string>): Promise<string> {
+  const at = email.lastIndexOf('@')
+  for (let number = 2; ; number += 1) {
+    const address = `${email.slice(0, at)}+${number}${email.slice(at)}`
+    const [found] = await send('select from "user" where lower(email::text) = lower($1)', [address])
+    if (!found && !taken.has(address.toLowerCase())) return address
+  }
+}
