@@ -152,6 +152,14 @@ async function passkeyOf(service: Service, owner: Person): Promise<string> {
   return (await service.call('POST', '/users/me/passkeys', { as: owner, body: key })).body.id as string
 }
 
+/** The id of an identity of theirs. */
+async function identityOf(service: Service, owner: Person): Promise<string> {
+  const [identity] = await service.rows<{ id: string }>(sql`
+    insert into identities (user_id, provider, issuer, subject)
+    values (${owner.id}, 'acme', 'https://acme.example', ${randomUUID()}) returning id`)
+  return identity!.id
+}
+
 /** Fills in the parameters of a path: the owner, or a row of theirs that is created or found in a list. */
 async function pathFor(
   service: Service,
@@ -164,16 +172,13 @@ async function pathFor(
   if (name === undefined) return path
   if (name === 'email') return collection + owner.email + rest
   if (collection.endsWith('/users/') && further !== undefined) {
-    const idOf = rest === '/passkeys/' ? passkeyOf : keyOf
+    const idOf = { '/passkeys/': passkeyOf, '/identities/': identityOf }[rest ?? ''] ?? keyOf
     return `${collection}${owner.id}${rest}${await idOf(service, owner)}`
   }
   if (collection.endsWith('/users/')) return collection + owner.id + rest
   if (collection.endsWith('/oidc/') || (collection.endsWith('/identities/') && method === 'POST'))
     return `${collection}acme${rest}`
-  if (collection.endsWith('/identities/'))
-    await service.rows(sql`
-      insert into identities (user_id, provider, issuer, subject)
-      values (${owner.id}, 'acme', 'https://acme.example', ${randomUUID()})`)
+  if (collection.endsWith('/identities/')) return collection + (await identityOf(service, owner)) + rest
   if (collection.endsWith('/passkeys/')) return collection + (await passkeyOf(service, owner)) + rest
   if (collection.endsWith('/api-keys/')) return collection + (await keyOf(service, owner)) + rest
   const maker = all.find(({ path, method }) => method === 'POST' && path === collection)

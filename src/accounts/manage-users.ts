@@ -256,7 +256,7 @@ function compileChange(config: Config) {
       from before
       where ${users.id} = ${v.id} and deleted_at is null and ${users.id} = before.id
         and (not (is_superuser and is_active and (${deactivates} or ${demotes})) or ${othersRemain})
-      returning ${users}.*, before.old_email, before.was_verified, before.was_never_active, concat_ws(',',
+      returning ${users}.*, before.old_email, before.was_verified, before.was_active, before.was_never_active, concat_ws(',',
         case when before.old_email <> email then 'email' end,
         case when before.old_full_name is distinct from full_name then 'full_name' end,
         case when before.was_active <> is_active then 'is_active' end,
@@ -270,7 +270,8 @@ function compileChange(config: Config) {
     ),
     ${audit('user_updated', 'updated', v, { details: sql`jsonb_build_object('changed', string_to_array(changed, ','))` })},
     ended_keys as (
-      delete from ${apiKeys} where user_id in (select id from account where not is_active)
+      -- At an activation too: one that was made while the deactivation waited was not seen by it.
+      delete from ${apiKeys} where user_id in (select id from account where was_active <> is_active)
     ),
     password_set as (
       select id, email, is_verified from account where ${setsPassword}

@@ -3,12 +3,14 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { App } from '../contract/contract.ts'
 import { CommonPassword, InactiveUser, InvalidToken } from '../contract/errors.ts'
 import { statement } from '../database/statement.ts'
-import { apiKeys, oneTimeTokens, passkeys, users } from '../database/tables.ts'
+import { apiKeys, oneTimeTokens, identities, passkeys, users } from '../database/tables.ts'
 import { cause, notify } from '../mail/queue.ts'
 import { type Trail, audit, trailOf } from './audit/audit.ts'
 import { endSessions } from './sessions/end-sessions.ts'
 import { isGuessable } from './passwords/common-passwords.ts'
 import { useToken } from './tokens.ts'
+import { afterLock } from './users/lock-user.ts'
+import { withoutWaysIn } from './users/ways-in.ts'
 
 interface Reset {
   readonly token: string
@@ -35,7 +37,7 @@ export function resetPassword(app: App) {
 
     const hashed_password = await auth.passwords.hash(new_password, reply.turn(user_id))
     const values = { token: id, user: user_id, hashed_password, ...trailOf(request) }
-    const [account] = await db.run(reset, values)
+    const [account] = await afterLock(db, user_id, (transaction) => transaction.run(reset, values))
     if (!account) throw new InvalidToken() // used or expired since it was found
 
     // Whom strangers keep from signing in on a new network gets in this way: it is known to the account from now on, and
@@ -51,7 +53,7 @@ export function resetPassword(app: App) {
 
 /**
  * Uses the token up, sets the password, verifies the address, ends every session and token of the user, and mails a notice.
- * Where the address was not verified before, passkeys may be of whoever signed up with it: they go.
+ * Where the address was not verified before, every other way in may be of whoever signed up with it: they go.
  * No row where the token was used or expired, or the user went inactive or has another address.
  */
 const compileReset = (config: App['config']) =>
@@ -69,20 +71,28 @@ const compileReset = (config: App['config']) =>
     dead as (
       delete from ${oneTimeTokens} where user_id in (select id from account) and id <> ${v.token}
     ),
-    removed_passkeys as (
-      delete from ${passkeys} using account, locked
-      where ${passkeys.user_id} = account.id and locked.id = account.id and not locked.is_verified
+    taken_over as (
+      select account.id from account join locked on locked.id = account.id where not locked.is_verified
     ),
+    ${withoutWaysIn('taken_over')},
     ${audit('password_changed', 'account', v, { details: sql`'{"by": "link"}'::jsonb` })},
     ${notify('password_changed', 'account', config, sql`${cause(v)} || ${waysInOf('account')}`)}
     select id from account`,
   )
 
-/** The mail names passkeys and API keys, as whoever had the password may have made some. */
-const waysInOf = (account: string) => sql`jsonb_strip_nulls(jsonb_build_object(
-      'keys', (${namesOf(apiKeys, account)}),
-      'passkeys', (select case when locked.is_verified then (${namesOf(passkeys, account)}) end from locked)
-    ))`
+/** The mail names what goes on working, as whoever had the password may have made some of it. */
+const waysInOf = (account: string) => sql`(
+      select jsonb_strip_nulls(jsonb_build_object(
+        'keys', (${namesOf(apiKeys, 'name', account)}),
+        'passkeys', (${namesOf(passkeys, 'name', account)}),
+        'identities', (${namesOf(identities, 'provider', account)} and removed_at is null)
+      )) from locked where locked.is_verified
+      union all select '{}'::jsonb from locked where not locked.is_verified
+    )`
 
-const namesOf = (table: typeof apiKeys | typeof passkeys, account: string) =>
-  sql`select string_agg(name, ', ' order by created_at) from ${table} where user_id in (select id from ${sql.raw(account)})`
+const namesOf = (
+  table: typeof apiKeys | typeof identities | typeof passkeys,
+  name: string,
+  account: string,
+) =>
+  sql`select string_agg(${sql.raw(name)}, ', ' order by created_at) from ${table} where user_id in (select id from ${sql.raw(account)})`

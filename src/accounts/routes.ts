@@ -21,7 +21,12 @@ import {
 import { showSecondFactor } from './factors/second-factor.ts'
 import { comeBack } from './identities/come-back.ts'
 import { goToProvider, linkIdentity, listProviders } from './identities/go-to-provider.ts'
-import { listIdentities, removeIdentity } from './identities/manage-identities.ts'
+import {
+  listIdentities,
+  listIdentitiesOf,
+  removeIdentity,
+  removeIdentityOf,
+} from './identities/manage-identities.ts'
 import { signInWithProvider } from './identities/sign-in-with-provider.ts'
 import { changeUser, createUser, listUsers, readUser } from './manage-users.ts'
 import {
@@ -86,9 +91,7 @@ export function accountsPublic(app: App) {
 
   const go = goToProvider(app)
   const going = { schema: identities.goToProvider, config: { limit: 'provider_network' } } as const
-  app.get('/login/oidc/:provider', going, ({ params, query }, reply) =>
-    go(params.provider, query.return_to, reply),
-  )
+  app.get('/login/oidc/:provider', going, ({ params, query }, reply) => go(params.provider, query, reply))
 
   const back = comeBack(app)
   app.get('/login/oidc/:provider/callback', { schema: identities.comeBack }, (request, reply) =>
@@ -98,7 +101,7 @@ export function accountsPublic(app: App) {
   const enter = signInWithProvider(app)
   const entering = { schema: identities.signInWithProvider, config: byToken } as const
   app.post('/login/oidc/token', entering, async (request, reply) =>
-    reply.header('cache-control', 'no-store').send(await enter(request.body.code, request)),
+    reply.header('cache-control', 'no-store').send(await enter(request.body, request)),
   )
 
   const beginning = { schema: passkeys.signInOptions, config: { limit: 'passkey_network' } } as const
@@ -236,7 +239,8 @@ export function accountsSignedIn(app: SignedInApp) {
   app.get('/users/me/identities', { schema: identities.readIdentities }, listIdentities(app))
 
   const link = linkIdentity(app)
-  app.post('/users/me/identities/:id', { schema: identities.linkIdentity }, (request, reply) =>
+  const linking = { schema: identities.linkIdentity, config: { limit: 'provider_network' } } as const
+  app.post('/users/me/identities/:id', linking, (request, reply) =>
     link(request.params.id, request.query.return_to, request, reply),
   )
 
@@ -317,6 +321,18 @@ export function accountsSuperuser(app: SignedInApp) {
   app.get('/users/:user_id/passkeys', { schema: passkeys.readPasskeysOf }, (request) =>
     passkeysOf(request.params.user_id),
   )
+
+  const identitiesOf = listIdentitiesOf(app)
+  app.get('/users/:user_id/identities', { schema: identities.readIdentitiesOf }, (request) =>
+    identitiesOf(request.params.user_id),
+  )
+
+  const unlinkOf = removeIdentityOf(app)
+  app.delete('/users/:user_id/identities/:id', { schema: identities.deleteIdentityOf }, async (request) => {
+    const { user_id, id } = request.params
+    await unlinkOf(user_id, id, request)
+    return { message: 'Identity removed' }
+  })
 
   const removePasskeyOf = deletePasskeyOf(app)
   app.delete('/users/:user_id/passkeys/:id', { schema: passkeys.deletePasskeyOf }, async (request) => {

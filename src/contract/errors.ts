@@ -188,7 +188,7 @@ export const ProviderUnavailable = define(503, 'provider_unavailable', 'Provider
 export const AccountExists = define(
   400,
   'account_exists',
-  'An account with this address exists: sign in to it, verify the address, and link the provider there',
+  'An account with this address exists: choose a new password by a recovery mail, sign in, and link the provider',
 )
 /** The provider does not say that the address is theirs. */
 export const ProviderEmailNotVerified = define(
@@ -197,6 +197,7 @@ export const ProviderEmailNotVerified = define(
   'The provider did not vouch for an email address',
 )
 export const IdentityTaken = define(400, 'identity_taken', 'This identity belongs to another account')
+export const TooManyIdentities = define(400, 'too_many_identities', 'Too many identities')
 export const IdentityNotFound = define(404, 'identity_not_found', 'Identity not found')
 /** Without it, nothing but a recovery mail would lead into the account. */
 export const LastWayIn = define(400, 'last_way_in', 'This is the only way to sign in')

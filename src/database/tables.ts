@@ -222,6 +222,8 @@ export const identities = pgTable(
     email: varchar({ length: 255 }),
     created_at: createdAt(),
     last_used_at: time(),
+    // Set when its owner removes it: it signs nobody in, and does not join the account again by itself.
+    removed_at: time(),
   },
   (table) => [
     uniqueIndex('identities_issuer_subject_unique').on(table.issuer, table.subject),
@@ -242,6 +244,8 @@ export const oidcStates = pgTable(
     browser: text().notNull(),
     // Where the browser is sent in the end.
     return_to: text().notNull(),
+    // Of the frontend: who knows what it was made of gets the tokens.
+    code_challenge: text(),
     // Who links an identity, and in which session; null at a sign-in.
     user_id: ofUser(),
     session_id: uuid(),
@@ -262,6 +266,8 @@ export const oidcCodes = pgTable(
     user_id: ofUser().notNull(),
     // As in sessions: a change of password ends it.
     credentials_version: integer().notNull(),
+    // As in oidc_states.
+    code_challenge: text(),
     created_at: createdAt(),
     expires_at: time().notNull(),
   },

@@ -14,6 +14,7 @@ const TABLES = [
   'address_changes',
   'login_challenges',
   'oidc_codes',
+  'oidc_states',
   'factors',
   'known_networks',
 ]
@@ -76,6 +77,7 @@ async function dependent(sql: Sql, config: Config, until: Date): Promise<Depende
       union all select expires_at, created_at from address_changes
       union all select expires_at, created_at from login_challenges
       union all select expires_at, created_at from oidc_codes
+      union all select expires_at, created_at from oidc_states
     ),
     depending as (
       select 'session' as kind, expires_at from session

@@ -14,6 +14,8 @@ export interface MailParams {
   readonly what?: string
   /** Names of API keys that go on working. */
   readonly keys?: string | null
+  /** Names of identity providers that go on signing in. */
+  readonly identities?: string | null
   /** Names of passkeys that go on working. */
   readonly passkeys?: string | null
   /** How many recovery codes are left. */
@@ -38,6 +40,7 @@ export function causeOf(params: MailParams = {}, createdAt = new Date()) {
     what: changes[params.what ?? ''] ?? 'How you sign in was changed',
     left: params.left ?? '0',
     api_keys: params.keys ?? '',
+    identities: params.identities ?? '',
     passkeys: params.passkeys ?? '',
   }
 }

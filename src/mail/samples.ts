@@ -24,6 +24,7 @@ export const samples = {
   how: 'from the network address 203.0.113.7, with Firefox on Linux',
   what: 'A second factor was added: signing in asks for a code from now on',
   left: '9',
+  identities: 'google',
   passkeys: 'Firefox on Linux, Phone',
   api_keys: 'Nightly export, Backup',
   session:

@@ -221,6 +221,15 @@ void test('the audit', async (t) => {
       const { code } = await through(who)
       return { ask: () => tokens(code), events: ['sign_in'] }
     },
+    'users-delete_user_identity': async (ada) => {
+      await link(ada, somebody())
+      const { body } = await call('GET', `/users/${ada.id}/identities`, { as: admin })
+      const [{ id }] = body.data as [{ id: string }]
+      return {
+        ask: () => call('DELETE', `/users/${ada.id}/identities/${id}`, { as: admin }),
+        events: ['identity_removed'],
+      }
+    },
     'users-delete_identity': async (ada) => {
       await link(ada, somebody())
       const { body } = await call('GET', '/users/me/identities', { as: ada })

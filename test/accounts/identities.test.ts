@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { sql } from 'drizzle-orm'
 import { type Test, test } from 'tap'
 import { isAnswer } from '../support/answers.ts'
@@ -131,6 +132,22 @@ void test('signing in with an identity provider', async (t) => {
   })
 
   await t.test(
+    "a frontend that keeps a verifier takes no code that somebody else's browser got",
+    async (t) => {
+      const [verifier, other] = ['v'.repeat(43), 'w'.repeat(43)]
+      const challenge = createHash('sha256').update(verifier).digest('base64url')
+      const begun = () => through(somebody(), `/login/oidc/acme?code_challenge=${challenge}`)
+      const { code } = await begun()
+      isAnswer(t, await tokens(code, other), 400, 'Invalid token', 'of another tab')
+      isAnswer(t, await tokens(code), 400, 'Invalid token', 'without one')
+      t.equal((await tokens(code, verifier)).status, 200, 'none of them used it up')
+      const plain = await through(somebody())
+      isAnswer(t, await tokens(plain.code, verifier), 400, 'Invalid token', 'got without a challenge')
+      t.equal((await call('GET', '/login/oidc/acme?code_challenge=short')).status, 422)
+    },
+  )
+
+  await t.test(
     'GHSA-x445-f3h2-j279, CVE-2025-46815: a way back is good in the browser that went, once, at its provider',
     async (t) => {
       provider.somebody = somebody()
@@ -195,6 +212,10 @@ void test('signing in with an identity provider', async (t) => {
     )
     const { headers } = await back(await provider.visit(url), cookie)
     t.match(String(headers.location), /^http:\/\/localhost:5173\/welcome\?plan=free&code=[\w.-]+#top$/)
+    const forged = `${FRONTEND}/?code=of-a-thief&linked=acme&error=x`
+    t.same(await through(null, `/login/oidc/acme?return_to=${encodeURIComponent(forged)}`), {
+      error: 'provider_refused',
+    })
   })
 
   await t.test('a provider that is not set up is 404', async (t) => {
@@ -314,6 +335,47 @@ void test('a provider that is broken or hostile', async (t) => {
     t.equal((await other.call('GET', '/login/oidc/acme')).status, 302)
   })
 
+  await t.test('of many who go to one that is away, each is told the same', async (t) => {
+    const away = await startIdentityProvider(t)
+    const other = await startService(t, { OIDC_AWAY_ISSUER: away.issuer, OIDC_AWAY_CLIENT_ID: 'x' })
+    await away.close()
+    const answers = await Promise.all(Array.from({ length: 5 }, () => other.call('GET', '/login/oidc/away')))
+    for (const answer of answers) isAnswer(t, answer, 503, 'Provider unavailable')
+  })
+
+  await t.test('endpoints are asked for once', async (t) => {
+    let asked = 0
+    const other = await startIdentityProvider(t)
+    other.tamper = ({ path }) => void (asked += Number(path.endsWith('openid-configuration')))
+    const { call } = await startService(t, other.env)
+    await Promise.all([call('GET', '/login/oidc/acme'), call('GET', '/login/oidc/acme')])
+    await call('GET', '/login/oidc/acme')
+    t.equal(asked, 1)
+  })
+
+  await t.test(
+    'whether an address is verified is not taken from another source than the address',
+    async (t) => {
+      const who = somebody({ email_verified: false })
+      provider.tamper = altered(({ claims }) => void (claims.email_verified = true))
+      t.same(await through(who), { error: 'provider_refused' }, 'altered, so the signature is wrong')
+      const told = await startIdentityProvider(t, {
+        claims: { openid: ['sub', 'email_verified'], email: ['email'], profile: ['name'] },
+      })
+      let claimed: object = {}
+      told.tamper = ({ path, body }) => {
+        const { id_token } = (body ?? {}) as { id_token?: string }
+        if (path === '/me') Object.assign(body as object, { email_verified: false })
+        if (path === '/token')
+          claimed = JSON.parse(Buffer.from(id_token!.split('.')[1]!, 'base64url').toString()) as object
+      }
+      const at = browser(await startService(t, { FRONTEND_HOST: FRONTEND, ...told.env }), told)
+      t.same(await at.through(somebody()), { error: 'provider_email_not_verified' })
+      t.comment(JSON.stringify(claimed))
+      t.match(claimed, { email_verified: true, email: undefined })
+    },
+  )
+
   await t.test('one that calls itself by another name than it was asked by is not used', async (t) => {
     provider.tamper = ({ path, body }) => {
       if (path.endsWith('openid-configuration'))
@@ -364,7 +426,7 @@ void test('a provider that is broken or hostile', async (t) => {
 })
 
 void test('identities of an account', async (t) => {
-  const { service, provider, call, rows, back, end, link, person, signIn } = await start(t)
+  const { service, provider, call, rows, back, end, link, person, signIn, through } = await start(t)
   const list = async (as: Person) => (await call('GET', '/users/me/identities', { as })).body.data
   const remove = (as: Person, id: string) => call('DELETE', `/users/me/identities/${id}`, { as })
 
@@ -439,6 +501,85 @@ void test('identities of an account', async (t) => {
     isAnswer(t, await remove(as, id), 404, 'Identity not found')
   })
 
+  await t.test(
+    'one that was removed does not join again by itself, and does once it is linked',
+    async (t) => {
+      const as = await service.person({ is_verified: true })
+      const who = somebody({ email: as.email })
+      await person(who)
+      const [{ id }] = await list(as)
+      isAnswer(t, await remove(as, id), 200, { message: 'Identity removed' })
+      t.same(await through(who), { error: 'account_exists' })
+      t.same(await link(as, who), { linked: 'acme' })
+      t.equal((await person(who)).id, as.id)
+    },
+  )
+
+  await t.test('a superuser sees and removes those of a stolen account, whose sessions end', async (t) => {
+    const as = await service.person()
+    const thief = somebody()
+    await link(as, thief)
+    const theirs = await signIn(thief)
+    const { body } = await call('GET', `/users/${as.id}/identities`, { as: service.admin })
+    const path = `/users/${as.id}/identities/${body.data[0].id}`
+    isAnswer(t, await call('DELETE', path, { as: service.admin }), 200, { message: 'Identity removed' })
+    const headers = { authorization: `Bearer ${theirs.body.access_token}` }
+    isAnswer(t, await call('GET', '/users/me', { headers }), 401, REVOKED)
+    t.not((await person(thief)).id, as.id)
+  })
+
+  await t.test('there are twenty at most, and the limit says so', async (t) => {
+    const as = await service.person({ is_verified: true })
+    await rows(sql`
+      insert into identities (user_id, provider, issuer, subject)
+      select ${as.id}::uuid, 'acme', 'https://other.example', ${as.id} || number from generate_series(1, 20) as number`)
+    t.same(await link(as, somebody()), { error: 'too_many_identities' })
+    t.same(await through(somebody({ email: as.email })), { error: 'too_many_identities' })
+  })
+
+  await t.test(
+    'whoever signed up with somebody’s address keeps no way in once its owner resets the password',
+    async (t) => {
+      const thief = await service.person()
+      const who = somebody()
+      await link(thief, who)
+      const { body: key } = await call('POST', '/users/me/api-keys', {
+        as: thief,
+        body: { name: 'A key', permissions: ['users:read'] },
+      })
+      const { body: factor } = await call('POST', '/users/me/factors/totp', { as: thief, body: {} })
+      const code = totpOf(factor.secret)
+      await call('POST', `/users/me/factors/${factor.id}/verify`, { as: thief, body: { code } })
+      const token = await service.resetToken(thief.email)
+      await call('POST', '/reset-password/', { body: { token, new_password: 'chosen by its owner' } })
+      t.equal((await service.signIn(thief.email, 'chosen by its owner')).status, 200, 'no code is asked for')
+      t.not((await person(who)).id, thief.id)
+      isAnswer(
+        t,
+        await call('GET', '/users/me', { headers: { authorization: `Bearer ${key.key}` } }),
+        401,
+        REVOKED,
+      )
+    },
+  )
+
+  await t.test('the mail about a new password names identities that go on, and no removed one', async (t) => {
+    const as = await service.person({ is_verified: true })
+    await link(as, somebody())
+    const reset = async () => {
+      const token = await service.resetToken(as.email)
+      await call('POST', '/reset-password/', { body: { token, new_password: 'correct horse battery' } })
+      await rows(sql`delete from rate_limits`)
+      const mails = await rows<{ params: { identities?: string } }>(
+        sql`select params from emails where recipient = ${as.email} and message = 'password_changed' order by created_at`,
+      )
+      return mails.at(-1)?.params.identities
+    }
+    t.equal(await reset(), 'acme')
+    await rows(sql`update identities set removed_at = now() where user_id = ${as.id}`)
+    t.equal(await reset(), undefined)
+  })
+
   await t.test("another user's is not found", async (t) => {
     const [as, other] = [await service.person(), await service.person()]
     await link(as, somebody())
@@ -489,11 +630,15 @@ void test('identities of an account', async (t) => {
     t.not((await person(thief)).id, as.id)
   })
 
-  await t.test('a deleted account is not found by its identity', async (t) => {
+  await t.test('a deleted account is not found by its identity, also while its rows are there', async (t) => {
     const who = somebody()
     const as = await person(who)
     t.equal((await call('DELETE', '/users/me', { as })).status, 200)
     t.not((await person(who)).id, as.id)
+    const another = somebody()
+    const { id } = await person(another)
+    await rows(sql`update users set deleted_at = now() where id = ${id}`)
+    t.not((await person(another)).id, id)
   })
 
   await t.test('with EMAIL_VERIFICATION=required, an identity does not stand for the address', async (t) => {
@@ -558,6 +703,59 @@ void test('at once', async (t) => {
       const ends = await Promise.all(people.map((as) => link(as, who)))
       t.equal(ends.filter((way) => 'linked' in way).length, 1)
       t.equal(ends.filter(({ error }) => error === 'identity_taken').length, 1)
+    }
+  })
+
+  await t.test(
+    'what a thief adds while the owner resets the password, or takes an address back, does not stay',
+    async (t) => {
+      const { call } = service
+      for (let round = 0; round < Math.min(ROUNDS, 20); round++) {
+        const takesBack = round % 2 === 0
+        const as = await service.person({ is_verified: takesBack })
+        if (takesBack) await call('PATCH', '/users/me', { as, body: { email: address() } })
+        const [change] = await rows<{ id: string }>(
+          sql`select id from address_changes where user_id = ${as.id}`,
+        )
+        const [path, body] = takesBack
+          ? [
+              '/undo-email-change/',
+              { token: service.app.auth.oneTimeTokens.sign('undo_email_change', change!.id) },
+            ]
+          : [
+              '/reset-password/',
+              { token: await service.resetToken(as.email), new_password: 'chosen by its owner' },
+            ]
+        const add = (number: number) => {
+          const key = { name: String(number), permissions: ['users:read'] }
+          return call('POST', '/users/me/api-keys', { as, body: key })
+        }
+        const [answer] = await Promise.all([
+          call('POST', path as string, { body }),
+          ...Array.from({ length: 16 }, (_, number) => add(number)),
+        ])
+        t.equal(answer.status, 200, answer.text)
+        t.same(await rows(sql`select name from api_keys where user_id = ${as.id}`), [])
+      }
+    },
+  )
+
+  await t.test('an identity that is removed while it signs in opens nothing afterwards', async (t) => {
+    for (let round = 0; round < ROUNDS; round++) {
+      const as = await service.person()
+      const who = somebody()
+      await link(as, who)
+      const [identity] = await rows<{ id: string }>(sql`select id from identities where user_id = ${as.id}`)
+      const [way] = await Promise.all([
+        through(who),
+        service.call('DELETE', `/users/me/identities/${identity!.id}`, { as }),
+      ])
+      if (way.code === undefined) continue
+      const opened = await tokens(way.code)
+      const [mine] = await rows<{ id: string }>(
+        sql`select user_id as id from identities where id = ${identity!.id}`,
+      )
+      t.equal(mine?.id === as.id && opened.status === 200, false, 'its code died with it')
     }
   })
 

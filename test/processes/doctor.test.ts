@@ -274,7 +274,7 @@ void test('the doctor asks identity providers, and says what has to be entered t
   t.equal(there.code, 0, there.lines)
   t.match(
     there.lines,
-    /✓ acme +http:\/\/127\.0\.0\.1:\d+ answers; it must know http:\/\/localhost:8000\/api\/v1\/login\/oidc\/acme\/callback/,
+    /✓ acme +http:\/\/127\.0\.0\.1:\d+ answers; it must know http:\/\/localhost:\d+\/api\/v1\/login\/oidc\/acme\/callback/,
   )
   t.notMatch(there.lines, provider.env.OIDC_ACME_CLIENT_SECRET!)
   await provider.close()

@@ -9,36 +9,46 @@ void test('the page of identity providers', async (t) => {
   const service = await startService(t, provider.env)
   const { app } = service
   const { begin, back } = browser(service, provider)
-  const send = (fields: Record<string, string>) =>
+  const send = (fields: Record<string, string>, cookie = '') =>
     ask(app, {
       method: 'POST',
       url: '/sign-in',
-      headers: { 'content-type': 'application/x-www-form-urlencoded' },
+      headers: { 'content-type': 'application/x-www-form-urlencoded', cookie },
       payload: new URLSearchParams(fields).toString(),
     })
   const comeBack = async () => {
-    const { url, cookie } = await begin()
-    return String((await back(await provider.visit(url), cookie)).headers.location)
+    const page = await ask(app, { url: '/sign-in' })
+    const path =
+      /href="http:\/\/localhost:8000(\/api\/v1\/login\/oidc\/acme\?code_challenge=[\w-]{43})"/.exec(page.text)
+    const { url, cookie } = await begin(path?.[1])
+    const { headers } = await back(await provider.visit(url), cookie)
+    const [own] = String(page.headers['set-cookie']).split(';')
+    return { location: String(headers.location), cookie: own ?? '' }
   }
 
   await t.test('somebody goes to a provider, comes back, and is signed in by one button', async (t) => {
     const chosen = await ask(app, { url: '/sign-in' })
-    t.match(chosen.text, /href="http:\/\/localhost:8000\/api\/v1\/login\/oidc\/acme"[^]*Go on with Acme/)
+    t.match(
+      chosen.text,
+      /href="http:\/\/localhost:8000\/api\/v1\/login\/oidc\/acme\?code_challenge=[^]*Go on with Acme/,
+    )
     provider.somebody = somebody()
-    const location = await comeBack()
+    const { location, cookie } = await comeBack()
     t.match(location, /^http:\/\/localhost:8000\/sign-in\?code=/)
     const { pathname, search, searchParams } = new URL(location)
     const page = await ask(app, { url: pathname + search })
     t.match(page, { status: 200, text: /You are back/ })
-    const inside = await send({ code: searchParams.get('code')! })
+    const stranger = await send({ code: searchParams.get('code')! })
+    t.match(stranger, { status: 400, text: /That took too long/ }, 'led here with a code of somebody else')
+    const inside = await send({ code: searchParams.get('code')! }, cookie)
     t.match(inside, { status: 200, text: /Set up an authenticator/ })
-    const again = await send({ code: searchParams.get('code')! })
+    const again = await send({ code: searchParams.get('code')! }, cookie)
     t.match(again, { status: 400, text: /role="alert">That took too long/ })
   })
 
   await t.test('it says in plain words what went wrong', async (t) => {
     provider.somebody = null
-    const { pathname, search } = new URL(await comeBack())
+    const { pathname, search } = new URL((await comeBack()).location)
     t.match((await ask(app, { url: pathname + search })).text, /was called off\. Begin again/)
     for (const [error, words] of Object.entries({
       account_exists: 'There is an account with your address already',
@@ -51,6 +61,8 @@ void test('the page of identity providers', async (t) => {
       t.ok(text.includes(words), error)
       t.notOk(text.includes('<script>'))
     }
+    t.match((await ask(app, { url: '/sign-in?linked=acme' })).text, /Acme is linked/)
+    t.notMatch((await ask(app, { url: '/sign-in?linked=Call+0900' })).text, /0900/, 'of none that is set up')
   })
 
   await t.test('there is no such page where a frontend has it', async (t) => {

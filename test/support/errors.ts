@@ -14,7 +14,7 @@ const CODES: Readonly<Record<string, string>> = {
   'Other rows still refer to this one': 'still_referenced',
   'Value is already in use': 'already_exists',
   'This is the only way to sign in': 'last_way_in',
-  'An account with this address exists: sign in to it, verify the address, and link the provider there':
+  'An account with this address exists: choose a new password by a recovery mail, sign in, and link the provider':
     'account_exists',
   'The provider did not vouch for an email address': 'provider_email_not_verified',
   'This identity belongs to another account': 'identity_taken',

@@ -38,8 +38,10 @@ export function browser({ call }: Service, provider: IdentityProvider) {
     const { url, cookie } = await begin(path)
     return end(await back(await provider.visit(url), cookie))
   }
-  const tokens = (code: string | undefined) =>
-    call('POST', '/login/oidc/token', { body: { code: code ?? '' } })
+  const tokens = (code: string | undefined, code_verifier?: string) =>
+    call('POST', '/login/oidc/token', {
+      body: { code: code ?? '', ...(code_verifier !== undefined && { code_verifier }) },
+    })
   const link = async (as: Person, who: Somebody) => {
     provider.somebody = who
     const answer = await call('POST', '/users/me/identities/acme', { as })

@@ -71,4 +71,24 @@ export const identities: Row[] = [
       check.error('404', removed, 404, 'Identity not found')
     },
   },
+  {
+    operation: 'users-read_user_identities',
+    async walk(context) {
+      const { api, cast, check } = context
+      await guard(context, 'superuser', 'GET', `/users/${UNKNOWN_ID}/identities`)
+      const list = async (id: string) => api('GET', `/users/${id}/identities`, { as: cast.admin })
+      check.shape('of a user', await list((await cast.person()).id), identitiesPublic)
+      check.error('404', await list(UNKNOWN_ID), 404, 'User not found')
+    },
+  },
+  {
+    operation: 'users-delete_user_identity',
+    async walk(context) {
+      const { api, cast, check } = context
+      const path = `/users/${(await cast.person()).id}/identities/${UNKNOWN_ID}`
+      await guard(context, 'superuser', 'DELETE', path)
+      const removed = await api('DELETE', path, { as: cast.admin })
+      check.error('404', removed, 404, 'Identity not found')
+    },
+  },
 ]

@@ -52,6 +52,8 @@ users-create_passkey_options        POST   /users/me/passkeys/options           
 users-create_passkey                POST   /users/me/passkeys                     U RegistrationResponseJSON PasskeyPublic 400 401 403 422
 users-update_passkey                PATCH  /users/me/passkeys/{id}                U PasskeyUpdate PasskeyPublic 401 404 422
 users-delete_passkey                DELETE /users/me/passkeys/{id}                U - Message 400 401 403 404 422
+users-read_user_identities          GET    /users/{user_id}/identities            S - IdentitiesPublic 401 403 404 422
+users-delete_user_identity          DELETE /users/{user_id}/identities/{id}       S - Message 401 403 404 422
 users-read_user_passkeys            GET    /users/{user_id}/passkeys              S - PasskeysPublic 401 403 404 422
 users-delete_user_passkey           DELETE /users/{user_id}/passkeys/{id}         S - Message 401 403 404 422
 users-read_factors                  GET    /users/me/factors                      U - FactorsPublic 401
@@ -125,7 +127,7 @@ export const components: Record<string, string> = {
   ApiKeyCreated: 'id name permissions created_at expires_at last_used_at key',
   ProviderPublic: 'name url',
   ProvidersPublic: 'data',
-  ProviderCode: 'code',
+  ProviderCode: 'code code_verifier?',
   ProviderUrl: 'url',
   IdentityPublic: 'id provider email created_at last_used_at',
   IdentitiesPublic: 'data',

@@ -18,6 +18,7 @@ import { type Trail, audit, trailOf } from '../audit/audit.ts'
 import { UNDO_HOURS, refuseTakenEmail } from './change-address.ts'
 import { endSessions } from '../sessions/end-sessions.ts'
 import { type FoundToken, newToken } from '../tokens.ts'
+import { afterLock } from '../users/lock-user.ts'
 
 /**
  * Takes a change of address back with the token that was mailed to the address before: POST /undo-email-change/, and the page
@@ -36,7 +37,10 @@ export function undoEmailChange(app: App) {
     if (!change) throw new InvalidToken()
     const { id, user_id, email } = change
     if (!change.user_is_active) throw new InactiveUser()
-    const [account] = await refuseTakenEmail(db.run(undo, { change: id, user: user_id, ...trailOf(request) }))
+    const values = { change: id, user: user_id, ...trailOf(request) }
+    const [account] = await refuseTakenEmail(
+      afterLock(db, user_id, (transaction) => transaction.run(undo, values)),
+    )
     if (!account) throw new InvalidToken() // used or expired since it was found
     app.removeEndedSessionsOf(user_id)
     request.record('address_restored', { user_id })

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { type SQL, sql } from 'drizzle-orm'
+import { sql } from 'drizzle-orm'
 import type { FastifyRequest } from 'fastify'
 import type { SignedIn, SignedInApp } from '../../contract/contract.ts'
 import {
@@ -10,12 +10,14 @@ import {
   UserNotFound,
 } from '../../contract/errors.ts'
 import { statement } from '../../database/statement.ts'
-import { factors, loginChallenges, recoveryCodes, sessions, users } from '../../database/tables.ts'
+import { factors, recoveryCodes, sessions, users } from '../../database/tables.ts'
 import { byAdministrator, cause, notify } from '../../mail/queue.ts'
 import { type Trail, audit, trailOf } from '../audit/audit.ts'
 import { endSessions, keepSession, stillHas } from '../sessions/end-sessions.ts'
 import { authenticatedBy } from '../sessions/open-session.ts'
 import { newRecoveryCodes, recoveryHash } from './codes.ts'
+import { withoutFactors } from '../users/ways-in.ts'
+import { afterLock } from '../users/lock-user.ts'
 import { hasFactor, mayAddFactor, showCode } from './use-code.ts'
 
 type SignedInRequest = FastifyRequest & SignedIn
@@ -307,7 +309,8 @@ export function resetFactors(app: SignedInApp) {
   const reset = compileReset(config)
 
   return async (id: string, request: SignedInRequest) => {
-    const [account] = await db.run(reset, { id, ...trailOf(request) })
+    const values = { id, ...trailOf(request) }
+    const [account] = await afterLock(db, id, (transaction) => transaction.run(reset, values))
     if (!account) throw new UserNotFound()
     request.record('factors_reset', { user_id: account.id })
     app.removeEndedSessionsOf(account.id)
@@ -330,11 +333,3 @@ const compileReset = (config: SignedInApp['config']) =>
     ${notify('way_in_changed', 'account', config, sql`${byAdministrator} || '{"what": "factors_reset"}'::jsonb`)}
     select id from account`,
   )
-
-/** CTEs: removes factors and recovery codes of whoever is in the CTE `from` (`id`), and challenges to show one. */
-const withoutFactors = (from: string): SQL => {
-  const isTheirs = sql`user_id in (select id from ${sql.raw(from)})`
-  return sql`removed_factors as (delete from ${factors} where ${isTheirs}),
-    removed_codes as (delete from ${recoveryCodes} where ${isTheirs}),
-    removed_challenges as (delete from ${loginChallenges} where ${isTheirs})`
-}

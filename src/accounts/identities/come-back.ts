@@ -9,6 +9,7 @@ import {
   InactiveUser,
   InvalidToken,
   ProviderEmailNotVerified,
+  TooManyIdentities,
 } from '../../contract/errors.ts'
 import { statement } from '../../database/statement.ts'
 import { identities, oidcCodes, oidcStates, users } from '../../database/tables.ts'
@@ -21,8 +22,8 @@ import { ProviderRefused, type Vouched } from './providers.ts'
 
 /** How long the frontend has to get its tokens for the code. */
 const CODE_SECONDS = 60
-/** Of one user. */
-const MOST_IDENTITIES = 10
+/** Of one user, removed ones included. */
+const MOST_IDENTITIES = 20
 
 /**
  * Takes whoever comes back from an identity provider on to the frontend: GET /login/oidc/{provider}/callback. They get there with
@@ -62,7 +63,7 @@ export function comeBack(app: App) {
       const vouched = await auth.providers.finish(provider, query, begun)
       const result: [string, string] =
         user_id === null
-          ? ['code', await settle(provider, vouched, request)]
+          ? ['code', await settle(provider, vouched, begun.code_challenge, request)]
           : ['linked', await link(provider, vouched, { user_id, session_id }, request)]
       return await reply.redirect(withParameter(return_to, ...result))
     } catch (error) {
@@ -90,6 +91,7 @@ interface Begun {
   readonly nonce: string
   readonly code_verifier: string
   readonly return_to: string
+  readonly code_challenge: string | null
   readonly user_id: string | null
   readonly session_id: string | null
 }
@@ -99,7 +101,7 @@ const spendState = statement<{ id: string; provider: string; browser: string }, 
   (v) => sql`
     delete from ${oidcStates}
     where id = ${v.id}::uuid and provider = ${v.provider} and browser = ${v.browser} and expires_at > now()
-    returning nonce, code_verifier, return_to, user_id, session_id`,
+    returning nonce, code_verifier, return_to, code_challenge, user_id, session_id`,
 )
 
 /**
@@ -107,16 +109,21 @@ const spendState = statement<{ id: string; provider: string; browser: string }, 
  * address, it gets an account without a password.
  *
  * @returns what does so, and gives the code that POST /login/oidc/token takes. @throws InactiveUser, AccountExists,
- *   ProviderEmailNotVerified; TooManyRequests of the limit on sign-ups
+ *   ProviderEmailNotVerified, TooManyIdentities; TooManyRequests of the limit on sign-ups
  */
 function settleSignIn(app: App) {
   const { auth, config, db } = app
   const join = compileJoin(config)
 
-  async function attempt(provider: string, vouched: Vouched, request: FastifyRequest) {
+  async function attempt(
+    provider: string,
+    vouched: Vouched,
+    code_challenge: string | null,
+    request: FastifyRequest,
+  ) {
     const { issuer, subject, email, full_name } = vouched
-    const trail = trailOf(request)
-    const [known] = await db.run(openKnown, { issuer, subject, email })
+    const identity = { provider, issuer, subject, code_challenge }
+    const [known] = await db.run(openKnown, { issuer, subject, email, code_challenge })
     if (known) {
       if (known.code === null) throw new InactiveUser()
       return known.code
@@ -124,31 +131,38 @@ function settleSignIn(app: App) {
     if (email === null) throw new ProviderEmailNotVerified()
     await request.limitNetwork('signup_network')
     const stored = await auth.accounts.spelling(email)
-    const [row] = await db.run(join, { provider, issuer, subject, email: stored, full_name, ...trail })
+    const [row] = await db.run(join, { ...identity, email: stored, full_name, ...trailOf(request) })
     if (row?.is_taken) throw row.is_active ? new AccountExists() : new InactiveUser()
+    if (row?.is_full) throw new TooManyIdentities()
     if (!row?.code) return undefined
     request.record(row.is_new ? 'user_registered' : 'identity_added', { user_id: row.user_id })
     app.mail.wake()
     return row.code
   }
 
-  return async (provider: string, vouched: Vouched, request: FastifyRequest) => {
+  return async (
+    provider: string,
+    vouched: Vouched,
+    code_challenge: string | null,
+    request: FastifyRequest,
+  ) => {
+    const settle = () => attempt(provider, vouched, code_challenge, request)
     // What somebody else wrote at the same moment is seen the second time.
-    const code = (await attempt(provider, vouched, request)) ?? (await attempt(provider, vouched, request))
+    const code = (await settle()) ?? (await settle())
     if (code === undefined) throw new InvalidToken()
     return auth.oidcCodes.sign(code)
   }
 }
 
-const codeFrom = (from: string): SQL => sql`code as (
-      insert into ${oidcCodes} (user_id, credentials_version, expires_at)
-      select id, credentials_version, now() + interval '${sql.raw(String(CODE_SECONDS))} seconds' from ${sql.raw(from)}
+const codeFrom = (from: string, challenge: SQL): SQL => sql`code as (
+      insert into ${oidcCodes} (user_id, credentials_version, code_challenge, expires_at)
+      select id, credentials_version, ${challenge}::text, now() + interval '${sql.raw(String(CODE_SECONDS))} seconds' from ${sql.raw(from)}
       returning id
     )`
 
-/** A code for the account of an identity that is known; null where it is deactivated. */
+/** A code for the account of an identity that is known; null where it is deactivated. No row where nobody has it. */
 const openKnown = statement<
-  { issuer: string; subject: string; email: string | null },
+  { issuer: string; subject: string; email: string | null; code_challenge: string | null },
   { code: string | null }
 >(
   'open known identity',
@@ -156,25 +170,31 @@ const openKnown = statement<
     with owner as (
       select ${users.id}, ${users.credentials_version}, ${users.is_active} from ${users}
       where ${users.deleted_at} is null and ${users.id} = (
-        select user_id from ${identities} where issuer = ${v.issuer} and subject = ${v.subject}
+        select user_id from ${identities}
+        where issuer = ${v.issuer} and subject = ${v.subject} and removed_at is null
       )
-      for key share
+      for no key update
     ),
     account as (
       select * from owner where is_active
     ),
+    -- Removed since the statement began, the identity is not found here any more, and opens nothing.
     noted as (
       update ${identities} set last_used_at = now(), email = coalesce(${v.email}::text, ${identities.email})
       from account where issuer = ${v.issuer} and subject = ${v.subject} and ${identities.user_id} = account.id
+        and removed_at is null
+      returning account.id, account.credentials_version
     ),
-    ${codeFrom('account')}
-    select code.id as code from owner left join code on true`,
+    ${codeFrom('noted', v.code_challenge)}
+    select code.id as code from owner left join code on true
+    where not owner.is_active or code.id is not null`,
 )
 
 interface NewIdentity extends Trail {
   readonly provider: string
   readonly issuer: string
   readonly subject: string
+  readonly code_challenge: string | null
   /** That the provider vouches for. */
   readonly email: string
   readonly full_name: string | null
@@ -184,8 +204,10 @@ interface Joined {
   readonly code: string | null
   readonly user_id: string
   readonly is_new: boolean
-  /** The address is that of an account that never verified it, or is deactivated. */
+  /** The address is that of an account that never verified it, is deactivated, or removed this identity. */
   readonly is_taken: boolean
+  /** The account has too many. */
+  readonly is_full: boolean
   readonly is_active: boolean
 }
 
@@ -197,21 +219,34 @@ const compileJoin = (config: App['config']) =>
     with owner as (
       select id, email, is_active, is_verified, credentials_version from ${users} where ${isUserOf(v.email)} for no key update
     ),
+    -- One that was removed, or whose user is deleted, is free for others.
+    free as (
+      select where not exists (
+        select from ${identities} join ${users} as holder on holder.id = ${identities.user_id}
+        where issuer = ${v.issuer} and subject = ${v.subject} and removed_at is null and holder.deleted_at is null
+      )
+    ),
     made as (
       insert into ${users} (email, hashed_password, full_name, is_verified, registered_from)
-      select ${v.email}, '', ${v.full_name}::text, true, ${v.ip_address}::text where not exists (select from owner)
+      select ${v.email}, '', ${v.full_name}::text, true, ${v.ip_address}::text from free where not exists (select from owner)
       on conflict do nothing
       returning id, email, is_verified, credentials_version
     ),
     account as (
-      select id, email, is_verified, credentials_version, false as is_new from owner where is_active and is_verified
+      select id, email, is_verified, credentials_version, false as is_new from owner
+      where is_active and is_verified and not exists (
+        select from ${identities} where issuer = ${v.issuer} and subject = ${v.subject} and user_id = owner.id
+          and removed_at is not null
+      )
       union all select id, email, is_verified, credentials_version, true from made
+    ),
+    with_room as (
+      select * from account where ${hasRoom(sql`account.id`)}
     ),
     linked as (
       insert into ${identities} (user_id, provider, issuer, subject, email, last_used_at)
-      select id, ${v.provider}, ${v.issuer}, ${v.subject}, ${v.email}, now() from account
-      where (select count(*) from ${identities} where user_id = account.id) < ${sql.raw(String(MOST_IDENTITIES))}
-      on conflict do nothing
+      select id, ${v.provider}, ${v.issuer}, ${v.subject}, ${v.email}, now() from with_room, free
+      ${takeFree}
       returning user_id
     ),
     joined as (
@@ -220,21 +255,33 @@ const compileJoin = (config: App['config']) =>
     told as (
       select * from joined where not is_new
     ),
-    ${codeFrom('joined')},
+    ${codeFrom('joined', v.code_challenge)},
     ${audit('user_registered', 'made', v, { actor: sql`id` })},
     ${audit('identity_added', 'joined', v, { actor: sql`id`, details: providerOf(v.provider) })},
     ${notify('way_in_changed', 'told', config, sql`${cause(v)} || '{"what": "identity_added"}'::jsonb`)}
     select code.id as code, account.id as user_id, coalesce(account.is_new, false) as is_new,
-      account.id is null as is_taken, coalesce(owner.is_active, true) as is_active
+      account.id is null as is_taken, coalesce(owner.is_active, true) as is_active,
+      account.id is not null and not exists (select from with_room) as is_full
     from owner full join account on account.id = owner.id left join code on true`,
   )
+
+const hasRoom = (user: SQL) => sql`(
+        select count(*) from ${identities} where user_id = ${user}
+      ) < ${sql.raw(String(MOST_IDENTITIES))}`
+
+/** Of an insert of identities: one that was removed, or whose user is deleted, becomes that of the new user. */
+const takeFree = sql`on conflict (issuer, subject) do update
+        set user_id = excluded.user_id, provider = excluded.provider, email = excluded.email, created_at = now(),
+          last_used_at = excluded.last_used_at, removed_at = null
+        where ${identities.removed_at} is not null
+          or exists (select from ${users} where ${users.id} = ${identities.user_id} and ${users.deleted_at} is not null)`
 
 const providerOf = (provider: SQL) => sql`jsonb_build_object('provider', ${provider}::text)`
 
 /**
  * Links an identity with the account that began to, while its session goes on.
  *
- * @returns what does so, and gives the name of the provider. @throws IdentityTaken, InvalidToken
+ * @returns what does so, and gives the name of the provider. @throws IdentityTaken, TooManyIdentities, InvalidToken
  */
 function settleLink(app: App) {
   const { config, db } = app
@@ -249,7 +296,7 @@ function settleLink(app: App) {
     const values = { provider, issuer, subject, email, user: user_id, session: session_id ?? '' }
     const [row] = await db.run(add, { ...values, ...trailOf(request) })
     if (!row) throw new InvalidToken() // the session ended meanwhile
-    if (!row.is_theirs) throw new IdentityTaken()
+    if (!row.is_theirs) throw row.is_full ? new TooManyIdentities() : new IdentityTaken()
     if (row.is_new) request.record('identity_added', { user_id })
     app.mail.wake()
     return provider
@@ -267,7 +314,7 @@ interface NewLink extends Trail {
 
 /** No row where the session has ended. */
 const compileLink = (config: App['config']) =>
-  statement<NewLink, { is_new: boolean; is_theirs: boolean }>(
+  statement<NewLink, { is_new: boolean; is_theirs: boolean; is_full: boolean }>(
     'link identity',
     (v) => sql`
     with owner as (
@@ -277,8 +324,8 @@ const compileLink = (config: App['config']) =>
     linked as (
       insert into ${identities} (user_id, provider, issuer, subject, email)
       select id, ${v.provider}, ${v.issuer}, ${v.subject}, ${v.email}::text from owner
-      where (select count(*) from ${identities} where user_id = ${v.user}) < ${sql.raw(String(MOST_IDENTITIES))}
-      on conflict do nothing
+      where ${hasRoom(sql`owner.id`)}
+      ${takeFree}
       returning user_id
     ),
     told as (
@@ -287,7 +334,8 @@ const compileLink = (config: App['config']) =>
     ${audit('identity_added', 'told', v, { actor: sql`id`, session: v.session, details: providerOf(v.provider) })},
     ${notify('way_in_changed', 'told', config, sql`${cause(v)} || '{"what": "identity_added"}'::jsonb`)}
     select exists (select from linked) as is_new, exists (select from linked) or exists (
-        select from ${identities} where issuer = ${v.issuer} and subject = ${v.subject} and user_id = ${v.user}
-      ) as is_theirs
+        select from ${identities}
+        where issuer = ${v.issuer} and subject = ${v.subject} and user_id = ${v.user} and removed_at is null
+      ) as is_theirs, not ${hasRoom(sql`owner.id`)} as is_full
     from owner`,
   )

@@ -21,6 +21,13 @@ export const listProviders = ({ config }: App) => ({
   })),
 })
 
+/** What a frontend says when it sends a browser off. */
+interface Way {
+  readonly return_to?: string | undefined
+  /** SHA-256 of a secret of its own, base64url (RFC 7636, S256): who has the secret gets the tokens. */
+  readonly code_challenge?: string | null | undefined
+}
+
 /**
  * Sends the browser to an identity provider to sign in there: GET /login/oidc/{provider}.
  *
@@ -28,9 +35,9 @@ export const listProviders = ({ config }: App) => ({
  */
 export function goToProvider(app: App) {
   const begin = beginAt(app)
-  return async (provider: string, return_to: string | undefined, reply: FastifyReply) => {
-    const url = await begin(provider, checkedReturn(app.config, return_to), null, reply)
-    return reply.redirect(url)
+  return async (provider: string, { return_to, code_challenge = null }: Way, reply: FastifyReply) => {
+    const way = { return_to: checkedReturn(app.config, return_to), code_challenge }
+    return reply.redirect(await begin(provider, way, null, reply))
   }
 }
 
@@ -47,14 +54,17 @@ export function linkIdentity(app: SignedInApp) {
     return_to: string | undefined,
     { user }: FastifyRequest & SignedIn,
     reply: FastifyReply,
-  ) => ({ url: await begin(provider, checkedReturn(app.config, return_to), user, reply) })
+  ) => {
+    const way = { return_to: checkedReturn(app.config, return_to), code_challenge: null }
+    return { url: await begin(provider, way, user, reply) }
+  }
 }
 
 /** Remembers who goes to which provider, and gives the URL there; the browser gets the cookie to come back with. */
 function beginAt({ auth, config, db }: Pick<App, 'auth' | 'config' | 'db'>) {
   return async (
     provider: string,
-    return_to: string,
+    way: { return_to: string; code_challenge: string | null },
     user: { id: string; session_id: string } | null,
     reply: FastifyReply,
   ) => {
@@ -67,7 +77,7 @@ function beginAt({ auth, config, db }: Pick<App, 'auth' | 'config' | 'db'>) {
       nonce,
       code_verifier,
       browser: hashOfBrowser(browser),
-      return_to,
+      ...way,
       user_id: user?.id ?? null,
       session_id: user?.session_id ?? null,
     })
@@ -83,6 +93,7 @@ interface NewState {
   readonly code_verifier: string
   readonly browser: string
   readonly return_to: string
+  readonly code_challenge: string | null
   readonly user_id: string | null
   readonly session_id: string | null
 }
@@ -90,8 +101,8 @@ interface NewState {
 const addState = statement<NewState>(
   'add way to an identity provider',
   (v) => sql`
-    insert into ${oidcStates} (id, provider, nonce, code_verifier, browser, return_to, user_id, session_id, expires_at)
-    values (${v.id}::uuid, ${v.provider}, ${v.nonce}, ${v.code_verifier}, ${v.browser}, ${v.return_to}, ${v.user_id}::uuid,
+    insert into ${oidcStates} (id, provider, nonce, code_verifier, browser, return_to, code_challenge, user_id, session_id, expires_at)
+    values (${v.id}::uuid, ${v.provider}, ${v.nonce}, ${v.code_verifier}, ${v.browser}, ${v.return_to}, ${v.code_challenge}, ${v.user_id}::uuid,
       ${v.session_id}::uuid, now() + interval '${sql.raw(String(STATE_MINUTES))} minutes')`,
 )
 
@@ -124,5 +135,10 @@ function checkedReturn(config: Config, given: string | undefined): string {
   const isUnder =
     url?.origin === base.origin && url.username + url.password === '' && `${url.pathname}/`.startsWith(folder)
   if (!isUnder) throw new InvalidInput(['query', 'return_to'], `A URL under ${base.href} is needed`)
+  // What the browser comes back with is ours alone.
+  for (const name of ANSWERS) url.searchParams.delete(name)
   return url.href
 }
+
+/** Names of parameters that browsers come back with. */
+const ANSWERS = ['code', 'linked', 'error']

@@ -47,8 +47,8 @@ export class ProviderRefused extends Error {
   }
 }
 
-/** Each of the three requests of a sign-in; together they stay below the deadline of an answer. */
-const TIMEOUT_SECONDS = 3
+/** Each of the four requests of a sign-in at most; together they stay below the deadline of an answer. */
+const TIMEOUT_SECONDS = 2
 const ENDPOINTS_MS = 24 * 60 * 60 * 1000
 /** Of a subject (OpenID Connect Core, 2), an address, and a name. */
 const MOST_LENGTH = 255
@@ -63,13 +63,14 @@ export function providers(
 
   async function endpointsOf(provider: OidcProvider): Promise<client.Configuration> {
     const earlier = found.get(provider.name)
+    // Kept where it is under way, too: of many who come at once, one asks.
     if (earlier && Date.now() - earlier.at < ENDPOINTS_MS) return earlier.endpoints
-    const endpoints = discover(provider)
-    found.set(provider.name, { at: Date.now(), endpoints })
-    return endpoints.catch((error: unknown) => {
-      if (found.get(provider.name)?.endpoints === endpoints) found.delete(provider.name)
+    const endpoints = discover(provider).catch((error: unknown) => {
+      found.delete(provider.name)
       throw away(provider.name, error)
     })
+    found.set(provider.name, { at: Date.now(), endpoints })
+    return endpoints
   }
 
   /** To be told apart from a service that is down: the log says why. */
@@ -113,11 +114,15 @@ export function providers(
           idTokenExpected: true,
         })
         const claims = tokens.claims()!
-        const more =
-          claims.email === undefined && endpoints.serverMetadata().userinfo_endpoint !== undefined
-            ? await oidc.fetchUserInfo(endpoints, tokens.access_token, claims.sub)
-            : {}
-        return vouchedIn({ ...more, ...claims })
+        if (claims.iss !== endpoints.serverMetadata().issuer) throw new ProviderRefused('issuer')
+        const isToldElsewhere =
+          (claims.email === undefined || claims.email_verified === undefined) &&
+          endpoints.serverMetadata().userinfo_endpoint !== undefined
+        // Address and whether it is verified come from one of the two.
+        const profile = isToldElsewhere
+          ? await oidc.fetchUserInfo(endpoints, tokens.access_token, claims.sub)
+          : claims
+        return vouchedIn(claims, profile)
       } catch (error) {
         if (error instanceof ProviderRefused) throw error
         throw isAway(error) ? away(name, error) : new ProviderRefused(reasonOf(error))
@@ -136,14 +141,24 @@ export async function discover({
   clientSecret,
 }: OidcProvider): Promise<client.Configuration> {
   const oidc = await import('openid-client')
-  // The issuer in the answer must be the one that was asked; signatures of ID tokens are verified, as they are not by default.
-  return oidc.discovery(new URL(issuer), clientId, undefined, authentication(oidc, clientSecret), {
-    timeout: TIMEOUT_SECONDS,
-    execute: [
-      oidc.enableNonRepudiationChecks,
-      ...(issuer.startsWith('http:') ? [oidc.allowInsecureRequests] : []),
-    ],
-  })
+  // Signatures of ID tokens are verified, as they are not by default.
+  const endpoints = await oidc.discovery(
+    new URL(issuer),
+    clientId,
+    undefined,
+    authentication(oidc, clientSecret),
+    {
+      timeout: TIMEOUT_SECONDS,
+      execute: [
+        oidc.enableNonRepudiationChecks,
+        ...(issuer.startsWith('http:') ? [oidc.allowInsecureRequests] : []),
+      ],
+    },
+  )
+  // openid-client asks for that, but leaves some of Microsoft's out, whose issuer would be anybody's.
+  if (new URL(endpoints.serverMetadata().issuer).href !== new URL(issuer).href)
+    throw new ProviderRefused('another issuer')
+  return endpoints
 }
 
 /** In the body, where the provider takes it so: in the header, providers disagree on how to encode it. */
@@ -156,8 +171,8 @@ function authentication(oidc: typeof client, secret: string | undefined): client
   }
 }
 
-function vouchedIn(claims: Readonly<Record<string, unknown>>): Vouched {
-  const { iss, sub, email, email_verified, name } = claims
+function vouchedIn({ iss, sub }: client.IDToken, profile: Readonly<Record<string, unknown>>): Vouched {
+  const { email, email_verified, name } = profile
   if (typeof sub !== 'string' || sub.length > MOST_LENGTH || sub.includes('\0'))
     throw new ProviderRefused('subject')
   const address = typeof email === 'string' && email_verified === true ? readEmail(email) : ''
@@ -181,6 +196,7 @@ function isAway(error: unknown): boolean {
 
 /** What went wrong, without what was sent: that may hold codes and tokens. */
 export function reasonOf(error: unknown): string {
+  if (error instanceof ProviderRefused) return error.reason
   const { code, name, error: said, cause } = error as Record<'code' | 'name' | 'error' | 'cause', unknown>
   const inner = (cause as { code?: unknown } | undefined)?.code
   const reason = [said, code, inner, name].find((text) => typeof text === 'string')

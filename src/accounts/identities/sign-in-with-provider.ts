@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { sql } from 'drizzle-orm'
 import type { FastifyRequest } from 'fastify'
 import type { App } from '../../contract/contract.ts'
@@ -20,10 +21,10 @@ export function signInWithProvider(app: App) {
   const { auth, config, db } = app
   const open = compileOpen(config)
 
-  return async (text: string, request: FastifyRequest) => {
+  return async ({ code: text, code_verifier }: Shown, request: FastifyRequest) => {
     const id = auth.oidcCodes.open(text)
     const [code] = id === undefined ? [] : await db.run(findCode, { id })
-    if (!code) throw new InvalidToken()
+    if (!code || code.code_challenge !== challengeOf(code_verifier)) throw new InvalidToken()
     const { user_id } = code
     if (!code.is_active) throw new InactiveUser()
     if (config.EMAIL_VERIFICATION === 'required' && !code.is_verified) throw new EmailNotVerified()
@@ -40,17 +41,31 @@ export function signInWithProvider(app: App) {
   }
 }
 
+interface Shown {
+  readonly code: string
+  /** Of the `code_challenge` that the browser was sent off with; none without one. */
+  readonly code_verifier?: string | undefined
+}
+
+/**
+ * A code that was got with another challenge, or without one, is somebody else's: led to the frontend with it, people would work in
+ * an account that is not theirs.
+ */
+export const challengeOf = (verifier: string | undefined) =>
+  verifier === undefined ? null : createHash('sha256').update(verifier).digest('base64url')
+
 interface FoundCode {
   readonly id: string
   readonly user_id: string
   readonly is_active: boolean
   readonly is_verified: boolean
+  readonly code_challenge: string | null
 }
 
 const findCode = statement<{ id: string }, FoundCode>(
   'find code of an identity provider',
   (v) => sql`
-    select ${oidcCodes.id}, ${oidcCodes.user_id}, ${users.is_active}, ${users.is_verified}
+    select ${oidcCodes.id}, ${oidcCodes.user_id}, ${oidcCodes.code_challenge}, ${users.is_active}, ${users.is_verified}
     from ${oidcCodes} join ${users} on ${users.id} = ${oidcCodes.user_id}
     where ${oidcCodes.id} = ${v.id}::uuid and ${oidcCodes.expires_at} > now()
       and ${oidcCodes.credentials_version} = ${users.credentials_version} and ${users.deleted_at} is null`,

@@ -1,4 +1,6 @@
+import { randomBytes } from 'node:crypto'
 import { Type } from '@sinclair/typebox'
+import { parseCookie, stringifySetCookie } from 'cookie'
 import type { App } from '../../contract/contract.ts'
 import {
   AccountExists,
@@ -14,7 +16,7 @@ import { html } from '../../http/pages/html.ts'
 import type { WebPage } from '../../http/pages/layout.ts'
 import { answerWithPages } from '../../http/pages/web-page.ts'
 import { listProviders } from '../identities/go-to-provider.ts'
-import { signInWithProvider } from '../identities/sign-in-with-provider.ts'
+import { challengeOf, signInWithProvider } from '../identities/sign-in-with-provider.ts'
 import { faultPage, passingError } from './mailed-link.ts'
 import { choiceOf, codePageOf } from './second-factor.ts'
 
@@ -30,13 +32,16 @@ export function signInWithProviderPage(app: App) {
   const path = `${app.config.publicPath}${PATH}`
   answerWithPages(app, (answer) => {
     if (answer.code === 'internal_server_error') return faultPage
-    return choosePage(app, passingError(answer) ?? errors.get(answer.code) ?? BEGIN_AGAIN)
+    return failedPage(path, passingError(answer) ?? errors.get(answer.code) ?? BEGIN_AGAIN)
   })
 
-  app.get(PATH, { schema: { hide: true, querystring: CameBack } }, ({ query: { code, linked, error } }) => {
+  app.get(PATH, { schema: { hide: true, querystring: CameBack } }, ({ query }, reply) => {
+    const { code, linked, error } = query
     if (code !== undefined) return goOnPage(path, code)
-    if (linked !== undefined) return linkedPage(linked)
-    return choosePage(app, error === undefined ? undefined : (errors.get(error) ?? BEGIN_AGAIN))
+    if (app.config.oidc.some(({ name }) => name === linked)) return linkedPage(linked!)
+    const verifier = randomBytes(32).toString('base64url')
+    reply.header('set-cookie', verifierCookie(app.config, path, verifier))
+    return choosePage(app, verifier, error === undefined ? undefined : (errors.get(error) ?? BEGIN_AGAIN))
   })
 
   const entering = {
@@ -45,7 +50,9 @@ export function signInWithProviderPage(app: App) {
   } as const
   app.post(PATH, entering, async (request) => {
     try {
-      const { access_token } = await open(request.body.code, request)
+      // Without the cookie of the browser that went, it is somebody else's code.
+      const code_verifier = parseCookie(request.headers.cookie ?? '')[VERIFIER] ?? ''
+      const { access_token } = await open({ ...request.body, code_verifier }, request)
       return await choice(request, access_token)
     } catch (error) {
       if (!(error instanceof SecondFactorRequired)) throw error
@@ -53,6 +60,20 @@ export function signInWithProviderPage(app: App) {
     }
   })
 }
+
+/** Holds what a code is asked for with, as a frontend holds it in its tab. */
+const VERIFIER = 'sign_in'
+
+const verifierCookie = ({ PUBLIC_URL }: App['config'], path: string, value: string) =>
+  stringifySetCookie({
+    name: VERIFIER,
+    value,
+    path,
+    maxAge: 3600,
+    httpOnly: true,
+    sameSite: 'lax',
+    secure: PUBLIC_URL?.startsWith('https:') ?? false,
+  })
 
 const text = Type.Optional(Type.String())
 const CameBack = Type.Object({ code: text, linked: text, error: text })
@@ -64,7 +85,7 @@ const BEGIN_AGAIN = 'That took too long, was done already, or was called off. Be
 const errors = new Map([
   [
     AccountExists.code,
-    'There is an account with your address already. Sign in to it with its password and confirm the address; then the provider can be linked to it.',
+    'There is an account with your address already. Choose a new password for it (“Reset your password”); then the provider can be linked to it.',
   ],
   [
     ProviderEmailNotVerified.code,
@@ -77,18 +98,26 @@ const errors = new Map([
   [TooManyRequests.code, 'That was tried too often. Try again in a minute.'],
 ])
 
-function choosePage(app: App, error: string | undefined): WebPage {
+function choosePage(app: App, verifier: string, error: string | undefined): WebPage {
   const { data } = listProviders(app)
+  const challenge = String(challengeOf(verifier))
   const title = 'Sign in'
   return {
     title: error === undefined ? title : `Error: ${title}`,
     main: html`<h1>${title}</h1>
       ${error !== undefined && html`<p class="error" role="alert">${error}</p>`}
       ${data.length === 0 && html`<p>No identity provider is set up.</p>`}
-      ${data.map(({ name, url }) => html`<p><a class="button" href="${url}">Go on with ${inWords(name)}</a></p>`)}
+      ${data.map(({ name, url }) => html`<p><a class="button" href="${`${url}?code_challenge=${challenge}`}">Go on with ${inWords(name)}</a></p>`)}
       <p class="note"><a href="${app.config.publicPath}/second-factor">Sign in with a password</a></p>`,
   }
 }
+
+const failedPage = (path: string, error: string): WebPage => ({
+  title: 'Error: Sign in',
+  main: html`<h1>Sign in</h1>
+    <p class="error" role="alert">${error}</p>
+    <p><a class="button" href="${path}">Begin again</a></p>`,
+})
 
 /** `my_company` as people write it. */
 const inWords = (name: string) =>

@@ -20,7 +20,7 @@ import { byAdministrator, cause, notify } from '../../mail/queue.ts'
 import { deviceOf } from '../../text/device.ts'
 import { type Trail, type TrailParameters, audit, trailOf } from '../audit/audit.ts'
 import { mayAddFactor } from '../factors/use-code.ts'
-import { endSessions, keepSession, stillHas, twice } from '../sessions/end-sessions.ts'
+import { endSessions, keepSession, sessionToKeep, stillHas, twice } from '../sessions/end-sessions.ts'
 import { authenticatedBy } from '../sessions/open-session.ts'
 import { userExists } from '../users/last-superuser.ts'
 import { hasOtherWay } from '../users/ways-in.ts'
@@ -275,7 +275,7 @@ export function deletePasskey(app: SignedInApp) {
 export function deletePasskeyOf(app: SignedInApp) {
   const remove = compileRemove(app.config, 'of a user', () => byAdministrator)
   return (user: string, id: string, request: SignedInRequest) => {
-    const session = user === request.user.id ? request.user.session_id : null
+    const session = sessionToKeep(user, request)
     return removeBy(app, remove, { id, user, session, ...trailOf(request) }, request)
   }
 }

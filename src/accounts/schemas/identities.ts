@@ -9,6 +9,7 @@ import {
   ProviderNotFound,
   ProviderUnavailable,
   SecondFactorRequired,
+  UserNotFound,
 } from '../../contract/errors.ts'
 import { Token } from './login.ts'
 
@@ -27,7 +28,14 @@ export const ProviderPublic = component(
 export const ProvidersPublic = component('ProvidersPublic', Type.Object({ data: Type.Array(ProviderPublic) }))
 export const ProviderCode = component(
   'ProviderCode',
-  Type.Object({ code: Type.String({ description: 'With which the browser came back.' }) }),
+  Type.Object({
+    code: Type.String({ description: 'With which the browser came back.' }),
+    code_verifier: Type.Optional(
+      Text(128, 43, {
+        description: 'What the `code_challenge` was made of, where the browser was sent off with one.',
+      }),
+    ),
+  }),
 )
 export const IdentityPublic = component(
   'IdentityPublic',
@@ -65,6 +73,17 @@ const querystring = Type.Object({
   ),
 })
 
+const beginning = Type.Object({
+  ...querystring.properties,
+  code_challenge: Type.Optional(
+    Text(43, 43, {
+      pattern: '^[A-Za-z0-9_-]*$',
+      description:
+        'SHA-256 of a random `code_verifier`, base64url (RFC 7636, S256), which stays in the tab. With it, nobody leads the browser to the frontend with a code of their own.',
+    }),
+  ),
+})
+
 export const readProviders = operation({
   operationId: 'login-read_providers',
   summary: 'List identity providers',
@@ -75,9 +94,9 @@ export const goToProvider = operation({
   operationId: 'login-go_to_provider',
   summary: 'Sign in with an identity provider',
   description:
-    'For browsers: leads to the provider, and from there back to the frontend. It gets there with `?code=…` for POST /login/oidc/token, or with `?error=…`: `account_exists` where an account has the address, and it is not known that both are of one person (sign in to it, verify the address, and link the provider there); `provider_email_not_verified`, `provider_refused`, `provider_unavailable`, `inactive_user`, `invalid_token` (begin again), `too_many_requests`.',
+    'For browsers: leads to the provider, and from there back to the frontend. It gets there with `?code=…` for POST /login/oidc/token, or with `?error=…`: `account_exists` where an account has the address, and it is not known that both are of one person (choose a new password by a recovery mail, sign in, and link the provider); `provider_email_not_verified`, `provider_refused`, `provider_unavailable`, `inactive_user`, `invalid_token` (begin again), `too_many_requests`.',
   params: Type.Object({ provider }),
-  querystring,
+  querystring: beginning,
   redirects: 'To the provider.',
   response: {},
   errors: [ProviderNotFound, ProviderUnavailable],
@@ -111,7 +130,7 @@ export const linkIdentity = operation({
   operationId: 'users-link_identity',
   summary: 'Link an identity',
   description:
-    'Gives the URL of the provider to go to, and a cookie to come back with: send the request with credentials. The browser comes back to the frontend with `?linked=…`, or with `?error=…`: `identity_taken` where it belongs to another account.',
+    'Gives the URL of the provider to go to, and a cookie to come back with: send the request with credentials. The browser comes back to the frontend with `?linked=…`, or with `?error=…`: `identity_taken` where it belongs to another account, `too_many_identities`.',
   // OpenAPI takes paths that differ in the names of their parameters for one.
   params: Type.Object({ id: { ...provider, description: 'The name of the provider.' } }),
   querystring,
@@ -122,9 +141,31 @@ export const linkIdentity = operation({
 export const deleteIdentity = operation({
   operationId: 'users-delete_identity',
   summary: 'Remove an identity',
-  description: 'It signs nobody in any more, and every other session ends. The last way in can’t be removed.',
+  description:
+    'It signs nobody in any more until it is linked again, and every other session ends. The last way in can’t be removed.',
   params: Type.Object({ id: { ...Id, description: 'Which identity.' } }),
   fresh: true,
   response: { 200: Message },
   errors: [IdentityNotFound, LastWayIn],
+})
+export const readIdentitiesOf = operation({
+  operationId: 'users-read_user_identities',
+  summary: 'List a user’s identities',
+  description: 'Accounts at identity providers that sign them in.',
+  params: Type.Object({ user_id: { ...Id, description: 'Which user.' } }),
+  response: { 200: IdentitiesPublic },
+  errors: [UserNotFound],
+})
+export const deleteIdentityOf = operation({
+  operationId: 'users-delete_user_identity',
+  summary: 'Remove a user’s identity',
+  description:
+    'It signs nobody in any more until its owner links it again; their sessions end, and they are told by mail.',
+  params: Type.Object({
+    user_id: { ...Id, description: 'Which user.' },
+    id: { ...Id, description: 'Which identity.' },
+  }),
+  fresh: true,
+  response: { 200: Message },
+  errors: [IdentityNotFound],
 })

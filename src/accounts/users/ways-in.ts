@@ -1,5 +1,16 @@
 import { type SQL, sql } from 'drizzle-orm'
-import { identities, passkeys, users } from '../../database/tables.ts'
+import {
+  apiKeys,
+  factors,
+  identities,
+  loginChallenges,
+  oidcCodes,
+  passkeys,
+  recoveryCodes,
+  users,
+} from '../../database/tables.ts'
+
+/** What lets somebody in, or keeps others out, beside the password. */
 
 /**
  * Condition on a row of `users`: they can sign in without this identity or passkey. (A recovery mail leads in always; but who has
@@ -7,6 +18,27 @@ import { identities, passkeys, users } from '../../database/tables.ts'
  */
 export const hasOtherWay = (id: SQL): SQL => sql`(
       ${users.hashed_password} <> ''
-      or exists (select from ${identities} where ${identities.user_id} = ${users.id} and ${identities.id} <> ${id}::uuid)
+      or exists (
+        select from ${identities}
+        where ${identities.user_id} = ${users.id} and ${identities.id} <> ${id}::uuid and ${identities.removed_at} is null
+      )
       or exists (select from ${passkeys} where ${passkeys.user_id} = ${users.id} and ${passkeys.id} <> ${id}::uuid)
     )`
+
+/** CTEs: removes every way in of whoever is in the CTE `from` (`id`), and their second factors. To be run after a lock (lock-user.ts). */
+export const withoutWaysIn = (from: string): SQL => sql`${removed('passkeys', passkeys, from)},
+    ${removed('identities', identities, from)},
+    ${removed('keys', apiKeys, from)},
+    ${withoutFactors(from)}`
+
+/** CTEs: removes factors and recovery codes of whoever is in the CTE `from` (`id`), and what waits for one. */
+export const withoutFactors = (from: string): SQL => sql`${removed('factors', factors, from)},
+    ${removed('codes', recoveryCodes, from)},
+    ${removed('challenges', loginChallenges, from)},
+    ${removed('sign_ins', oidcCodes, from)}`
+
+type Table = typeof passkeys | typeof identities | typeof apiKeys | typeof factors
+type Waiting = typeof recoveryCodes | typeof loginChallenges | typeof oidcCodes
+
+const removed = (name: string, table: Table | Waiting, from: string): SQL =>
+  sql`${sql.raw(`removed_${name}`)} as (delete from ${table} where user_id in (select id from ${sql.raw(from)}))`
