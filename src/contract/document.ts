@@ -116,7 +116,7 @@ function goodAnswers({ response, produces, versioned, headers, redirects }: Fast
   const elsewhere = {
     description: redirects,
     type: 'null',
-    headers: { Location: header('Where to.'), 'Set-Cookie': header('Binds the way to this browser.') },
+    headers: { Location: header('Where to.') },
   }
   return {
     ...Object.fromEntries(answers),

@@ -219,7 +219,7 @@ void test('signing in with an identity provider', async (t) => {
   })
 
   await t.test('a provider that is not set up is 404', async (t) => {
-    for (const name of ['other', '__proto__', 'constructor', 'ACME'])
+    for (const name of ['other', '__proto__', 'constructor'])
       isAnswer(t, await call('GET', `/login/oidc/${name}`), 404, 'Provider not found')
   })
 
@@ -731,7 +731,7 @@ void test('at once', async (t) => {
           return call('POST', '/users/me/api-keys', { as, body: key })
         }
         const [answer] = await Promise.all([
-          call('POST', path as string, { body }),
+          call('POST', path, { body }),
           ...Array.from({ length: 16 }, (_, number) => add(number)),
         ])
         t.equal(answer.status, 200, answer.text)

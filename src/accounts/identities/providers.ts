@@ -177,7 +177,7 @@ function vouchedIn({ iss, sub }: client.IDToken, profile: Readonly<Record<string
     throw new ProviderRefused('subject')
   const address = typeof email === 'string' && email_verified === true ? readEmail(email) : ''
   return {
-    issuer: String(iss),
+    issuer: iss,
     subject: sub,
     email: address.length <= MOST_LENGTH && isEmail(address) ? address : null,
     full_name: typeof name === 'string' ? nameOf(name) : null,

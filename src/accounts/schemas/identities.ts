@@ -63,7 +63,11 @@ export const ProviderUrl = component(
   Type.Object({ url: Type.String({ description: 'Of the provider: the browser goes there.' }) }),
 )
 
-const provider = Text(32, 1, { description: 'Its name.', examples: ['google'] })
+const provider = Text(32, 1, {
+  pattern: '^[a-z0-9_]*$',
+  description: 'Its name.',
+  examples: ['google'],
+})
 const querystring = Type.Object({
   return_to: Type.Optional(
     Text(2048, 1, {
