@@ -57,10 +57,16 @@ function checkOperation(
   )
   const kind = body?.startsWith('Body_') ? 'application/x-www-form-urlencoded' : 'application/json'
   check.equal(`${id}: body`, schemaName(at(node, 'requestBody', 'content', kind)), body)
-  const ok = id === 'utils-test_email' ? '201' : '200'
-  const content = at(resolved(root, at(node, 'responses', ok)), 'content')
+  const ok = id === 'utils-test_email' ? '201' : answer === 'redirect' ? '302' : '200'
+  const good = resolved(root, at(node, 'responses', ok))
+  const content = at(good, 'content')
   const isNamed = answer in components
-  const came = isNamed ? schemaName(at(content, 'application/json')) : Object.keys(map(content)).join()
+  const came =
+    answer === 'redirect'
+      ? at(good, 'headers', 'Location') && answer
+      : isNamed
+        ? schemaName(at(content, 'application/json'))
+        : Object.keys(map(content)).join()
   check.equal(`${id}: answer ${ok}`, came, isNamed ? answer : answer === 'true' ? 'application/json' : answer)
   const wrong = [...errors, 503].filter((status) => {
     const name = schemaName(
@@ -75,6 +81,12 @@ function checkOperation(
   check.equal(`${id}: parameters`, names.toSorted(), parameters(id, path))
 }
 
+/** Of paths with parameters. */
+const queries: Record<string, string[]> = {
+  'login-go_to_provider': ['query code_challenge', 'query return_to'],
+  'users-link_identity': ['query return_to'],
+}
+
 const headers: Record<string, string> = {
   'items-create_item': 'Idempotency-Key',
   'items-create_items': 'Idempotency-Key',
@@ -83,14 +95,18 @@ const headers: Record<string, string> = {
   'items-delete_item': 'If-Match',
 }
 
-/** A sign-in may be answered with a challenge. */
+/** Those that may be answered with a challenge. */
+const SIGN_INS = new Set(['login-login_access_token', 'login-sign_in_with_provider'])
+
 const errorOf = (id: string, status: number) =>
-  id === 'login-login_access_token' && status === 400 ? 'SecondFactorRequired' : 'HTTPError'
+  SIGN_INS.has(id) && status === 400 ? 'SecondFactorRequired' : 'HTTPError'
 
 function parameters(id: string, path: string) {
   const inPath = [...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => `path ${name}`).toSorted()
   const inHeader = headers[id]
-  if (inPath.length > 0 || inHeader) return [...(inHeader ? [`header ${inHeader}`] : []), ...inPath]
+  const inQuery = queries[id] ?? []
+  if (inPath.length > 0 || inHeader)
+    return [...(inHeader ? [`header ${inHeader}`] : []), ...inPath, ...inQuery]
   if (id === 'utils-test_email') return ['query email_to']
   if (id === 'users-read_activity_me') return ['query cursor', 'query limit']
   if (id === 'audit-read_audit')

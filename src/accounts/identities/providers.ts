@@ -47,8 +47,8 @@ export class ProviderRefused extends Error {
   }
 }
 
-/** Each of the four requests of a sign-in at most; together they stay below the deadline of an answer. */
-const TIMEOUT_SECONDS = 2
+/** Each of up to four requests of a sign-in; the deadline of an answer (http/deadline.ts) bounds all of them. */
+const TIMEOUT_SECONDS = 3
 const ENDPOINTS_MS = 24 * 60 * 60 * 1000
 /** Of a subject (OpenID Connect Core, 2), an address, and a name. */
 const MOST_LENGTH = 255

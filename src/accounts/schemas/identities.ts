@@ -32,6 +32,7 @@ export const ProviderCode = component(
     code: Type.String({ description: 'With which the browser came back.' }),
     code_verifier: Type.Optional(
       Text(128, 43, {
+        examples: ['dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk'],
         description: 'What the `code_challenge` was made of, where the browser was sent off with one.',
       }),
     ),
@@ -82,6 +83,7 @@ const beginning = Type.Object({
   code_challenge: Type.Optional(
     Text(43, 43, {
       pattern: '^[A-Za-z0-9_-]*$',
+      examples: ['E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM'],
       description:
         'SHA-256 of a random `code_verifier`, base64url (RFC 7636, S256), which stays in the tab. With it, nobody leads the browser to the frontend with a code of their own.',
     }),
