@@ -1,6 +1,7 @@
 import type { Send } from '../database/pool/transaction.ts'
+import { envelopeForm, unicodeForm } from '../text/email-address.ts'
 
-/** Somebody whose address differs from another's by case alone. */
+/** Somebody whose address differs from another's by case alone, or by whether its domain is written in ASCII. */
 export interface Namesake {
   /** What they have in common. */
   readonly address: string
@@ -38,7 +39,11 @@ async function freeAddress(send: Send, email: string, taken: ReadonlySet<string>
   const at = email.lastIndexOf('@')
   for (let number = 2; ; number += 1) {
     const address = `${email.slice(0, at)}+${number}${email.slice(at)}`
-    const [found] = await send('select from "user" where lower(email::text) = lower($1)', [address])
+    const spelled = envelopeForm(address)
+    const [found] = await send(
+      'select from "user" where lower(email::text) in (lower($1), lower($2), lower($3))',
+      [address, spelled, unicodeForm(spelled) ?? spelled],
+    )
     if (!found && !taken.has(address.toLowerCase())) return address
   }
 }
