@@ -114,7 +114,7 @@ function rowRefusals(rows: Rows, { rename }: AdoptionOptions): string[] {
   return [
     ...rows.tooLong,
     [
-      'addresses differ by case alone, or by how their domain is written, which are one here; change them, or let --rename give all but the first of each another:',
+      'addresses are one here, as they differ by case alone, or by how their domain is written; change them, or let --rename give all but the first of each another:',
       ...namesakeLines(rows),
     ].join('\n      '),
   ]
