@@ -1,9 +1,9 @@
 import { isAffordable } from '../accounts/passwords/passwords.ts'
 import type { Send } from '../database/pool/transaction.ts'
-import { readEmail } from '../text/email-address.ts'
+import { type Spelled, respellingsOf, spelledBeyondAscii } from './spellings.ts'
 import { type Carried, columnSql } from './carried.ts'
 import type { Found } from './look-at-tables.ts'
-import type { Namesake } from './renames.ts'
+import type { Namesake, Rename } from './renames.ts'
 
 /** What is in the template's tables. */
 export interface Rows {
@@ -23,6 +23,8 @@ export interface Rows {
   }[]
   /** Those whose addresses are one here, as they are to be told: whoever keeps the address first. */
   readonly namesakes: readonly Namesake[]
+  /** Addresses that nobody could be found by here, and what they become. */
+  readonly respelled: readonly Rename[]
   /** Values that are too long for their columns here. */
   readonly tooLong: readonly string[]
 }
@@ -42,12 +44,14 @@ export async function lookAtRows(send: Send, found: Found, carried: readonly Car
         select count(*)::float8 as items, count(*) filter (where ${createdAt(items)} is null)::float8 as undated
         from item as template`)
     : { items: 0, undated: 0 }
+  const spelled = await spelledBeyondAscii(send)
   return {
     ...people,
     items: things.items,
     undated: { users: people.undated, items: things.undated },
     hashes: await hashesByKind(send),
-    namesakes: [...(await send<Namesake[]>(namesakes(found, users!, items), [await spellings(send)]))],
+    namesakes: [...(await send<Namesake[]>(namesakes(found, users!, items), [asJson(spelled)]))],
+    respelled: respellingsOf(spelled),
     tooLong: (await Promise.all(carried.map((table) => tooLong(send, found, table)))).flat(),
   }
 }
@@ -71,13 +75,8 @@ const HASHES = `
     count(*)::float8 as count, coalesce(min(hashed_password), '') as one
   from "user" group by 1, substring(hashed_password from '^(\\$[a-z0-9]+\\$(?:v=\\d+\\$)?[a-z0-9=,]+|[a-z0-9_]+\\$\\d+)\\$') order by 2 desc, 1`
 
-/** Addresses beyond ASCII as this service would store them, by how they are: their domain in ASCII. JSON. */
-async function spellings(send: Send): Promise<string> {
-  const rows = await send<{ email: string }[]>(
-    `select distinct lower(email::text) as email from "user" where email::text ~ '[^ -~]'`,
-  )
-  return JSON.stringify(Object.fromEntries(rows.map(({ email }) => [email, readEmail(email)])))
-}
+const asJson = (spelled: readonly Spelled[]) =>
+  JSON.stringify(Object.fromEntries(spelled.map(({ lowered, stored }) => [lowered, stored.toLowerCase()])))
 
 /** Superusers first, then who has more items, then the older. */
 const namesakes = (found: Found, users: Carried, items: Carried | undefined) => `
