@@ -23,7 +23,7 @@ export function* planLines(
   yield `passwords: ${kinds(rows.hashes)}`
   const others = rows.hashes.filter(({ isComparable }) => !isComparable)
   if (others.length > 0)
-    yield `of these, compared with none here, as they cost too much or are of no known kind: ${kinds(others)}; their users ask for a recovery link`
+    yield `these can't be compared here, as they are of no known kind or cost too much: ${kinds(others)}; their users ask for a recovery link`
   if (carried.length > 1) yield `items: ${counted(rows.items, 'row')}`
   const { users, items } = rows.undated
   if (users + items > 0)
