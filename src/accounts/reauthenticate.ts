@@ -1,7 +1,12 @@
 import { sql } from 'drizzle-orm'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { SignedIn, SignedInApp } from '../contract/contract.ts'
-import { IncorrectPassword, InvalidCredentials, InvalidInput } from '../contract/errors.ts'
+import {
+  IncorrectPassword,
+  InvalidCredentials,
+  InvalidInput,
+  RecentSignInRequired,
+} from '../contract/errors.ts'
 import { statement } from '../database/statement.ts'
 import { sessions, users } from '../database/tables.ts'
 import { isTooLong } from '../text/normal-password.ts'
@@ -15,8 +20,8 @@ import { authenticatedBy, tellOfRecoveryCode } from './sessions/open-session.ts'
  * Shows again who is signed in, with the password or a code of a second factor: POST /login/reauthenticate. The session may do
  * what needs a recent sign-in for the next REAUTHENTICATION_MINUTES. Guesses count as those of sign-ins do.
  *
- * @returns what does so. @throws IncorrectPassword, IncorrectCode; InvalidCredentials where the session ended meanwhile;
- *   ServiceUnavailable and TooManyRequests of limits and the queue for hashing
+ * @returns what does so. @throws RecentSignInRequired where the session stands for tokens of a template; IncorrectPassword,
+ *   IncorrectCode; InvalidCredentials where the session ended meanwhile; ServiceUnavailable and TooManyRequests of limits and the queue for hashing
  */
 export function reauthenticate(app: SignedInApp) {
   const { auth, config, db } = app
@@ -54,6 +59,7 @@ export function reauthenticate(app: SignedInApp) {
   }
 
   return async ({ password, code }: Shown, request: SignedInRequest, reply: FastifyReply) => {
+    if (request.user.session_shared) throw new RecentSignInRequired()
     if ((password === undefined) === (code === undefined))
       throw new InvalidInput(['body', 'password'], 'Either password or code is needed')
     if (password !== undefined) await byPassword(password, request, reply)

@@ -68,8 +68,8 @@ async function dryRun({ readOnly }: AdoptionDatabase, adoption: Adoption): Promi
     if (adoptedAt(found) !== undefined) return tell(alreadyAdopted(found))
     const carried = await adoptable(send, found, adoption)
     const rows = await lookAtRows(send, found, carried)
-    const renames = await renamesOf(send, rows.namesakes)
-    for (const line of planLines(found, carried, rows, options.rename ? renames : [])) tell(line)
+    const renames = await renamesOf(send, rows)
+    for (const line of planLines(found, carried, rows, options.rename ? renames : rows.respelled)) tell(line)
     const refusals = rowRefusals(rows, options)
     if (refusals.length > 0) throw new AdoptionRefused(refusals)
     tell('Nothing was changed.')
@@ -92,7 +92,7 @@ async function run({ transaction }: AdoptionDatabase, adoption: Adoption): Promi
     const rows = await lookAtRows(send, found, carried)
     const refusals = rowRefusals(rows, options)
     if (refusals.length > 0) throw new AdoptionRefused(refusals)
-    const renames = await renamesOf(send, rows.namesakes)
+    const renames = await renamesOf(send, rows)
     for (const line of planLines(found, carried, rows, renames)) tell(line)
     await carryEverything(send, found, carried, renames, adoption)
     await checkCounts(send, carried, rows)
@@ -114,7 +114,7 @@ function rowRefusals(rows: Rows, { rename }: AdoptionOptions): string[] {
   return [
     ...rows.tooLong,
     [
-      'addresses differ by case alone, which are one here; change them, or let --rename give all but the first of each another:',
+      'addresses are one here, as they differ by case alone, or by how their domain is written; change them, or let --rename give all but the first of each another:',
       ...namesakeLines(rows),
     ].join('\n      '),
   ]

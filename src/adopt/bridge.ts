@@ -10,6 +10,8 @@ import { AdoptionRefused } from './refused.ts'
  */
 export async function bridge(send: Send, carried: readonly Carried[]): Promise<void> {
   for (const { from } of carried) for (const text of from === 'user' ? USER : ITEM) await send(text)
+  for (const { from } of carried)
+    await send(`revoke execute on function write_template_${from}() from public`)
   for (const { from, kept } of carried)
     for (const { grant } of await send<{ grant: string }[]>(grantsOf(kept, from))) await send(grant)
 }
@@ -58,6 +60,10 @@ const USER = [
    select email, is_active, is_superuser, full_name, id, hashed_password, created_at from users where deleted_at is null`,
   `create function write_template_user() ${AS_OWNER} as $$
    begin
+     -- A row here may have its domain in ASCII, which PostgreSQL can't tell to be the same.
+     if new.email ~ '@.*[^ -~]' and (tg_op = 'INSERT' or lower(new.email) <> lower(old.email)) then
+       raise check_violation using message = 'an address whose domain is beyond ASCII is added by the new service alone';
+     end if;
      if tg_op = 'INSERT' then
        insert into users (id, email, hashed_password, full_name, is_active, is_superuser, created_at)
        values (coalesce(new.id, gen_random_uuid()), new.email, new.hashed_password, new.full_name,

@@ -51,6 +51,8 @@ export const ownColumns = (found: Found, carried: Carried): string[] =>
 export function columnSql(found: Found, carried: Carried, name: string): string {
   const column = columnOf(found, carried, name)
   if (name === 'created_at') return createdAt(column)
+  // People who sign in with Google alone, say: none that a password is compared with.
+  if (name === 'hashed_password') return `coalesce(template.hashed_password, '')`
   return column ? `template.${name}` : 'null'
 }
 

@@ -1,6 +1,8 @@
 import type { Send } from '../database/pool/transaction.ts'
+import { envelopeForm, readEmail, unicodeForm } from '../text/email-address.ts'
+import type { Rows } from './look-at-rows.ts'
 
-/** Somebody whose address differs from another's by case alone. */
+/** Somebody whose address differs from another's by case alone, or by whether its domain is written in ASCII. */
 export interface Namesake {
   /** What they have in common. */
   readonly address: string
@@ -20,25 +22,34 @@ export interface Rename {
 /**
  * New addresses for all but the first of each group: `ada+2@example.com`, which most mail servers deliver to `ada@`.
  *
- * @param namesakes grouped, whoever keeps the address first
+ * Those who could not be found by theirs get another spelling of it.
+ *
+ * @param rows `namesakes` grouped, whoever keeps the address first
  */
-export async function renamesOf(send: Send, namesakes: readonly Namesake[]): Promise<Rename[]> {
-  const renames: Rename[] = []
+export async function renamesOf(
+  send: Send,
+  { namesakes, respelled }: Pick<Rows, 'namesakes' | 'respelled'>,
+): Promise<Rename[]> {
+  const renames = new Map(respelled.map((rename) => [rename.id, rename]))
   const taken = new Set<string>()
   for (const { address, id, email } of namesakes) {
     const isFirst = !taken.has(address)
-    const to = isFirst ? email : await freeAddress(send, email, taken)
+    const to = isFirst ? email : await freeAddress(send, readEmail(email), taken)
     taken.add(isFirst ? address : to.toLowerCase())
-    if (!isFirst) renames.push({ id, from: email, to })
+    if (!isFirst) renames.set(id, { id, from: email, to })
   }
-  return renames
+  return [...renames.values()]
 }
 
 async function freeAddress(send: Send, email: string, taken: ReadonlySet<string>): Promise<string> {
   const at = email.lastIndexOf('@')
   for (let number = 2; ; number += 1) {
     const address = `${email.slice(0, at)}+${number}${email.slice(at)}`
-    const [found] = await send('select from "user" where lower(email::text) = lower($1)', [address])
+    const spelled = envelopeForm(address)
+    const [found] = await send(
+      'select from "user" where lower(email::text) in (lower($1), lower($2), lower($3))',
+      [address, spelled, unicodeForm(spelled) ?? spelled],
+    )
     if (!found && !taken.has(address.toLowerCase())) return address
   }
 }

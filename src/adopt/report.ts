@@ -20,7 +20,10 @@ export function* planLines(
 ) {
   yield `Database ${found.database}, revision ${found.revision ?? 'unknown'} of the template`
   yield `users: ${counted(rows.users, 'row')}, ${rows.inactive} inactive, ${counted(rows.superusers, 'superuser')}`
-  yield `passwords: ${rows.hashes.map(({ kind, count }) => `${kind} ${count.toLocaleString('en')}`).join(', ')}`
+  yield `passwords: ${kinds(rows.hashes)}`
+  const others = rows.hashes.filter(({ isComparable }) => !isComparable)
+  if (others.length > 0)
+    yield `these can't be compared here, as they are of no known kind or cost too much: ${kinds(others)}; their users ask for a recovery link`
   if (carried.length > 1) yield `items: ${counted(rows.items, 'row')}`
   const { users, items } = rows.undated
   if (users + items > 0)
@@ -38,6 +41,9 @@ export function* planLines(
   yield `locked meanwhile, for about ${seconds} s: ${[...new Set(names)].join(', ')}`
   yield `disk: about ${megabytes(found, carried)} MB more`
 }
+
+const kinds = (hashes: Rows['hashes']) =>
+  hashes.map(({ kind, count }) => `${kind} ${count.toLocaleString('en')}`).join(', ')
 
 function* staying(found: Found, table: Carried) {
   const own = ownColumns(found, table)

@@ -31,7 +31,8 @@ try {
     throw new TypeError('--recover-unknown: mail is off; set SMTP_HOST')
   const connection = await connect({ ...config, DATABASE_LONG_TIMEOUT_MS: TIMEOUT_MS })
   try {
-    await (connection.checkMigrated ?? connection.migrate)()
+    const { migrate, checkMigrated } = connection
+    await (config.MIGRATE_ON_START ? migrate : (checkMigrated ?? migrate))()
     const services = {
       db: connection.db,
       config,

@@ -68,6 +68,11 @@ void test('users of another system are imported', async (t) => {
     },
   )
 
+  await t.test('a byte order mark before the first line is no part of it', async (t) => {
+    const first = `\uFEFF${JSON.stringify({ email: 'bom@example.com', ...known })}`
+    t.match(await run(t, service, [first]), { isImported: true, good: 1, faulty: 0 })
+  })
+
   await t.test('one who is not active stays so', async (t) => {
     await run(t, service, [{ email: 'off@example.com', is_active: false, ...known }])
     isAnswer(t, await signIn('off@example.com', PASSWORD), 400, 'Inactive user')
@@ -136,6 +141,8 @@ void test('what is wrong with a line is told with its number and field, and neve
     [{ email: 'no address', ...known }, /^email: not an email address$/],
     [{ email: `${long}@example.com`, ...known }, /^email: not an email address$/],
     [{ email: 'a@example.com', is_superuser: true, ...known }, /^is_superuser: no field of a user$/],
+    [{ email: 'a@example.com', '\u001B[2J': 1, ...known }, /^\?\[2J: no field of a user$/],
+    ['{"email": "a@example.com", "__proto__": {"is_superuser": true}}', /^__proto__: no field of a user$/],
     [{ email: 'b@example.com', is_active: 'yes', ...known }, /^is_active: not true or false$/],
     [{ email: 'c@example.com', id: '7', ...known }, /^id: not a UUID$/],
     [{ email: 'd@example.com', full_name: long, ...known }, /^full_name: longer/],

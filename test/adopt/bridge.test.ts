@@ -227,6 +227,37 @@ void test(
     t.equal(changed.count, 1)
     await t.rejects(send(database, 'DELETE FROM "user"', { id: ADA.id }), { code: '42501' })
     await t.rejects(database.rows('select from users'), { code: '42501' })
+    await t.rejects(
+      database.rows(
+        `create temporary view "user" as select 1 as id;
+         create trigger own instead of insert on pg_temp."user" for each row execute function public.write_template_user()`,
+      ),
+      { code: '42501', message: /function/ },
+      'nor what writes for the views',
+    )
+  },
+)
+
+void test(
+  'over the bridge nobody takes the address of another in another spelling of its domain',
+  needsPostgres,
+  async (t) => {
+    const { database, service } = await bridged(t)
+    const email = 'eve@exämple.org'
+    const person = await service.person({ email: 'eve@xn--exmple-cua.org' })
+    const user = {
+      full_name: null,
+      hashed_password: HASH,
+      is_active: true,
+      is_superuser: false,
+      created_at: null,
+    }
+    const insert = 'INSERT INTO "user"'
+    await t.rejects(send(database, insert, { ...user, id: randomUUID(), email }), { code: '23514' })
+    await t.rejects(database.sql`update "user" set email = ${email} where id = ${ADA.id}`, { code: '23514' })
+    const old = expected.users.find(({ email }) => email === 'info@exämple.com')!
+    t.equal((await database.sql`update "user" set full_name = 'Info' where id = ${old.id}`).count, 1)
+    t.equal((await service.call('GET', '/users/me', { as: person })).status, 200)
   },
 )
 

@@ -1,6 +1,11 @@
 import { test } from 'tap'
+import { respellingsOf } from '../../src/adopt/spellings.ts'
+import { readEmail } from '../../src/text/email-address.ts'
 import { needsPostgres } from '../support/database.ts'
 import { type ExpectedUser, expected, serviceOn, templateDatabase } from './support/template.ts'
+
+/** bcrypt at cost 4 of `correct horse battery`. */
+const HASH = '$2b$04$tiRGKc66wxpQTMpQNuFKeuRQWbLXLRCQVtkvnWGr/kcpkIelX9jbO'
 
 const isOdd = ({ what }: ExpectedUser) => /address|local part/.test(what)
 
@@ -40,4 +45,35 @@ void test('whoever has an address that a new user could not have', needsPostgres
         t.equal(mails.length, 1)
       })
     })
+})
+
+void test(
+  'whoever has an address that is no longer found as it was written signs in with it all the same',
+  needsPostgres,
+  async (t) => {
+    const password = 'correct horse battery'
+    const decomposed = 'Jose\u0301@example.com'
+    const database = await templateDatabase(
+      t,
+      `insert into "user" values ('${decomposed}', true, false, null, '${HASH}', gen_random_uuid(), now()),
+        ('Info@EX\u00C4MPLE.org', true, false, null, '${HASH}', gen_random_uuid(), now())`,
+    )
+    const text = (await database.adopt()).join('\n')
+    t.match(
+      text,
+      /^new address: Jose\u0301@example\.com \(.*\) signs in as Jos\u00E9@example\.com from then on$/m,
+    )
+    const { signIn } = await serviceOn(t, database)
+    for (const email of [decomposed, 'jos\u00E9@example.com', 'info@ex\u00E4mple.org'])
+      t.equal((await signIn(email, password)).status, 200, email)
+  },
+)
+
+void test('what a locale does not fold is respelled, and what it folds is left alone', (t) => {
+  const row = (email: string, lowered: string) => ({ id: email, email, lowered, stored: readEmail(email) })
+  const capital = '\u00D6mer@example.com'
+  t.strictSame(respellingsOf([row(capital, capital.toLowerCase())]), [])
+  t.match(respellingsOf([row(capital, capital)]), [{ from: capital, to: '\u00F6mer@example.com' }])
+  t.strictSame(respellingsOf([row('info@ex\u00E4mple.com', 'info@ex\u00E4mple.com')]), [])
+  t.end()
 })

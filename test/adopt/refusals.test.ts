@@ -47,6 +47,24 @@ void test('a dry run says what an adoption would do, and changes nothing', needs
     t.match(text, line)
 })
 
+void test(
+  'a domain in Unicode and the same in ASCII are one address, which is told, or renamed',
+  needsPostgres,
+  async (t) => {
+    const database = await templateDatabase(
+      t,
+      `insert into "user" values ('Info@xn--exmple-cua.com', true, false, null, '', '5f0f1f5c-8a0e-4f0e-9a38-0f5a3c1d2e4b', now()),
+        ('info+2@xn--exmple-cua.com', true, false, null, '', gen_random_uuid(), now())`,
+    )
+    const text = await refusal(t, database, { rename: false })
+    t.match(text, /or by how their domain is written.*\n +info@exämple\.com .*\n +Info@xn--exmple-cua\.com /)
+    t.match(
+      (await database.adopt()).join('\n'),
+      'Info@xn--exmple-cua.com (5f0f1f5c-8a0e-4f0e-9a38-0f5a3c1d2e4b) signs in as Info+3@xn--exmple-cua.com',
+    )
+  },
+)
+
 void test('an adoption that is repeated changes nothing', needsPostgres, async (t) => {
   const database = await templateDatabase(t)
   await database.adopt()

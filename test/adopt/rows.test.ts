@@ -128,6 +128,41 @@ const schemaOf = (url: string) =>
     .toString()
     .replaceAll(/^\\(?:un)?restrict .*$/gm, '')
 
+void test('each adopted user has a row in the audit, which says so', needsPostgres, async (t) => {
+  const database = await templateDatabase(t)
+  await database.adopt()
+  const found = await database.rows<object>(
+    `select count(distinct subject_id)::int, event, outcome, details from audit_events join users on users.id = subject_id group by 2, 3, 4`,
+  )
+  t.strictSame(found, [{ count: 20, event: 'user_created', outcome: 'success', details: { by: 'adoption' } }])
+})
+
+void test(
+  'hashes that can be compared with no password here are told, and those users have none where they had none',
+  needsPostgres,
+  async (t) => {
+    const person = (name: string, hash: string) =>
+      `insert into "user" values ('${name}@example.com', true, false, null, ${hash}, gen_random_uuid(), now());`
+    const bcrypt = (cost: number) => `'$2b$${cost}$' || repeat('a', 53)`
+    const database = await templateDatabase(
+      t,
+      `alter table "user" alter hashed_password drop not null;
+       ${person('google', 'null')} ${person('django', `'pbkdf2_sha256$600000$salt$' || repeat('a', 43) || '='`)}
+       ${person('slow', bcrypt(20))} ${person('quick', bcrypt(11))} ${person('old', `md5('x')`)} ${person('crypt', `'{CRYPT}xyz'`)}`,
+    )
+    const text = (await database.adopt()).join('\n')
+    t.match(text, /^passwords: argon2id 14, bcrypt 6, /m)
+    t.match(
+      text,
+      /^these can't be compared here, .*: another kind 2, bcrypt 1, none 1; their users ask for a recovery link$/m,
+    )
+    const [google] = await database.rows(
+      `select hashed_password from users where email = 'google@example.com'`,
+    )
+    t.strictSame(google, { hashed_password: '' })
+  },
+)
+
 void test('a list counts what was adopted at once, as it was analysed', needsPostgres, async (t) => {
   const database = await templateDatabase(t)
   await database.adopt()

@@ -25,19 +25,29 @@ void test('after an adoption', needsPostgres, async (t) => {
 
   for (const user of expected.users.filter((user) => isOrdinary(user) && user.is_active))
     await t.test(`whoever has ${user.what} (${user.email}) signs in with the old password`, async (t) => {
-      isAnswer(t, await signIn(addressOf(user), `?${user.password}`), 400, 'Incorrect email or password')
+      const before = await hashOf(user.id)
       const { status, body } = await signIn(addressOf(user), user.password)
       t.equal(status, 200)
       const headers = { authorization: `Bearer ${body.access_token}` }
       t.match((await call('GET', '/users/me', { headers })).body, { id: user.id, email: addressOf(user) })
-      t.match(await hashOf(user.id), CURRENT, 'the hash is renewed')
-      t.equal((await signIn(addressOf(user), user.password)).status, 200, 'it is of the same password')
+      const after = await hashOf(user.id)
+      t.match(after, CURRENT, 'the hash is renewed')
+      if (after !== before)
+        t.equal((await signIn(addressOf(user), user.password)).status, 200, 'it is of the same password')
 
       const items = expected.items.filter((item) => item.owner_id === user.id).map(({ id }) => id)
       const list = await call('GET', '/items/', { headers })
       if (list.body.data.some((item: { owner_id: string }) => item.owner_id !== user.id)) return
       t.strictSame(list.body.data.map(({ id }: { id: string }) => id).toSorted(), items.toSorted())
     })
+
+  await t.test('a wrong password lets nobody in, whatever the hash is of', async (t) => {
+    const hasBcrypt = expected.users.find(({ email }) => email === 'bcrypt-a@example.com')!
+    await database.sql`update users set hashed_password = (select hashed_password from template_user where id = ${hasBcrypt.id})
+      where id = ${hasBcrypt.id}`
+    for (const { email, password } of [expected.users[0]!, hasBcrypt])
+      isAnswer(t, await signIn(email, `?${password}`), 400, 'Incorrect email or password')
+  })
 
   const inactive = expected.users.find(({ what }) => what === 'inactive')!
   await t.test('whoever was inactive is 400 Inactive user with the right password', async (t) => {

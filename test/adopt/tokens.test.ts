@@ -1,8 +1,8 @@
 import { type Test, test } from 'tap'
-import { refusesToken } from '../support/answers.ts'
+import { isAnswer, refusesToken } from '../support/answers.ts'
 import { needsPostgres } from '../support/database.ts'
 import { expected, serviceOn, templateDatabase } from './support/template.ts'
-import { inHours, templateToken } from './support/token.ts'
+import { inHours, templateToken, unsigned } from './support/token.ts'
 
 const KEY = expected.secret_key
 const ADA = expected.users[0]!
@@ -42,23 +42,26 @@ void test('an access token of the template', needsPostgres, async (t) => {
     })
   })
 
-  await t.test('is no recent sign-in, until its user shows who they are', async (t) => {
-    const token = tokenOf(ADA)
-    const key = { body: { name: 'cli', permissions: ['items:read'] }, ...as(token) }
-    t.match((await call('POST', '/users/me/api-keys', key)).body, { detail: 'Recent sign-in required' })
-    const shown = await call('POST', '/login/reauthenticate', {
-      body: { password: ADA.password },
-      ...as(token),
-    })
-    t.equal(shown.status, 200)
-    t.equal((await call('POST', '/users/me/api-keys', key)).status, 200)
-    t.equal((await get('/users/me', token)).status, 200, 'it goes on')
-  })
+  await t.test(
+    'is no recent sign-in, nor made one by a password: others may hold one of the same user',
+    async (t) => {
+      const token = tokenOf(ADA)
+      const key = { body: { name: 'cli', permissions: ['items:read'] }, ...as(token) }
+      t.match((await call('POST', '/users/me/api-keys', key)).body, { detail: 'Recent sign-in required' })
+      const shown = { body: { password: ADA.password }, ...as(token) }
+      isAnswer(t, await call('POST', '/login/reauthenticate', shown), 403, 'Recent sign-in required')
+      await database.sql`update sessions set authenticated_at = now(), methods = '{template,pwd,otp}' where user_id = ${ADA.id}`
+      t.match((await call('POST', '/users/me/api-keys', key)).body, { detail: 'Recent sign-in required' })
+    },
+  )
 
   for (const [what, token] of [
     ['that was made after the adoption, and so lives longer', tokenOf(ADA, EIGHT_DAYS + 0.1)],
     ['with another key', templateToken('changethat', { exp: inHours(1), sub: ADA.id })],
     ['that expires never', templateToken(KEY, { sub: ADA.id })],
+    ['that expires later than any time', templateToken(KEY, { exp: Number.MAX_SAFE_INTEGER, sub: ADA.id })],
+    ['of the algorithm none', unsigned(tokenOf(ADA))],
+    ['of HS512', templateToken(KEY, { exp: inHours(1), sub: ADA.id }, 'HS512')],
     ['that has claims of its own', templateToken(KEY, { exp: inHours(1), sub: ADA.id, scope: 'all' })],
     ['of nobody', templateToken(KEY, { exp: inHours(1), sub: '00000000-0000-4000-8000-000000000000' })],
     ['of a mailed link', templateToken(KEY, { exp: inHours(1), nbf: inHours(-1), sub: ADA.email })],
@@ -112,6 +115,39 @@ void test('an access token of the template', needsPostgres, async (t) => {
     const changed = await call('PATCH', '/users/me/password', { body, ...as(other.body.access_token) })
     t.equal(changed.status, 200)
     refusesToken(t, await get('/users/me', token))
+  })
+
+  await t.test(
+    'ends with a change of password that is made with it, as others may hold one, too',
+    async (t) => {
+      const user = expected.users.find(({ what }) => what === 'bcrypt $2a$, cost 10')!
+      const body = { current_password: user.password, new_password: 'another horse battery' }
+      t.equal((await call('PATCH', '/users/me/password', { body, ...as(tokenOf(user)) })).status, 200)
+      refusesToken(t, await get('/users/me', tokenOf(user, 24)))
+    },
+  )
+
+  await t.test('ends when its user signs out everywhere else with it', async (t) => {
+    const user = expected.users.find(
+      ({ what }) => what === 'argon2 with older parameters (m=102400,t=2,p=8)',
+    )!
+    t.equal((await call('DELETE', '/users/me/sessions', as(tokenOf(user)))).status, 200)
+    refusesToken(t, await get('/users/me', tokenOf(user, 24)))
+  })
+
+  await t.test('ends with a password that a superuser sets', async (t) => {
+    const user = expected.users.find(({ what }) => what === 'bcrypt $2y$ (PHP and passlib)')!
+    const body = { password: 'another horse battery' }
+    t.equal((await call('PATCH', `/users/${user.id}`, { as: service.admin, body })).status, 200)
+    refusesToken(t, await get('/users/me', tokenOf(user)))
+  })
+
+  await t.test('ends with the demotion of a superuser', async (t) => {
+    const boss = expected.users.find(({ what }) => what === 'second superuser')!
+    t.equal((await get('/users/', tokenOf(boss))).status, 200)
+    const body = { is_superuser: false }
+    t.equal((await call('PATCH', `/users/${boss.id}`, { as: service.admin, body })).status, 200)
+    refusesToken(t, await get('/users/me', tokenOf(boss)))
   })
 
   await t.test('ends with the deactivation of its user', async (t) => {

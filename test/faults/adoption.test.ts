@@ -19,7 +19,7 @@ import { type Running, launch, temporaryFolder } from '../support/process.ts'
 import { mayMount, mountDisk } from '../support/small-disk.ts'
 import { ROUNDS } from './support/scene.ts'
 
-const MORE_ITEMS = 40_000
+const MORE_ITEMS = 10_000
 
 const command = (t: Test, { url }: TemplateDatabase) =>
   launch(t, {

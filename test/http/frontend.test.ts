@@ -38,6 +38,7 @@ function built(t: Test) {
   symlinkSync('..', join(FRONTEND_DIR, 'up'))
   symlinkSync('favicon.ico', join(FRONTEND_DIR, 'leads-in.ico'))
   symlinkSync('../../secret', join(FRONTEND_DIR, 'assets', 'a.js.br'))
+  symlinkSync('../../secret', join(FRONTEND_DIR, 'assets', 'out-BxK92aLm.js'))
   writeFileSync(join(FRONTEND_DIR, 'assets', 'a.js'), 'a')
   return FRONTEND_DIR
 }
@@ -116,6 +117,12 @@ void test('the service serves a single-page app on its own origin', async (t) =>
     const gz = await packed('gzip')
     t.match([gz.encoding, String(gunzipSync(gz.rawPayload))], ['gzip', SCRIPT])
     t.notHas((await get('/favicon.ico', { 'accept-encoding': 'br' })).headers, 'content-encoding')
+  })
+
+  await t.test('what is refused when it is sent is no file that is kept for a year', async (t) => {
+    const refused = await get('/assets/out-BxK92aLm.js')
+    isAnswer(t, refused, 404, 'Not Found')
+    t.match(refused.headers, { 'cache-control': 'no-store', 'content-security-policy': "default-src 'none'" })
   })
 
   await t.test(

@@ -5,7 +5,7 @@ import type { CurrentUser } from '../sessions/guard.ts'
 
 type FoundUser = Omit<
   CurrentUser,
-  'session_id' | 'session_fresh' | 'session_factor' | 'generation' | 'api_key'
+  'session_id' | 'session_fresh' | 'session_factor' | 'session_shared' | 'generation' | 'api_key'
 >
 
 /** The user of an API key, by its hash, and what it permits. */

@@ -79,7 +79,7 @@ export function readRow(line: number, bytes: Buffer | undefined): ImportedUser |
 
 function parsed(text: string): unknown {
   try {
-    return JSON.parse(text)
+    return JSON.parse(text.replace(/^\uFEFF/, '')) // some editors begin a file with it
   } catch {
     return undefined
   }
@@ -95,14 +95,18 @@ function shapeFaults(row: unknown): string[] {
     fields.add(path.slice(1, 50))
     if (fields.size === MOST_FAULTS) break
   }
-  return [...fields].map((field) => `${field}: ${faultOf(field, row)}`)
+  return [...fields].map((field) => `${printable(field)}: ${faultOf(field, row)}`)
 }
 
+/** The report is read in a terminal, and names come from the file. */
+const printable = (name: string) => name.replaceAll(/[^ -~]/g, '?')
+
 function faultOf(field: string, row: object): string {
-  const type = (Row.properties as Record<string, TSchema>)[field]
-  if (type === undefined) return 'no field of a user'
+  if (!Object.hasOwn(Row.properties, field)) return 'no field of a user'
   if (!Object.hasOwn(row, field)) return 'missing'
-  return type.type === 'boolean' ? 'not true or false' : 'not text'
+  return Row.properties[field as keyof typeof Row.properties].type === 'boolean'
+    ? 'not true or false'
+    : 'not text'
 }
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i

@@ -16,6 +16,7 @@ import {
   IncorrectEmailOrPassword,
   IncorrectCode,
   IncorrectPassword,
+  RecentSignInRequired,
   SecondFactorRequired,
   InvalidCredentials,
   InvalidToken,
@@ -123,11 +124,11 @@ export const reauthenticate = operation({
   operationId: 'login-reauthenticate',
   summary: 'Show again who I am',
   description:
-    'With the password, or with a code of a second factor. For an hour or what the service sets (REAUTHENTICATION_MINUTES), this session may do what needs a recent sign-in.',
+    'With the password, or with a code of a second factor. For an hour or what the service sets (REAUTHENTICATION_MINUTES), this session may do what needs a recent sign-in. Not for an access token of a FastAPI template that was adopted: sign in.',
   body: Reauthenticate,
   factorless: true,
   response: { 200: Message },
-  errors: [IncorrectPassword, IncorrectCode],
+  errors: [IncorrectPassword, IncorrectCode, RecentSignInRequired],
 })
 const params = Type.Object({
   email: { ...KnownEmail, examples: ['admin@example.com'], description: 'Whose account it is.' },

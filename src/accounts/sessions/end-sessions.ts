@@ -41,7 +41,8 @@ export const sessionToKeep = (user: string, request: FastifyRequest & SignedIn):
   user.toLowerCase() === request.user.id ? request.user.session_id : null
 
 /**
- * CTE `kept`: takes one session along to the new `credentials_version` of its user, so that it stays.
+ * CTE `kept`: takes one session along to the new `credentials_version` of its user, so that it stays. Not the one that stands
+ * for tokens of a template: others may hold those as well, and they can't be told apart.
  *
  * @param user name of a CTE with the `id` and the raised `credentials_version`
  */
@@ -49,5 +50,6 @@ export const keepSession = (user: string, session: SQL): SQL => sql`kept as (
     update ${sessions} set credentials_version = ${sql.raw(user)}.credentials_version
     from ${sql.raw(user)}
     where ${sessions.id} = ${session} and ${sessions.user_id} = ${sql.raw(user)}.id
+      and 'template' <> all(${sessions.methods})
     returning ${sessions.id}
   )`

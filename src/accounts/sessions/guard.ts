@@ -33,6 +33,8 @@ export interface CurrentUser {
   readonly session_fresh: boolean
   /** Whether they showed a second factor. */
   readonly session_factor: boolean
+  /** Whether it stands for all tokens of the user that a template issued: what one of them shows, the others did not. */
+  readonly session_shared: boolean
   /** Of the access token; -1 where it has none. */
   readonly generation: number
 }
@@ -59,7 +61,16 @@ export interface Sessions {
 
 const NO_GENERATION = -1
 /** What a user has who is known by an API key: nothing that a session could do. */
-const NO_SESSION = { session_id: '', session_fresh: false, session_factor: false, generation: NO_GENERATION }
+const NO_SESSION = {
+  session_id: '',
+  session_fresh: false,
+  session_factor: false,
+  session_shared: false,
+  generation: NO_GENERATION,
+}
+const OWN = { session_shared: false }
+/** Whoever holds another token of the template must gain nothing by what is shown with this one. */
+const SHARED = { session_fresh: false, session_factor: false, session_shared: true }
 
 export function sessionGuard(
   app: Pick<FastifyInstance, 'db' | 'jwt'>,
@@ -92,9 +103,10 @@ export function sessionGuard(
   async function ofToken(token: string): Promise<CurrentUser> {
     if (looksLikeKey(token)) return ofKey(token)
     const claims = readClaims(app, verify, token)
-    const [found] = await ('sid' in claims ? ofSession(claims) : ofTemplate(claims))
+    const isOwn = 'sid' in claims
+    const [found] = await (isOwn ? ofSession(claims) : ofTemplate(claims))
     if (!found) throw refusedToken('revoked')
-    return Object.assign(found, { api_key: null })
+    return Object.assign(found, { api_key: null }, isOwn ? OWN : SHARED)
   }
 
   return {
@@ -128,7 +140,7 @@ interface Claimed {
   readonly needs_verified: boolean
 }
 
-type Found = Omit<CurrentUser, 'api_key'>
+type Found = Omit<CurrentUser, 'api_key' | 'session_shared'>
 type GuardConfig = Pick<Config, 'REAUTHENTICATION_MINUTES'>
 
 const compileFindUser = (config: GuardConfig) =>
@@ -147,7 +159,7 @@ const compileFindUserOfTemplate = (config: GuardConfig) =>
     'find user of a template token',
     (v) => {
       const standsForIt = sql`${sessions.user_id} = ${v.user} and 'template' = any(${sessions.methods})
-      and ${sessions.expires_at} >= to_timestamp(${v.exp}::float8)`
+      and extract(epoch from ${sessions.expires_at}) >= ${v.exp}::float8`
       return userOfSession(config, v, standsForIt)
     },
     { isFirst: true },

@@ -5,12 +5,16 @@ import type { FastifyRequest } from 'fastify'
 import type { App } from '../../contract/contract.ts'
 import { NotFound, ServiceUnavailable } from '../../contract/errors.ts'
 import { frontendPolicy, isHashed } from './frontend-files.ts'
-import { protect } from './web-page.ts'
+import { protectFile } from './web-page.ts'
 
 const INDEX = 'index.html'
 
 /** Beside the first segments of the service's own paths: below them, what is unknown is 404 and never the app. */
 const RESERVED = ['api', 'docs', 'health', 'inbox', 'metrics']
+
+interface Params {
+  readonly '*': string
+}
 
 /**
  * The single-page app in FRONTEND_DIR, at every path that is none of the service's: its files, and index.html for what a
@@ -31,25 +35,32 @@ export async function frontend(app: App) {
     onFile: async (file) => {
       if (!(await realpath(file)).startsWith(root + sep)) throw new NotFound() // a compressed one, too
     },
+    // Once it is sure that a file is sent: no cache should keep a 404 for a year.
+    setHeaders: (reply, file) => {
+      protectFile(reply, policy())
+      const path = (reply.request.params as Params)['*']
+      const isAsked = ['', '.br', '.gz'].some((ending) => file === join(root, path + ending))
+      if (isAsked && path !== INDEX) reply.headers(headersOf(path))
+    },
   })
   const isOwn = ownPaths(app)
   const policy = policyOfIndex(join(root, INDEX), FRONTEND_CSP)
 
   const route = { schema: { hide: true }, config: { unprepared: true } }
-  app.get<{ Params: { '*': string } }>('/*', route, async (request, reply) => {
+  app.get<{ Params: Params }>('/*', route, async (request, reply) => {
     const path = request.params['*']
     if (isOwn(path)) throw new NotFound()
     const isFile = path !== INDEX && (await isFileBelow(root, path))
     if (!isFile && path !== INDEX && path !== '' && !acceptsHtml(request)) throw new NotFound()
-    protect(reply, policy())
-    if (!isFile) return reply.sendFile(INDEX)
-    reply.headers({
-      'cache-control': isHashed(path) ? 'public, max-age=31536000, immutable' : 'no-cache',
-      'cross-origin-resource-policy': 'cross-origin', // its logo may stand in a mail
-    })
-    return reply.sendFile(path)
+    policy() // or 503
+    return reply.sendFile(isFile ? path : INDEX)
   })
 }
+
+const headersOf = (path: string) => ({
+  'cache-control': isHashed(path) ? 'public, max-age=31536000, immutable' : 'no-cache',
+  'cross-origin-resource-policy': 'cross-origin', // its logo may stand in a mail
+})
 
 /** Whether a path is the service's: by its first segment. */
 function ownPaths({ methodsByPath }: App): (path: string) => boolean {

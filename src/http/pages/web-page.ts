@@ -61,10 +61,14 @@ export const policyText = (policy: Policy) =>
     .join(';')
 
 /** Headers of a page: no cache keeps it, no other origin reads it. */
-export function protect(reply: FastifyReply, policy: string): FastifyReply {
+export const protect = (reply: FastifyReply, policy: string): FastifyReply =>
+  protectFile(reply.type('text/html; charset=utf-8'), policy)
+
+/** The same, whatever its type is. */
+export function protectFile(reply: FastifyReply, policy: string): FastifyReply {
   for (const name of Object.keys(reply.getHeaders()))
     if (name.startsWith('access-control-')) reply.removeHeader(name)
-  return reply.type('text/html; charset=utf-8').headers({
+  return reply.headers({
     'cache-control': 'no-store',
     'content-security-policy': policy,
     'cross-origin-resource-policy': 'same-origin',
