@@ -88,7 +88,7 @@ export async function buildApp(config: Config, dependencies: Dependencies = {}):
   await app.register(
     scope('signed-in', [
       accountsSignedIn,
-      accountExport(resources),
+      accountExport([...resources, ...(dependencies.resources ?? []).filter(isDeclared)]),
       ...resources,
       ...(dependencies.resources ?? []),
     ]),
@@ -121,3 +121,6 @@ export async function buildApp(config: Config, dependencies: Dependencies = {}):
   await app.ready()
   return app
 }
+
+/** Whether it has a declaration, and with it rows that are somebody's. */
+const isDeclared = (given: Resource<SignedInApp>): given is DeclaredResource => 'table' in given

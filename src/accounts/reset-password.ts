@@ -1,4 +1,4 @@
-import { sql } from 'drizzle-orm'
+import { type SQL, sql } from 'drizzle-orm'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { App } from '../contract/contract.ts'
 import { CommonPassword, InactiveUser, InvalidToken } from '../contract/errors.ts'
@@ -53,7 +53,8 @@ export function resetPassword(app: App) {
 
 /**
  * Uses the token up, sets the password, verifies the address, ends every session and token of the user, and mails a notice.
- * Where the address was not verified before, every other way in may be of whoever signed up with it: they go.
+ * Where the address was not verified before, passkeys and identities may be of whoever signed up with it: they go. Second factors
+ * stay, or whoever reads the mailbox would get around them; API keys too, which the mail names.
  * No row where the token was used or expired, or the user went inactive or has another address.
  */
 const compileReset = (config: App['config']) =>
@@ -81,14 +82,15 @@ const compileReset = (config: App['config']) =>
   )
 
 /** The mail names what goes on working, as whoever had the password may have made some of it. */
-const waysInOf = (account: string) => sql`(
-      select jsonb_strip_nulls(jsonb_build_object(
-        'keys', (${namesOf(apiKeys, 'name', account)}),
-        'passkeys', (${namesOf(passkeys, 'name', account)}),
-        'identities', (${namesOf(identities, 'provider', account)} and removed_at is null)
-      )) from locked where locked.is_verified
-      union all select '{}'::jsonb from locked where not locked.is_verified
-    )`
+const waysInOf = (account: string) => {
+  const ifVerified = (names: SQL) =>
+    sql`(select case when locked.is_verified then (${names}) end from locked)`
+  return sql`jsonb_strip_nulls(jsonb_build_object(
+      'keys', (${namesOf(apiKeys, 'name', account)}),
+      'passkeys', ${ifVerified(namesOf(passkeys, 'name', account))},
+      'identities', ${ifVerified(sql`${namesOf(identities, 'provider', account)} and removed_at is null`)}
+    ))`
+}
 
 const namesOf = (
   table: typeof apiKeys | typeof identities | typeof passkeys,

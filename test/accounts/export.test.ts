@@ -13,22 +13,22 @@ void test('the file with all of one’s own data', async (t) => {
   cheapHashing(service)
   const { call, rows, person, admin } = service
   const take = (as: Person) => call('POST', '/users/me/export', { as })
-  const addItems = (owner: Person, count: number) =>
+  const addPapers = (owner: Person, count: number) =>
     rows(sql`
-      insert into items (title, owner_id, created_at)
-      select 'Item ' || number, ${owner.id}::uuid, now() - number * interval '1 second' from generate_series(1, ${count}::integer) as number`)
+      insert into papers (title, owner_id, created_at)
+      select 'Paper ' || number, ${owner.id}::uuid, now() - number * interval '1 second' from generate_series(1, ${count}::integer) as number`)
 
   await t.test('it has the account, every way in, what was done, and no secret', async (t) => {
     const as = await person({ full_name: 'Ada' })
     const { body: enrolled } = await call('POST', '/users/me/factors/totp', { as, body: {} })
     const { body: made } = await call('POST', '/users/me/api-keys', {
       as,
-      body: { name: 'Export', permissions: ['items:read'] },
+      body: { name: 'Export', permissions: ['users:read'] },
     })
     const { body: options } = await call('POST', '/users/me/passkeys/options', { as })
     await call('POST', '/users/me/passkeys', { as, body: credential(options.user.id).create(options) })
     await browser(service, provider).link(as, somebody())
-    await call('POST', '/items/', { as, body: { title: 'Engine' } })
+    await call('POST', '/papers/', { as, body: { title: 'Engine' } })
 
     const { status, body, headers, text } = await take(as)
     t.equal(status, 200)
@@ -44,7 +44,7 @@ void test('the file with all of one’s own data', async (t) => {
       passkeys: [{ transports: [] }],
       identities: [{ provider: 'acme' }],
       api_keys: [{ name: 'Export' }],
-      resources: { items: [{ title: 'Engine', description: null, owner_id: as.id }] },
+      resources: { papers: [{ title: 'Engine', description: null, owner_id: as.id }] },
     })
     const events = (body.activity as { event: string }[]).map(({ event }) => event)
     t.match(events, ['account_exported', 'identity_added', 'passkey_added', 'api_key_created'])
@@ -62,20 +62,20 @@ void test('the file with all of one’s own data', async (t) => {
 
   await t.test('all rows are in it, once and newest first, however many', async (t) => {
     const as = await person()
-    await addItems(as, 2_500)
+    await addPapers(as, 2_500)
     const { body } = await take(as)
     t.same(
-      (body.resources.items as { title: string }[]).map(({ title }) => title),
-      Array.from({ length: 2_500 }, (_, at) => `Item ${at + 1}`),
+      (body.resources.papers as { title: string }[]).map(({ title }) => title),
+      Array.from({ length: 2_500 }, (_, at) => `Paper ${at + 1}`),
     )
   })
 
   await t.test("a superuser's file has their own rows, and nobody else's", async (t) => {
     const [as, other] = [await service.superuser(), await person()]
-    await addItems(as, 2)
-    await addItems(other, 2)
+    await addPapers(as, 2)
+    await addPapers(other, 2)
     const { body } = await take(as)
-    const owners = (body.resources.items as { owner_id: string }[]).map(({ owner_id }) => owner_id)
+    const owners = (body.resources.papers as { owner_id: string }[]).map(({ owner_id }) => owner_id)
     t.same(owners, [as.id, as.id])
     t.ok((body.activity as { subject_id: string }[]).every(({ subject_id }) => subject_id === as.id))
   })

@@ -111,9 +111,9 @@ void test('a change of SECRET_KEY, with the one before in SECRET_KEY_PREVIOUS', 
 
     await t.test(`an ETag stands for its version: ${which}`, async (t) => {
       const as = await from.person()
-      const made = await from.call('POST', '/items/', { as, body: { title: 'Oil' } })
+      const made = await from.call('POST', '/papers/', { as, body: { title: 'Oil' } })
       const { etag } = made.headers as { etag: string }
-      const path = `/items/${made.body.id}`
+      const path = `/papers/${made.body.id}`
       const seen = await to.call('GET', path, { as, headers: { 'if-none-match': etag } })
       t.equal(seen.status, 304)
       t.equal(seen.headers.etag, etag, 'of the copy that the client has')
@@ -135,7 +135,7 @@ void test('a change of SECRET_KEY, with the one before in SECRET_KEY_PREVIOUS', 
 
   await t.test('without the key before, what it made is refused, and nothing is a fault', async (t) => {
     const ada = await before.person()
-    const made = await before.call('POST', '/items/', { as: ada, body: { title: 'Oil' } })
+    const made = await before.call('POST', '/papers/', { as: ada, body: { title: 'Oil' } })
     const headers = { 'if-match': String(made.headers.etag) }
     const secret = await enrolled(before, ada)
     const tokens = ada.token
@@ -147,25 +147,25 @@ void test('a change of SECRET_KEY, with the one before in SECRET_KEY_PREVIOUS', 
     isAnswer(t, await showCode(after, body.challenge, totpOf(secret)), 400, 'Invalid token')
     const again = await after.signIn(ada.email, ada.password)
     isAnswer(t, await showCode(after, again.body.challenge, totpOf(secret)), 400, 'Incorrect code')
-    const signedIn = await after.call('PUT', `/items/${made.body.id}`, {
+    const signedIn = await after.call('PUT', `/papers/${made.body.id}`, {
       as: after.admin,
       body: { title: 'Water' },
       headers,
     })
     isAnswer(t, signedIn, 412, 'Precondition Failed')
     const read = { as: after.admin, headers: { 'if-none-match': String(made.headers.etag) } }
-    t.equal((await after.call('GET', `/items/${made.body.id}`, read)).status, 200)
+    t.equal((await after.call('GET', `/papers/${made.body.id}`, read)).status, 200)
   })
 
   await t.test('cursors and idempotency keys go on', async (t) => {
     const as = await before.person()
-    for (const title of ['One', 'Two']) await before.call('POST', '/items/', { as, body: { title } })
-    const { body } = await before.call('GET', '/items/?limit=1', { as })
-    const next = await turned.call('GET', `/items/?limit=1&cursor=${body.next_cursor}`, { as })
+    for (const title of ['One', 'Two']) await before.call('POST', '/papers/', { as, body: { title } })
+    const { body } = await before.call('GET', '/papers/?limit=1', { as })
+    const next = await turned.call('GET', `/papers/?limit=1&cursor=${body.next_cursor}`, { as })
     t.match(next, { status: 200, body: { data: [{ title: 'One' }] } })
     const once = { as, body: { title: 'Once' }, headers: { 'idempotency-key': 'once' } }
-    const first = await before.call('POST', '/items/', once)
-    t.equal((await turned.call('POST', '/items/', once)).body.id, first.body.id)
+    const first = await before.call('POST', '/papers/', once)
+    t.equal((await turned.call('POST', '/papers/', once)).body.id, first.body.id)
   })
 
   await t.test('tokens of the version before, which name no key, are taken', async (t) => {

@@ -1,10 +1,8 @@
 import { type SQL, sql } from 'drizzle-orm'
 import {
-  apiKeys,
   factors,
   identities,
   loginChallenges,
-  oidcCodes,
   passkeys,
   recoveryCodes,
   users,
@@ -25,20 +23,17 @@ export const hasOtherWay = (id: SQL): SQL => sql`(
       or exists (select from ${passkeys} where ${passkeys.user_id} = ${users.id} and ${passkeys.id} <> ${id}::uuid)
     )`
 
-/** CTEs: removes every way in of whoever is in the CTE `from` (`id`), and their second factors. To be run after a lock (lock-user.ts). */
+/** CTEs: removes passkeys and identities of whoever is in the CTE `from` (`id`). To be run after a lock (lock-user.ts). */
 export const withoutWaysIn = (from: string): SQL => sql`${removed('passkeys', passkeys, from)},
-    ${removed('identities', identities, from)},
-    ${removed('keys', apiKeys, from)},
-    ${withoutFactors(from)}`
+    ${removed('identities', identities, from)}`
 
 /** CTEs: removes factors and recovery codes of whoever is in the CTE `from` (`id`), and what waits for one. */
 export const withoutFactors = (from: string): SQL => sql`${removed('factors', factors, from)},
     ${removed('codes', recoveryCodes, from)},
-    ${removed('challenges', loginChallenges, from)},
-    ${removed('sign_ins', oidcCodes, from)}`
+    ${removed('challenges', loginChallenges, from)}`
 
-type Table = typeof passkeys | typeof identities | typeof apiKeys | typeof factors
-type Waiting = typeof recoveryCodes | typeof loginChallenges | typeof oidcCodes
+type Table =
+  typeof factors | typeof identities | typeof loginChallenges | typeof passkeys | typeof recoveryCodes
 
-const removed = (name: string, table: Table | Waiting, from: string): SQL =>
+const removed = (name: string, table: Table, from: string): SQL =>
   sql`${sql.raw(`removed_${name}`)} as (delete from ${table} where user_id in (select id from ${sql.raw(from)}))`
