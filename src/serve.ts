@@ -12,8 +12,11 @@ import { startFault } from './operations/start-faults.ts'
 
 /** Config, app, listen, and a graceful stop. server.ts reads the signals. */
 
-/** Time for requests in progress; then all connections are closed. */
+/** Time for requests in progress; then they are answered with 503. */
 const ANSWER_WITHIN_MS = 5_000
+
+/** Time for these answers to be sent; then all connections are closed. */
+const SEND_WITHIN_MS = 500
 
 /** The process exits by then at the latest. */
 const STOP_WITHIN_MS = 9_000
@@ -72,7 +75,8 @@ async function start(config: Config, onStop: (stop: Stop) => void): Promise<void
   onStop((signal) => {
     app.log.info(`${signal}: stopping`)
     exitWithin(STOP_WITHIN_MS)
-    setTimeout(() => app.server.closeAllConnections(), ANSWER_WITHIN_MS).unref()
+    setTimeout(() => app.answerLate(), ANSWER_WITHIN_MS).unref()
+    setTimeout(() => app.server.closeAllConnections(), ANSWER_WITHIN_MS + SEND_WITHIN_MS).unref()
     void listening.then(() => app.beginStopping()).then(() => end(app))
   })
   await listening

@@ -3,6 +3,10 @@ import plugin from 'fastify-plugin'
 import { RequestTimeout, ServiceUnavailable } from '../contract/errors.ts'
 
 declare module 'fastify' {
+  interface FastifyInstance {
+    /** Answers at once what is not answered yet, as if its time were over: before connections are closed at a stop. */
+    readonly answerLate: () => void
+  }
   interface FastifyRequest {
     /** Its index in the list of unanswered requests. */
     place: number
@@ -53,11 +57,12 @@ export const deadline = plugin(
       request.readMs = elapsedTime
       return elapsedTime > readWithinMs
     }
-    const looking = setInterval(() => {
-      const late = unanswered.filter(isLate)
+    const answer = (late: readonly FastifyReply[]) => {
       for (const reply of late)
         reply.send(reply.request.reading ? new RequestTimeout() : new ServiceUnavailable())
-    }, withinMs / LOOKS).unref()
+    }
+    app.decorate('answerLate', () => answer(unanswered.filter(({ sent }) => !sent)))
+    const looking = setInterval(() => answer(unanswered.filter(isLate)), withinMs / LOOKS).unref()
     app.addHook('onClose', async () => clearInterval(looking))
     done()
   },

@@ -1,16 +1,23 @@
 import { Agent, request } from 'node:http'
 import { connect } from 'node:net'
 import { availableParallelism } from 'node:os'
+import postgres from 'postgres'
 import { test } from 'tap'
+import { needsPostgres } from '../support/database.ts'
 import { type Running, databaseEnv, folderWith, signIn, start } from '../support/process.ts'
 import { startMailServer } from '../support/mail-server.ts'
 import { UNFINISHED } from '../support/sockets.ts'
+import { until } from '../support/until.ts'
 
 type Headers = Awaited<ReturnType<typeof signIn>>
 
 void test('a service that is told to stop', async (t) => {
   const folder = await folderWith(t, 'migrated')
-  const env = { ...(await databaseEnv(t)), LOG_LEVEL: 'warn', RATE_LIMIT_ENABLED: 'false' }
+  const env: Record<string, string> = {
+    ...(await databaseEnv(t)),
+    LOG_LEVEL: 'warn',
+    RATE_LIMIT_ENABLED: 'false',
+  }
 
   await t.test(
     'SIGTERM ends the process with 0 within 10 s despite idle and unfinished requests',
@@ -26,6 +33,29 @@ void test('a service that is told to stop', async (t) => {
       running.child.kill('SIGTERM')
       t.equal(await running.exited, 0)
       t.ok(Date.now() - told < 10_000, 'within 10 s')
+    },
+  )
+
+  await t.test(
+    'fault 33: what is still under way when the time is over is answered before its connection is closed',
+    needsPostgres,
+    async (t) => {
+      const running = await start(t, { folder, env: { ...env, DATABASE_TIMEOUT_MS: '9000' } })
+      const headers = await signIn(running)
+      const sql = postgres(env.DATABASE_URL!, { max: 1 })
+      t.teardown(() => sql.end())
+      await sql.begin(async (transaction) => {
+        await transaction`lock table users in access exclusive mode`
+        const waiting = fetch(`${running.url}/api/v1/users/me`, { headers })
+        const isWaiting = async () =>
+          (await transaction`select from pg_locks where relation = 'users'::regclass and not granted`)
+            .length > 0
+        await until(isWaiting)
+        running.child.kill('SIGTERM')
+        const { status } = await waiting
+        t.equal(status, 503)
+      })
+      t.equal(await running.exited, 0)
     },
   )
 
