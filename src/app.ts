@@ -65,6 +65,7 @@ export interface Dependencies {
 export async function buildApp(config: Config, dependencies: Dependencies = {}): Promise<App> {
   const { connection, hashing, mailAttemptMs, logger, stop } = dependencies
   const tables = resources.map(({ table }) => table)
+  const served = [...resources, ...(dependencies.resources ?? [])]
   const app: App = fastify(serverOptions(config, logger)).withTypeProvider<TypeBoxTypeProvider>()
 
   await app.register(http, { config, tags: resources.map(({ tag }) => tag) })
@@ -86,12 +87,7 @@ export async function buildApp(config: Config, dependencies: Dependencies = {}):
 
   await app.register(scope('public', [accountsPublic, utilsPublic]), api)
   await app.register(
-    scope('signed-in', [
-      accountsSignedIn,
-      accountExport([...resources, ...(dependencies.resources ?? []).filter(isDeclared)]),
-      ...resources,
-      ...(dependencies.resources ?? []),
-    ]),
+    scope('signed-in', [accountsSignedIn, accountExport(served.filter(isDeclared)), ...served]),
     api,
   )
   await app.register(scope('superuser', [accountsSuperuser, mailRoutes, utilsSuperuser]), api)

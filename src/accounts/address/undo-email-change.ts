@@ -89,8 +89,8 @@ const findChange = statement<{ id: string }, FoundToken>(
 )
 
 /**
- * Puts the address back, ends every session and token of the user, removes the second factors, passkeys and API keys that a thief
- * may have added, and mails a link to choose a password. Later changes can't be taken back any more, as their addresses are of whoever
+ * Puts the address back, ends every session and token of the user, removes the second factors, identities, passkeys and API keys
+ * that a thief may have added, and mails a link to choose a password. Later changes can't be taken back any more, as their addresses are of whoever
  * made this one; earlier ones can. No row where the change was taken back already, or the user went inactive.
  */
 const compileUndo = (config: App['config']) =>

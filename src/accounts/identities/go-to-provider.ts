@@ -8,7 +8,7 @@ import { InvalidInput } from '../../contract/errors.ts'
 import { statement } from '../../database/statement.ts'
 import { oidcStates } from '../../database/tables.ts'
 import { urlOf } from '../../text/text-values.ts'
-import { callbackPath } from './providers.ts'
+import { callbackPath, providerPath } from './providers.ts'
 
 /** How long somebody may take at the provider. */
 const STATE_MINUTES = 10
@@ -17,7 +17,7 @@ const STATE_MINUTES = 10
 export const listProviders = ({ config }: App) => ({
   data: config.oidc.map(({ name }) => ({
     name,
-    url: `${config.PUBLIC_URL}/api/v1/login/oidc/${name}`,
+    url: `${config.PUBLIC_URL}${providerPath(name)}`,
   })),
 })
 
@@ -111,16 +111,25 @@ export const hashOfBrowser = (cookie: string) => createHash('sha256').update(coo
 /** A name for each way, so that two tabs do not take each other's. */
 export const cookieName = (id: string) => `oidc_${id.replaceAll('-', '')}`
 
-/** Sent to the callback alone, also when the provider leads there (Lax), and read by no script. @param value '' removes it */
+/** Sent to the callback alone. @param value '' removes it */
 export const stateCookie = (config: Config, provider: string, id: string, value: string) =>
-  stringifySetCookie({
+  bindingCookie(config, {
     name: cookieName(id),
     value,
     path: `${config.publicPath}${callbackPath(provider)}`,
     maxAge: value === '' ? 0 : STATE_MINUTES * 60,
+  })
+
+/** Binds a way to its browser: read by no script, and sent also where another site leads there (Lax), but by no form of it. */
+export const bindingCookie = (
+  { PUBLIC_URL }: Pick<Config, 'PUBLIC_URL'>,
+  cookie: { name: string; value: string; path: string; maxAge: number },
+) =>
+  stringifySetCookie({
+    ...cookie,
     httpOnly: true,
     sameSite: 'lax',
-    secure: config.PUBLIC_URL?.startsWith('https:') ?? false,
+    secure: PUBLIC_URL?.startsWith('https:') ?? false,
   })
 
 /** Where browsers end: the frontend, or the service's own page. */

@@ -131,8 +131,11 @@ export function providers(
   }
 }
 
+/** Where browsers go to a provider. */
+export const providerPath = (name: string) => `/api/v1/login/oidc/${name}`
+
 /** Under which a provider sends browsers back, and their cookies are sent. */
-export const callbackPath = (name: string) => `/api/v1/login/oidc/${name}/callback`
+export const callbackPath = (name: string) => `${providerPath(name)}/callback`
 
 /** What a provider says of itself. @throws where it does not answer, or calls itself by another name */
 export async function discover({

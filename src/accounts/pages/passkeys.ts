@@ -5,16 +5,10 @@ import type {
 import { Type } from '@sinclair/typebox'
 import type { FastifyRequest } from 'fastify'
 import type { App, SignedInApp } from '../../contract/contract.ts'
-import {
-  IncorrectPasskey,
-  PasskeysUnavailable,
-  SecondFactorRequired,
-  TooManyPasskeys,
-} from '../../contract/errors.ts'
+import { IncorrectPasskey, PasskeysUnavailable, TooManyPasskeys } from '../../contract/errors.ts'
 import { html } from '../../http/pages/html.ts'
 import type { WebPage } from '../../http/pages/layout.ts'
 import { type ErrorBody, answerWithPages } from '../../http/pages/web-page.ts'
-import { showSecondFactor } from '../factors/second-factor.ts'
 import {
   addPasskey,
   deletePasskey,
@@ -23,21 +17,19 @@ import {
   renamePasskey,
 } from '../passkeys/manage-passkeys.ts'
 import { signInOptions, signInWithPasskey } from '../passkeys/sign-in-with-passkey.ts'
-import { signIn } from '../sign-in.ts'
 import { signOut } from '../sign-out.ts'
 import { askScript } from './ask-for-passkey.ts'
 import { faultPage, passingError } from './mailed-link.ts'
 import {
   BEGIN_AGAIN,
-  CodeForm,
   type Said,
-  SignInForm,
   TokenForm,
   codePage,
   errorOf,
   formOf,
   formTo,
   hiddenFields,
+  passwordRoutes,
   sentIn,
   sessionOfForm,
   signInFaults,
@@ -62,30 +54,11 @@ export function passkeysPage(app: App) {
 }
 
 function signInRoutes(app: App, path: string) {
-  const open = signIn(app)
-  const show = showSecondFactor(app)
   const begin = signInOptions(app)
   const openByPasskey = signInWithPasskey(app)
   const manage = management(app, path)
 
-  const signingIn = { schema: formOf(SignInForm), config: { limit: 'login_network' } } as const
-  app.post(PATH, signingIn, async (request, reply) => {
-    try {
-      const { access_token } = await open({ ...request.body, username: request.body.email }, request, reply)
-      return await manage(request, access_token)
-    } catch (error) {
-      if (!(error instanceof SecondFactorRequired)) throw error
-      return codePage(path, String(error.more.challenge), {})
-    }
-  })
-
-  const showing = { schema: formOf(CodeForm), config: { limit: 'login_network' } } as const
-  app.post(`${PATH}/code`, showing, async (request) => {
-    const { challenge, code } = request.body
-    await request.limitNetwork('login_network')
-    const { access_token } = await show(challenge, code, request)
-    return manage(request, access_token)
-  })
+  passwordRoutes(app, PATH, manage)
 
   const asking = { schema: { hide: true }, config: { limit: 'passkey_network' } } as const
   app.post(`${PATH}/ask`, asking, async () =>

@@ -1,7 +1,6 @@
 import { Type } from '@sinclair/typebox'
 import type { FastifyRequest } from 'fastify'
 import type { App, SignedInApp } from '../../contract/contract.ts'
-import { SecondFactorRequired } from '../../contract/errors.ts'
 import { Html, html } from '../../http/pages/html.ts'
 import type { WebPage } from '../../http/pages/layout.ts'
 import { type ErrorBody, answerWithPages } from '../../http/pages/web-page.ts'
@@ -12,20 +11,17 @@ import {
   listFactors,
   verifyFactor,
 } from '../factors/manage-factors.ts'
-import { showSecondFactor } from '../factors/second-factor.ts'
-import { signIn } from '../sign-in.ts'
 import { signOut } from '../sign-out.ts'
 import { faultPage, passingError } from './mailed-link.ts'
 import {
   BEGIN_AGAIN,
-  CodeForm,
   type Said,
-  SignInForm,
   TokenForm,
   codeField,
   codePage,
   formOf,
   formTo,
+  passwordRoutes,
   sentIn,
   sessionOfForm,
   signInFaults,
@@ -42,9 +38,6 @@ const PATH = '/second-factor'
  */
 export function secondFactorPage(app: App) {
   const signedInApp = app as App & SignedInApp
-  const open = signIn(app)
-  const show = showSecondFactor(app)
-  const choice = choiceOf(app)
   const enroll = enrollTotp(signedInApp)
   const verify = verifyFactor(signedInApp)
   const makeCodes = createRecoveryCodes(signedInApp)
@@ -56,24 +49,7 @@ export function secondFactorPage(app: App) {
 
   app.get(PATH, { schema: { hide: true } }, () => signInPage(path, {}))
 
-  const signingIn = { schema: formOf(SignInForm), config: { limit: 'login_network' } } as const
-  app.post(PATH, signingIn, async (request, reply) => {
-    try {
-      const { access_token } = await open({ ...request.body, username: request.body.email }, request, reply)
-      return await choice(request, access_token)
-    } catch (error) {
-      if (!(error instanceof SecondFactorRequired)) throw error
-      return codePage(path, String(error.more.challenge), {})
-    }
-  })
-
-  const showing = { schema: formOf(CodeForm), config: { limit: 'login_network' } } as const
-  app.post(`${PATH}/code`, showing, async (request) => {
-    const { challenge, code } = request.body
-    await request.limitNetwork('login_network')
-    const { access_token } = await show(challenge, code, request)
-    return choice(request, access_token)
-  })
+  passwordRoutes(app, PATH, choiceOf(app))
 
   const byToken = { limit: false } as const
   app.post(`${PATH}/set-up`, { schema: formOf(TokenForm), config: byToken }, async (request) => {

@@ -7,17 +7,20 @@ import {
   IncorrectCode,
   IncorrectEmailOrPassword,
   SecondFactorNeeded,
+  SecondFactorRequired,
 } from '../../contract/errors.ts'
 import { html } from '../../http/pages/html.ts'
 import type { WebPage } from '../../http/pages/layout.ts'
+import { showSecondFactor } from '../factors/second-factor.ts'
+import { signIn } from '../sign-in.ts'
 
 /**
  * What the pages share that somebody signs in at, for installations without a frontend. There is no cookie: the session's token
  * is in the forms.
  */
 
-export const SignInForm = Type.Object({ email: Type.String(), password: Type.String() })
-export const CodeForm = Type.Object({ challenge: Type.String(), code: Type.String() })
+const SignInForm = Type.Object({ email: Type.String(), password: Type.String() })
+const CodeForm = Type.Object({ challenge: Type.String(), code: Type.String() })
 export const TokenForm = Type.Object({ session: Type.String() })
 
 export const formOf = <Body extends ReturnType<typeof Type.Object>>(body: Body) => ({
@@ -25,6 +28,38 @@ export const formOf = <Body extends ReturnType<typeof Type.Object>>(body: Body) 
   consumes: ['application/x-www-form-urlencoded'],
   body,
 })
+
+/** What a page does with the access token of somebody who has just signed in. */
+type Inside = (request: FastifyRequest, token: string) => Promise<WebPage>
+
+/**
+ * Adds the two steps of a sign-in with a password: `at` takes the form, and `at/code` a code, where one is asked for.
+ *
+ * @param at path of the page, below PUBLIC_URL's
+ */
+export function passwordRoutes(app: App, at: string, inside: Inside): void {
+  const open = signIn(app)
+  const show = showSecondFactor(app)
+
+  const signingIn = { schema: formOf(SignInForm), config: { limit: 'login_network' } } as const
+  app.post(at, signingIn, async (request, reply) => {
+    try {
+      const { access_token } = await open({ ...request.body, username: request.body.email }, request, reply)
+      return await inside(request, access_token)
+    } catch (error) {
+      if (!(error instanceof SecondFactorRequired)) throw error
+      return codePage(`${app.config.publicPath}${at}`, String(error.more.challenge), {})
+    }
+  })
+
+  const showing = { schema: formOf(CodeForm), config: { limit: 'login_network' } } as const
+  app.post(`${at}/code`, showing, async (request) => {
+    const { challenge, code } = request.body
+    await request.limitNetwork('login_network')
+    const { access_token } = await show(challenge, code, request)
+    return inside(request, access_token)
+  })
+}
 
 /** @returns what makes a request one of the session whose token the form has. @throws InvalidCredentials, RecentSignInRequired */
 export function sessionOfForm({ auth }: App) {

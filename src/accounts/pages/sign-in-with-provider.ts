@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { Type } from '@sinclair/typebox'
-import { parseCookie, stringifySetCookie } from 'cookie'
+import { parseCookie } from 'cookie'
 import type { App } from '../../contract/contract.ts'
 import {
   AccountExists,
@@ -15,7 +15,7 @@ import {
 import { html } from '../../http/pages/html.ts'
 import type { WebPage } from '../../http/pages/layout.ts'
 import { answerWithPages } from '../../http/pages/web-page.ts'
-import { listProviders } from '../identities/go-to-provider.ts'
+import { bindingCookie, listProviders } from '../identities/go-to-provider.ts'
 import { challengeOf, signInWithProvider } from '../identities/sign-in-with-provider.ts'
 import { faultPage, passingError } from './mailed-link.ts'
 import { choiceOf, codePageOf } from './second-factor.ts'
@@ -40,7 +40,10 @@ export function signInWithProviderPage(app: App) {
     if (code !== undefined) return goOnPage(path, code)
     if (app.config.oidc.some(({ name }) => name === linked)) return linkedPage(linked!)
     const verifier = randomBytes(32).toString('base64url')
-    reply.header('set-cookie', verifierCookie(app.config, path, verifier))
+    reply.header(
+      'set-cookie',
+      bindingCookie(app.config, { name: VERIFIER, value: verifier, path, maxAge: 3600 }),
+    )
     return choosePage(app, verifier, error === undefined ? undefined : (errors.get(error) ?? BEGIN_AGAIN))
   })
 
@@ -63,17 +66,6 @@ export function signInWithProviderPage(app: App) {
 
 /** Holds what a code is asked for with, as a frontend holds it in its tab. */
 const VERIFIER = 'sign_in'
-
-const verifierCookie = ({ PUBLIC_URL }: App['config'], path: string, value: string) =>
-  stringifySetCookie({
-    name: VERIFIER,
-    value,
-    path,
-    maxAge: 3600,
-    httpOnly: true,
-    sameSite: 'lax',
-    secure: PUBLIC_URL?.startsWith('https:') ?? false,
-  })
 
 const text = Type.Optional(Type.String())
 const CameBack = Type.Object({ code: text, linked: text, error: text })

@@ -1,11 +1,10 @@
 import type { RegistrationResponseJSON } from '@simplewebauthn/server'
-import { type SQL, sql } from 'drizzle-orm'
+import { sql } from 'drizzle-orm'
 import type { FastifyRequest } from 'fastify'
 import { keyring } from '../../config/keys.ts'
 import { macOf } from '../../config/signed-ids.ts'
 import type { SignedIn, SignedInApp } from '../../contract/contract.ts'
 import {
-  LastWayIn,
   IncorrectPasskey,
   InvalidCredentials,
   PasskeyNotFound,
@@ -16,14 +15,14 @@ import {
 import { arrayOf } from '../../database/columns.ts'
 import { statement } from '../../database/statement.ts'
 import { passkeyChallenges, passkeys, sessions, users } from '../../database/tables.ts'
-import { byAdministrator, cause, notify } from '../../mail/queue.ts'
+import { cause, notify } from '../../mail/queue.ts'
 import { deviceOf } from '../../text/device.ts'
-import { type Trail, type TrailParameters, audit, trailOf } from '../audit/audit.ts'
+import { type Trail, audit, trailOf } from '../audit/audit.ts'
 import { mayAddFactor } from '../factors/use-code.ts'
-import { endSessions, keepSession, sessionToKeep, stillHas, twice } from '../sessions/end-sessions.ts'
+import { stillHas } from '../sessions/end-sessions.ts'
 import { authenticatedBy } from '../sessions/open-session.ts'
 import { userExists } from '../users/last-superuser.ts'
-import { hasOtherWay } from '../users/ways-in.ts'
+import { removeOf, removeOwn } from '../users/remove-way-in.ts'
 import { CHALLENGE_SECONDS, webauthn } from './webauthn.ts'
 
 type SignedInRequest = FastifyRequest & SignedIn
@@ -253,81 +252,15 @@ const rename = statement<{ id: string; user: string; name: string }, Row>(
     update ${passkeys} set name = ${v.name} where id = ${v.id} and user_id = ${v.user} returning ${columns}`,
 )
 
-/**
- * Removes a passkey of one's own: DELETE /users/me/passkeys/{id}. Every other session ends, as it may have been opened with it.
- * The last way in stays.
- *
- * @returns what does so. @throws PasskeyNotFound, LastWayIn
- */
-export function deletePasskey(app: SignedInApp) {
-  const remove = compileRemove(app.config, 'own', cause)
-  return (id: string, request: SignedInRequest) => {
-    const { id: user, session_id: session } = request.user
-    return removeBy(app, remove, { id, user, session, ...trailOf(request) }, request)
-  }
-}
+const PASSKEY = {
+  event: 'passkey_removed',
+  table: passkeys,
+  remove: sql`delete from ${passkeys} using`,
+  notFound: PasskeyNotFound,
+} as const
 
-/**
- * Removes one of any user, whose sessions end: DELETE /users/{id}/passkeys/{id}, for superusers.
- *
- * @returns what does so. @throws PasskeyNotFound
- */
-export function deletePasskeyOf(app: SignedInApp) {
-  const remove = compileRemove(app.config, 'of a user', () => byAdministrator)
-  return (user: string, id: string, request: SignedInRequest) => {
-    const session = sessionToKeep(user, request)
-    return removeBy(app, remove, { id, user, session, ...trailOf(request) }, request)
-  }
-}
+/** Removes a passkey of one's own: DELETE /users/me/passkeys/{id}. @throws PasskeyNotFound, LastWayIn */
+export const deletePasskey = (app: SignedInApp) => removeOwn(app, PASSKEY)
 
-interface Removal extends Trail {
-  readonly id: string
-  readonly user: string
-  /** The one that stays; null where none does. */
-  readonly session: string | null
-}
-
-async function removeBy(
-  app: SignedInApp,
-  remove: ReturnType<typeof compileRemove>,
-  values: Removal,
-  request: FastifyRequest,
-) {
-  const [found] = await twice(() => app.db.run(remove, values))
-  if (!found) throw new PasskeyNotFound()
-  if (!found.is_removed) throw new LastWayIn()
-  request.record('passkey_removed', { user_id: values.user })
-  app.removeEndedSessionsOf(values.user)
-  app.mail.wake()
-}
-
-type Cause = (v: TrailParameters) => SQL
-
-/** Locks the user, then the passkey, in the order of a sign-in with it. */
-const compileRemove = (config: SignedInApp['config'], whose: 'own' | 'of a user', causeOf: Cause) =>
-  statement<Removal, { is_removed: boolean }>(
-    `remove passkey: ${whose}`,
-    (v) => sql`
-    with owner as (
-      select id, ${whose === 'own' ? hasOtherWay(v.id) : sql`true`} as may_remove from ${users}
-      where id = ${v.user} and (${v.session}::uuid is null or ${stillHas(v.session)}) for no key update
-    ),
-    found as (
-      select ${passkeys.id}, owner.may_remove from ${passkeys} join owner on owner.id = ${passkeys.user_id}
-      where ${passkeys.id} = ${v.id} for update of ${passkeys}
-    ),
-    removed as (
-      delete from ${passkeys} using found where ${passkeys.id} = found.id and found.may_remove
-      returning ${passkeys.user_id}
-    ),
-    account as (
-      update ${users} set credentials_version = credentials_version + 1
-      from removed where ${users.id} = removed.user_id
-      returning ${users.id}, ${users.email}, ${users.is_verified}, ${users.credentials_version}
-    ),
-    ${keepSession('account', sql`${v.session}::uuid`)},
-    ${endSessions(sql`user_id in (select id from account) and id is distinct from ${v.session}::uuid`)},
-    ${audit('passkey_removed', 'account', v)},
-    ${notify('way_in_changed', 'account', config, sql`${causeOf(v)} || '{"what": "passkey_removed"}'::jsonb`)}
-    select exists (select from removed) as is_removed from found`,
-  )
+/** Removes one of any user: DELETE /users/{id}/passkeys/{id}, for superusers. @throws PasskeyNotFound */
+export const deletePasskeyOf = (app: SignedInApp) => removeOf(app, PASSKEY)

@@ -1,6 +1,4 @@
 import { type SQL, sql } from 'drizzle-orm'
-import type { FastifyRequest } from 'fastify'
-import type { SignedIn } from '../../contract/contract.ts'
 import { sessions, users } from '../../database/tables.ts'
 
 /** Ten times as many as a user can have (MOST_SESSIONS); only users of older versions have more. */
@@ -35,10 +33,6 @@ export async function twice<Row>(run: () => Promise<Row[]>): Promise<Row[]> {
   const rows = await run()
   return rows.length > 0 ? rows : run()
 }
-
-/** Of a superuser who changes a user: the own session, where that is themselves; else null. */
-export const sessionToKeep = (user: string, request: FastifyRequest & SignedIn): string | null =>
-  user.toLowerCase() === request.user.id ? request.user.session_id : null
 
 /**
  * CTE `kept`: takes one session along to the new `credentials_version` of its user, so that it stays. Not the one that stands
