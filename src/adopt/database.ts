@@ -1,6 +1,5 @@
-import { throughPooler } from '../config/session-parameters.ts'
-import { takeMigrationLock } from '../database/migrate/migrate.ts'
-import { CLOSE_SECONDS, CONNECT_SECONDS, openPostgres, quiet } from '../database/pool/open-postgres.ts'
+import { openForTransaction, takeMigrationLock } from '../database/migrate/migrate.ts'
+import { CLOSE_SECONDS } from '../database/pool/open-postgres.ts'
 import { checkDatabase } from '../database/pool/session-settings.ts'
 import { type Send, inTransaction } from '../database/pool/transaction.ts'
 
@@ -16,25 +15,13 @@ export interface AdoptionDatabase {
 const WAIT_MS = 10_000
 
 export function openForAdoption(url: string): AdoptionDatabase {
-  let losses = 0
-  const client = openPostgres(url, {
-    max: 1,
-    onclose: () => (losses += 1),
-    connect_timeout: CONNECT_SECONDS,
-    ...quiet,
-    idle_timeout: 0,
-    connection: { application_name: 'groundwork adoption', ...throughPooler },
-  })
+  const { client, losses } = openForTransaction(url, 'groundwork adoption')
   const within = async (begin: (send: Send) => Promise<unknown>, work: (send: Send) => Promise<void>) => {
     await checkDatabase(client)
-    await inTransaction(
-      client,
-      () => losses,
-      async (send) => {
-        await begin(send)
-        await work(send)
-      },
-    )
+    await inTransaction(client, losses, async (send) => {
+      await begin(send)
+      await work(send)
+    })
   }
   return {
     transaction: (work) => within((send) => takeMigrationLock(send, WAIT_MS), work),

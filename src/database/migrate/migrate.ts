@@ -58,6 +58,22 @@ export async function requireMigrated(url: string) {
  * Without pending migrations nothing is locked.
  */
 export async function migrateUnderLock(url: string, waitMs: number) {
+  const { client, losses } = openForTransaction(url, MIGRATING)
+  try {
+    await checkDatabase(client)
+    if (await isUpToDate(client)) return
+    await inTransaction(client, losses, async (send) => {
+      await takeMigrationLock(send, waitMs)
+      await requireAdopted(send)
+      await applyMigrations(send)
+    })
+  } finally {
+    await client.end({ timeout: CLOSE_SECONDS })
+  }
+}
+
+/** One connection for one transaction, and how often it was lost (pool/transaction.ts). @param name it has in pg_stat_activity */
+export function openForTransaction(url: string, name: string): { client: Sql; losses: () => number } {
   let losses = 0
   const client = openPostgres(url, {
     max: 1,
@@ -65,23 +81,9 @@ export async function migrateUnderLock(url: string, waitMs: number) {
     connect_timeout: CONNECT_SECONDS,
     ...quiet,
     idle_timeout: 0,
-    connection: { application_name: MIGRATING, ...throughPooler },
+    connection: { application_name: name, ...throughPooler },
   })
-  try {
-    await checkDatabase(client)
-    if (await isUpToDate(client)) return
-    await inTransaction(
-      client,
-      () => losses,
-      async (send) => {
-        await takeMigrationLock(send, waitMs)
-        await requireAdopted(send)
-        await applyMigrations(send)
-      },
-    )
-  } finally {
-    await client.end({ timeout: CLOSE_SECONDS })
-  }
+  return { client, losses: () => losses }
 }
 
 /**

@@ -1,5 +1,5 @@
-import { readFileSync, realpathSync, statSync } from 'node:fs'
-import { realpath, stat } from 'node:fs/promises'
+import { realpathSync } from 'node:fs'
+import { readFile, realpath, stat } from 'node:fs/promises'
 import { join, sep } from 'node:path'
 import type { FastifyRequest } from 'fastify'
 import type { App } from '../../contract/contract.ts'
@@ -37,7 +37,7 @@ export async function frontend(app: App) {
     },
     // Once it is sure that a file is sent: no cache should keep a 404 for a year.
     setHeaders: (reply, file) => {
-      protectFile(reply, policy())
+      protectFile(reply, policy.text)
       const path = (reply.request.params as Params)['*']
       const isAsked = ['', '.br', '.gz'].some((ending) => file === join(root, path + ending))
       if (isAsked && path !== INDEX) reply.headers(headersOf(path))
@@ -52,7 +52,7 @@ export async function frontend(app: App) {
     if (isOwn(path)) throw new NotFound()
     const isFile = path !== INDEX && (await isFileBelow(root, path))
     if (!isFile && path !== INDEX && path !== '' && !acceptsHtml(request)) throw new NotFound()
-    policy() // or 503
+    await policy.look() // or 503
     return reply.sendFile(isFile ? path : INDEX)
   })
 }
@@ -82,17 +82,22 @@ async function isFileBelow(root: string, path: string): Promise<boolean> {
   }
 }
 
-/** The policy for the index as it is now: it names the scripts in it. */
-function policyOfIndex(index: string, own: string | undefined): () => string {
-  let [read, policy] = [Number.NaN, '']
-  return () => {
-    if (own !== undefined) return own
-    try {
-      const { mtimeMs } = statSync(index)
-      if (mtimeMs !== read) [read, policy] = [mtimeMs, frontendPolicy(readFileSync(index, 'utf8'))]
-      return policy
-    } catch {
-      throw new ServiceUnavailable() // a build empties the folder first
-    }
+/** The policy for the index as it was at the last look: it names the scripts in it. */
+function policyOfIndex(index: string, own: string | undefined) {
+  let read = Number.NaN
+  const policy = {
+    text: own ?? '',
+    async look() {
+      if (own !== undefined) return
+      try {
+        const { mtimeMs } = await stat(index)
+        if (mtimeMs === read) return
+        policy.text = frontendPolicy(await readFile(index, 'utf8'))
+        read = mtimeMs
+      } catch {
+        throw new ServiceUnavailable() // a build empties the folder first
+      }
+    },
   }
+  return policy
 }
