@@ -83,16 +83,34 @@ export function postOf({ mails }: Pick<MailServer, 'mails'>): Post {
 const LOOKS_FOR_SENT = 8
 const LOOKS_BETWEEN = 40
 
-/** Waits until nothing is left to be sent; leases of processes that were killed end now instead of in 2 minutes. */
+/** Housekeeping goes on with what an outage has broken off a minute later. */
+const NEXT_HOUSEKEEPING_MS = 90_000
+
+/**
+ * Waits until nothing is left to be sent, and of deleted users nothing to be removed. Leases of processes that were killed
+ * end now instead of in 2 minutes.
+ */
 export async function settle(query: Query, withinMs = 40_000): Promise<void> {
   const waiting = 'sent_at is null and parked_at is null'
-  const end = Date.now() + withinMs
-  for (let round = 0; Date.now() < end; round++) {
-    const [row] = await query<{ count: number }>(`select count(*)::int from emails where ${waiting}`)
-    if (row?.count === 0) return
+  await untilNone(query, `emails where ${waiting}`, withinMs, async (round) => {
     // Not each time: what is being sent would be sent once more.
     if (round % LOOKS_BETWEEN === LOOKS_FOR_SENT)
       await query(`update emails set next_attempt_at = now() where ${waiting}`)
+  })
+  await untilNone(query, 'users where deleted_at is not null', NEXT_HOUSEKEEPING_MS)
+}
+
+async function untilNone(
+  query: Query,
+  rows: string,
+  withinMs: number,
+  each?: (round: number) => Promise<void>,
+) {
+  const end = Date.now() + withinMs
+  for (let round = 0; Date.now() < end; round++) {
+    const [row] = await query<{ count: number }>(`select count(*)::int from ${rows}`)
+    if (row?.count === 0) return
+    await each?.(round)
     await pause(250)
   }
 }
