@@ -17,6 +17,7 @@ import {
   type Tokens,
   accessTokenOptions,
   issueTokens,
+  previousTokenOptions,
   refreshTokens,
 } from './sessions/session-tokens.ts'
 import { type CurrentUser, type Sessions, factorGuard, requireFresh, sessionGuard } from './sessions/guard.ts'
@@ -88,7 +89,8 @@ export interface AuthOptions {
 export const auth = plugin(
   async (app, { config, hashing }: AuthOptions) => {
     const keys = keyring(config)
-    await app.register(jwt, { ...accessTokenOptions(keys, config), decoratorName: 'claims' })
+    await app.register(jwt, { ...accessTokenOptions(keys.current, config), decoratorName: 'claims' })
+    if (keys.previous) await app.register(jwt, previousTokenOptions(keys.previous))
     if (hasAdoptedKey(config)) await app.register(jwt, templateTokenOptions(config))
     app.decorateRequest('currentUser', null)
     app.decorateRequest('user', {

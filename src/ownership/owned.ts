@@ -181,7 +181,9 @@ type Found = Row
 /** Whether the asker may do what a statement does, beside the columns of the row. */
 const IS_ALLOWED = 'is allowed'
 
-const isThere = (table: RevealedTable, id: SQL) => sql`${table.id} = ${id} and not (${ofDeletedUser(table)})`
+/** Whoever asks is not deleted, so others' rows alone are looked at. */
+const isThere = (table: RevealedTable, id: SQL) =>
+  sql`${table.id} = ${id} and (${table.owner_id} = ${askerParameters.asker} or not (${ofDeletedUser(table)}))`
 
 const isVersion = (table: RevealedTable, ifMatch: SQL) =>
   sql`(${ifMatch}::text is null or ${table}.xmin::text = any(string_to_array(${ifMatch}::text, ',')))`

@@ -94,6 +94,19 @@ void test('rows that are added or deleted outside the process count towards the 
   t.equal((await add(service, ada)).status, 200)
 })
 
+void test('an owner far from the limit is counted again after 900 rows, whoever adds rows meanwhile', async (t) => {
+  const service = await startService(t, { MAX_ROWS_PER_USER: '10901' })
+  const ada = await service.person()
+  const addMany = (amount: number) => Promise.all(Array.from({ length: amount }, () => add(service, ada)))
+  for (let round = 0; round < 9; round++) await addMany(50)
+  await service.rows(
+    sql`insert into papers (title, owner_id) select 'x', ${ada.id} from generate_series(1, 10000)`,
+  )
+  for (let round = 0; round < 11; round++) await addMany(50)
+  t.equal(await papersOf(service, ada), 10_901)
+  await isFull(t, service, ada)
+})
+
 void test('adding a row to 100,000 does not count all of them', needsPostgres, async (t) => {
   const { connection, fill } = await volume(t)
   const service = await startService(t, {}, { connection })

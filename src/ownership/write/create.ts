@@ -122,13 +122,16 @@ export function compileCreate(table: RevealedTable, fields: readonly string[]) {
  * rounded as `created_at` is, or a row added right after would seem older. One added right before may count twice, which
  * costs no more than another count.
  */
-const hasRoom = (table: RevealedTable, v: Record<'asker' | keyof Room, SQL>) => sql`(
+const hasRoom = (
+  table: RevealedTable,
+  v: Record<'asker' | keyof Room, SQL>,
+) => sql`(${v.room}::integer is null or (
       select count(*) < ${v.room}::integer from (
         select from ${table}
         where ${table.owner_id} = ${v.asker} and ${table.created_at} >= ${v.counted_at}::timestamptz(3)
         limit ${v.room}::integer
       ) as newest
-    )`
+    ))`
 
 export const IS_SAME_BODY = 'is same body'
 
