@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { test, type Test } from 'tap'
 import { examineConfig, loadConfig } from '../src/config/config.ts'
-import { readDatabaseUrl } from '../src/config/database-url.ts'
+import { readDatabaseUrl } from '../src/config/database/database-url.ts'
 import { readEnvFile } from '../src/config/sources/env-file.ts'
 
 /** The settings of a folder with this `.env`, and with this environment. */

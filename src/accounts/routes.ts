@@ -28,7 +28,7 @@ import {
   removeIdentityOf,
 } from './identities/manage-identities.ts'
 import { signInWithProvider } from './identities/sign-in-with-provider.ts'
-import { changeUser, createUser, listUsers, readUser } from './manage-users.ts'
+import { changeUser, createUser, listUsers, readUser } from './users/manage-users.ts'
 import {
   addPasskey,
   deletePasskey,
@@ -40,9 +40,9 @@ import {
 } from './passkeys/manage-passkeys.ts'
 import { signInOptions, signInWithPasskey } from './passkeys/sign-in-with-passkey.ts'
 import { reauthenticate } from './reauthenticate.ts'
-import { recoverPassword, showRecoveryMail } from './recover-password.ts'
+import { recoverPassword, showRecoveryMail } from './recovery/recover-password.ts'
 import { refresh } from './refresh.ts'
-import { resetPassword } from './reset-password.ts'
+import { resetPassword } from './recovery/reset-password.ts'
 import * as keys from './schemas/api-keys.ts'
 import * as audits from './schemas/audit.ts'
 import * as factors from './schemas/factors.ts'

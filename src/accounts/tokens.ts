@@ -1,6 +1,6 @@
 import { type SQL, type SQLWrapper, sql } from 'drizzle-orm'
-import { type KeySettings, keyring } from '../config/keys.ts'
-import { signedIds } from '../config/signed-ids.ts'
+import { type KeySettings, keyring } from '../config/secrets/keys.ts'
+import { signedIds } from '../config/secrets/signed-ids.ts'
 import type { Database } from '../database/connect.ts'
 import { statement } from '../database/statement.ts'
 import { type LinkPurpose, type TokenPurpose, oneTimeTokens, users } from '../database/tables.ts'

@@ -1,7 +1,7 @@
 import type { Send } from '../database/pool/transaction.ts'
 import { type Carried, keptOf, ownColumns } from './carried.ts'
-import type { Found } from './look-at-tables.ts'
-import { AdoptionRefused } from './refused.ts'
+import type { Found } from './look/look-at-tables.ts'
+import { AdoptionRefused } from './look/refused.ts'
 
 /**
  * Views under the template's names, so that its backend goes on with the same rows while traffic moves over. It deletes through

@@ -1,4 +1,4 @@
-import type { Column, Found } from './look-at-tables.ts'
+import type { Column, Found } from './look/look-at-tables.ts'
 
 /** A table of the template, the one here that takes its rows, and the name that the old one has from then on. */
 export interface Carried {

@@ -1,6 +1,6 @@
 import type { Send } from '../database/pool/transaction.ts'
 import { type Carried, columnSql } from './carried.ts'
-import type { Found } from './look-at-tables.ts'
+import type { Found } from './look/look-at-tables.ts'
 import type { Rename } from './renames.ts'
 
 /** Tells of a step once it is done. */

@@ -1,7 +1,7 @@
 import type { Send } from '../database/pool/transaction.ts'
 import type { Step } from './carry-over.ts'
 import type { Carried } from './carried.ts'
-import type { Found, Reference } from './look-at-tables.ts'
+import type { Found, Reference } from './look/look-at-tables.ts'
 
 /** Foreign keys of people's own tables lead to the new tables from here on, with all that they say of deletion. */
 export async function followKeys(

@@ -1,8 +1,8 @@
 import { faultCode } from '../database/faults.ts'
 import type { Send } from '../database/pool/transaction.ts'
 import type { Carried } from './carried.ts'
-import type { Found } from './look-at-tables.ts'
-import { AdoptionRefused } from './refused.ts'
+import type { Found } from './look/look-at-tables.ts'
+import { AdoptionRefused } from './look/refused.ts'
 
 /** How long a lock is waited for: whoever reads or writes waits behind it. */
 const LOCK_TIMEOUT = '5s'

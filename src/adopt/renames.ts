@@ -1,6 +1,6 @@
 import type { Send } from '../database/pool/transaction.ts'
 import { envelopeForm, readEmail, unicodeForm } from '../text/email-address.ts'
-import type { Rows } from './look-at-rows.ts'
+import type { Rows } from './look/look-at-rows.ts'
 
 /** Somebody whose address differs from another's by case alone, or by whether its domain is written in ASCII. */
 export interface Namesake {

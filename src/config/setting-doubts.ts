@@ -1,8 +1,8 @@
 import type { Config } from './config.ts'
-import { isLoopbackOnly, readDatabaseUrl } from './database-url.ts'
+import { isLoopbackOnly, readDatabaseUrl } from './database/database-url.ts'
 import { databaseUrlFault, isReachable } from './environment-faults.ts'
 import { isLoopbackUrl, originOf } from '../text/text-values.ts'
-import { weaknessOf } from './secret-strength.ts'
+import { weaknessOf } from './secrets/secret-strength.ts'
 import { blockOf, breadthOf } from './trusted-blocks.ts'
 
 /** Settings that work but are not safe: a warning each, at start and by the doctor. */

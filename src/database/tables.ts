@@ -162,7 +162,7 @@ export const factors = pgTable(
     user_id: ofUser().notNull(),
     kind: text().$type<'totp'>().notNull(),
     name: text(),
-    // Encrypted, see config/secrets.ts.
+    // Encrypted, see config/secrets/secrets.ts.
     secret: text().notNull(),
     // The time step of the last code: it and earlier ones are not good any more.
     last_step: bigint({ mode: 'number' }),

@@ -1,7 +1,7 @@
 import type { Sql } from 'postgres'
 import { factorSecrets } from '../accounts/factors/codes.ts'
 import type { Config } from '../config/config.ts'
-import type { KeySettings } from '../config/keys.ts'
+import type { KeySettings } from '../config/secrets/keys.ts'
 import { type Finding, doubtful, fine, wrong } from './findings.ts'
 
 /** Second factors that can't be read with this SECRET_KEY, superusers who have neither one nor a passkey, and the key of an adopted template. */

@@ -2,7 +2,7 @@ import type { Sql } from 'postgres'
 import { KEY_IN_USE_MINUTES } from '../accounts/keys/note-keys.ts'
 import { factorSecrets } from '../accounts/factors/codes.ts'
 import type { Config } from '../config/config.ts'
-import { keyring } from '../config/keys.ts'
+import { keyring } from '../config/secrets/keys.ts'
 import { knownNetworks } from '../config/limits.ts'
 import { type Finding, doubtful, fine } from './findings.ts'
 

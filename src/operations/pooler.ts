@@ -1,7 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Sql } from 'postgres'
 import type { Config } from '../config/config.ts'
-import { throughPooler } from '../config/session-parameters.ts'
+import { throughPooler } from '../config/database/session-parameters.ts'
 import { openPostgres, quiet } from '../database/pool/open-postgres.ts'
 import { type Send, inTransaction } from '../database/pool/transaction.ts'
 

@@ -1,6 +1,6 @@
 import type { FastifyRequest } from 'fastify'
 import plugin from 'fastify-plugin'
-import { type KeySettings, keyring } from '../config/keys.ts'
+import { type KeySettings, keyring } from '../config/secrets/keys.ts'
 import { type RowVersion, type VersionTags, versionTags } from './version-tags.ts'
 
 declare module 'fastify' {

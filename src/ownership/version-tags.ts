@@ -1,5 +1,5 @@
 import { createCipheriv, createDecipheriv } from 'node:crypto'
-import { type Key, type Keyring, derive } from '../config/keys.ts'
+import { type Key, type Keyring, derive } from '../config/secrets/keys.ts'
 
 /** Version of a row: its table, its id, and the transaction that wrote it. */
 export interface RowVersion {

@@ -1,5 +1,5 @@
 import { test } from 'tap'
-import { respellingsOf } from '../../src/adopt/spellings.ts'
+import { respellingsOf } from '../../src/adopt/look/spellings.ts'
 import { readEmail } from '../../src/text/email-address.ts'
 import { needsPostgres } from '../support/database.ts'
 import { type ExpectedUser, expected, serviceOn, templateDatabase } from './support/template.ts'

@@ -1,6 +1,6 @@
 import { sql } from 'drizzle-orm'
 import { test } from 'tap'
-import { keyring } from '../../src/config/keys.ts'
+import { keyring } from '../../src/config/secrets/keys.ts'
 import { versionTags } from '../../src/ownership/version-tags.ts'
 import { isAnswer } from '../support/answers.ts'
 import { freshDatabase, onPostgres } from '../support/database.ts'

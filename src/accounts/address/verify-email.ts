@@ -8,7 +8,7 @@ import { oneTimeTokens, users } from '../../database/tables.ts'
 import { cause, limitLinks, queueMail } from '../../mail/queue.ts'
 import { type Trail, audit, trailOf } from '../audit/audit.ts'
 import { leaveAddress, refuseTakenEmail, verifies } from './change-address.ts'
-import { type Recipient, requestMail } from '../request-mail.ts'
+import { type Recipient, requestMail } from '../recovery/request-mail.ts'
 import { isOfPending, newToken, useToken } from '../tokens.ts'
 import { isUserOf } from '../users/find-user.ts'
 

@@ -1,7 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto'
 import type { Config } from '../../config/config.ts'
-import { type KeySettings, keyring } from '../../config/keys.ts'
-import { secrets } from '../../config/secrets.ts'
+import { type KeySettings, keyring } from '../../config/secrets/keys.ts'
+import { secrets } from '../../config/secrets/secrets.ts'
 
 /**
  * What a second factor is shown with: a code of an authenticator (TOTP, RFC 6238: SHA-1, 6 digits, 30 s), or one of ten

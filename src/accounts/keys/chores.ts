@@ -1,4 +1,4 @@
-import type { KeySettings } from '../../config/keys.ts'
+import type { KeySettings } from '../../config/secrets/keys.ts'
 import type { Database } from '../../database/connect.ts'
 import type { Batch } from '../../database/upkeep/batches.ts'
 import { noteKeys } from './note-keys.ts'

@@ -1,5 +1,5 @@
 import { sql } from 'drizzle-orm'
-import { type KeySettings, keyring } from '../../config/keys.ts'
+import { type KeySettings, keyring } from '../../config/secrets/keys.ts'
 import type { Database } from '../../database/connect.ts'
 import { statement } from '../../database/statement.ts'
 import type { Batch } from '../../database/upkeep/batches.ts'

@@ -5,7 +5,7 @@ import { type App, KnownEmail } from '../../contract/contract.ts'
 import { html } from '../../http/pages/html.ts'
 import type { WebPage } from '../../http/pages/layout.ts'
 import { type ErrorBody, answerWithPages } from '../../http/pages/web-page.ts'
-import { recoverPassword } from '../recover-password.ts'
+import { recoverPassword } from '../recovery/recover-password.ts'
 import { resendVerification } from '../address/verify-email.ts'
 import { faultPage, passingError } from './mailed-link.ts'
 

@@ -6,7 +6,7 @@ import { InactiveUser, InvalidToken } from '../../contract/errors.ts'
 import { html } from '../../http/pages/html.ts'
 import type { WebPage } from '../../http/pages/layout.ts'
 import { type ErrorBody, answerWithPages } from '../../http/pages/web-page.ts'
-import { resetPassword } from '../reset-password.ts'
+import { resetPassword } from '../recovery/reset-password.ts'
 import {
   deactivatedPage,
   deadLinkPage,

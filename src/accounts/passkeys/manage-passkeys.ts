@@ -1,8 +1,8 @@
 import type { RegistrationResponseJSON } from '@simplewebauthn/server'
 import { sql } from 'drizzle-orm'
 import type { FastifyRequest } from 'fastify'
-import { keyring } from '../../config/keys.ts'
-import { macOf } from '../../config/signed-ids.ts'
+import { keyring } from '../../config/secrets/keys.ts'
+import { macOf } from '../../config/secrets/signed-ids.ts'
 import type { SignedIn, SignedInApp } from '../../contract/contract.ts'
 import {
   IncorrectPasskey,

@@ -1,7 +1,7 @@
 import { type SQL, sql } from 'drizzle-orm'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { Config } from '../../config/config.ts'
-import { type KeySettings, keyring } from '../../config/keys.ts'
+import { type KeySettings, keyring } from '../../config/secrets/keys.ts'
 import {
   InvalidCredentials,
   NotAuthenticated,

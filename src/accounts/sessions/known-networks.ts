@@ -1,6 +1,6 @@
 import { type SQL, sql } from 'drizzle-orm'
-import { type KeySettings, keyring } from '../../config/keys.ts'
-import { namesOf } from '../../config/signed-ids.ts'
+import { type KeySettings, keyring } from '../../config/secrets/keys.ts'
+import { namesOf } from '../../config/secrets/signed-ids.ts'
 import type { Database } from '../../database/connect.ts'
 import { statement } from '../../database/statement.ts'
 import { knownNetworks as table, users } from '../../database/tables.ts'

@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import type { Config } from '../../config/config.ts'
-import { type Key, type KeySettings, type Keyring, keyring } from '../../config/keys.ts'
-import { signedIds } from '../../config/signed-ids.ts'
+import { type Key, type KeySettings, type Keyring, keyring } from '../../config/secrets/keys.ts'
+import { signedIds } from '../../config/secrets/signed-ids.ts'
 
 /**
  * The two tokens of a session. The access token is a JWT, the only kind of the service; RFC 8725: the algorithm is pinned and

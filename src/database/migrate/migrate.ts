@@ -3,7 +3,7 @@ import { readMigrationFiles } from 'drizzle-orm/migrator'
 import { drizzle } from 'drizzle-orm/postgres-js'
 import { migrate } from 'drizzle-orm/postgres-js/migrator'
 import type { Sql } from 'postgres'
-import { throughPooler } from '../../config/session-parameters.ts'
+import { throughPooler } from '../../config/database/session-parameters.ts'
 import {
   CLOSE_SECONDS,
   CONNECT_SECONDS,

@@ -1,5 +1,5 @@
 import postgres, { type Options, type PostgresType, type Sql } from 'postgres'
-import { driverOptions, settingsIn } from '../../config/database-url.ts'
+import { driverOptions, settingsIn } from '../../config/database/database-url.ts'
 
 /** Options of postgres.js for a URL as hosting providers write it. Parameters of the URL win over `own`. */
 export function postgresOptions(url: string, own: Own): Own {

@@ -1,5 +1,5 @@
 import type { Sql } from 'postgres'
-import { direct } from '../../config/session-parameters.ts'
+import { direct } from '../../config/database/session-parameters.ts'
 
 /** The database is not set up as needed; the message says what to change. */
 export class DatabaseUnfit extends Error {

@@ -1,6 +1,6 @@
 import { Type } from '@sinclair/typebox'
-import { keyring } from '../../config/keys.ts'
-import { signedIds } from '../../config/signed-ids.ts'
+import { keyring } from '../../config/secrets/keys.ts'
+import { signedIds } from '../../config/secrets/signed-ids.ts'
 import { type App, Id, Text } from '../../contract/contract.ts'
 import { InvalidToken, MailNotFound } from '../../contract/errors.ts'
 import { probeLogging } from '../../http/observe/logger.ts'

@@ -1,6 +1,6 @@
 import type { FastifyRequest } from 'fastify'
-import type { App } from '../contract/contract.ts'
-import { type Trail, trailOf } from './audit/audit.ts'
+import type { App } from '../../contract/contract.ts'
+import { type Trail, trailOf } from '../audit/audit.ts'
 
 /** Whom a mail with a link is asked for. */
 export interface Recipient {

@@ -1,4 +1,4 @@
-import type { Send } from '../database/pool/transaction.ts'
+import type { Send } from '../../database/pool/transaction.ts'
 
 /** What the database has, as its catalogue says it: neither rows nor locks. */
 export interface Found {

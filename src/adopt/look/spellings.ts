@@ -1,6 +1,6 @@
-import type { Send } from '../database/pool/transaction.ts'
-import { isKnownEmail, isSameEmail, readEmail, unicodeForm } from '../text/email-address.ts'
-import type { Rename } from './renames.ts'
+import type { Send } from '../../database/pool/transaction.ts'
+import { isKnownEmail, isSameEmail, readEmail, unicodeForm } from '../../text/email-address.ts'
+import type { Rename } from '../renames.ts'
 
 /** Somebody's address that has letters beyond ASCII. */
 export interface Spelled {

@@ -1,6 +1,6 @@
 import { getTableConfig, type PgTable } from 'drizzle-orm/pg-core'
-import type { Send } from '../database/pool/transaction.ts'
-import { type Carried, missingColumns } from './carried.ts'
+import type { Send } from '../../database/pool/transaction.ts'
+import { type Carried, missingColumns } from '../carried.ts'
 import type { Found } from './look-at-tables.ts'
 
 /** Why these tables can't be adopted as they are; a line each, with the fix. Empty where they can. */

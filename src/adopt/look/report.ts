@@ -1,7 +1,7 @@
-import { type Carried, ownColumns } from './carried.ts'
+import { type Carried, ownColumns } from '../carried.ts'
 import type { Rows } from './look-at-rows.ts'
 import type { Found } from './look-at-tables.ts'
-import type { Rename } from './renames.ts'
+import type { Rename } from '../renames.ts'
 
 /** Rows that are copied a second, with their indexes, most of it for that of searches; for the time that is told beforehand. */
 const ROWS_PER_SECOND = 10_000

@@ -1,7 +1,7 @@
 import type { Static } from '@sinclair/typebox'
 import { type SQL, sql } from 'drizzle-orm'
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import type { SignedIn, SignedInApp } from '../contract/contract.ts'
+import type { SignedIn, SignedInApp } from '../../contract/contract.ts'
 import {
   CommonPassword,
   EmailTakenAtChange,
@@ -10,21 +10,21 @@ import {
   NotEnoughPrivileges,
   UserNotFound,
   UserToUpdateNotFound,
-} from '../contract/errors.ts'
-import { statement } from '../database/statement.ts'
-import { apiKeys, users } from '../database/tables.ts'
-import { byAdministrator, notify, queueMail } from '../mail/queue.ts'
-import { type PageRequest, preparePages } from '../ownership/list/page.ts'
-import { type ProfileValues, profileValues, setProfile } from './change-profile.ts'
-import { type Trail, audit, trailOf } from './audit/audit.ts'
-import { keptOrNew } from './address/kept-or-new.ts'
-import { askToConfirm, leaveAddressByAdministrator, refuseTakenEmail } from './address/change-address.ts'
-import { endSessions } from './sessions/end-sessions.ts'
-import { lockSuperusers, othersRemain, userExists } from './users/last-superuser.ts'
-import { isGuessable } from './passwords/common-passwords.ts'
-import { type PublicUser, publicColumns } from './users/public-user.ts'
-import { newToken } from './tokens.ts'
-import type { UserCreate, UserUpdate } from './schemas/users.ts'
+} from '../../contract/errors.ts'
+import { statement } from '../../database/statement.ts'
+import { apiKeys, users } from '../../database/tables.ts'
+import { byAdministrator, notify, queueMail } from '../../mail/queue.ts'
+import { type PageRequest, preparePages } from '../../ownership/list/page.ts'
+import { type ProfileValues, profileValues, setProfile } from '../change-profile.ts'
+import { type Trail, audit, trailOf } from '../audit/audit.ts'
+import { keptOrNew } from '../address/kept-or-new.ts'
+import { askToConfirm, leaveAddressByAdministrator, refuseTakenEmail } from '../address/change-address.ts'
+import { endSessions } from '../sessions/end-sessions.ts'
+import { lockSuperusers, othersRemain, userExists } from './last-superuser.ts'
+import { isGuessable } from '../passwords/common-passwords.ts'
+import { type PublicUser, publicColumns } from './public-user.ts'
+import { newToken } from '../tokens.ts'
+import type { UserCreate, UserUpdate } from '../schemas/users.ts'
 
 type SignedInRequest = FastifyRequest & SignedIn
 type Config = SignedInApp['config']

@@ -1,9 +1,9 @@
-import { isAffordable } from '../accounts/passwords/passwords.ts'
-import type { Send } from '../database/pool/transaction.ts'
+import { isAffordable } from '../../accounts/passwords/passwords.ts'
+import type { Send } from '../../database/pool/transaction.ts'
 import { type Spelled, respellingsOf, spelledBeyondAscii } from './spellings.ts'
-import { type Carried, columnSql } from './carried.ts'
+import { type Carried, columnSql } from '../carried.ts'
 import type { Found } from './look-at-tables.ts'
-import type { Namesake, Rename } from './renames.ts'
+import type { Namesake, Rename } from '../renames.ts'
 
 /** What is in the template's tables. */
 export interface Rows {
