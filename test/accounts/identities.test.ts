@@ -588,6 +588,16 @@ void test('identities of an account', async (t) => {
     isAnswer(t, await remove(again, left.id), 200, { message: 'Identity removed' })
   })
 
+  await t.test('an identity of a provider that is no longer set up is no way in', async (t) => {
+    const as = await person(somebody())
+    const [{ id }] = await list(as)
+    await link(as, somebody())
+    await rows(
+      sql`update identities set issuer = 'https://gone.example' where user_id = ${as.id} and id <> ${id}`,
+    )
+    isAnswer(t, await remove(as, id), 400, 'This is the only way to sign in')
+  })
+
   await t.test('a passkey is another way in, and can be the last one too', async (t) => {
     const as = await person(somebody())
     const [{ id }] = await list(as)

@@ -81,7 +81,7 @@ function compileRemove(
     `${event} ${whose}`,
     (v) => sql`
     with owner as (
-      select id, ${isOwn ? hasOtherWay(v.id) : sql`true`} as may_remove from ${users}
+      select id, ${isOwn ? hasOtherWay(config, v.id) : sql`true`} as may_remove from ${users}
       where id = ${v.user}::uuid and (${v.session}::uuid is null or ${stillHas(v.session)}) for no key update
     ),
     found as (

@@ -1,4 +1,5 @@
 import { type SQL, sql } from 'drizzle-orm'
+import type { Config } from '../../config/config.ts'
 import {
   factors,
   identities,
@@ -12,13 +13,14 @@ import {
 
 /**
  * Condition on a row of `users`: they can sign in without this identity or passkey. (A recovery mail leads in always; but who has
- * nothing else would not know.)
+ * nothing else would not know.) An identity of a provider that is no longer set up lets nobody in.
  */
-export const hasOtherWay = (id: SQL): SQL => sql`(
+export const hasOtherWay = ({ oidc }: Pick<Config, 'oidc'>, id: SQL): SQL => sql`(
       ${users.hashed_password} <> ''
       or exists (
         select from ${identities}
         where ${identities.user_id} = ${users.id} and ${identities.id} <> ${id}::uuid and ${identities.removed_at} is null
+          and rtrim(${identities.issuer}, '/') = any(${textArray(oidc.map(({ issuer }) => issuer.replace(/\/$/, '')))})
       )
       or exists (select from ${passkeys} where ${passkeys.user_id} = ${users.id} and ${passkeys.id} <> ${id}::uuid)
     )`
@@ -31,6 +33,9 @@ export const withoutWaysIn = (from: string): SQL => sql`${removed('passkeys', pa
 export const withoutFactors = (from: string): SQL => sql`${removed('factors', factors, from)},
     ${removed('codes', recoveryCodes, from)},
     ${removed('challenges', loginChallenges, from)}`
+
+const textArray = (texts: readonly string[]): SQL =>
+  sql`array[${sql.raw(texts.map((text) => `'${text.replaceAll("'", "''")}'`).join(', '))}]::text[]`
 
 type Table =
   typeof factors | typeof identities | typeof loginChallenges | typeof passkeys | typeof recoveryCodes
