@@ -2,6 +2,7 @@ import { sql } from 'drizzle-orm'
 import { test } from 'tap'
 import { isAnswer, isRefused } from '../support/answers.ts'
 import { cheapHashing } from '../support/cheap-hashing.ts'
+import { onPostgres } from '../support/database.ts'
 import { documentOf, operationsOf } from '../support/document.ts'
 import { type Person, address, startService } from '../support/service.ts'
 
@@ -151,6 +152,18 @@ void test('API keys', async (t) => {
       t.match((await list(ada))[0], { permissions: ['users:read'] })
     },
   )
+
+  await t.test('of ten that are made at once beside 45, five are made', async (t) => {
+    for (let round = 0; round < (onPostgres ? 20 : 1); round++) {
+      const ada = await person()
+      await rows(sql`
+        insert into api_keys (user_id, name, hash, permissions)
+        select ${ada.id}, 'A key', ${ada.id} || n, '{users:read}' from generate_series(1, 45) as n`)
+      const answers = await Promise.all(Array.from({ length: 10 }, () => make(ada, ['users:read'])))
+      for (const answer of answers) if (answer.status !== 200) isAnswer(t, answer, 400, 'Too many API keys')
+      t.equal((await list(ada)).length, 50)
+    }
+  })
 
   await t.test('superusers list and delete those of a user, who is told', async (t) => {
     const [ada, bob] = [await person(), await person()]

@@ -16,6 +16,7 @@ import { type Trail, type TrailParameters, audit, trailOf } from '../audit/audit
 import { stillHas } from '../sessions/end-sessions.ts'
 import { userExists } from '../users/last-superuser.ts'
 import { hashOfKey, newKey } from './key.ts'
+import { afterLock } from '../users/lock-user.ts'
 
 type SignedInRequest = FastifyRequest & SignedIn
 
@@ -57,7 +58,7 @@ export function createApiKey(app: SignedInApp) {
       throw new InvalidInput(['body', 'expires_at'], 'Value should be a time to come')
     const { id: user, session_id: session } = request.user
     const key = newKey()
-    const [row] = await db.run(add, {
+    const values = {
       user,
       session,
       name,
@@ -65,7 +66,8 @@ export function createApiKey(app: SignedInApp) {
       permissions: arrayOf([...new Set(permissions)]),
       expires_at: expires?.toISOString() ?? null,
       ...trailOf(request),
-    })
+    }
+    const [row] = await afterLock(db, user, (transaction) => transaction.run(add, values))
     if (!row) throw new InvalidCredentials()
     const { id } = row
     if (id === null) throw new TooManyApiKeys()

@@ -71,7 +71,7 @@ export function enrollTotp({ auth, config, db }: SignedInApp) {
     const id = randomUUID()
     const { secret, sealed, uri } = await auth.codes.newSecret(id, email)
     const values = { id, user, session, session_factor, name, secret: sealed, ...trailOf(request) }
-    const [row] = await db.run(add, values)
+    const [row] = await afterLock(db, user, (transaction) => transaction.run(add, values))
     if (!row) throw new InvalidCredentials()
     if (!row.may_add) throw new SecondFactorNeeded()
     if (!row.is_added) throw new TooManyFactors()

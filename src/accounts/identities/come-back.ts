@@ -17,6 +17,7 @@ import { cause, notify } from '../../mail/queue.ts'
 import { type Trail, audit, auditFailures, trailOf } from '../audit/audit.ts'
 import { stillHas } from '../sessions/end-sessions.ts'
 import { isUserOf } from '../users/find-user.ts'
+import { afterLock } from '../users/lock-user.ts'
 import { cookieName, defaultReturn, hashOfBrowser, stateCookie } from './go-to-provider.ts'
 import { ProviderRefused, type Vouched } from './providers.ts'
 
@@ -293,8 +294,9 @@ function settleLink(app: App) {
     { user_id, session_id }: { user_id: string; session_id: string | null },
     request: FastifyRequest,
   ) => {
-    const values = { provider, issuer, subject, email, user: user_id, session: session_id ?? '' }
-    const [row] = await db.run(add, { ...values, ...trailOf(request) })
+    const of = { provider, issuer, subject, email, user: user_id, session: session_id ?? '' }
+    const values = { ...of, ...trailOf(request) }
+    const [row] = await afterLock(db, user_id, (transaction) => transaction.run(add, values))
     if (!row) throw new InvalidToken() // the session ended meanwhile
     if (!row.is_theirs) throw row.is_full ? new TooManyIdentities() : new IdentityTaken()
     if (row.is_new) request.record('identity_added', { user_id })

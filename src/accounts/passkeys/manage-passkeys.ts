@@ -22,6 +22,7 @@ import { mayAddFactor } from '../factors/use-code.ts'
 import { stillHas } from '../sessions/end-sessions.ts'
 import { authenticatedBy } from '../sessions/open-session.ts'
 import { userExists } from '../users/last-superuser.ts'
+import { afterLock } from '../users/lock-user.ts'
 import { removeOf, removeOwn } from '../users/remove-way-in.ts'
 import { CHALLENGE_SECONDS, webauthn } from './webauthn.ts'
 
@@ -119,7 +120,7 @@ export function addPasskey(app: SignedInApp) {
     const name = deviceOf(trail.user_agent)
     const transports = arrayOf(response.response.transports ?? [])
     const values = { user, session, session_factor, name, transports, ...created, ...trail }
-    const [row] = await db.run(add, values)
+    const [row] = await afterLock(db, user, (transaction) => transaction.run(add, values))
     if (!row) throw new InvalidCredentials()
     const { id, may_add, is_open, is_full, ...passkey } = row
     if (!may_add) throw new SecondFactorNeeded()

@@ -4,8 +4,9 @@ import { type Runs, statement } from '../../database/statement.ts'
 import { users } from '../../database/tables.ts'
 
 /**
- * Runs a statement that removes what a user has, once nobody else adds to it. A statement sees the rows of its beginning: what
- * somebody added while it waited for the user's row would stay. So the row is locked by a statement before.
+ * Runs a statement that removes or counts what a user has, once nobody else adds to it. A statement sees the rows of its
+ * beginning: what somebody added while it waited for the user's row would stay, or not be counted. So the row is locked by a
+ * statement before.
  */
 export const afterLock = <Row>(
   db: Pick<Database, 'transaction'>,
