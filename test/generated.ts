@@ -37,7 +37,7 @@ const SAMPLES = [
   'code:text(5)=none',
   'hint:text?',
   'story:text(5000)?',
-  'amount:int',
+  'amount:int(1,5)',
   'number:int=0',
   'rank:int?',
   'share:decimal(5,4)',

@@ -83,7 +83,7 @@ export function connectPostgres(options: PostgresOptions): Connection {
       const parameters = bind(values) as ParameterOrJSON<never>[]
       const send = ({ client }: { client: Sql }) => client.unsafe(text, parameters, { prepare: !isLong })
       try {
-        return (await inSpan(text, () => (isLong ? long.run(send) : short.run(send, isFirst)))) as Row[]
+        return rowsOf(await inSpan(text, () => (isLong ? long.run(send) : short.run(send, isFirst)))) as Row[]
       } catch (error) {
         throw error instanceof Overloaded ? error : failed(text, parameters, error)
       }
@@ -144,7 +144,7 @@ function databaseOver(send: Send, depth = 1): Database {
     ) {
       const parameters = bind(values) as ParameterOrJSON<never>[]
       try {
-        return (await inSpan(text, () => send(text, parameters, { prepare: !isLong }))) as unknown[] as Row[]
+        return rowsOf(await inSpan(text, () => send(text, parameters, { prepare: !isLong }))) as Row[]
       } catch (error) {
         throw failed(text, parameters, error)
       }
@@ -164,13 +164,27 @@ const sumOf = (one: PoolLoad, other: PoolLoad): PoolLoad => ({
 
 const TIMESTAMPTZ = 1184
 
+/** The rows of a statement as a plain array, `timestamptz` as Date. */
+function rowsOf(result: unknown): Record<string, unknown>[] {
+  const { columns = [] } = result as { columns?: readonly { readonly name: string; readonly type: number }[] }
+  const times = columns.filter(({ type }) => type === TIMESTAMPTZ)
+  return Array.from(result as Record<string, unknown>[], (row) => {
+    for (const { name } of times) if (row[name] !== null) row[name] = readTime(row[name] as string)
+    return row
+  })
+}
+
 const asText = (value: unknown) => (value instanceof Date ? value.toISOString() : String(value))
 
-/** JSON is written by the caller. `timestamptz` is a Date; other times stay text, as columns of Drizzle read it. */
+/** JSON is written by the caller. Times stay text, as columns of Drizzle read it. */
 const types = {
   json: { to: 114, from: [114, 3802], serialize: asText, parse: (text: string): unknown => JSON.parse(text) },
-  instant: { to: TIMESTAMPTZ, from: [TIMESTAMPTZ], serialize: asText, parse: readTime },
-  time: { to: 1114, from: [1082, 1083, 1114], serialize: asText, parse: (text: string) => text },
+  time: {
+    to: TIMESTAMPTZ,
+    from: [TIMESTAMPTZ, 1082, 1083, 1114],
+    serialize: asText,
+    parse: (text: string) => text,
+  },
 }
 
 /**

@@ -22,7 +22,7 @@ export const askerParameters: AskerParameters = {
   superuser: sql`${sql.placeholder('superuser')}::boolean`,
 }
 
-/** Rows of a deleted user are hidden from everybody until they are removed (removal.ts). */
+/** Rows of a deleted user are hidden from all others until they are removed (removal.ts). */
 export const ofDeletedUser = (table: RevealedTable): SQL =>
   sql`${table.owner_id} = any(array(select id from ${users} where deleted_at is not null))`
 

@@ -100,7 +100,8 @@ export function text<O extends Options<string> & { readonly min?: number }>(
   max: number,
   options?: O,
 ): Field<string, string, Needed<O>> {
-  const { min = 0, ...others } = options ?? { min: 0 }
+  const { min = 0, ...given } = options ?? { min: 0 }
+  const others = min > EXAMPLE.length ? { example: EXAMPLE.padEnd(min, ` ${EXAMPLE}`), ...given } : given
   return field<string, string, O>(
     {
       schema: Text(max, min, inSchema(others)),
@@ -112,6 +113,8 @@ export function text<O extends Options<string> & { readonly min?: number }>(
   )
 }
 const LONGEST_FILTERED = 500
+/** What Swagger UI fills in for a text without an example; one that is too short would be refused. */
+const EXAMPLE = 'string'
 
 const INT = { minimum: -2_147_483_648, maximum: 2_147_483_647 }
 
@@ -119,8 +122,10 @@ const INT = { minimum: -2_147_483_648, maximum: 2_147_483_647 }
 export function int<O extends Options<number> & { readonly min?: number; readonly max?: number }>(
   options?: O,
 ): Field<number, number, Needed<O>> {
-  const { min = INT.minimum, max = INT.maximum, ...others }: Partial<O> = options ?? {}
+  const { min = INT.minimum, max = INT.maximum, ...given }: Partial<O> = options ?? {}
   const isBounded = min > INT.minimum || max < INT.maximum
+  // Swagger UI fills in 0 for a number without an example.
+  const others = min > 0 || max < 0 ? { example: min > 0 ? min : max, ...given } : given
   const [least, most] = [sql.raw(String(min)), sql.raw(String(max))]
   const schema = Type.Integer({ minimum: min, maximum: max, ...inSchema(others) })
   return {

@@ -11,8 +11,9 @@ export interface RowVersion {
 /**
  * Entity tags of versions. A transaction id would show clients how much the database writes, so it is encrypted together
  * with the row: one block of AES, the row's id with the transaction id XORed into its first 32 bits, by a key for each
- * table. A version has the same tag in every process with the same SECRET_KEY; a forged tag, or one of another row, is no
- * version. Tags of SECRET_KEY_PREVIOUS still stand for their versions.
+ * table. A version has the same tag in every process with the same SECRET_KEY; a forged tag is no version, nor is one of
+ * another row, unless somebody made their ids alike but for those 32 bits. Tags of SECRET_KEY_PREVIOUS still stand for their
+ * versions.
  */
 export interface VersionTags {
   /** All tags of a version, one for each key; the first is the one to send. */

@@ -9,4 +9,3 @@ const templates = await compileTemplates()
 
 await mkdir(dirname(target), { recursive: true })
 await writeFile(target, JSON.stringify(templates))
-console.log(`${target}: ${Object.keys(templates).join(', ')}`)

@@ -18,8 +18,9 @@ const isOfArguments = (error: unknown) =>
 try {
   const [name = '', ...args] = process.argv.slice(2)
   const command = Object.hasOwn(commands, name) ? commands[name] : undefined
-  if (!command) throw new UsageError(name === '' ? 'name a command' : `there is no command "${name}"`)
-  await command(args)
+  if (['--help', '-h', 'help'].includes(name)) console.log(USAGE)
+  else if (command) await command(args)
+  else throw new UsageError(name === '' ? 'name a command' : `there is no command "${name}"`)
 } catch (error) {
   console.error(`Nothing generated: ${error instanceof Error ? error.message : String(error)}`)
   if (error instanceof UsageError || isOfArguments(error)) console.error(`\n${USAGE}`)

@@ -9,7 +9,7 @@ const [, table = ''] = /^## What is different$([^]*?)^## /m.exec(PAGE) ?? []
 /** What the template does, and what this service does instead. */
 const told = table
   .split('\n')
-  .filter((line) => line.startsWith('| ') && !/^\| -/.test(line))
+  .filter((line) => line.startsWith('| ') && !line.startsWith('| -'))
   .slice(1)
   .map((line) => line.split('|').map((cell) => cell.trim()))
   .map(([, theirs = '', ours = '']) => ({ theirs, ours }))

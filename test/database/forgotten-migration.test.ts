@@ -9,7 +9,7 @@ const schema = {
   ...declared,
   ...Object.fromEntries(resources.map(({ table, tag }) => [tag.name, table])),
 }
-const LINE = /^The tables have changes that no migration makes \((.+)\): run npm run db:generate\.$/
+const LINE = /^The tables have changes that no migration makes \((.+)\): run npm run db:generate -- --name …$/
 const names = (tables: Record<string, unknown>) =>
   LINE.exec(forgottenMigration(Object.values(tables)) ?? '')?.[1]
 

@@ -10,7 +10,7 @@ import { emptyDatabase, freshDatabase } from '../support/database.ts'
 import { migrateUpTo } from '../support/migrate-up-to.ts'
 import { papers } from '../support/papers.ts'
 
-const table = pgTable('books', {
+const table = pgTable('test_books', {
   id: uuid().primaryKey().defaultRandom(),
   is_hidden: boolean().notNull().default(false),
   created_at: timestamp({ withTimezone: true, precision: 3 }).notNull().defaultNow(),
@@ -18,19 +18,19 @@ const table = pgTable('books', {
 
 const add = (db: Database, many: number) =>
   db.execute(
-    sql`insert into books (created_at) select now() - n * interval '1 s' from generate_series(1, ${many}::int) n`,
+    sql`insert into test_books (created_at) select now() - n * interval '1 s' from generate_series(1, ${many}::int) n`,
   )
 
 async function databaseWithBooks(t: Test) {
   const { db, close } = await freshDatabase()
   t.teardown(close)
   await db.execute(sql`
-    create table books (
+    create table test_books (
       id uuid primary key default gen_random_uuid(), is_hidden boolean not null default false,
       created_at timestamptz(3) not null default now()
     )`)
   // Statistics change only where the test runs ANALYZE.
-  await db.execute(sql`alter table books set (autovacuum_enabled = false)`)
+  await db.execute(sql`alter table test_books set (autovacuum_enabled = false)`)
   return db
 }
 
@@ -40,8 +40,8 @@ void test('the count of a list of all rows is exact up to 100,000', async (t) =>
   t.equal((await read({ limit: 1 })).count, 0)
   await add(db, 100_000)
   t.equal((await read({ limit: 1 })).count, 100_000, 'that PostgreSQL knows nothing of')
-  await db.execute(sql`analyze books`)
-  await db.execute(sql`delete from books where id = (select id from books limit 1)`)
+  await db.execute(sql`analyze test_books`)
+  await db.execute(sql`delete from test_books where id = (select id from test_books limit 1)`)
   t.equal((await read({ limit: 1 })).count, 99_999, 'whatever PostgreSQL expects')
 })
 
@@ -51,10 +51,10 @@ void test('the count of a list of all rows is estimated above 100,000, and never
   await add(db, 100_010)
   t.equal((await read({ limit: 1 })).count, 100_000, 'before PostgreSQL has analyzed it')
   await add(db, 50_000)
-  await db.execute(sql`analyze books`)
+  await db.execute(sql`analyze test_books`)
   t.equal((await read({ limit: 1 })).count, 150_010)
   await add(db, 100_000)
-  await db.execute(sql`analyze books`)
+  await db.execute(sql`analyze test_books`)
   await add(db, 10)
   t.equal((await read({ limit: 1 })).count, 250_010)
   const past = await read({ limit: 1, skip: 300_000 })
@@ -65,7 +65,7 @@ void test('the count of a filtered list is exact, however many rows it has', asy
   const db = await databaseWithBooks(t)
   const read = preparePages(db, table, { where: eq(table.is_hidden, sql`false`) })
   await add(db, 200_000)
-  await db.execute(sql`analyze books`)
+  await db.execute(sql`analyze test_books`)
   await add(db, 1)
   t.equal((await read({ limit: 1 })).count, 200_001)
 })
@@ -75,13 +75,13 @@ void test('hidden rows are not counted', async (t) => {
   const read = preparePages(db, table, { hidden: eq(table.is_hidden, sql`true`) })
   await add(db, 100_005)
   await db.execute(
-    sql`update books set is_hidden = true where id in (select id from books order by created_at limit 10)`,
+    sql`update test_books set is_hidden = true where id in (select id from test_books order by created_at limit 10)`,
   )
   const { count, data } = await read({ limit: 1000 })
   t.equal(count, 99_995)
   t.equal(data.length, 1000)
 
-  const { text } = statements.get('page of all books: -created_at nothing 1001')!
+  const { text } = statements.get('page of all test_books: -created_at nothing 1001')!
   const explain = sql.raw(`explain (analyze, format json) ${text.replace('$1', '1001')}`)
   const plan = JSON.stringify(await db.execute(explain))
   t.match(plan, 'Actual Loops')

@@ -28,7 +28,7 @@ import { PaperNotFound } from '../support/papers.ts'
 import { createTables } from '../support/tables.ts'
 
 /** A table as somebody may declare it for their own resource, with columns of every kind. */
-const table = pgTable('things', {
+const table = pgTable('test_things', {
   id: uuid().primaryKey().defaultRandom(),
   data: jsonb(),
   due: timestamp({ withTimezone: true }),
@@ -48,7 +48,7 @@ void test('an owned table may have columns of any type, and defaults', async (t)
   const { db, close } = await freshDatabase()
   t.teardown(close)
   await db.execute(sql`
-    create table things (
+    create table test_things (
       id uuid primary key default gen_random_uuid(), data jsonb, due timestamptz,
       number integer not null default 7, tags text[],
       owner_id uuid not null, created_at timestamptz not null default now()

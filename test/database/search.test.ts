@@ -9,7 +9,7 @@ import { createDatabase, dropDatabase, freshDatabase, needsPostgres } from '../s
 import { createPapers } from '../support/papers.ts'
 import { type Person, startService } from '../support/service.ts'
 
-const table = pgTable('books', {
+const table = pgTable('test_books', {
   id: uuid().primaryKey().defaultRandom(),
   title: varchar({ length: 255 }).notNull(),
   note: text(),
@@ -39,19 +39,19 @@ void test('a search that may compare few rows a page still finds every row, in o
   t.teardown(close)
   const [ada, bob] = [randomUUID(), randomUUID()]
   await db.execute(sql`
-    create table books (
+    create table test_books (
       id uuid primary key default gen_random_uuid(), title varchar(255) not null, note text,
       owner_id uuid not null, created_at timestamptz(3) not null default now()
     )`)
-  await db.execute(sql`create index on books (created_at, id)`)
-  await db.execute(sql`select create_search_index('books', 'title', 'note')`)
+  await db.execute(sql`create index on test_books (created_at, id)`)
+  await db.execute(sql`select create_search_index('test_books', 'title', 'note')`)
   // Every row has an e; few a zq, all among the oldest; one in 500 a needle.
   await db.execute(sql`
-    insert into books (title, note, owner_id, created_at)
+    insert into test_books (title, note, owner_id, created_at)
     select 'Title ' || n % 700, case when n % 500 = 0 then 'A Needle' when n > 4950 then 'zq' end,
       (array[${ada}, ${bob}]::uuid[])[1 + n % 2], '2026-01-01'::timestamptz - n * interval '1 minute'
     from generate_series(1, 5000) n`)
-  await db.execute(sql`analyze books`)
+  await db.execute(sql`analyze test_books`)
   const all: Read = preparePages<Book, 'title' | 'created_at'>(db, table, {
     search: ['title', 'note'],
     bounds: { rows: 1000, bytes: 1e9 },

@@ -27,12 +27,12 @@ function ownedTable(name: string) {
     notFound: PaperNotFound,
   })
 }
-const [shelves, books] = [ownedTable('shelves'), ownedTable('books')]
+const [shelves, books] = [ownedTable('test_shelves'), ownedTable('test_books')]
 
 /** An app with both tables, in which every request comes from one user; tests add routes to it. */
 async function ownedApp(t: Test) {
   const { db, close } = await freshDatabase()
-  for (const name of ['shelves', 'books'])
+  for (const name of ['test_shelves', 'test_books'])
     await db.execute(
       sql`create table ${sql.identifier(name)} (id uuid primary key default gen_random_uuid(), title text not null,
         owner_id uuid not null, created_at timestamptz(3) not null default now())`,

@@ -43,7 +43,7 @@ export function forgottenMigration(
   if (differing.length === 0) return undefined
   const names = [...new Set(differing.map((line) => line.split(' ', 1)[0]))]
   const told = names.slice(0, MOST_NAMES).join(', ') + (names.length > MOST_NAMES ? ', …' : '')
-  return `The tables have changes that no migration makes (${told}): run npm run db:generate.`
+  return `The tables have changes that no migration makes (${told}): run npm run db:generate -- --name …`
 }
 
 const MOST_NAMES = 5

@@ -1,7 +1,7 @@
 import { realpathSync } from 'node:fs'
 import { readFile, realpath, stat } from 'node:fs/promises'
 import { join, sep } from 'node:path'
-import type { FastifyRequest } from 'fastify'
+import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { App } from '../../contract/contract.ts'
 import { NotFound, ServiceUnavailable } from '../../contract/errors.ts'
 import { frontendPolicy, isHashed } from './frontend-files.ts'
@@ -37,14 +37,15 @@ export async function frontend(app: App) {
     },
     // Once it is sure that a file is sent: no cache should keep a 404 for a year.
     setHeaders: (reply, file) => {
-      protectFile(reply, policy.text)
+      protectFile(reply, policies.get(reply)!)
       const path = (reply.request.params as Params)['*']
       const isAsked = ['', '.br', '.gz'].some((ending) => file === join(root, path + ending))
       if (isAsked && path !== INDEX) reply.headers(headersOf(path))
     },
   })
   const isOwn = ownPaths(app)
-  const policy = policyOfIndex(join(root, INDEX), FRONTEND_CSP)
+  const policyNow = policyOfIndex(join(root, INDEX), FRONTEND_CSP)
+  const policies = new WeakMap<FastifyReply, string>()
 
   const route = { schema: { hide: true }, config: { unprepared: true } }
   app.get<{ Params: Params }>('/*', route, async (request, reply) => {
@@ -52,7 +53,7 @@ export async function frontend(app: App) {
     if (isOwn(path)) throw new NotFound()
     const isFile = path !== INDEX && (await isFileBelow(root, path))
     if (!isFile && path !== INDEX && path !== '' && !acceptsHtml(request)) throw new NotFound()
-    await policy.look() // or 503
+    policies.set(reply, await policyNow()) // or 503
     return reply.sendFile(isFile ? path : INDEX)
   })
 }
@@ -82,22 +83,19 @@ async function isFileBelow(root: string, path: string): Promise<boolean> {
   }
 }
 
-/** The policy for the index as it was at the last look: it names the scripts in it. */
-function policyOfIndex(index: string, own: string | undefined) {
-  let read = Number.NaN
-  const policy = {
-    text: own ?? '',
-    async look() {
-      if (own !== undefined) return
-      try {
-        const { mtimeMs } = await stat(index)
-        if (mtimeMs === read) return
-        policy.text = frontendPolicy(await readFile(index, 'utf8'))
-        read = mtimeMs
-      } catch {
-        throw new ServiceUnavailable() // a build empties the folder first
-      }
-    },
+/** The policy for the index as it is now: it names the scripts in it. */
+function policyOfIndex(index: string, own: string | undefined): () => Promise<string> {
+  let known = { mtimeMs: Number.NaN, policy: '' }
+  return async () => {
+    if (own !== undefined) return own
+    try {
+      const { mtimeMs } = await stat(index)
+      if (mtimeMs === known.mtimeMs) return known.policy
+      const policy = frontendPolicy(await readFile(index, 'utf8'))
+      known = { mtimeMs, policy }
+      return policy
+    } catch {
+      throw new ServiceUnavailable() // a build empties the folder first
+    }
   }
-  return policy
 }

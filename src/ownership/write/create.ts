@@ -68,7 +68,9 @@ export function rowCreation(db: Database, table: RevealedTable, { fields, most, 
       if (row && !takeLast(row, IS_SAME_BODY)) throw new IdempotencyKeyReused()
       return row && made(row)
     }
-    return runs === db ? quota.add(asker.id, add) : addCounting(most, add)
+    return runs === db
+      ? quota.add(asker.id, { with: add, mayBeKnown: once !== undefined })
+      : addCounting(most, add)
   }
 }
 

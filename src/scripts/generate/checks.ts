@@ -8,7 +8,7 @@ import type { Names } from './source/names.ts'
 
 /** What a new resource may be called. */
 
-/** Words of JavaScript or SQL that look like names of tables, and what a declaration imports. */
+/** Words of JavaScript or SQL that look like names of tables, what a declaration imports, and what tests have a table of. */
 const RESERVED = new Set([
   'this',
   'is',
@@ -17,6 +17,7 @@ const RESERVED = new Set([
   'references',
   'optional',
   'resource',
+  'papers',
   ...Object.keys(types),
 ])
 

@@ -47,7 +47,11 @@ export async function undoResource(args: string[]): Promise<void> {
     ],
     [
       'Next: npm run check.',
-      `A database that has the table already keeps it: drop table ${table}, or remove the folder of DATA_DIR.`,
+      ...(own > 0
+        ? [
+            `A database that has the table already keeps it: drop table ${table}, or remove the folder of DATA_DIR.`,
+          ]
+        : []),
     ],
   )
 }

@@ -1,5 +1,5 @@
-import { type TypeReader, sortable, unlisted } from './type.ts'
-import { choices, decimals, jsons, texts } from './values.ts'
+import { type Type, type TypeReader, sortable, unlisted } from './type.ts'
+import { INT_MAX, choices, decimals, intsFrom, jsons, texts } from './values.ts'
 
 /** The types that take arguments. */
 
@@ -27,6 +27,22 @@ export const text: TypeReader = (args) => {
 }
 
 const cut = (text: string, max: number) => text.slice(0, max)
+
+export const int: TypeReader = (args) => {
+  const [min = -INT_MAX - 1, max = INT_MAX] = args.map((text) =>
+    /^-?\d{1,10}$/.test(text) ? Number(text) : NaN,
+  )
+  if (![0, 2].includes(args.length) || !(min >= -INT_MAX - 1 && min < max && max <= INT_MAX))
+    throw new Error('int takes its least and its greatest value, or nothing: int(1,5)')
+  const least = args.length === 0 ? 1 : min
+  return {
+    name: 'int',
+    options: args.length === 0 ? {} : { min, max },
+    values: intsFrom(min, max),
+    samples: [least, least + 1],
+    ...sortable,
+  }
+}
 
 export const decimal: TypeReader = (args) => {
   const [precision, scale] = [whole(args[0]), whole(args[1])]
@@ -87,10 +103,19 @@ export const list: TypeReader = (args, typeOf) => {
   const isList = (value: unknown) => Array.isArray(value) && value.every(isOne)
   return {
     name: 'list',
-    args: [`${of.name}(${(of.args ?? []).join(', ')})`],
+    args: [`${of.name}(${[...(of.args ?? []), ...optionsOf(of)].join(', ')})`],
     values: jsons(isList, `a JSON array of which each is ${of.values?.expected}`),
     samples: [[of.samples[0]], [...of.samples]],
     ...unlisted,
     uses: [of.name],
   }
 }
+
+const optionsOf = ({ options }: Type) =>
+  options && Object.keys(options).length > 0
+    ? [
+        `{ ${Object.entries(options)
+          .map(([name, value]) => `${name}: ${JSON.stringify(value)}`)
+          .join(', ')} }`,
+      ]
+    : []

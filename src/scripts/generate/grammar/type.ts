@@ -26,6 +26,7 @@ export const TYPES = [
   'text',
   'text(1000)',
   'int',
+  'int(1,5)',
   'decimal(10,2)',
   'flag',
   'time',

@@ -1,6 +1,6 @@
-import { decimal, list, oneOf, reference, text } from './type-arguments.ts'
+import { decimal, int, list, oneOf, reference, text } from './type-arguments.ts'
 import { type Type, type TypeReader, sortable, unlisted } from './type.ts'
-import { type Value, addresses, days, flags, ints, jsons, times, urls, uuids } from './values.ts'
+import { type Value, addresses, days, flags, jsons, times, urls, uuids } from './values.ts'
 
 /** Every type, by its name on the command line. */
 
@@ -17,7 +17,7 @@ const plain =
 
 export const types: Readonly<Record<string, TypeReader>> = {
   text,
-  int: plain({ name: 'int', values: ints, ...sortable }, 1, 2),
+  int,
   decimal,
   flag: plain({ name: 'flag', values: flags, ...sortable }, false, true),
   time: plain(

@@ -11,7 +11,7 @@ export interface ValueReader {
   readonly expected: string
 }
 
-const INT_MAX = 2_147_483_647
+export const INT_MAX = 2_147_483_647
 const UUID = /^[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}$/i
 const DAY = /^\d{4}-\d\d-\d\d$/
 const TIME = /^(\d{4}-\d\d-\d\d)T\d\d:\d\d(?::\d\d(?:\.\d{1,3})?)?(?:Z|[+-]\d\d:\d\d)$/
@@ -38,10 +38,11 @@ export const decimals = (precision: number, scale: number): ValueReader => {
 export const choices = (values: readonly string[]) =>
   like((text) => values.includes(text), `one of ${values.join(', ')}`)
 
-export const ints: ValueReader = {
-  read: (text) => (/^-?\d{1,10}$/.test(text) && Math.abs(Number(text)) <= INT_MAX ? Number(text) : undefined),
-  expected: 'a whole number of 32 bits',
-}
+export const intsFrom = (min: number, max: number): ValueReader => ({
+  read: (text) =>
+    /^-?\d{1,10}$/.test(text) && Number(text) >= min && Number(text) <= max ? Number(text) : undefined,
+  expected: min < -INT_MAX ? 'a whole number of 32 bits' : `a whole number from ${min} to ${max}`,
+})
 
 export const flags: ValueReader = {
   read: (text) => (text === 'true' || text === 'false' ? text === 'true' : undefined),
