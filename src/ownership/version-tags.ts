@@ -1,4 +1,4 @@
-import { createCipheriv, createDecipheriv } from 'node:crypto'
+import { createCipheriv, createDecipheriv, createHash } from 'node:crypto'
 import { type Key, type Keyring, derive } from '../config/secrets/keys.ts'
 
 /** Version of a row: its table, its id, and the transaction that wrote it. */
@@ -10,10 +10,9 @@ export interface RowVersion {
 
 /**
  * Entity tags of versions. A transaction id would show clients how much the database writes, so it is encrypted together
- * with the row: one block of AES, the row's id with the transaction id XORed into its first 32 bits, by a key for each
- * table. A version has the same tag in every process with the same SECRET_KEY; a forged tag is no version, nor is one of
- * another row, unless somebody made their ids alike but for those 32 bits. Tags of SECRET_KEY_PREVIOUS still stand for their
- * versions.
+ * with the row: one block of AES, 32 bits of transaction id and 96 bits of a hash of the row. A version has the same tag
+ * in every process with the same SECRET_KEY; a forged tag, or one of another row, is no version. Tags of SECRET_KEY_PREVIOUS
+ * still stand for their versions.
  */
 export interface VersionTags {
   /** All tags of a version, one for each key; the first is the one to send. */
@@ -35,39 +34,29 @@ export function versionTags({ current, previous }: Keyring): VersionTags {
 }
 
 function tagsBy({ secret }: Key) {
-  const ciphers = new Map<string, ReturnType<typeof ciphersOf>>()
-  const of = (table: string) => {
-    const known = ciphers.get(table) ?? ciphersOf(derive(secret, `version tags ${table}`))
-    ciphers.set(table, known)
-    return known
-  }
+  const key = derive(secret, 'version tags')
+  // ECB is safe here: each tag is a single block, and equal blocks are the same version. Blocks are independent in it, so
+  // one cipher object does for all.
+  const cipher = createCipheriv('aes-256-ecb', key, null).setAutoPadding(false)
+  const decipher = createDecipheriv('aes-256-ecb', key, null).setAutoPadding(false)
   return {
     write({ table, id, version }: RowVersion) {
-      const block = blockOf(id)
-      block.writeUInt32BE((Number(version) ^ block.readUInt32BE()) >>> 0)
-      return of(table).cipher.update(block).toString('base64url')
+      const block = hashOf(table, id)
+      block.writeUInt32BE(Number(version))
+      return cipher.update(block).toString('base64url')
     },
     read(tags: readonly string[], { table, id }: Omit<RowVersion, 'version'>) {
-      const row = blockOf(id)
+      const row = hashOf(table, id).subarray(NUMBER_BYTES)
       return tags.flatMap((tag) => {
         const given = Buffer.from(tag, 'base64url')
         if (given.length !== BLOCK_BYTES) return []
-        const block = of(table).decipher.update(given)
-        const isOfRow = row.subarray(NUMBER_BYTES).equals(block.subarray(NUMBER_BYTES))
-        return isOfRow ? [String((block.readUInt32BE() ^ row.readUInt32BE()) >>> 0)] : []
+        const block = decipher.update(given)
+        return row.equals(block.subarray(NUMBER_BYTES)) ? [String(block.readUInt32BE())] : []
       })
     },
   }
 }
 
-/**
- * ECB is safe here: each tag is a single block, and equal blocks are the same version. Blocks are independent in it, so one
- * cipher object does for all.
- */
-const ciphersOf = (key: Buffer) => ({
-  cipher: createCipheriv('aes-256-ecb', key, null).setAutoPadding(false),
-  decipher: createDecipheriv('aes-256-ecb', key, null).setAutoPadding(false),
-})
-
-/** A UUID, however it is written. */
-const blockOf = (id: string) => Buffer.from(id.replaceAll('-', ''), 'hex')
+/** A block whose first bytes are to be overwritten with the transaction id. */
+const hashOf = (table: string, id: string) =>
+  createHash('sha256').update(`${table} ${id.toLowerCase()}`).digest().subarray(0, BLOCK_BYTES)
