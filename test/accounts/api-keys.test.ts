@@ -2,7 +2,7 @@ import { sql } from 'drizzle-orm'
 import { test } from 'tap'
 import { isAnswer, isRefused } from '../support/answers.ts'
 import { cheapHashing } from '../support/cheap-hashing.ts'
-import { onPostgres } from '../support/database.ts'
+import { rounds } from '../support/database.ts'
 import { documentOf, operationsOf } from '../support/document.ts'
 import { type Person, address, startService } from '../support/service.ts'
 
@@ -154,7 +154,7 @@ void test('API keys', async (t) => {
   )
 
   await t.test('of ten that are made at once beside 45, five are made', async (t) => {
-    for (let round = 0; round < (onPostgres ? 20 : 1); round++) {
+    for (let round = 0; round < rounds(20, 1); round++) {
       const ada = await person()
       await rows(sql`
         insert into api_keys (user_id, name, hash, permissions)

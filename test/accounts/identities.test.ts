@@ -3,14 +3,14 @@ import { sql } from 'drizzle-orm'
 import { type Test, test } from 'tap'
 import { isAnswer } from '../support/answers.ts'
 import { credential } from '../support/authenticator.ts'
-import { onPostgres } from '../support/database.ts'
+import { rounds } from '../support/database.ts'
 import { collectingLogger } from '../support/log-lines.ts'
 import { startIdentityProvider } from '../support/identity-provider.ts'
 import { browser, somebody } from '../support/provider-browser.ts'
 import { type Answer, type Person, type Service, address, startService } from '../support/service.ts'
 import { totpOf } from '../support/totp.ts'
 
-const ROUNDS = onPostgres ? 50 : 3
+const ROUNDS = rounds(50, 3)
 const REVOKED = 'Could not validate credentials'
 const FRONTEND = 'http://localhost:5173'
 

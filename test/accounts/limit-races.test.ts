@@ -4,11 +4,11 @@ import { limits } from '../../src/config/limits.ts'
 import { connectPostgres } from '../../src/database/postgres.ts'
 import type { Connection } from '../../src/database/connect.ts'
 import { cheapHashing } from '../support/cheap-hashing.ts'
-import { createDatabase, dropDatabase, freshDatabase, needsPostgres } from '../support/database.ts'
+import { createDatabase, dropDatabase, freshDatabase, needsPostgres, rounds } from '../support/database.ts'
 import { freshNetwork, letPass, limited } from '../support/limits.ts'
 import { type Answer, type Service, address, startService } from '../support/service.ts'
 
-const ROUNDS = 50
+const ROUNDS = rounds(50)
 const WRONG = 'wrong horse battery'
 
 /** Two connections to one database, as two replicas have them; the embedded one is shared. */

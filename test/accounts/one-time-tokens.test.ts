@@ -3,10 +3,10 @@ import { sql } from 'drizzle-orm'
 import { type Test, test } from 'tap'
 import { isAnswer } from '../support/answers.ts'
 import { cheapHashing } from '../support/cheap-hashing.ts'
-import { onPostgres } from '../support/database.ts'
+import { rounds } from '../support/database.ts'
 import { type Person, address, startService } from '../support/service.ts'
 
-const ROUNDS = onPostgres ? 50 : 3
+const ROUNDS = rounds(50, 3)
 const ASKED = { message: 'If that email is registered, we sent a password recovery link' }
 const DONE = { message: 'Password updated successfully' }
 const INVALID = 'Invalid token'

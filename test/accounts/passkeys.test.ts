@@ -4,12 +4,12 @@ import { type Test, test } from 'tap'
 import { isAnswer, isRefused } from '../support/answers.ts'
 import { type Credential, type Otherwise, credential } from '../support/authenticator.ts'
 import { cheapHashing } from '../support/cheap-hashing.ts'
-import { onPostgres } from '../support/database.ts'
+import { rounds } from '../support/database.ts'
 import { limited } from '../support/limits.ts'
 import { type Answer, type Person, type Service, address, startService } from '../support/service.ts'
 import { totpOf } from '../support/totp.ts'
 
-const ROUNDS = onPostgres ? 50 : 3
+const ROUNDS = rounds(50, 3)
 const PATH = '/users/me/passkeys'
 const WRONG = 'Incorrect passkey'
 const NEEDED = 'Second factor required'

@@ -2,10 +2,10 @@ import { sql } from 'drizzle-orm'
 import { type Test, test } from 'tap'
 import { isAnswer, refusesToken } from '../support/answers.ts'
 import { cheapHashing, holdNext, outdatedHash } from '../support/cheap-hashing.ts'
-import { needsPostgres } from '../support/database.ts'
+import { needsPostgres, rounds } from '../support/database.ts'
 import { type Answer, type Person, address, startService } from '../support/service.ts'
 
-const ROUNDS = 50
+const ROUNDS = rounds(50)
 const INCORRECT = 'Incorrect email or password'
 const [OWN, ADMINS, MAILED] = ['chosen by the owner', 'chosen by an administrator', 'chosen by a link']
 

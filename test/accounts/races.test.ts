@@ -2,11 +2,11 @@ import { sql } from 'drizzle-orm'
 import { test } from 'tap'
 import { isAnswer } from '../support/answers.ts'
 import { cheapHashing } from '../support/cheap-hashing.ts'
-import { needsPostgres } from '../support/database.ts'
+import { needsPostgres, rounds } from '../support/database.ts'
 import { type Answer, type Person, address, startService } from '../support/service.ts'
 import { until } from '../support/until.ts'
 
-const ROUNDS = 50
+const ROUNDS = rounds(50)
 const LAST = 'The last active superuser cannot be removed'
 const GONE = 'Could not validate credentials'
 const password = 'correct horse battery'

@@ -4,11 +4,11 @@ import { keyring } from '../../src/config/secrets/keys.ts'
 import { secrets } from '../../src/config/secrets/secrets.ts'
 import { isAnswer, isRefused } from '../support/answers.ts'
 import { cheapHashing } from '../support/cheap-hashing.ts'
-import { onPostgres } from '../support/database.ts'
+import { rounds } from '../support/database.ts'
 import { type Answer, type Person, type Service, address, startService } from '../support/service.ts'
 import { totpOf } from '../support/totp.ts'
 
-const ROUNDS = onPostgres ? 50 : 3
+const ROUNDS = rounds(50, 3)
 const WRONG = 'Incorrect code'
 const NEEDED = 'Second factor required'
 const REVOKED = 'Could not validate credentials'

@@ -3,11 +3,11 @@ import { test } from 'tap'
 import { reaper } from '../../src/database/upkeep/expired.ts'
 import { refusesToken } from '../support/answers.ts'
 import { cheapHashing } from '../support/cheap-hashing.ts'
-import { needsPostgres } from '../support/database.ts'
+import { needsPostgres, rounds } from '../support/database.ts'
 import { type Answer, type Person, startService } from '../support/service.ts'
 import { until } from '../support/until.ts'
 
-const ROUNDS = 50
+const ROUNDS = rounds(50)
 const NEW_PASSWORD = 'another horse battery'
 
 interface Signed extends Person {

@@ -3,10 +3,10 @@ import { test } from 'tap'
 import { statements } from '../../src/database/statement.ts'
 import { isAnswer } from '../support/answers.ts'
 import { cheapHashing } from '../support/cheap-hashing.ts'
-import { onPostgres } from '../support/database.ts'
+import { rounds } from '../support/database.ts'
 import { type Person, type Service, address, startService } from '../support/service.ts'
 
-const ROUNDS = onPostgres ? 50 : 3
+const ROUNDS = rounds(50, 3)
 const INVALID = 'Invalid token'
 const RESTORED = { message: 'Email address restored' }
 const NEW_PASSWORD = 'another horse battery'

@@ -2,10 +2,10 @@ import { sql } from 'drizzle-orm'
 import { type Test, test } from 'tap'
 import { isAnswer, isRefused } from '../support/answers.ts'
 import { cheapHashing } from '../support/cheap-hashing.ts'
-import { onPostgres } from '../support/database.ts'
+import { rounds } from '../support/database.ts'
 import { type Person, type Service, address, startService } from '../support/service.ts'
 
-const ROUNDS = onPostgres ? 50 : 2
+const ROUNDS = rounds(50, 2)
 const password = 'correct horse battery'
 const NEW_PASSWORD = 'another horse battery'
 const INVALID = 'Invalid token'

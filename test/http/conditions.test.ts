@@ -3,7 +3,7 @@ import { test } from 'tap'
 import { keyring } from '../../src/config/secrets/keys.ts'
 import { versionTags } from '../../src/ownership/version-tags.ts'
 import { isAnswer } from '../support/answers.ts'
-import { freshDatabase, onPostgres } from '../support/database.ts'
+import { freshDatabase, rounds } from '../support/database.ts'
 import { documentOf } from '../support/document.ts'
 import { type Person, startService } from '../support/service.ts'
 
@@ -149,7 +149,7 @@ void test('conditional requests', async (t) => {
   })
 
   await t.test('of concurrent writes with the same If-Match, exactly one succeeds', async (t) => {
-    for (let round = 0; round < (onPostgres ? 50 : 3); round++) {
+    for (let round = 0; round < rounds(50, 3); round++) {
       const { path, tag } = await create()
       const answers = await Promise.all(
         Array.from({ length: 6 }, (_, n) =>

@@ -3,7 +3,7 @@ import { sql } from 'drizzle-orm'
 import { test } from 'tap'
 import { limits } from '../../src/config/limits.ts'
 import { isAnswer, isRefused, refusesToken } from '../support/answers.ts'
-import { onPostgres } from '../support/database.ts'
+import { onPostgres, rounds } from '../support/database.ts'
 import { documentOf } from '../support/document.ts'
 import { letPass, limited, retryAfter } from '../support/limits.ts'
 import { type Person, startService } from '../support/service.ts'
@@ -99,7 +99,7 @@ void test('Idempotency-Key', async (t) => {
   })
 
   await t.test('20 concurrent creations with one key make one row, and all get its answer', async (t) => {
-    for (let round = 0; round < (onPostgres ? 50 : 2); round++) {
+    for (let round = 0; round < rounds(50, 2); round++) {
       const key = randomUUID()
       // In half of the rounds the key has expired.
       if (round % 2) {

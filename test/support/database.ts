@@ -30,6 +30,10 @@ export const POOL_SIZE = 16
 /** Whether the tests run on a real PostgreSQL; races and faults can't be shown on the embedded database. */
 export const onPostgres = process.env.TEST_DATABASE_URL !== undefined
 
+/** RACE_SHARE of the rounds of a race; `few` on the embedded database, where one request runs at a time. */
+export const rounds = (many: number, few = many) =>
+  onPostgres ? Math.ceil(many * Number(process.env.RACE_SHARE ?? 1)) : few
+
 /** For tests of those: they are skipped on the embedded database. */
 export const needsPostgres = { skip: !onPostgres && 'needs PostgreSQL: npm run test:postgres' }
 

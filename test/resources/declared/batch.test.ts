@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { sql } from 'drizzle-orm'
 import { test } from 'tap'
 import { isAnswer, isRefused } from '../../support/answers.ts'
-import { onPostgres } from '../../support/database.ts'
+import { rounds } from '../../support/database.ts'
 import { documentOf } from '../../support/document.ts'
 import type { Person } from '../../support/service.ts'
 import { SPECIMEN, created, startWithSpecimens } from '../../support/specimens.ts'
@@ -155,7 +155,7 @@ void test('many rows at once', async (t) => {
   })
 
   await t.test('batches with one key at once make one set of rows', async (t) => {
-    for (let round = 0; round < (onPostgres ? 30 : 2); round++) {
+    for (let round = 0; round < rounds(30, 2); round++) {
       const owner = await service.person()
       const headers = { 'idempotency-key': randomUUID() }
       const answers = await Promise.all(Array.from({ length: 6 }, () => batch(owner, titled(20), headers)))

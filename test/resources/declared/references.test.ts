@@ -4,7 +4,7 @@ import { test } from 'tap'
 import { removal } from '../../../src/database/upkeep/removal.ts'
 import { isAnswer, isRefused } from '../../support/answers.ts'
 import { documentOf, operationsOf } from '../../support/document.ts'
-import { onPostgres } from '../../support/database.ts'
+import { rounds } from '../../support/database.ts'
 import type { Person } from '../../support/service.ts'
 import { SPECIMEN, created, startWithSpecimens, tables } from '../../support/specimens.ts'
 
@@ -119,7 +119,7 @@ void test('references', async (t) => {
   await t.test(
     'of a deletion and a reference at once, one is refused, or the row goes with the other',
     async (t) => {
-      for (let round = 0; round < (onPostgres ? 100 : 5); round++) {
+      for (let round = 0; round < rounds(100, 5); round++) {
         const { id } = await make('/drawers/', { title: 'x' })
         const references = [
           post({ ...specimen, drawer_id: id }),
