@@ -110,7 +110,7 @@ void test('an owner far from the limit is counted again after 900 rows, whoever 
 })
 
 void test('single rows, batches and repeated creations in any order fill the limit exactly', async (t) => {
-  for (const most of [300, 10_050, 11_000, 25_000]) {
+  for (const most of [300, 10_050, 11_000]) {
     const { below, one: oneOf } = randomBy(most)
     const { rows, single, repeated, batch } = rowsInMemory(most)
     const steps = [single, repeated, () => batch(1 + below(1_000))]
@@ -119,7 +119,7 @@ void test('single rows, batches and repeated creations in any order fill the lim
         () => true,
         () => false,
       )
-    for (let round = 0; round < 30; round++) {
+    for (let round = 0; round < 12; round++) {
       const step = oneOf(steps)
       for (let n = step === single ? below(1_000) : 1; n > 0; n--) if (!(await isAdded(step))) break
     }

@@ -62,11 +62,26 @@ export async function runSuite(args: string[], options: SuiteOptions = {}): Prom
     if (!process.stdout.isTTY) console.log() // tap's reporter shows the cursor again, and ends no line
     const tap = existsSync(output) ? readFileSync(output, 'utf8') : ''
     for (const [, figure] of tap.matchAll(/^ *# figure: (.*)$/gm)) console.log(figure)
+    const failures = failuresOf(tap)
+    if (failures.length > 0) console.log(`\nFailed:\n${failures.slice(0, MOST_FAILURES).join('\n')}`)
     const totals = totalsOf(tap)
     return code === 0 ? totals : { ...totals, failed: Math.max(totals.failed, 1) }
   } finally {
     for (const file of [output, `${output}.progress`]) rmSync(file, { force: true })
   }
+}
+
+const MOST_FAILURES = 20
+
+/** Where each failed assert stands, and what it says: what was printed in full is far above by the end of a run. */
+function failuresOf(tap: string): string[] {
+  const blocks = tap.matchAll(/^( *)not ok \d+ - (.*)\n\1 {2}---\n([^]*?)\n\1 {2}\.\.\.$/gm)
+  const lines = [...blocks].flatMap(([, , name = '', about = '']) => {
+    const [, file] = /fileName: (.*)/.exec(about) ?? []
+    const [, line] = /lineNumber: (\d+)/.exec(about) ?? []
+    return file === undefined ? [] : `  ${file}:${line}  ${name.split(' # ', 1)[0]}`
+  })
+  return [...new Set(lines)]
 }
 
 /** Prints a line for each test file that is over. @returns what stops it */
