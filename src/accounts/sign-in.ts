@@ -138,7 +138,7 @@ interface Answer {
  * CTE `account`: the user, where the stored hash is the one that the password was compared with.
  *
  * @param lock of their row: one that nobody else has at the time where a code is used up, as in every statement that changes
- *   second factors, which would wait for each other for ever otherwise
+ *   second factors, which would deadlock otherwise
  */
 const byPassword = (
   v: Readonly<Record<'user_id' | 'verified_hash', SQL>>,

@@ -14,7 +14,9 @@ export interface Limit {
   readonly every: number
   /** Seconds of wait after the burst. */
   readonly pause: number
-  /** What counts. Failures are 400, 401 and 409; 403, 422 and 5xx never count. */
+  /**
+   * What counts. Failures are what `settle` says was wrong, or answers of 400, 401 and 409; 403, 422 and 5xx never count.
+   */
   readonly counts: 'failures' | 'tries' | 'successes'
 }
 
@@ -39,7 +41,7 @@ export const limits = {
   mail_network: { burst: 50, every: 60, pause: 60, counts: 'tries' },
   /** By network: automated sign-ups (ASVS 2.4.1). Enough for a class that signs up in one lesson. */
   signup_network: { burst: 50, every: 60, pause: 60, counts: 'tries' },
-  /** By network: ways to an identity provider, each of which is a row for ten minutes. */
+  /** By network: sign-ins with an identity provider that are begun, each a row for ten minutes. */
   provider_network: { burst: 100, every: 6, pause: 6, counts: 'tries' },
   /** By user: files with all of their data, which read all of their rows. */
   exports: { burst: 5, every: 3600, pause: 3600, counts: 'tries' },

@@ -2,7 +2,7 @@ import { DrizzleQueryError, Placeholder, type SQL, is, sql } from 'drizzle-orm'
 import { CasingCache } from 'drizzle-orm/casing'
 
 /**
- * A statement written as SQL, its text compiled once and then prepared by PostgreSQL on each connection.
+ * A statement written as SQL, its text compiled once; short ones are prepared by PostgreSQL on each connection.
  *
  *     const findUser = statement<{ id: string }, { email: string }>(
  *       'find user',

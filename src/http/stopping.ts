@@ -7,7 +7,7 @@ declare module 'fastify' {
   interface FastifyInstance {
     /** Aborted when a stop begins: requests are still answered, /health/ready is 503. */
     readonly stopping: AbortSignal
-    /** Begins a stop; resolves when active clients were answered with `Connection: close`. Then the app is closed. */
+    /** Begins a stop; resolves once active clients had the time to be answered with `Connection: close`. Then the app is closed. */
     readonly beginStopping: () => Promise<void>
   }
 }

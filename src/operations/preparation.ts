@@ -41,7 +41,7 @@ const RETRY_MS = 1_000
  * MIGRATE_ON_START=false it waits in the same way for `npm run db:migrate`.
  *
  * @throws where the first try shows that waiting won't help: refused credentials, no such database, a migration that
- *   fails. Refusals met later are tried again; a migration that fails later ends the process (server.ts)
+ *   fails. Refusals met later are tried again; a migration that fails later ends the process (serve.ts)
  */
 export const preparation = plugin(
   async (app, { config, stop }: PreparationOptions) => {

@@ -26,8 +26,8 @@ export interface Versioned<Row> {
 }
 
 /**
- * The only door to an owned table. Each call knows who is asking, is one prepared statement, and decides about
- * permission in the statement that reads or writes, so that nothing can change between check and write.
+ * The only door to an owned table. Each call knows who is asking, and decides about permission in
+ * the statement that reads or writes, so that nothing can change between check and write.
  * An unknown row is the table's own 404, another's row is 403 `Not enough permissions`.
  *
  * The last parameter of each is the transaction that it is part of, where it is part of one.

@@ -6,8 +6,8 @@ import type { AuditEvent } from '../../http/observe/events.ts'
 import { type Client, clientOf } from '../sessions/client.ts'
 
 /**
- * The audit: what was done to accounts, by whom and from where. Each row is written by the statement that is the cause, so that
- * there is never one without the other. Ids stay when an account is deleted; addresses never get in.
+ * The audit: what was done to accounts, by whom and from where. What succeeded is written by the statement that did it, so that
+ * there is never one without the other; what failed, by a statement of its own. Ids stay when an account is deleted; addresses never get in.
  */
 
 /** Who causes a statement, and from where: values of each one that has an `audit` in it. */

@@ -32,7 +32,7 @@ interface Checks {
 export interface Vouched {
   readonly issuer: string
   readonly subject: string
-  /** Where the provider says that it is theirs (`email_verified` is true, and nothing like it). */
+  /** Where the provider says that it is theirs (`email_verified` is exactly true, and not the text). */
   readonly email: string | null
   readonly full_name: string | null
 }

@@ -12,9 +12,8 @@ const AT_ONCE = 100
 const FIRST_ID = '00000000-0000-0000-0000-000000000000'
 
 /**
- * Seals secrets of authenticators with SECRET_KEY that SECRET_KEY_PREVIOUS has sealed, so that none depends on that one for as
- * long as its owner does not use it. It waits until no process signs with the previous key any more.
-
+ * Encrypts secrets of authenticators anew with SECRET_KEY where SECRET_KEY_PREVIOUS has encrypted them, so that the latter can be
+ * removed. It waits until no process signs with the previous key any more.
  */
 export function resealFactors(db: Database, config: KeySettings): Batch {
   const sealing = factorSecrets(config)

@@ -38,10 +38,10 @@ export function resetPassword(app: App) {
     const hashed_password = await auth.passwords.hash(new_password, reply.turn(user_id))
     const values = { token: id, user: user_id, hashed_password, ...trailOf(request) }
     const [account] = await afterLock(db, user_id, (transaction) => transaction.run(reset, values))
-    if (!account) throw new InvalidToken() // used or expired since it was found
+    if (!account) throw new InvalidToken() // used, expired, or no longer its user's since it was found
 
     // Whom strangers keep from signing in on a new network gets in this way: it is known to the account from now on, and
-    // what others of it guessed is forgotten.
+    // what others in that network guessed is forgotten.
     await auth.knownNetworks.remember(user_id, request.network)
     await request.forget('login', email.toLowerCase(), request.network)
     app.removeEndedSessionsOf(user_id)

@@ -5,8 +5,8 @@ import type { SigningIn } from '../users/find-user.ts'
 
 /**
  * Checks the limits on guesses at an account, whether it exists or not: of a sign-in and of what else compares a password.
- * A network that the account knows has a limit of its own only: neither strangers nor somebody who guesses in the same
- * office lock the owner out.
+ * In a network that the account knows, its failures have a limit of their own: neither strangers nor somebody who guesses in the
+ * same office lock the owner out.
  *
  * @returns what does so, and tells for whom the password is hashed, in the queue for hashing. @throws TooManyRequests
  */

@@ -27,8 +27,8 @@ declare module 'fastify' {
   }
   interface FastifyRequest {
     /**
-     * Counts this request under one more limit by network: an IPv4 address, or an IPv6 /64 and the /48 around it. Of the
-     * limit of a route that counts failures: what it found when the request came.
+     * Counts this request under one more limit by network: an IPv4 address, or an IPv6 /64 and the /48 around it. Where the
+     * limit counts failures it is not counted yet, and refused if the network had too many when it came.
      *
      * @throws TooManyRequests
      */

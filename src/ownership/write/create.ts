@@ -83,8 +83,11 @@ export const sentOf = (table: RevealedTable, fields: readonly string[], body: Bo
     return given === undefined && hasDefault ? [] : (given ?? null)
   })
 
-/** A key as it is stored: hashed, as clients may put anything in it. The same key for another table is another one. */
-/** @param what what the key is of: rows, or batches of them */
+/**
+ * A key as it is stored: hashed, as clients may put anything in it. The same key for another table is another one.
+ *
+ * @param what what the key is of: rows, or batches of them
+ */
 export const keyValues = (what: string, key: string, body: readonly unknown[]) => ({
   idempotency_key: hash(`${what} ${key}`),
   idempotency_body: hash(jsonOf(body)),
