@@ -5,8 +5,8 @@ import { type MessageName, emails, rateLimits } from '../database/tables.ts'
 
 /**
  * Parts of statements that write mails into the outbox. A mail is written by the statement that is its cause, so that there
- * is never a mail without it, and none is missing but for the limits below. Each part is one or more CTEs, `name as (…)`, to stand in a `with` list; `from` is the
- * name of the CTE whose rows (none or one) it is about.
+ * is never a mail without it, and none is missing but for the limits below. Each part is one or more CTEs, `name as (…)`, to
+ * stand in a `with` list; `from` is the name of the CTE whose rows (none or one) it is about.
  *
  * How many mails others can have sent to somebody is counted by the same statement, in a row of rate_limits, so that of
  * many at once no more pass than one after the other. Whoever asked for more is answered alike: nobody learns who has an

@@ -7,7 +7,8 @@ import { type Client, clientOf } from '../sessions/client.ts'
 
 /**
  * The audit: what was done to accounts, by whom and from where. What succeeded is written by the statement that did it, so that
- * there is never one without the other; what failed, by a statement of its own. Ids stay when an account is deleted; addresses never get in.
+ * there is never one without the other; what failed, by a statement of its own. Ids stay when an account is deleted; addresses
+ * never get in.
  */
 
 /** Who causes a statement, and from where: values of each one that has an `audit` in it. */

@@ -61,10 +61,7 @@ declare module '@fastify/jwt' {
   }
 }
 
-/**
- * Without fast-jwt's cache: it saves two thirds of a verification, but doubles it once there are more tokens than it holds, and
- * forged ones take its places.
- */
+/** Without fast-jwt's cache: forged tokens would take places in it. */
 const verify = {
   algorithms: ['HS256' as const],
   requiredClaims: ['sub', 'sid', 'iat', 'exp'],

@@ -34,8 +34,8 @@ const COUNT_EVERY_MS = 100
  * rows created since the last full count; where those are too many, all are counted again. Far from the limit it counts
  * now and then.
  *
- * In one process the limit holds for rows that are added one by one; batches, transactions and further processes that add at the
- * same moment may let a few more pass, and each process beyond ten UNCOUNTED.rows more.
+ * In one process the limit holds for rows that are added one by one and in batches, but for what runs at the same moment. After a
+ * transaction that fills it, and for each process beyond ten, UNCOUNTED.rows more may pass.
  *
  * @param countRows of an owner, no further than `most`
  * @returns `add`, and `addMany` for what adds many rows at once and counts all of the owner's. Both are given undefined
